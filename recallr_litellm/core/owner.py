@@ -1,0 +1,30 @@
+"""Whose memory it is: the type that every read and write of a store takes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A user of a project. No store function can be called without one.
+
+    Ids are compared code point by code point: no trimming, no case folding, no Unicode
+    normalisation, so two ids that merely look alike are two users.
+    """
+
+    project: str
+    user: str
+    key: str = field(init=False, repr=False)
+    """32 lower-case hex characters, unique for the pair: the tenant in Qdrant, the key part in Redis.
+
+    A digest of the JSON array of both ids, so that no choice of separator characters inside an
+    id can make two owners meet (`("a:b", "c")` and `("a", "b:c")`)."""
+
+    def __post_init__(self) -> None:
+        if not self.project or not self.user:
+            raise ValueError("an owner needs a project and a user, both non-empty")
+        pair = json.dumps([self.project, self.user], ensure_ascii=True, separators=(",", ":"))
+        object.__setattr__(self, "key", hashlib.sha256(pair.encode()).hexdigest()[:32])

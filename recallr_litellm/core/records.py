@@ -1,0 +1,97 @@
+"""What is remembered: the records of the vector store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from recallr_litellm.core.messages import Role, StoredMessage
+
+Vector = NDArray[np.float32]
+"""Dense embedding, shape (dimension,), unit length."""
+
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    """Term weights of a text; indices are unique."""
+
+    indices: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+class User(BaseModel):
+    """A user of a project."""
+
+    model_config = ConfigDict(frozen=True)
+
+    project: str
+    user: str
+    created_at: int
+    """Milliseconds since the epoch, UTC."""
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Session(BaseModel):
+    """A processed session."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    created_at: int
+    """Milliseconds since the epoch, UTC, as is `last_at`."""
+    last_at: int
+    timeout_seconds: int
+    message_count: int
+    summary: str = ""
+    """Empty when nothing in the session could be summarised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A message with the passages it is indexed in. `passages` is empty for a message that is kept but not searched."""
+
+    stored: StoredMessage
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a message, whole sentences, with its embeddings."""
+
+    text: str
+    dense: Vector
+    sparse: SparseVector
+
+
+@dataclass(frozen=True, slots=True)
+class PassageHit:
+    """A passage found by a search."""
+
+    session: str
+    message: str
+    position: int
+    part: int
+    """Number of the passage within its message, from 0."""
+    parts: int
+    role: Role
+    at: int
+    text: str
+    dense: float
+    """Cosine similarity to the query, −1..1."""
+    bm25: float
+    """BM25 score with the owner's own IDF; 0 when no term matched or the sparse search did not reach it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryHit:
+    """A session summary found by a search."""
+
+    session: str
+    created_at: int
+    last_at: int
+    summary: str
+    dense: float
+    bm25: float

@@ -1,0 +1,115 @@
+"""Every error of the package.
+
+    RecallrError
+     ├─ RequestError              the request is at fault; the client is told, the model is not called
+     │   ├─ InvalidHeaders          400, every bad header at once
+     │   ├─ Unauthorized            401, bad or missing key or project
+     │   ├─ UserNotFound            404
+     │   └─ SessionNotFound         404
+     ├─ ConfigurationError        the start is at fault; the gateway does not start
+     │   ├─ EmbeddingMismatch       the store was filled with another embedding model
+     │   ├─ DataDirInUse            the embedded stores belong to another process
+     │   └─ PlatformUnsupported     an embedded store has no build for this platform
+     └─ Unavailable               a dependency is at fault; the request goes on without memory
+         ├─ StateUnavailable        Redis
+         ├─ VectorsUnavailable      Qdrant
+         └─ EmbeddingUnavailable    the embedding model
+
+How a `RequestError` becomes an HTTP answer is decided in one place, `gateway/rejections.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class RecallrError(Exception):
+    """Base of all errors raised by this package."""
+
+
+class RequestError(RecallrError):
+    """A request that cannot be served as sent. The message is for the client."""
+
+    status: int = 400
+    """HTTP status of the answer."""
+    code: str = "invalid_request"
+    """Machine-readable reason."""
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        """Name of the header (or body field) at fault, if there is exactly one."""
+
+
+class InvalidHeaders(RequestError):
+    """One or more `X-Recallr-*` headers are missing, malformed or sent twice."""
+
+    status = 400
+    code = "invalid_recallr_headers"
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(
+            "; ".join(f"{name}: {problem}" for name, problem in problems.items()),
+            param=next(iter(problems)) if len(problems) == 1 else None,
+        )
+        self.problems = dict(problems)
+        """Header name → what is wrong with it and what would be right."""
+
+
+class Unauthorized(RequestError):
+    """The API key or the project is missing or wrong. Which of the two is never said."""
+
+    status = 401
+    code = "invalid_recallr_api_key"
+
+
+class UserNotFound(RequestError):
+    """The user does not exist and the request does not allow creating it."""
+
+    status = 404
+    code = "user_not_found"
+
+
+class SessionNotFound(RequestError):
+    """No such session of this user. Another user's session is answered the same."""
+
+    status = 404
+    code = "session_not_found"
+
+
+class ConfigurationError(RecallrError):
+    """The settings or the machine do not allow a start. The message says what to do."""
+
+
+class EmbeddingMismatch(ConfigurationError):
+    """The vector store was filled with another embedding model than the configured one."""
+
+
+class DataDirInUse(ConfigurationError):
+    """Another process owns the embedded stores in `RECALLR_DATA_DIR`."""
+
+
+class PlatformUnsupported(ConfigurationError):
+    """An embedded store has no build for this platform; a URL must be configured."""
+
+
+class Unavailable(RecallrError):
+    """A dependency did not answer. Requests go on without memory, work is retried later."""
+
+    reason: str = "store"
+    """The `reason=` of `X-Recallr-Memory-Status: degraded`."""
+
+
+class StateUnavailable(Unavailable):
+    """Redis refused, timed out or failed."""
+
+
+class VectorsUnavailable(Unavailable):
+    """Qdrant refused, timed out or failed."""
+
+
+class EmbeddingUnavailable(Unavailable):
+    """The embedding model failed."""
+
+    reason = "embedding"

@@ -1,0 +1,120 @@
+"""Every setting of the plugin, in one place. Environment or `.env`; each field says what it does."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from recallr_litellm.core.options import Strategy
+from recallr_litellm.errors import ConfigurationError
+
+
+class InjectInto(StrEnum):
+    """Where the memory block goes."""
+
+    USER = "user"
+    SYSTEM = "system"
+
+
+def _unset_if_blank(value: object) -> object:
+    """`RECALLR_REDIS_URL=` in a `.env` file means "not set", not "the empty URL"."""
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+OptionalStr = Annotated[str | None, BeforeValidator(_unset_if_blank)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_unset_if_blank)]
+Projects = Annotated[dict[str, list[SecretStr]] | None, BeforeValidator(_unset_if_blank)]
+
+
+class Settings(BaseSettings):
+    """Settings of the plugin.
+
+    >>> Settings().data_dir
+    PosixPath('.recallr')
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="RECALLR_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    data_dir: Path = Field(Path(".recallr"), description="Folder of the embedded stores and the generated keys.")
+
+    redis_url: OptionalSecret = Field(
+        None,
+        description=(
+            "Redis of the state store: `redis://`, `rediss://`, `unix://`; several nodes of a cluster or of "
+            "Sentinels with `redis+cluster://` and `redis+sentinel://host:26379,…/service`. Unset: embedded Valkey."
+        ),
+    )
+    qdrant_url: OptionalStr = Field(None, description="Qdrant server. Unset: embedded Qdrant Edge.")
+    qdrant_api_key: OptionalSecret = Field(None, description="API key of the Qdrant server.")
+    collection: str = Field("recallr", min_length=1, description="Name of the Qdrant collection.")
+
+    projects: Projects = Field(
+        None,
+        description=(
+            'JSON `{"project-id": ["api key", …]}`. Unset: a project `default` with a generated key in '
+            "`<data dir>/api_key`."
+        ),
+    )
+
+    min_session_timeout_seconds: int = Field(600, ge=1, description="Smallest accepted session timeout.")
+    process_interval_seconds: float = Field(1.0, gt=0, description="How often sessions that are due are looked for.")
+    lease_seconds: float = Field(
+        120.0, gt=0, description="How long a worker may be silent about a session before another takes it over."
+    )
+    max_processing_attempts: int = Field(8, ge=1, description="Failures of a session before it is set aside as failed.")
+
+    embedding_model: OptionalStr = Field(
+        None,
+        description=(
+            "Unset: the bundled all-MiniLM-L6-v2, no download. Otherwise any fastembed model by name, or "
+            "`litellm/<model>` for an embedding model of this gateway."
+        ),
+    )
+    memory_model: OptionalStr = Field(None, description="A model of the gateway for extraction and agentic recall.")
+
+    context_tokens: int = Field(2000, ge=100, description="Most tokens that the memory block may take.")
+    inject: InjectInto = Field(InjectInto.USER, description="`user`: in the last user message; `system`: in the system message.")
+
+    deadline_ms_low_latency: int = Field(1000, ge=1, description="Longest time added to a request, low_latency.")
+    deadline_ms_balanced: int = Field(3000, ge=1, description="Longest time added to a request, balanced and auto.")
+    deadline_ms_agentic: int = Field(20000, ge=1, description="Longest time added to a request, agentic.")
+
+    held_exchanges: int = Field(
+        1000, ge=0, description="Exchanges kept in this process while Redis is away; past it the oldest is dropped, counted and logged."
+    )
+    drain_seconds: float = Field(10.0, ge=0, description="Longest time a shutdown waits for what is still to be stored.")
+
+    forward_upstreams: list[str] = Field(
+        ["https://api.openai.com", "https://api.anthropic.com", "https://generativelanguage.googleapis.com"],
+        description="JSON list of base URLs that the forward URL may reach.",
+    )
+
+    def deadline_seconds(self, strategy: Strategy) -> float:
+        """Longest time, in seconds, that the plugin may add to a request of this strategy."""
+        milliseconds = {
+            Strategy.LOW_LATENCY: self.deadline_ms_low_latency,
+            Strategy.AGENTIC: self.deadline_ms_agentic,
+        }.get(strategy, self.deadline_ms_balanced)
+        return milliseconds / 1000
+
+
+def load_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        ConfigurationError: a value is wrong; the message names each variable, never its value.
+    """
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue]
+    except ValidationError as error:
+        problems = "; ".join(
+            f"RECALLR_{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigurationError(f"Wrong settings: {problems}") from None
