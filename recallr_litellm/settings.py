@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.errors import ConfigurationError
@@ -38,7 +38,12 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="RECALLR_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix="RECALLR_",
+        env_file=".env",
+        env_ignore_empty=True,  # `RECALLR_REDIS_URL=` means "not set"
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     data_dir: Path = Field(Path(".recallr"), description="Folder of the embedded stores and the generated keys.")
@@ -65,7 +70,7 @@ class Settings(BaseSettings):
     min_session_timeout_seconds: int = Field(600, ge=1, description="Smallest accepted session timeout.")
     process_interval_seconds: float = Field(1.0, gt=0, description="How often sessions that are due are looked for.")
     lease_seconds: float = Field(
-        120.0, gt=0, description="How long a worker may be silent about a session before another takes it over."
+        30.0, gt=0, description="How long a worker may be silent about a session before another takes it over."
     )
     max_processing_attempts: int = Field(8, ge=1, description="Failures of a session before it is set aside as failed.")
 
@@ -79,16 +84,24 @@ class Settings(BaseSettings):
     memory_model: OptionalStr = Field(None, description="A model of the gateway for extraction and agentic recall.")
 
     context_tokens: int = Field(2000, ge=100, description="Most tokens that the memory block may take.")
-    inject: InjectInto = Field(InjectInto.USER, description="`user`: in the last user message; `system`: in the system message.")
+    inject: InjectInto = Field(
+        InjectInto.USER, description="`user`: in the last user message; `system`: in the system message."
+    )
 
     deadline_ms_low_latency: int = Field(1000, ge=1, description="Longest time added to a request, low_latency.")
     deadline_ms_balanced: int = Field(3000, ge=1, description="Longest time added to a request, balanced and auto.")
     deadline_ms_agentic: int = Field(20000, ge=1, description="Longest time added to a request, agentic.")
 
     held_exchanges: int = Field(
-        1000, ge=0, description="Exchanges kept in this process while Redis is away; past it the oldest is dropped, counted and logged."
+        1000,
+        ge=0,
+        description=(
+            "Exchanges kept in this process while Redis is away; past it the oldest is dropped, counted and logged."
+        ),
     )
-    drain_seconds: float = Field(10.0, ge=0, description="Longest time a shutdown waits for what is still to be stored.")
+    drain_seconds: float = Field(
+        10.0, ge=0, description="Longest time a shutdown waits for what is still to be stored."
+    )
 
     forward_upstreams: list[str] = Field(
         ["https://api.openai.com", "https://api.anthropic.com", "https://generativelanguage.googleapis.com"],
@@ -111,10 +124,12 @@ def load_settings() -> Settings:
         ConfigurationError: a value is wrong; the message names each variable, never its value.
     """
     try:
-        return Settings()  # pyright: ignore[reportCallIssue]
+        return Settings()
     except ValidationError as error:
         problems = "; ".join(
             f"RECALLR_{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
             for problem in error.errors(include_input=False, include_url=False)
         )
         raise ConfigurationError(f"Wrong settings: {problems}") from None
+    except SettingsError as error:  # not JSON where JSON is expected; the text names the field, not the value
+        raise ConfigurationError(f"Wrong settings: {error}") from None

@@ -1,0 +1,28 @@
+"""The `recallr` command.
+
+recallr serve     a gateway with memory on this machine
+recallr demo      see it remember, without any key
+recallr doctor    is everything in place, and what to do if not
+"""
+
+from __future__ import annotations
+
+import typer
+
+from recallr_litellm.cli.demo import demo
+from recallr_litellm.cli.doctor import doctor
+from recallr_litellm.cli.serve import serve
+
+app = typer.Typer(
+    name="recallr",
+    help="Persistent memory for every user of an LLM gateway.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,  # locals hold keys and messages
+)
+app.command()(serve)
+app.command()(demo)
+app.command()(doctor)
+
+__all__ = ["app"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cached_property
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -41,9 +42,9 @@ class Message(BaseModel):
     @property
     def empty(self) -> bool:
         """True when there is nothing to remember in it."""
-        return not (self.text.strip() or self.tool_calls or self.attachments)
+        return not (self.text.strip() or self.tool_calls or self.attachments or self.tool_call_id)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """16 hex characters, equal for two copies of the same message.
 

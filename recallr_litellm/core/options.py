@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -27,5 +27,5 @@ class RecallOptions:
     summaries_threshold: float = 0.6
     last_n_user_messages: int | None = None
     last_n_summaries: int | None = None
-    timezone: ZoneInfo = ZoneInfo("UTC")
+    timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     include_system_prompt: bool = True

@@ -1,0 +1,40 @@
+"""Texts to vectors: dense from a model, sparse from BM25. Nothing here runs on the event loop.
+
+>>> embedder = open_embedder(settings, gateway_embed)
+>>> await embedder.open()
+>>> vector = await embedder.query("Where do I live?")
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from recallr_litellm.errors import ConfigurationError
+from recallr_litellm.settings import Settings
+from recallr_litellm.stores.embedding import bundled, hub
+from recallr_litellm.stores.embedding.base import MAX_CHARACTERS, Embedder, GatewayEmbed
+from recallr_litellm.stores.embedding.gateway import GatewayEmbedder
+from recallr_litellm.stores.embedding.local import LocalEmbedder
+from recallr_litellm.stores.embedding.sparse import SparseEncoder
+
+__all__ = ["MAX_CHARACTERS", "Embedder", "GatewayEmbed", "SparseEncoder", "open_embedder"]
+
+_GATEWAY_PREFIX = "litellm/"
+
+
+def open_embedder(settings: Settings, gateway_embed: GatewayEmbed) -> Embedder:
+    """The embedder that `RECALLR_EMBEDDING_MODEL` names, not loaded yet: `await embedder.open()` does that.
+
+    Raises:
+        ConfigurationError: `litellm/` without the name of a model.
+    """
+    model = settings.embedding_model
+    if model is None or model == bundled.NAME:
+        return LocalEmbedder(bundled.NAME, bundled.load, dimension=bundled.DIMENSION)
+    if model.startswith(_GATEWAY_PREFIX):
+        if model == _GATEWAY_PREFIX:
+            raise ConfigurationError(
+                "RECALLR_EMBEDDING_MODEL=litellm/ lacks a model: write litellm/<model_name of config.yaml>"
+            )
+        return GatewayEmbedder(model, model.removeprefix(_GATEWAY_PREFIX), gateway_embed)
+    return LocalEmbedder(model, partial(hub.load, model, settings.data_dir / "models"))

@@ -1,0 +1,19 @@
+"""What is in motion: sessions not yet processed, their messages, deadlines and leases, in Redis."""
+
+from recallr_litellm.stores.state.connection import Link, connect
+from recallr_litellm.stores.state.embedded import EmbeddedValkey
+from recallr_litellm.stores.state.records import Claim, CommitResult, Resolved, Snapshot, UnknownSession, UnknownUser
+from recallr_litellm.stores.state.store import StateStore
+
+__all__ = [
+    "Claim",
+    "CommitResult",
+    "EmbeddedValkey",
+    "Link",
+    "Resolved",
+    "Snapshot",
+    "StateStore",
+    "UnknownSession",
+    "UnknownUser",
+    "connect",
+]

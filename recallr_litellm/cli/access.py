@@ -1,0 +1,72 @@
+"""How to talk to a gateway: its URL, where its keys are, a request to try. Never the keys themselves."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from recallr_litellm.cli.environment import MASTER_KEY, MASTER_KEY_FILE
+from recallr_litellm.projects import DEFAULT_PROJECT, KEY_FILE
+from recallr_litellm.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to talk to a gateway."""
+
+    url: str
+    model: str
+    project: str
+    master_key_file: Path | None
+    """None: the key is in LITELLM_MASTER_KEY."""
+    recallr_key_file: Path | None
+    """None: the keys are in RECALLR_PROJECTS."""
+
+    @classmethod
+    def of(cls, settings: Settings, *, url: str, model: str, master_key_generated: bool) -> Access:
+        """Access to a gateway with these settings."""
+        folder = settings.data_dir.resolve()
+        return cls(
+            url=url,
+            model=model,
+            project=next(iter(settings.projects), DEFAULT_PROJECT) if settings.projects else DEFAULT_PROJECT,
+            master_key_file=folder / MASTER_KEY_FILE if master_key_generated else None,
+            recallr_key_file=None if settings.projects else folder / KEY_FILE,
+        )
+
+    def curl(self) -> str:
+        """A command for a POSIX shell, over several lines, that reads the keys from where they are."""
+        master_key = _read(self.master_key_file) if self.master_key_file else f"${MASTER_KEY}"
+        recallr_key = _read(self.recallr_key_file) if self.recallr_key_file else "<a key of the project>"
+        body = json.dumps({"model": self.model, "messages": [{"role": "user", "content": "My name is Alice."}]})
+        return " \\\n    ".join(
+            [
+                f"curl -i {self.url}/v1/chat/completions",
+                f'-H "Authorization: Bearer {master_key}"',
+                f'-H "X-Recallr-API-Key: {recallr_key}"',
+                f"-H {shlex.quote(f'X-Recallr-Project-Id: {self.project}')}",
+                "-H 'X-Recallr-User-Id: alice' -H 'X-Recallr-Allow-New-User-Creation: true'",
+                f"-H 'Content-Type: application/json' -d {shlex.quote(body)}",
+            ]
+        )
+
+    def show(self, console: Console) -> None:
+        """Print all of it."""
+        table = Table.grid(padding=(0, 2))
+        table.add_row("Gateway", Text(self.url))
+        table.add_row("Master key", Text(f"in {self.master_key_file or MASTER_KEY}"))
+        table.add_row(
+            "Recallr key", Text(f"in {self.recallr_key_file or 'RECALLR_PROJECTS'} (project {self.project!r})")
+        )
+        console.print(table)
+        console.print(Text(f"\nTry it from another shell:\n\n  {self.curl()}\n"))
+
+
+def _read(path: Path) -> str:
+    return f"$(cat {shlex.quote(str(path))})"

@@ -1,0 +1,199 @@
+"""The gateway of `recallr demo`: a `recallr serve` of its own, in a temporary folder, apart from the user's."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from recallr_litellm.cli.access import Access
+from recallr_litellm.cli.environment import MASTER_KEY_FILE, RECORD_FILE, shipped_config
+from recallr_litellm.errors import RecallrError
+from recallr_litellm.projects import DEFAULT_PROJECT, KEY_FILE
+
+RECORDER = "recallr_litellm.cli.recorder.recorder"
+START_SECONDS = 180.0
+"""LiteLLM needs several seconds on an idle machine, a minute on a busy one."""
+STOP_SECONDS = 30.0
+PROCESSING_SECONDS = 30.0
+"""Longest wait for the first session to become memory. What is not processed by then is still recalled, verbatim."""
+LOG_LINES = 25
+"""How much of the gateway's log an error shows."""
+
+_NOT_INHERITED = (
+    "RECALLR_",
+    "RECONIFY_",
+    "LITELLM_",
+    "DATABASE_",
+    "DIRECT_URL",
+    "REDIS_",
+    "WORKER_CONFIG",
+    "CONFIG_FILE_PATH",
+)
+"""Prefixes of variables that would tie the demo to the user's own gateway: its stores, its database, its keys.
+The providers' keys and addresses are inherited."""
+
+
+class DemoError(RecallrError):
+    """The demo could not be held. The message is for the user."""
+
+
+class DemoGateway:
+    """A gateway as a process, with sessions that end after a second.
+
+        gateway = DemoGateway(folder)
+        gateway.start()
+        gateway.url, gateway.master_key, gateway.recallr_key
+        gateway.stop()
+
+    It is started as any user starts one, by `recallr serve`, and makes its own keys as at any first start.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data_dir = folder / "data"
+        self.log = folder / "gateway.log"
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._record = folder / "outgoing.jsonl"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, once started."""
+        return self._process.pid if self._process else None
+
+    def access(self, model: str) -> Access:
+        """How others can talk to it."""
+        return Access(
+            url=self.url,
+            model=model,
+            project=DEFAULT_PROJECT,
+            master_key_file=self.data_dir / MASTER_KEY_FILE,
+            recallr_key_file=self.data_dir / KEY_FILE,
+        )
+
+    @property
+    def master_key(self) -> str:
+        """LiteLLM's key, as `serve` made it."""
+        return (self.data_dir / MASTER_KEY_FILE).read_text().strip()
+
+    @property
+    def recallr_key(self) -> str:
+        """The key of the project `default`, as the plugin made it."""
+        return (self.data_dir / KEY_FILE).read_text().strip()
+
+    def start(self) -> None:
+        """Start and wait until it answers.
+
+        Raises:
+            DemoError: it ended, or does not answer in time; with the tail of its log.
+        """
+        config = self.folder / "config.yaml"
+        config.write_text(yaml.safe_dump(_recorded(yaml.safe_load(shipped_config().read_text()))))
+        options = ["--config", str(config), "--port", str(self.port), "--num_workers", "1"]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603  # our own module, no shell
+                [sys.executable, "-m", "recallr_litellm.cli", "serve", "--", *options],
+                cwd=self.folder,
+                env=self._environment(os.environ),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C goes to the demo, which stops the gateway in order
+            )
+        try:
+            Retrying(
+                retry=retry_if_result(lambda up: not up), wait=wait_fixed(0.25), stop=stop_after_delay(START_SECONDS)
+            )(self._answers)
+        except RetryError as error:
+            raise DemoError(f"The gateway did not answer within {START_SECONDS:.0f} s.\n{self.log_tail()}") from error
+
+    def stop(self) -> None:
+        """End it and wait until it has stored what it holds."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def outgoing(self) -> list[dict[str, Any]]:
+        """The messages of the last call, as they left for the model."""
+        calls = self._record.read_text().splitlines() if self._record.exists() else []
+        messages: list[dict[str, Any]] = json.loads(calls[-1]) if calls else []
+        return messages
+
+    def wait_until_remembered(self) -> bool:
+        """Wait until a session has been processed into memory; False when that takes unusually long."""
+        try:
+            Retrying(
+                retry=retry_if_result(lambda sessions: sessions < 1),
+                wait=wait_fixed(0.25),
+                stop=stop_after_delay(PROCESSING_SECONDS),
+            )(self._processed_sessions)
+        except RetryError:
+            return False
+        return True
+
+    def log_tail(self) -> str:
+        """The last lines of the gateway's log."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join(lines[-LOG_LINES:])
+
+    def _answers(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            raise DemoError(f"The gateway ended at its start.\n{self.log_tail()}")
+        try:
+            return httpx.get(f"{self.url}/health/readiness", trust_env=False, timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    def _processed_sessions(self) -> float:
+        answer = httpx.get(f"{self.url}/recallr/metrics", trust_env=False, timeout=5)
+        if not answer.is_success:
+            return 0.0
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(answer.text)
+            for sample in family.samples
+            if sample.name == "recallr_sessions_total" and sample.labels.get("outcome") == "processed"
+        )
+
+    def _environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        kept = {name: value for name, value in inherited.items() if not name.startswith(_NOT_INHERITED)}
+        return {
+            **kept,
+            "RECALLR_DATA_DIR": str(self.data_dir),
+            "RECALLR_MIN_SESSION_TIMEOUT_SECONDS": "1",
+            "RECALLR_PROCESS_INTERVAL_SECONDS": "0.2",
+            RECORD_FILE: str(self._record),
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # nothing is downloaded at the start
+            "LITELLM_LOCAL_BLOG_POSTS": "True",
+            "LITELLM_MODE": "PRODUCTION",  # else LiteLLM reads a `.env` it finds above its own installation
+        }
+
+
+def _recorded(config: dict[str, Any]) -> dict[str, Any]:
+    """The config with the demo's recorder as one more callback."""
+    settings = config["litellm_settings"]
+    return {**config, "litellm_settings": {**settings, "callbacks": [settings["callbacks"], RECORDER]}}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

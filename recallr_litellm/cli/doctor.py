@@ -1,0 +1,59 @@
+"""`recallr doctor`: is everything in place, and what to do about what is not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from recallr_litellm.cli.checks import static_checks
+from recallr_litellm.cli.environment import load_env_file
+from recallr_litellm.cli.findings import Finding, Level
+from recallr_litellm.errors import ConfigurationError
+from recallr_litellm.settings import load_settings
+
+_STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.FAULT: "bold red"}
+
+
+def doctor() -> None:
+    """Check settings, keys, stores and the embedding model, and say what to do about each fault.
+
+    Looks at what a gateway started in this folder with this environment would use. Sends nothing to
+    any provider. Ends with 1 when there is a fault; warnings alone end with 0.
+    """
+    load_env_file()
+    levels = asyncio.run(_examine(Console(soft_wrap=True)))
+    raise typer.Exit(1 if levels[Level.FAULT] else 0)
+
+
+async def _examine(console: Console) -> Counter[Level]:
+    """Show each finding as soon as it is there; how many of each level there were."""
+    levels: Counter[Level] = Counter()
+    async for finding in _findings():
+        levels[finding.level] += 1
+        level = (f"{finding.level:<9}", _STYLES[finding.level])
+        console.print(Text.assemble(level, f"{finding.about}: {finding.detail}"))
+        if finding.advice:
+            console.print(Text(f"{'':<9}→ {finding.advice}"))
+    console.print(Text(f"\n{levels[Level.FAULT]} faults, {levels[Level.WARNING]} warnings"))
+    return levels
+
+
+async def _findings() -> AsyncIterator[Finding]:
+    try:
+        settings = load_settings()
+    except ConfigurationError as error:
+        yield Finding("Settings", Level.FAULT, str(error), "Correct them; .env.example says what each one means")
+        return
+    yield Finding("Settings", Level.OK, f"valid; {len(settings.model_fields_set)} set, the rest at their defaults")
+    for finding in static_checks(settings):
+        yield finding
+    # Only now: the embedding model's runtime takes seconds to import, and the other commands do without it.
+    from recallr_litellm.cli.store_checks import store_checks
+
+    async for finding in store_checks(settings):
+        yield finding

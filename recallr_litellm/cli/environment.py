@@ -1,0 +1,66 @@
+"""What the commands take from the machine: `.env`, settings, the config that is shipped, the terminal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+from dotenv import load_dotenv
+from rich.console import Console
+from rich.text import Text
+
+import recallr_litellm
+from recallr_litellm.errors import ConfigurationError
+
+MASTER_KEY = "LITELLM_MASTER_KEY"
+"""Variable with LiteLLM's own key: what a client sends as `Authorization: Bearer …`."""
+MASTER_KEY_FILE = "master_key"
+"""Name, in the data folder, of the file with the key that is made where the variable is unset."""
+
+RECORD_FILE = "RECALLR_DEMO_RECORD"
+"""Variable by which `recallr demo` tells its own gateway where to write what goes out to the model.
+Not a setting of the plugin."""
+DEMO_MODEL = "recallr-demo"
+"""The model of the shipped config that needs no key."""
+
+
+def load_env_file() -> None:
+    """Read `.env` of the current folder into the environment; what is set already stays.
+
+    The plugin's settings would find it by themselves, the providers' keys and LiteLLM's own would not.
+    """
+    load_dotenv(Path(".env"))
+
+
+def master_key_is_set() -> bool:
+    """True when LITELLM_MASTER_KEY is in the environment and not blank."""
+    return bool(os.environ.get(MASTER_KEY, "").strip())
+
+
+def shipped_config() -> Path:
+    """`config.yaml` as the wheel carries it, or as it lies in the source checkout.
+
+    Raises:
+        ConfigurationError: neither is there.
+    """
+    package = Path(recallr_litellm.__file__).resolve().parent
+    candidates = (package / "config" / "config.yaml", package.parent / "config" / "config.yaml")
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise ConfigurationError(
+        f"config.yaml is missing from the installation; looked at {', '.join(map(str, candidates))}"
+    )
+
+
+@contextmanager
+def faults_shown(console: Console) -> Iterator[None]:
+    """Show a fault of the configuration as one line instead of a traceback, and end with exit code 1."""
+    try:
+        yield
+    except ConfigurationError as error:
+        console.print(Text(f"recallr: {error}", style="bold red"))
+        raise typer.Exit(1) from error

@@ -1,0 +1,204 @@
+"""What `recallr doctor` opens to see whether it works: the embedding model, Redis, Qdrant."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+from qdrant_client import AsyncQdrantClient
+from redis.asyncio import RedisCluster
+from redis.exceptions import RedisError
+
+from recallr_litellm.cli.findings import Finding, Level
+from recallr_litellm.errors import ConfigurationError, DataDirInUse, EmbeddingMismatch, RecallrError, Unavailable
+from recallr_litellm.settings import Settings
+from recallr_litellm.stores.data_dir import DataDir
+from recallr_litellm.stores.embedding import Embedder, open_embedder
+from recallr_litellm.stores.state import EmbeddedValkey, connect
+from recallr_litellm.stores.vectors import VectorStore, open_engine
+
+OLDEST_REDIS = Version("6.2")
+OLDEST_QDRANT = Version("1.19")
+"""The first with IDF statistics per tenant, which ranking needs."""
+
+ANSWER_SECONDS = 5
+"""How long the doctor waits for one answer of a store."""
+
+_EMBEDDING, _REDIS, _QDRANT = "Embedding model", "Redis", "Qdrant"
+_LEFT_TO_THE_GATEWAY = "in the hands of the running gateway, not opened"
+_ASK_THE_GATEWAY = "Ask the gateway itself: GET /recallr/health/ready"
+
+
+async def store_checks(settings: Settings) -> AsyncIterator[Finding]:
+    """Embedding model, Redis, Qdrant: opened as a gateway does at its start, and closed again.
+
+    Embedded stores that do not exist yet are tried in a temporary folder.
+    """
+    embedder = open_embedder(settings, _no_gateway)
+    try:
+        embedding = await check_embedding(settings, embedder)
+        yield embedding
+        model = embedder if embedding.level is Level.OK else None
+        with _data_dir(settings) as opened:
+            yield await check_redis(settings) if settings.redis_url else await check_embedded_valkey(opened)
+            yield (
+                await check_qdrant(settings, model)
+                if settings.qdrant_url
+                else await check_embedded_qdrant(opened, model)
+            )
+    finally:
+        await embedder.close()
+
+
+async def check_embedding(settings: Settings, embedder: Embedder) -> Finding:
+    """Whether the model loads and embeds."""
+    if (settings.embedding_model or "").startswith("litellm/"):
+        detail = f"{embedder.name} belongs to the gateway, which is not asked from here"
+        return Finding(_EMBEDDING, Level.WARNING, detail, f"After its start: {_ASK_THE_GATEWAY}")
+    try:
+        await embedder.open()
+        await embedder.query("Does it embed?")
+    except RecallrError as error:
+        advice = "Correct RECALLR_EMBEDDING_MODEL, or unset it: the bundled model needs no download"
+        return Finding(_EMBEDDING, Level.FAULT, f"{embedder.name}: {error}", advice)
+    return Finding(_EMBEDDING, Level.OK, f"{embedder.name}, {embedder.dimension} dimensions")
+
+
+async def check_redis(settings: Settings) -> Finding:
+    """Whether the configured Redis answers, is recent enough, and neither forgets nor evicts."""
+    assert settings.redis_url is not None
+    try:
+        link = connect(settings.redis_url.get_secret_value(), timeout_seconds=ANSWER_SECONDS)
+    except ConfigurationError as error:
+        return Finding(_REDIS, Level.FAULT, str(error), "Correct RECALLR_REDIS_URL")
+    try:
+        async with asyncio.timeout(2 * ANSWER_SECONDS):
+            answer = await link.client.info(**_OF_EACH_PRIMARY if isinstance(link.client, RedisCluster) else {})
+    except (RedisError, OSError) as error:
+        detail = f"{link.address}: {type(error).__name__}: {error or 'no answer'}"
+        return Finding(_REDIS, Level.FAULT, detail, "Start it, or correct RECALLR_REDIS_URL")
+    finally:
+        await link.close()
+    nodes: Mapping[str, Mapping[str, Any]] = {link.address: answer} if "redis_version" in answer else answer
+    # The worst of them all, so that the first sentence read is the one to act on.
+    return max((judge_redis(name, node) for name, node in nodes.items()), key=lambda found: _BADNESS[found.level])
+
+
+_OF_EACH_PRIMARY: Mapping[str, Any] = {"target_nodes": RedisCluster.PRIMARIES}
+_BADNESS = {Level.OK: 0, Level.WARNING: 1, Level.FAULT: 2}
+
+
+def judge_redis(name: str, info: Mapping[str, Any]) -> Finding:
+    """What one server's answer to INFO says.
+
+    Args:
+        name: of the server, for the reader.
+        info: the answer, as redis-py parses it.
+    """
+    version = Version(str(info["redis_version"]))
+    where = f"{name}, version {version}"
+    if version < OLDEST_REDIS:
+        return Finding(_REDIS, Level.FAULT, where, f"Use Redis {OLDEST_REDIS} or later, or Valkey")
+    if (policy := info.get("maxmemory_policy")) != "noeviction":
+        return Finding(
+            _REDIS,
+            Level.FAULT if info.get("maxmemory") else Level.WARNING,
+            f"{where}: maxmemory-policy is {policy}, so sessions can be evicted before they are memory",
+            "Set `maxmemory-policy noeviction`",
+        )
+    if not info.get("aof_enabled"):
+        return Finding(
+            _REDIS,
+            Level.WARNING,
+            f"{where}: no append-only file, so its restart loses what is not yet memory",
+            "Set `appendonly yes`",
+        )
+    return Finding(_REDIS, Level.OK, f"{where}, append-only file, noeviction")
+
+
+async def check_embedded_valkey(settings: Settings | None) -> Finding:
+    """Whether the embedded server starts on its data."""
+    if settings is None:
+        return Finding(_REDIS, Level.OK, f"embedded, {_LEFT_TO_THE_GATEWAY}")
+    server = EmbeddedValkey(settings.data_dir / "redis")
+    try:
+        await asyncio.to_thread(server.start)
+    except (ConfigurationError, Unavailable) as error:
+        return Finding(_REDIS, Level.FAULT, f"embedded: {error}", "Or use a server: RECALLR_REDIS_URL")
+    finally:
+        await asyncio.to_thread(server.stop)
+    return Finding(_REDIS, Level.OK, "embedded, starts and stops; for one worker")
+
+
+async def check_qdrant(settings: Settings, embedder: Embedder | None) -> Finding:
+    """Whether the configured Qdrant answers, is recent enough, and was filled with this embedding model."""
+    key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
+    client = AsyncQdrantClient(settings.qdrant_url, api_key=key, timeout=ANSWER_SECONDS, check_compatibility=False)
+    where = str(settings.qdrant_url)
+    try:
+        version = Version((await client.info()).version)
+        exists = await client.collection_exists(settings.collection)
+    except Exception as error:  # noqa: BLE001  # httpx's and qdrant-client's own errors have no common base
+        detail = f"{where}: {type(error).__name__}: {error}"
+        return Finding(_QDRANT, Level.FAULT, detail, "Start it, or correct RECALLR_QDRANT_URL or …_API_KEY")
+    finally:
+        await client.close()
+    where = f"{where}, version {version}"
+    if version < OLDEST_QDRANT:
+        return Finding(_QDRANT, Level.FAULT, where, f"Use Qdrant {OLDEST_QDRANT} or later")
+    if not exists:
+        return Finding(_QDRANT, Level.OK, f"{where}; the first start makes the collection {settings.collection!r}")
+    return await _check_collection(settings, embedder, f"{where}, collection {settings.collection!r}")
+
+
+async def check_embedded_qdrant(settings: Settings | None, embedder: Embedder | None) -> Finding:
+    """Whether the embedded engine opens on its data, and whether that was made with this embedding model."""
+    if settings is None:
+        return Finding(_QDRANT, Level.OK, f"embedded, {_LEFT_TO_THE_GATEWAY}")
+    return await _check_collection(settings, embedder, "embedded, for one worker")
+
+
+async def _check_collection(settings: Settings, embedder: Embedder | None, where: str) -> Finding:
+    if embedder is None:
+        detail = f"{where}; without the embedding model its contents were not looked at"
+        return Finding(_QDRANT, Level.WARNING, detail, f"After the gateway's start: {_ASK_THE_GATEWAY}")
+    try:
+        store = VectorStore(open_engine(settings), embedder)
+        try:
+            await store.open()
+            await store.ping()
+        finally:
+            await store.close()
+    except EmbeddingMismatch as error:
+        return Finding(_QDRANT, Level.FAULT, f"{where}: {error}", "Set RECALLR_EMBEDDING_MODEL back")
+    except (ConfigurationError, Unavailable) as error:
+        return Finding(_QDRANT, Level.FAULT, f"{where}: {error}", "Or use another server: RECALLR_QDRANT_URL")
+    return Finding(_QDRANT, Level.OK, f"{where}, filled with {embedder.name}")
+
+
+@contextmanager
+def _data_dir(settings: Settings) -> Iterator[Settings | None]:
+    """Settings whose data folder is ours while the block runs; None when a gateway has it."""
+    if not settings.data_dir.exists():
+        with tempfile.TemporaryDirectory(prefix="recallr-doctor-") as folder:
+            yield settings.model_copy(update={"data_dir": Path(folder)})
+        return
+    data_dir = DataDir(settings.data_dir)
+    try:
+        data_dir.acquire()
+    except DataDirInUse:
+        yield None
+        return
+    try:
+        yield settings
+    finally:
+        data_dir.release()
+
+
+async def _no_gateway(model: str, texts: list[str]) -> list[list[float]]:
+    raise RuntimeError(f"{model} can only be asked by a running gateway")

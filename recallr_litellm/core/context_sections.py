@@ -1,0 +1,260 @@
+"""The sections of the memory block: each writes the best of its material that fits into a given room."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from recallr_litellm.core.markup import Clock, escape, mark
+from recallr_litellm.core.messages import StoredMessage, ToolCall
+from recallr_litellm.core.recalled import OngoingSession, RecalledPassage
+from recallr_litellm.core.tokens import Meter, shorten, too_long
+
+TOOL_RESULT_CHARACTERS = 600
+"""Most of a tool's result that is shown: the assistant's words after it say what came of it."""
+TOOL_ARGUMENTS_CHARACTERS = 120
+SHOWN_TOOL_CALLS = 5
+"""Most calls of one message that are shown; the rest is counted."""
+SMALLEST_EXCERPT = 24
+"""Tokens; a shorter excerpt tells nothing."""
+
+IN_PERCENT = "relevance in %"
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What a section shows."""
+
+    text: str = ""
+    """Lines, each ended; empty when nothing fits."""
+    cost: int = 0
+    """Tokens, never less than the sum over its pieces."""
+    shown: frozenset[str] = frozenset()
+    """Ids of the messages (whole or in passages) or sessions that need not be shown elsewhere."""
+    complete: bool = True
+    """False when something was cut or left out for want of room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """What every section writes with."""
+
+    meter: Meter
+    clock: Clock
+
+    def conversation(
+        self, heading: str, messages: Iterable[StoredMessage], room: int, hidden: frozenset[str] = frozenset()
+    ) -> Filled:
+        """Messages of one conversation, verbatim, oldest first; when room is short, the newest.
+
+        A message too long for the room shows as an excerpt in half of it; what is older gets the rest.
+        """
+        wanted = [stored for stored in messages if stored.id not in hidden and not stored.message.empty]
+        if not wanted:
+            return Filled()
+        date = self.clock.date(wanted[-1].at)
+        heading = f"{heading}, {date}"
+        # Not all of it may fit; then the heading must say so, which takes room itself.
+        return self._all(mark(heading), wanted, date, room) or self._newest(
+            mark(f"{heading}, in part"), wanted, date, room
+        )
+
+    def _all(self, heading: str, wanted: Sequence[StoredMessage], date: str, room: int) -> Filled | None:
+        """Every message whole, or None when that does not fit."""
+        lines = [heading + "\n"]
+        left = room - self.meter.cost(lines[0])
+        for stored in reversed(wanted):
+            line = self._message(stored, date, left)
+            if line is None:
+                return None
+            left -= self.meter.cost(line)
+            lines.insert(1, line)
+        return Filled("".join(lines), room - left, frozenset(stored.id for stored in wanted)) if left >= 0 else None
+
+    def _newest(self, heading: str, wanted: Sequence[StoredMessage], date: str, room: int) -> Filled:
+        """The newest messages, those too long as excerpts."""
+        heading += "\n"
+        left = room - self.meter.cost(heading)
+        lines: list[str] = []
+        whole: set[str] = set()
+        for stored in reversed(wanted):
+            line = self._message(stored, date, left)
+            if line is not None:
+                whole.add(stored.id)
+            else:
+                line = self._excerpt(stored, date, left if stored is wanted[0] else left // 2)
+                if line is None:
+                    break
+            left -= self.meter.cost(line)
+            lines.append(line)
+        if not lines:
+            return Filled(complete=False)
+        return Filled(heading + "".join(reversed(lines)), room - left, frozenset(whole), complete=False)
+
+    def _message(self, stored: StoredMessage, date: str, room: int) -> str | None:
+        """The message on a line of its own, or None when it does not fit."""
+        message = stored.message
+        if message.role == "tool":
+            text = shorten(message.text, TOOL_RESULT_CHARACTERS)
+        elif too_long(message.text, room):
+            return None
+        else:
+            text = escape(message.text)
+        said = mark(message.role, "interrupted" if stored.partial else "", self.clock.time(stored.at, on=date))
+        line = _line(said, text, *_besides_text(stored))
+        return line if self.meter.fits(line, room) else None
+
+    def _excerpt(self, stored: StoredMessage, date: str, room: int) -> str | None:
+        said = mark(stored.message.role, "excerpt", self.clock.time(stored.at, on=date))
+        besides = tuple(_besides_text(stored))
+        left = room - self.meter.cost(_line(said, *besides))
+        text = self.meter.excerpt(stored.message.text, left) if left >= SMALLEST_EXCERPT else None
+        if text is None:
+            return None
+        line = _line(said, text, *besides)
+        return line if self.meter.fits(line, room) else None
+
+    def ongoing(self, sessions: Sequence[OngoingSession], room: int, hidden: frozenset[str]) -> Filled:
+        """Other open conversations, the one that was last spoken in first."""
+        texts: list[str] = []
+        shown: frozenset[str] = frozenset()
+        left, complete = room, True
+        for session in sorted((s for s in sessions if s.messages), key=lambda s: s.messages[-1].at, reverse=True):
+            filled = self.conversation("other open conversation", session.messages, left, hidden)
+            texts.append(filled.text)
+            left -= filled.cost
+            shown |= filled.shown
+            complete &= filled.complete
+        return Filled("".join(texts), room - left, shown, complete)
+
+    def memories(self, passages: Sequence[RecalledPassage], room: int, hidden: frozenset[str]) -> Filled:
+        """Passages, taken most relevant first as long as they fit, whole; shown by conversation.
+
+        Conversations follow their best passage, messages within one follow each other as they were
+        said, passages of one message are joined.
+        """
+        left = room - self.meter.cost(_MEMORIES)
+        conversations: dict[str, _Conversation] = {}
+        wanted = {(p.message, p.part): p for p in passages if p.message not in hidden and p.text.strip()}
+        complete = True
+        for passage in wanted.values():
+            conversation = conversations.get(passage.session) or _Conversation(self.clock.date(passage.at))
+            pieces = self._added(passage, conversation)
+            if too_long(passage.text, left) or (cost := sum(map(self.meter.cost, pieces))) > left:
+                complete = False
+                continue
+            left -= cost
+            conversations[passage.session] = conversation
+            conversation.messages.setdefault((passage.position, passage.message), []).append(passage)
+        if not conversations:
+            return Filled(complete=complete)
+        text = _MEMORIES + "".join(line for c in conversations.values() for line in self._recalled(c))
+        shown = frozenset(message for c in conversations.values() for _, message in c.messages)
+        return Filled(text, room - left, shown, complete)
+
+    def _added(self, passage: RecalledPassage, conversation: _Conversation) -> list[str]:
+        """The pieces of text that a passage adds to what is shown of its conversation."""
+        if (passage.position, passage.message) in conversation.messages:
+            return [_SKIPPED, escape(passage.text)]
+        line = _line(self._remembered(passage, conversation.date), escape(passage.text))
+        return [line] if conversation.messages else [conversation.heading, line]
+
+    def _recalled(self, conversation: _Conversation) -> Iterator[str]:
+        yield conversation.heading
+        for _, passages in sorted(conversation.messages.items()):
+            best = passages[0]
+            parts = sorted(passages, key=lambda passage: passage.part)
+            text = escape(parts[0].text)
+            for before, after in pairwise(parts):
+                text += ("\n" if after.part == before.part + 1 else _SKIPPED) + escape(after.text)
+            yield _line(self._remembered(best, conversation.date), text)
+
+    def _remembered(self, passage: RecalledPassage, date: str) -> str:
+        return mark(passage.role, self.clock.time(passage.at, on=date), _percent(passage.relevance))
+
+    def summaries(
+        self,
+        heading: str,
+        items: Sequence[SummaryItem],
+        room: int,
+        hidden: frozenset[str],
+        *,
+        newest_last: bool = False,
+    ) -> Filled:
+        """Session summaries, best first in `items`: as many as fit, whole, in that order or the reverse."""
+        heading = mark(heading) + "\n"
+        left = room - self.meter.cost(heading)
+        lines: dict[str, str] = {}
+        complete = True
+        for item in items:
+            if item.session in hidden or item.session in lines or not item.summary.strip():
+                continue
+            if too_long(item.summary, left):
+                complete = False
+                continue
+            relevance = "" if item.relevance is None else _percent(item.relevance)
+            line = _line(mark("conversation", self.clock.time(item.at), relevance), escape(item.summary))
+            if not self.meter.fits(line, left):
+                complete = False
+                continue
+            left -= self.meter.cost(line)
+            lines[item.session] = line
+        if not lines:
+            return Filled(complete=complete)
+        ordered = reversed(lines.values()) if newest_last else lines.values()
+        return Filled(heading + "".join(ordered), room - left, frozenset(lines), complete)
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryItem:
+    """A session summary to show."""
+
+    session: str
+    at: int
+    """When the session began, milliseconds since the epoch, UTC."""
+    summary: str
+    relevance: float | None = None
+
+
+@dataclass(slots=True)
+class _Conversation:
+    """What is shown of one remembered conversation."""
+
+    date: str
+    messages: dict[tuple[int, str], list[RecalledPassage]] = field(default_factory=dict)
+    """(position, message id) → its passages, best first."""
+
+    @property
+    def heading(self) -> str:
+        return mark("conversation", self.date) + "\n"
+
+
+_MEMORIES = mark(f"memories, {IN_PERCENT}") + "\n"
+_SKIPPED = f"\n{mark('…')}\n"
+"""Stands between passages of one message when something between them is not shown."""
+
+
+def _line(said: str, *texts: str) -> str:
+    text = " ".join(filter(None, texts))
+    # Code, lists and tables of more than one line begin on a line of their own.
+    return f"{said}{chr(10) if chr(10) in text else ' '}{text}\n"
+
+
+def _percent(relevance: float) -> str:
+    return f"{round(100 * relevance)}%"
+
+
+def _besides_text(stored: StoredMessage) -> Iterator[str]:
+    """What a message carries besides its text, in short."""
+    message = stored.message
+    yield from (_call(call) for call in message.tool_calls[:SHOWN_TOOL_CALLS])
+    if (more := len(message.tool_calls) - SHOWN_TOOL_CALLS) > 0:
+        yield mark(f"{more} more calls")
+    for kind, count in Counter(message.attachments).most_common(SHOWN_TOOL_CALLS):
+        yield mark("attached", str(count) if count > 1 else "", kind[:40])
+
+
+def _call(call: ToolCall) -> str:
+    return f"{mark('calls', call.name[:60])} {shorten(call.arguments, TOOL_ARGUMENTS_CHARACTERS)}".rstrip()

@@ -1,0 +1,231 @@
+"""Which messages of a request are new, which of a session the client did not send, which are replaced.
+
+Clients differ: some send their whole history each time, some a window of it, some only the newest
+message. What they send is matched against the session, a forest in which every stored message knows
+the one that stood before it in the client's own history:
+
+- *Match*: the longest run of request messages that is also a path in the forest. It counts when it
+  has at least two messages, or when it begins with the request's first message and something follows.
+  A single message alone is never taken for an old one ("yes" said twice is said twice), unless the
+  client says that it retries, or the stored answer to it broke off.
+- *New* is what follows the match. Without a match, it is what follows the last answer in the request:
+  the history before it was stored when it was said, in an earlier session.
+- *Replaced* is what hangs below the end of the match: an answer that is generated again, or the old
+  branch of an edited history. Of several answers (`n` > 1), those that the client did not go on with.
+- *Unseen* is what the session holds and the request does not: the model is shown it as context.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from recallr_litellm.core.messages import Message, StoredMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a request means for its session."""
+
+    new: tuple[Message, ...]
+    """Messages of the request to be stored, in order."""
+    parent: str | None
+    """Id of the stored message after which the new ones come."""
+    replaced: frozenset[str]
+    """Ids of stored messages that the new exchange takes the place of."""
+    unseen: tuple[StoredMessage, ...]
+    """Stored messages that the client did not send, by position."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    end: int
+    """Index of the last matched message of the request."""
+    path: tuple[StoredMessage, ...]
+    """Matched stored messages, last first."""
+    from_start: bool
+    """The run begins with the request's first message."""
+    from_root: bool
+    """The run begins with a stored message that has no parent."""
+
+    @property
+    def rank(self) -> tuple[int, bool, bool, int]:
+        return len(self.path), self.from_start, self.from_root, self.end
+
+
+class _Forest:
+    """The stored messages of a session with their family relations."""
+
+    def __init__(self, stored: Iterable[StoredMessage]) -> None:
+        self.messages = sorted(stored, key=lambda message: message.position)
+        self.by_id = {message.id: message for message in self.messages}
+        self.children: dict[str | None, list[StoredMessage]] = defaultdict(list)
+        self.by_fingerprint: dict[str, list[StoredMessage]] = defaultdict(list)
+        for message in self.messages:
+            self.children[message.parent].append(message)
+            self.by_fingerprint[message.message.fingerprint].append(message)
+
+    def parent(self, message: StoredMessage) -> StoredMessage | None:
+        return self.by_id.get(message.parent) if message.parent else None
+
+    def below(self, roots: Iterable[StoredMessage]) -> frozenset[str]:
+        """Ids of these messages and of everything under them."""
+        found: set[str] = set()
+        waiting = list(roots)
+        while waiting:
+            message = waiting.pop()
+            found.add(message.id)
+            waiting.extend(self.children[message.id])
+        return frozenset(found)
+
+    def last_answer_under(self, message: StoredMessage) -> StoredMessage:
+        """Follow the answers (and tool results) below a message that a client has left out of its history."""
+        while answers := [child for child in self.children[message.id] if child.message.role != "user"]:
+            message = answers[-1]
+        return message
+
+
+def plan(
+    stored: Iterable[StoredMessage],
+    incoming: Sequence[Message],
+    *,
+    retry: bool = False,
+    replaceable: Collection[str] | None = None,
+) -> Plan:
+    """Match a request's messages against its session.
+
+    Args:
+        stored: the session's messages, without those of this very exchange.
+        incoming: the request's messages in order, without system messages and empty ones.
+        retry: the client marks this request as a repetition of one it already sent.
+        replaceable: if given, only these ids may be replaced. A request may not replace what was stored
+            after it began: that belongs to a request running beside it.
+    """
+    forest = _Forest(stored)
+    prints = [message.fingerprint for message in incoming]
+    match = _best_match(forest, incoming, prints)
+    if match is None or not _counts(match, len(incoming)):
+        match = _repeated(forest, prints, retry=retry)
+    if match is None:
+        return Plan(_after_last_answer(incoming), None, frozenset(), tuple(forest.messages))
+
+    new = tuple(incoming[match.end + 1 :])
+    last = match.path[0]
+    if new and new[0].role == "user" and last.message.role == "user":
+        last = forest.last_answer_under(last)
+    replaced = _answers_not_chosen(forest, match)
+    if match.from_start or match.from_root:  # a run that begins amid both may be a coincidence: nothing goes for it
+        replaced |= forest.below(forest.children[last.id])
+    if replaceable is not None:
+        replaced &= frozenset(replaceable)
+    sent = {message.id for message in match.path}
+    unseen = tuple(message for message in forest.messages if message.id not in sent | replaced)
+    return Plan(new, last.id, replaced, unseen)
+
+
+def _best_match(forest: _Forest, incoming: Sequence[Message], prints: Sequence[str]) -> _Match | None:
+    best: _Match | None = None
+    for end in range(len(incoming) - 1, -1, -1):
+        if best is not None and (len(best.path), best.from_start) >= (end + 1, True):
+            break  # no run that ends this early can be better
+        for candidate in reversed(forest.by_fingerprint[prints[end]]):
+            match = _walk_back(forest, incoming, prints, end, candidate)
+            if best is None or match.rank > best.rank:
+                best = match
+            if match.from_start:
+                break  # the whole beginning of the request matches: an older copy cannot match more
+    return best
+
+
+def _walk_back(
+    forest: _Forest, incoming: Sequence[Message], prints: Sequence[str], end: int, last: StoredMessage
+) -> _Match:
+    path = [last]
+    index = end - 1
+    node = forest.parent(last)
+    while index >= 0 and node is not None:
+        if node.message.fingerprint == prints[index]:
+            path.append(node)
+            index -= 1
+        elif incoming[index].role != "user" or node.message.role == "user":
+            break
+        # otherwise the client leaves answers out of its history: step over this one
+        node = forest.parent(node)
+    return _Match(end, tuple(path), from_start=index < 0, from_root=node is None)
+
+
+def _counts(match: _Match, length: int) -> bool:
+    return len(match.path) >= 2 or (match.from_start and match.end < length - 1)
+
+
+def _repeated(forest: _Forest, prints: Sequence[str], *, retry: bool) -> _Match | None:
+    """The stored message that a single-message request says again, if it does."""
+    if len(prints) != 1:
+        return None
+    for candidate in reversed(forest.by_fingerprint[prints[0]]):
+        if retry or any(answer.partial for answer in forest.children[candidate.id]):
+            return _Match(0, (candidate,), from_start=True, from_root=candidate.parent is None)
+    return None
+
+
+def _after_last_answer(incoming: Sequence[Message]) -> tuple[Message, ...]:
+    turn = len(incoming)
+    while turn and incoming[turn - 1].role == "assistant":
+        turn -= 1  # the beginning of the answer that the client puts into the model's mouth is part of the turn
+    while turn and incoming[turn - 1].role != "assistant":
+        turn -= 1
+    return tuple(incoming[turn:])
+
+
+def _answers_not_chosen(forest: _Forest, match: _Match) -> frozenset[str]:
+    """Of several answers to one request, those beside the one that the client's history goes on with."""
+    others: set[str] = set()
+    for message in match.path:
+        if message.message.role == "assistant":
+            siblings = [
+                sibling
+                for sibling in forest.children[message.parent]
+                if sibling.exchange == message.exchange and sibling.id != message.id
+            ]
+            others |= forest.below(siblings)
+    return frozenset(others)
+
+
+def place(
+    plan: Plan,
+    *,
+    session_id: str,
+    exchange: str,
+    first_position: int,
+    replies: Sequence[Message],
+    asked_at: int,
+    answered_at: int,
+    partial: bool,
+) -> tuple[StoredMessage, ...]:
+    """The messages of an exchange in their places: the new ones in a row, then each reply below the last.
+
+    Ids depend only on the session, the exchange and the order, so that storing an exchange again, or
+    storing it whole after a part of it, writes the same messages.
+    """
+
+    def stored(index: int, message: Message, parent: str | None, at: int, *, broken: bool = False) -> StoredMessage:
+        return StoredMessage(
+            id=hashlib.sha256(f"{session_id}:{exchange}:{index}".encode()).hexdigest()[:32],
+            exchange=exchange,
+            position=first_position + index,
+            parent=parent,
+            at=at,
+            partial=broken,
+            message=message,
+        )
+
+    placed: list[StoredMessage] = []
+    parent = plan.parent
+    for message in plan.new:
+        placed.append(stored(len(placed), message, parent, asked_at))
+        parent = placed[-1].id
+    for reply in replies:
+        placed.append(stored(len(placed), reply, parent, answered_at, broken=partial))
+    return tuple(placed)

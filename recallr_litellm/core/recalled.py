@@ -1,0 +1,62 @@
+"""What a recall found: the material of the memory block, before it is fitted into its budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recallr_litellm.core.messages import Role, StoredMessage
+from recallr_litellm.core.records import Session
+
+
+@dataclass(frozen=True, slots=True)
+class RecalledPassage:
+    """A passage of an earlier session's message."""
+
+    session: str
+    message: str
+    position: int
+    """Order of the message within its session."""
+    part: int
+    """Number of the passage within its message, from 0; neighbours differ by 1."""
+    role: Role
+    at: int
+    """When it was said, milliseconds since the epoch, UTC."""
+    text: str
+    relevance: float
+    """Calibrated, 0–1 (`recall/calibration.py`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecalledSummary:
+    """The summary of an earlier session that is related to the question."""
+
+    session: str
+    created_at: int
+    """Milliseconds since the epoch, UTC, as is `last_at`."""
+    last_at: int
+    summary: str
+    relevance: float
+    """Calibrated, 0–1 (`recall/calibration.py`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OngoingSession:
+    """Another session of the same user that is not yet processed, verbatim."""
+
+    id: str
+    messages: tuple[StoredMessage, ...]
+    """Oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """Everything that one recall found."""
+
+    memories: tuple[RecalledPassage, ...] = ()
+    """Most relevant first."""
+    summaries: tuple[RecalledSummary, ...] = ()
+    """Most relevant first."""
+    last_messages: tuple[tuple[str, StoredMessage], ...] = ()
+    """(session id, message), oldest first; only when asked for."""
+    last_summaries: tuple[Session, ...] = ()
+    """Oldest first; only when asked for."""

@@ -1,0 +1,83 @@
+"""The state of one Recallr request, from its first byte to its last.
+
+Set by the middleware in a `ContextVar`, which LiteLLM's hooks inherit: never keyed by LiteLLM's call id,
+which clients can choose.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from recallr_litellm.core.messages import Message
+from recallr_litellm.core.options import Strategy
+from recallr_litellm.gateway.formats import Conversation, Format, Reply
+from recallr_litellm.gateway.headers import RawHeaders
+from recallr_litellm.memory.capture import Exchange
+from recallr_litellm.memory.sessions import OpenedSession, SessionRequest
+
+CURRENT: ContextVar[Call | None] = ContextVar("recallr_call", default=None)
+"""The Recallr request being served; None for all other requests."""
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class Draft:
+    """An admitted request whose answer is awaited."""
+
+    format: Format
+    body: dict[str, Any]
+    """The request body; read for what shapes the answer (`n`)."""
+    conversation: Conversation
+    request: SessionRequest
+    strategy: Strategy
+    session: OpenedSession | None = None
+
+    def exchange(self, id: str, replies: tuple[Message, ...], *, partial: bool, retried: bool) -> Exchange:
+        """The exchange that this request and these replies make."""
+        return Exchange(
+            id=id,
+            request=self.request,
+            incoming=self.conversation.messages,
+            replies=replies,
+            answered_at=now_ms(),
+            partial=partial,
+            retried=retried,
+            session=self.session,
+        )
+
+
+@dataclass(slots=True)
+class Call:
+    """One Recallr request."""
+
+    raw: RawHeaders
+    retried: bool = False
+    """The client library says that it repeats a request (`x-stainless-retry-count` of the OpenAI SDK)."""
+    request_id: str = field(default_factory=lambda: secrets.token_hex(16))
+    received_at: int = field(default_factory=now_ms)
+    spent: float = 0.0
+    """Seconds spent in the plugin so far."""
+    status: str = "off"
+    """`X-Recallr-Memory-Status`."""
+    user_id: str | None = None
+    session_id: str | None = None
+    draft: Draft | None = None
+    """Set once the request is admitted; what is captured is made of it."""
+
+    def exchange(self, reply: Reply) -> Exchange | None:
+        """What is to be stored, or None when there is nothing: not admitted, or nothing was answered."""
+        if self.draft is None or not reply.messages:
+            return None
+        return self.draft.exchange(self.request_id, reply.messages, partial=not reply.complete, retried=self.retried)
+
+    def degrade(self, reason: str) -> None:
+        """Say that memory was not, or not wholly, at work."""
+        self.status = f"degraded; reason={reason}"

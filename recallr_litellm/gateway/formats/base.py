@@ -1,0 +1,87 @@
+"""What a wire format has to be able to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from recallr_litellm.core.messages import Message
+
+Body = dict[str, Any]
+"""A request body, parsed. Its shape is the client's doing: anything may be missing or of another type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What a request says, without system messages and without messages that hold nothing."""
+
+    messages: tuple[Message, ...]
+    user: str | None = None
+    """The user id in the body, if there is one."""
+    uses_tools: bool = False
+    """The model may answer with tool calls, so that the turn may go on in further requests."""
+
+    @property
+    def question(self) -> str:
+        """The text of the last user message: what memory is searched for."""
+        return next((message.text for message in reversed(self.messages) if message.role == "user"), "")
+
+    @property
+    def turn(self) -> str:
+        """Names the turn: equal in the request that opens it and in those that go on with tool results."""
+        return next((message.fingerprint for message in reversed(self.messages) if message.role == "user"), "")
+
+    @property
+    def continues_turn(self) -> bool:
+        """True when the request brings tool results for a turn that an earlier request opened."""
+        return bool(self.messages) and self.messages[-1].role == "tool"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The model's answer as far as the client has it."""
+
+    messages: tuple[Message, ...] = ()
+    """One message for each choice (`n`), in order; empty ones left out."""
+    complete: bool = False
+    """The provider said that every choice is finished."""
+
+
+class StreamReader(Protocol):
+    """Follows a streamed answer, event by event."""
+
+    def feed(self, data: str) -> None:
+        """Take the `data` of one server-sent event. Never raises on odd input."""
+
+    @property
+    def complete(self) -> bool:
+        """The provider said that every choice is finished. Cheap: asked after each event."""
+
+    @property
+    def reply(self) -> Reply:
+        """What has been received so far."""
+
+
+class Format(Protocol):
+    """One wire format. Every method accepts any JSON and leaves alone what it does not understand."""
+
+    call_types: frozenset[str]
+    """LiteLLM's names for requests of this format."""
+
+    def read(self, body: Mapping[str, Any]) -> Conversation:
+        """What the client sent."""
+
+    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool) -> None:
+        """Put instructions and memory (either may be empty) into the request.
+
+        Instructions go to the end of the system message, memory in front of the user's own words in the
+        last user message, or behind the instructions with `into_system`. All other parts of the body keep
+        their identity; lists and messages that change are replaced, not written to.
+        """
+
+    def read_reply(self, body: Mapping[str, Any]) -> Reply:
+        """A whole answer."""
+
+    def stream_reader(self, body: Mapping[str, Any]) -> StreamReader:
+        """A reader for the streamed answer to this request."""

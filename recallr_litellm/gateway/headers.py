@@ -1,0 +1,216 @@
+"""`X-Recallr-*` request headers → what the request asks for, validated, all faults at once.
+
+Each header is one field of `RecallrHeaders`; its annotation is its rule.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from recallr_litellm.core.options import RecallOptions, Strategy
+from recallr_litellm.errors import InvalidHeaders
+
+_log = logging.getLogger(__name__)
+
+PREFIX = "x-recallr-"
+MAX_USER_ID = 256
+
+
+def _say(text: str) -> PydanticCustomError:
+    return PydanticCustomError("header", "{text}", {"text": text})
+
+
+def _boolean(value: Any) -> Any:
+    match str(value).lower():
+        case "true" | "1":
+            return True
+        case "false" | "0":
+            return False
+    raise _say("must be true, false, 1 or 0")
+
+
+def _strategy(value: Any) -> Any:
+    name = str(value).lower()
+    try:
+        return Strategy("agentic" if name == "deep" else name)
+    except ValueError:
+        raise _say(f"must be one of {', '.join(Strategy)}") from None
+
+
+def _timezone(value: Any) -> Any:
+    if isinstance(value, ZoneInfo):
+        return value
+    try:
+        return ZoneInfo(str(value))
+    except (KeyError, OSError, ValueError):  # which of them depends on what is wrong with the name
+        raise _say('must be an IANA time zone such as "Europe/London"') from None
+
+
+def check_user_id(value: str) -> str:
+    """The rule for user ids, in the header and in the body alike.
+
+    Raises:
+        ValueError: the id is empty, longer than 256 characters, or has control characters in it.
+    """
+    if not 1 <= len(value) <= MAX_USER_ID:
+        raise ValueError(f"must have 1 to {MAX_USER_ID} characters")
+    if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in value):
+        raise ValueError("must not contain control characters")
+    if any(0xD800 <= ord(character) < 0xE000 for character in value):
+        raise ValueError("must be valid Unicode")
+    return value
+
+
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+TopK = Annotated[int, Field(ge=0, le=200)]
+Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+UserId = Annotated[str, AfterValidator(check_user_id)]
+SessionId = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class RecallrHeaders(BaseModel):
+    """The headers of one request. A field `min_top_k` is the header `X-Recallr-Min-Top-K`."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True)
+
+    api_key: SecretStr | None = None
+    project_id: str | None = None
+    user_id: UserId | None = None
+    allow_new_user_creation: Boolean = False
+    session_timeout_seconds: int | None = None
+    session_id: SessionId | None = None
+    recall_strategy: Annotated[Strategy, BeforeValidator(_strategy)] = Strategy.BALANCED
+    min_top_k: TopK = 10
+    max_top_k: TopK = 50
+    memories_threshold: Threshold = 0.7
+    summaries_threshold: Threshold = 0.6
+    last_n_user_messages: Annotated[int, Field(ge=1, le=100)] | None = None
+    last_n_summaries: Annotated[int, Field(ge=1, le=20)] | None = None
+    timezone: Annotated[ZoneInfo, BeforeValidator(_timezone)] = Field(default_factory=lambda: ZoneInfo("UTC"))
+    include_system_prompt: Boolean = True
+
+    @field_validator("session_timeout_seconds")
+    @classmethod
+    def _not_below_minimum(cls, value: int | None, info: ValidationInfo) -> int | None:
+        minimum = (info.context or {}).get("min_session_timeout_seconds", 0)
+        if value is not None and not minimum <= value <= MAX_SESSION_TIMEOUT:
+            raise _say(f"must be a whole number of seconds from {minimum} to {MAX_SESSION_TIMEOUT}")
+        return value
+
+    @model_validator(mode="after")
+    def _min_not_above_max(self) -> RecallrHeaders:
+        if self.min_top_k > self.max_top_k:
+            # Only one of the two may have been sent: the other is its default.
+            at_fault: Literal["min_top_k", "max_top_k"] = (
+                "min_top_k" if "min_top_k" in self.model_fields_set else "max_top_k"
+            )
+            text = f"X-Recallr-Min-Top-K ({self.min_top_k}) must not be above X-Recallr-Max-Top-K ({self.max_top_k})"
+            raise PydanticCustomError("header", "{text}", {"text": text, "field": at_fault})
+        return self
+
+    @property
+    def recall_options(self) -> RecallOptions:
+        """The part that the recall strategies read."""
+        return RecallOptions(
+            strategy=self.recall_strategy,
+            min_top_k=self.min_top_k,
+            max_top_k=self.max_top_k,
+            memories_threshold=self.memories_threshold,
+            summaries_threshold=self.summaries_threshold,
+            last_n_user_messages=self.last_n_user_messages,
+            last_n_summaries=self.last_n_summaries,
+            timezone=self.timezone,
+            include_system_prompt=self.include_system_prompt,
+        )
+
+
+MAX_SESSION_TIMEOUT = 366 * 24 * 3600
+
+HEADER_NAMES: Mapping[str, str] = {
+    field: "X-Recallr-" + field.replace("_", "-").title().replace("Api-Key", "API-Key")
+    for field in RecallrHeaders.model_fields
+}
+"""Field → header name as documented."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawHeaders:
+    """The `x-recallr-*` headers of a request as they came, in lower case, taken off the request."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def take(cls, headers: Iterable[tuple[bytes, bytes]]) -> tuple[RawHeaders, list[tuple[bytes, bytes]]]:
+        """Split ASGI headers into ours and the rest."""
+        ours: list[tuple[str, str]] = []
+        rest: list[tuple[bytes, bytes]] = []
+        prefix = PREFIX.encode()
+        for name, value in headers:
+            if name.lower().startswith(prefix):
+                ours.append((name.decode("latin-1").lower(), _text(value)))
+            else:
+                rest.append((name, value))
+        return cls(tuple(ours)), rest
+
+    def first(self, name: str) -> str | None:
+        """Value of the first header of this (lower-case) name, None when there is none."""
+        return next((value for header, value in self.pairs if header == PREFIX + name), None)
+
+
+def _text(value: bytes) -> str:
+    """Header bytes as text: UTF-8 as most clients send it, else Latin-1 as HTTP says."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def parse(raw: RawHeaders, *, min_session_timeout_seconds: int) -> RecallrHeaders:
+    """Validate the headers of a request.
+
+    Raises:
+        InvalidHeaders: names every header at fault and what is right.
+    """
+    problems: dict[str, str] = {}
+    values: dict[str, str] = {}
+    for name, value in raw.pairs:
+        field = name.removeprefix(PREFIX).replace("-", "_")
+        if field not in RecallrHeaders.model_fields:
+            _log.info("Ignoring the unknown header %r", name)
+        elif field in values:
+            problems[HEADER_NAMES[field]] = "was sent twice"
+        else:
+            values[field] = value
+    try:
+        headers = RecallrHeaders.model_validate(
+            values, context={"min_session_timeout_seconds": min_session_timeout_seconds}
+        )
+    except ValidationError as error:
+        for problem in error.errors(include_input=False, include_url=False):
+            location = problem["loc"] or (problem.get("ctx", {}).get("field", "min_top_k"),)
+            problems.setdefault(HEADER_NAMES[str(location[0])], _describe(problem["msg"]))
+    if problems:
+        raise InvalidHeaders(problems)
+    return headers
+
+
+def _describe(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Input should", "must")

@@ -1,0 +1,87 @@
+"""Puts the plugin on LiteLLM's proxy application: middleware, routes, shutdown.
+
+This is the one place that leans on insides of `litellm.proxy.proxy_server`;
+`tests/integration/test_litellm_contract.py` says by name which of them an upgrade has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from types import FrameType, ModuleType
+from typing import Any
+
+from recallr_litellm.api.health import health_router
+from recallr_litellm.gateway.call import Call
+from recallr_litellm.gateway.middleware import RecallrMiddleware
+from recallr_litellm.runtime import Runtime
+
+_log = logging.getLogger(__name__)
+
+_LEAST_TIME_TO_STORE = 0.05
+"""Seconds that storing an exchange gets even when the deadline is used up."""
+
+
+def install(proxy_server: ModuleType, runtime: Runtime) -> None:
+    """Wrap the running proxy application. Called once a worker, while its startup is running.
+
+    Args:
+        proxy_server: the module `litellm.proxy.proxy_server`.
+    """
+    settings = runtime.settings
+
+    def seconds_left(call: Call) -> float:
+        deadline = settings.deadline_seconds(call.draft.strategy) if call.draft else 0.0
+        return max(_LEAST_TIME_TO_STORE, deadline - call.spent)
+
+    app: Any = proxy_server.app
+    middleware = RecallrMiddleware(
+        app.middleware_stack, store=runtime.store, later=runtime.store_later, deadline=seconds_left
+    )
+    app.middleware_stack = middleware
+    app.include_router(health_router(runtime.faults))
+    _stop_with(proxy_server, runtime)
+    _on_termination(asyncio.get_running_loop(), middleware.store_beginnings)
+
+
+def _stop_with(proxy_server: ModuleType, runtime: Runtime) -> None:
+    """Drain when the proxy shuts down: after its last request, before its process ends."""
+    proxy_shutdown: Callable[..., Awaitable[None]] = proxy_server.proxy_shutdown_event
+
+    async def shutdown(*args: Any, **kwargs: Any) -> None:
+        try:
+            await runtime.stop()
+        finally:
+            await proxy_shutdown(*args, **kwargs)
+
+    proxy_server.proxy_shutdown_event = shutdown  # type: ignore[attr-defined]
+
+
+def _on_termination(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
+    """Act at the first sign of the end, then let the server's own handler do its work.
+
+    The server waits for running streams, but whoever sent the signal may not: what has been received of
+    them by then is stored at once.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        previous = signal.getsignal(number)
+
+        def handle(
+            received: int,
+            frame: FrameType | None,
+            previous: Callable[..., Any] | int | signal.Handlers | None = previous,
+        ) -> None:
+            loop.call_soon_threadsafe(act)
+            if callable(previous):
+                previous(received, frame)
+            elif previous == signal.SIG_DFL:
+                signal.signal(received, signal.SIG_DFL)
+                signal.raise_signal(received)
+
+        try:
+            signal.signal(number, handle)
+        except ValueError:  # not the main thread: nobody can be told
+            _log.debug("Termination signals cannot be observed from this thread")
+            return

@@ -1,0 +1,201 @@
+"""Outermost ASGI wrapper: takes our headers off, puts ours on, has the last word on capture.
+
+The answer is read off the wire, as the client gets it, because LiteLLM's success events do not come for
+every answer the client sees (streams of some models, disconnects, shutdown) and sometimes come twice.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter
+from typing import Any
+from urllib.parse import quote
+
+from recallr_litellm.gateway.call import CURRENT, Call
+from recallr_litellm.gateway.formats import Reply
+from recallr_litellm.gateway.headers import RawHeaders
+from recallr_litellm.gateway.sse import EventReader
+from recallr_litellm.memory.capture import Exchange, beginning_of
+from recallr_litellm.metrics import FAULTS, REQUESTS
+
+_log = logging.getLogger(__name__)
+
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+App = Callable[[Event, Receive, Send], Awaitable[None]]
+
+Store = Callable[[Exchange, float], Awaitable[bool]]
+"""Stores an exchange within so many seconds; False when it is only held."""
+Later = Callable[[Exchange], None]
+"""Stores an exchange in a task of its own, which a shutdown waits for."""
+Deadline = Callable[[Call], float]
+"""Seconds that the plugin may still add to this request."""
+
+
+class RecallrMiddleware:
+    """Wraps LiteLLM's application.
+
+    Args:
+        app: the wrapped ASGI application.
+        store, later, deadline: see the types.
+    """
+
+    def __init__(self, app: App, *, store: Store, later: Later, deadline: Deadline) -> None:
+        self._app = app
+        self._store = store
+        self._later = later
+        self._deadline = deadline
+        self._answers: set[Answer] = set()
+
+    async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
+        """Serve one connection or request; all but Recallr requests pass through untouched."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        raw, rest = RawHeaders.take(scope["headers"])
+        if not raw.pairs:
+            await self._app(scope, receive, send)
+            return
+        call = Call(raw, retried=_is_retry(rest))
+        answer = Answer(call, send, store=self._store, deadline=self._deadline)
+        token = CURRENT.set(call)
+        self._answers.add(answer)
+        try:
+            await self._app({**scope, "headers": rest}, receive, answer)
+        finally:
+            self._answers.discard(answer)
+            CURRENT.reset(token)
+            REQUESTS.labels(call.status.partition(";")[0]).inc()
+            if (exchange := answer.unstored()) is not None:
+                self._later(exchange)
+
+    def store_beginnings(self) -> None:
+        """Store what has been received of the answers still coming in. Called when the process is told to end."""
+        for answer in self._answers:
+            if (exchange := answer.unstored()) is not None:
+                self._later(beginning_of(exchange))
+
+
+class Answer:
+    """Sends the answer on and keeps it: stored before the client can see that it is finished."""
+
+    def __init__(self, call: Call, send: Send, *, store: Store, deadline: Deadline) -> None:
+        self._call = call
+        self._send = send
+        self._store = store
+        self._deadline = deadline
+        self._start: Event | None = None
+        self._body: bytearray | None = None
+        """A whole answer while it is gathered."""
+        self._events: EventReader | None = None
+        """A streamed answer."""
+        self._done = False
+        """Stored or held; nothing more is to be done."""
+
+    async def __call__(self, event: Event) -> None:
+        """ASGI `send`."""
+        if event["type"] == "http.response.start":
+            self._begin(event)
+        elif event["type"] != "http.response.body":
+            await self._send(event)
+        elif self._body is not None:
+            await self._gather(event)
+        else:
+            await self._pass_on(event)
+
+    def unstored(self) -> Exchange | None:
+        """The exchange as far as the client has it, if it is not stored yet."""
+        return None if self._done or self._events is None else self._call.exchange(self._events.reply)
+
+    def _begin(self, event: Event) -> None:
+        """Hold the start until its headers can say everything."""
+        self._start = event
+        draft = self._call.draft
+        if draft is None or not 200 <= event["status"] < 300:
+            return
+        kind = _header(event, b"content-type")
+        if kind.startswith(b"text/event-stream"):
+            self._events = EventReader(draft.format.stream_reader(draft.body))
+        elif kind.startswith(b"application/json"):
+            self._body = bytearray()
+
+    async def _gather(self, event: Event) -> None:
+        assert self._body is not None
+        self._body += event.get("body", b"")
+        if event.get("more_body", False):
+            return
+        body, self._body = bytes(self._body), None
+        await self._keep(self._read(body))
+        await self._send_start()
+        await self._send({**event, "body": body})
+
+    async def _pass_on(self, event: Event) -> None:
+        if self._events is not None:
+            self._events.feed(event.get("body", b""))
+            if self._events.complete or not event.get("more_body", False):
+                await self._keep(self._events.reply)
+        await self._send_start()
+        await self._send(event)
+
+    async def _keep(self, reply: Reply) -> None:
+        exchange = None if self._done else self._call.exchange(reply)
+        if exchange is None:
+            return
+        begun = perf_counter()
+        self._done = True
+        if not await self._store(exchange, self._deadline(self._call)) and not self._call.status.startswith("deg"):
+            self._call.degrade("store")
+        self._call.spent += perf_counter() - begun
+
+    def _read(self, body: bytes) -> Reply:
+        draft = self._call.draft
+        assert draft is not None
+        assert self._start is not None
+        try:
+            answer = json.loads(_decompressed(body, _header(self._start, b"content-encoding")))
+            return draft.format.read_reply(answer) if isinstance(answer, dict) else Reply()
+        except Exception:  # noqa: BLE001 - an answer that cannot be read must reach the client all the same
+            FAULTS.labels("answer").inc()
+            _log.exception("The answer to request %s cannot be read and is not stored", self._call.request_id)
+            return Reply()
+
+    async def _send_start(self) -> None:
+        if self._start is not None:
+            start, self._start = self._start, None
+            headers = [*start.get("headers", ()), *_response_headers(self._call)]
+            await self._send({**start, "headers": headers})
+
+
+def _response_headers(call: Call) -> list[tuple[bytes, bytes]]:
+    values = {
+        "x-recallr-request-id": call.request_id,
+        "x-recallr-process-time": f"{call.spent * 1000:.1f}",
+        "x-recallr-memory-status": call.status,
+    }
+    if call.session_id is not None:
+        values["x-recallr-session-id"] = call.session_id
+    if call.user_id is not None:
+        values["x-recallr-user-id"] = quote(call.user_id, safe=_PRINTABLE)
+    return [(name.encode(), value.encode("ascii", "replace")) for name, value in values.items()]
+
+
+_PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%") + " "
+"""What stands in a header as it is: printable ASCII, but the percent sign, which marks what is encoded."""
+
+
+def _header(event: Event, name: bytes) -> bytes:
+    return next((bytes(value).lower() for key, value in event.get("headers", ()) if key.lower() == name), b"")
+
+
+def _decompressed(body: bytes, encoding: bytes) -> bytes:
+    """LiteLLM compresses whole answers for clients that accept gzip."""
+    return zlib.decompress(body, wbits=zlib.MAX_WBITS | 16) if encoding == b"gzip" else body
+
+
+def _is_retry(headers: list[tuple[bytes, bytes]]) -> bool:
+    count = next((value for name, value in headers if name.lower() == b"x-stainless-retry-count"), b"0")
+    return count.isdigit() and int(count) > 0

@@ -1,0 +1,183 @@
+"""What happens to a request before the model sees it: admit, open the session, recall, inject."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+from recallr_litellm.core.context import render
+from recallr_litellm.core.history import plan
+from recallr_litellm.core.instructions import instructions
+from recallr_litellm.core.recalled import OngoingSession, Recalled
+from recallr_litellm.errors import RequestError, StateUnavailable, Unavailable, VectorsUnavailable
+from recallr_litellm.gateway.admission import Admitted, admit
+from recallr_litellm.gateway.call import Call, Draft
+from recallr_litellm.gateway.formats import FORMATS
+from recallr_litellm.memory.sessions import OpenedSession, Sessions
+from recallr_litellm.metrics import ADDED, FAULTS, RECALL, REJECTED
+from recallr_litellm.projects import Projects
+from recallr_litellm.recall import Recall
+from recallr_litellm.settings import InjectInto, Settings
+from recallr_litellm.stores.gate import Gate
+from recallr_litellm.stores.state import StateStore
+
+_log = logging.getLogger(__name__)
+
+
+class Recollection:
+    """The memory work of a request, bounded by the deadline of its strategy.
+
+    Args:
+        count_tokens: LiteLLM's own counter, for the budget of the memory block.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        projects: Projects,
+        sessions: Sessions,
+        state: StateStore,
+        recall: Recall,
+        *,
+        state_gate: Gate,
+        vectors_gate: Gate,
+        count_tokens: Callable[[str], int],
+    ) -> None:
+        self._settings = settings
+        self._projects = projects
+        self._sessions = sessions
+        self._state = state
+        self._recall = recall
+        self._state_gate = state_gate
+        self._vectors_gate = vectors_gate
+        self._count_tokens = count_tokens
+
+    async def enrich(self, call: Call, body: dict[str, Any], call_type: str) -> None:
+        """Admit a request and put into its body what the model should know.
+
+        Raises:
+            RequestError: the request must be refused. Any other fault is logged, and the request goes on.
+        """
+        format = FORMATS.get(call_type)
+        if format is None:
+            return
+        begun = perf_counter()
+        try:
+            conversation = format.read(body)
+            admitted = admit(
+                call,
+                conversation.user,
+                self._projects,
+                min_session_timeout_seconds=self._settings.min_session_timeout_seconds,
+            )
+            draft = Draft(format, body, conversation, admitted.session, admitted.headers.recall_strategy)
+            memory = await self._remember_in_time(call, draft, admitted)
+            call.draft = draft
+            format.inject(
+                body,
+                instructions=instructions(draft.strategy) if admitted.headers.include_system_prompt else "",
+                memory=memory,
+                into_system=self._settings.inject is InjectInto.SYSTEM,
+            )
+        except RequestError as error:
+            REJECTED.labels(error.code).inc()
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, it is ours and not the user's
+            FAULTS.labels("request").inc()
+            _log.exception("Request %s goes on without memory", call.request_id)
+            call.degrade("store")
+        finally:
+            call.spent += perf_counter() - begun
+            ADDED.observe(call.spent)
+
+    async def _remember_in_time(self, call: Call, draft: Draft, admitted: Admitted) -> str:
+        """The memory block for the request; empty when there is nothing, or no time."""
+        stage = _Stage(call, draft, admitted)
+        call.status = "ok"
+        try:
+            async with asyncio.timeout(self._settings.deadline_seconds(draft.strategy)):
+                await self._gather(stage)
+        except TimeoutError as error:
+            (self._vectors_gate if stage.searching else self._state_gate).close(error)
+            self._note(call, "timeout", error)
+        except Unavailable as error:
+            self._close_gate(error)
+            self._note(call, error.reason, error)
+        memory = stage.block if stage.block is not None else self._render(stage)
+        if not memory and call.status == "ok":
+            call.status = "empty"
+        return memory
+
+    async def _gather(self, stage: _Stage) -> None:
+        """Fill the stage, the most needed first, so that what is there when time runs out can be used."""
+        draft = stage.draft
+        if not self._state_gate.is_open:
+            raise StateUnavailable(self._state_gate.fault)
+        session = draft.session = await self._sessions.open(draft.request)
+        stage.call.session_id = session.id
+        owner, conversation = draft.request.owner, draft.conversation
+        if conversation.continues_turn:
+            stage.block = await self._state.load_block(owner, session.id, conversation.turn)
+            if stage.block is not None:
+                return
+        stage.ongoing = await self._sessions.ongoing(owner, session.other_ids)
+        if not self._vectors_gate.is_open:
+            raise VectorsUnavailable(self._vectors_gate.fault)
+        stage.searching = True
+        with RECALL.time():
+            stage.recalled = await self._recall(
+                owner,
+                conversation.question,
+                stage.admitted.headers.recall_options,
+                exclude_sessions=frozenset((session.id, *session.other_ids)),
+            )
+        stage.searching = False
+        if conversation.uses_tools and not conversation.continues_turn:
+            stage.block = self._render(stage)
+            await self._state.save_block(owner, session.id, conversation.turn, stage.block)
+
+    def _render(self, stage: _Stage) -> str:
+        session: OpenedSession | None = stage.draft.session
+        unseen = (
+            plan(session.messages, stage.draft.conversation.messages, retry=stage.call.retried).unseen
+            if session
+            else ()
+        )
+        return render(
+            stage.recalled,
+            ongoing=stage.ongoing,
+            unseen=unseen,
+            now=datetime.fromtimestamp(stage.call.received_at / 1000, UTC),
+            timezone=stage.admitted.headers.timezone,
+            budget=self._settings.context_tokens,
+            count_tokens=self._count_tokens,
+        )
+
+    def _close_gate(self, error: Unavailable) -> None:
+        if isinstance(error, StateUnavailable):
+            self._state_gate.close(error)
+        elif isinstance(error, VectorsUnavailable):
+            self._vectors_gate.close(error)
+
+    def _note(self, call: Call, reason: str, error: BaseException) -> None:
+        call.degrade(reason)
+        _log.warning("Request %s goes on without (all of) its memory: %s %s", call.request_id, reason, error)
+
+
+class _Stage:
+    """How far the memory work of one request has come."""
+
+    def __init__(self, call: Call, draft: Draft, admitted: Admitted) -> None:
+        self.call = call
+        self.draft = draft
+        self.admitted = admitted
+        self.recalled = Recalled()
+        self.ongoing: tuple[OngoingSession, ...] = ()
+        self.block: str | None = None
+        """The finished block, when it is that of the turn's first request or is kept for the turn's next."""
+        self.searching = False
+        """The vector store or the embedding is being waited for."""

@@ -1,0 +1,73 @@
+"""The callback that a gateway names in its config: `callbacks: recallr_litellm.hooks.recallr`.
+
+LiteLLM imports this module inside the startup of each worker, on the worker's event loop. Imported
+anywhere else it does nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any, Literal
+
+from litellm.integrations.custom_logger import CustomLogger
+
+from recallr_litellm.errors import RequestError
+from recallr_litellm.gateway.call import CURRENT
+from recallr_litellm.gateway.install import install
+from recallr_litellm.gateway.rejections import rejection
+from recallr_litellm.gateway.upstream import count_tokens, embed_through_gateway
+from recallr_litellm.logs import show_logs
+from recallr_litellm.runtime import Runtime
+from recallr_litellm.settings import load_settings
+
+
+class RecallrHooks(CustomLogger):  # type: ignore[misc]
+    """LiteLLM's way to the plugin.
+
+    LiteLLM finds hooks through the class's own `__dict__`: they must be defined here, not inherited.
+    """
+
+    def __init__(self, runtime: Runtime | None) -> None:
+        super().__init__()
+        self._runtime = runtime
+
+    async def async_pre_call_hook(
+        self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: Literal["completion"] | str
+    ) -> dict[str, Any] | None:
+        """Recall and inject. Requests without `X-Recallr-*` headers are left as they are.
+
+        Raises:
+            ProxyException: the request is refused for its Recallr headers.
+        """
+        call = CURRENT.get()
+        if call is None or self._runtime is None:
+            return None
+        try:
+            await self._runtime.recollection.enrich(call, data, call_type)
+        except RequestError as error:
+            raise rejection(error) from None
+        return data
+
+
+def _attach() -> RecallrHooks:
+    """Start the plugin in the LiteLLM worker that imports this module.
+
+    Raises:
+        ConfigurationError: the worker must not start; the message says what to do.
+    """
+    proxy_server = sys.modules.get("litellm.proxy.proxy_server")
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        proxy_server = None
+    if proxy_server is None:
+        return RecallrHooks(None)
+    show_logs()
+    runtime = Runtime(load_settings(), gateway_embed=embed_through_gateway, count_tokens=count_tokens)
+    runtime.start()
+    install(proxy_server, runtime)
+    return RecallrHooks(runtime)
+
+
+recallr = _attach()

@@ -1,0 +1,194 @@
+"""Turns sessions that have been quiet for their timeout into memory, in the background.
+
+At least once, with ids that depend only on what is stored: doing it twice, or dying anywhere in it,
+gives the same memory. A session leaves Redis only after all of it is in Qdrant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+
+from recallr_litellm.core.messages import StoredMessage
+from recallr_litellm.core.passages import split
+from recallr_litellm.core.records import Passage, Session, Turn, User
+from recallr_litellm.errors import StateUnavailable, Unavailable, VectorsUnavailable
+from recallr_litellm.memory.summarise import summarise
+from recallr_litellm.metrics import FAULTS, PROCESSING, SESSIONS
+from recallr_litellm.stores.embedding import Embedder, SparseEncoder
+from recallr_litellm.stores.gate import Gate
+from recallr_litellm.stores.state import Claim, StateStore
+from recallr_litellm.stores.vectors import VectorStore
+
+_log = logging.getLogger(__name__)
+
+_CLAIMS_AT_ONCE = 4
+
+
+class Processor:
+    """Claims due sessions and makes memory of them.
+
+    Args:
+        interval: seconds between looks for due sessions.
+        lease_seconds: how long a claim lasts without a sign of life.
+        max_attempts: failures after which a session is set aside.
+    """
+
+    def __init__(
+        self,
+        state: StateStore,
+        vectors: VectorStore,
+        embedder: Embedder,
+        sparse: SparseEncoder,
+        *,
+        state_gate: Gate,
+        vectors_gate: Gate,
+        interval: float,
+        lease_seconds: float,
+        max_attempts: int,
+    ) -> None:
+        self._state = state
+        self._vectors = vectors
+        self._embedder = embedder
+        self._sparse = sparse
+        self._state_gate = state_gate
+        self._vectors_gate = vectors_gate
+        self._interval = interval
+        self._lease_seconds = lease_seconds
+        self._max_attempts = max_attempts
+
+    async def run(self) -> None:
+        """Work for ever. Ends only by cancellation; a session cut off by it is taken up again after its lease."""
+        while True:
+            worked = False
+            if self._state_gate.is_open and self._vectors_gate.is_open:
+                try:
+                    worked = await self.process_due()
+                except StateUnavailable as error:
+                    self._state_gate.close(error)
+            if not worked:
+                await asyncio.sleep(self._interval)
+
+    async def process_due(self) -> bool:
+        """Process the sessions that are due now, a few.
+
+        Returns:
+            Whether there were any.
+        """
+        claims = await self._state.claim(_CLAIMS_AT_ONCE, lease_seconds=self._lease_seconds)
+        async with asyncio.TaskGroup() as group:
+            for claim in claims:
+                group.create_task(self._attempt(claim))
+        return bool(claims)
+
+    async def _attempt(self, claim: Claim) -> None:
+        try:
+            with PROCESSING.time():
+                async with self._keeping_lease(claim):
+                    await self._process(claim)
+        except StateUnavailable as error:
+            self._state_gate.close(error)  # the session is taken up again when its lease has run out
+        except Exception as error:  # noqa: BLE001 - one session's fault must not stop the others
+            FAULTS.labels("processing").inc()
+            _log.exception("Setting session %s back failed", claim.session_id)
+            self._state_gate.close(error)
+
+    async def _process(self, claim: Claim) -> None:
+        try:
+            await self._remember(claim)
+            await self._state.finish(claim)
+            SESSIONS.labels("processed").inc()
+        except StateUnavailable:
+            raise
+        except Unavailable as error:  # an outage is not the session's fault: the attempt does not count
+            if isinstance(error, VectorsUnavailable):
+                self._vectors_gate.close(error)
+            await self._postpone(claim, str(error), counts=False)
+        except Exception as error:  # noqa: BLE001 - counted, and tried again
+            FAULTS.labels("processing").inc()
+            _log.exception("Processing session %s failed (attempt %d)", claim.session_id, claim.attempts)
+            if claim.attempts < self._max_attempts:
+                await self._postpone(claim, type(error).__name__, counts=True)
+            else:
+                SESSIONS.labels("failed").inc()
+                await self._state.set_failed(claim, type(error).__name__)
+
+    async def _postpone(self, claim: Claim, reason: str, *, counts: bool) -> None:
+        SESSIONS.labels("postponed").inc()
+        await self._state.postpone(claim, _backoff(claim.attempts), reason, counts=counts)
+
+    @asynccontextmanager
+    async def _keeping_lease(self, claim: Claim) -> AsyncIterator[None]:
+        async def extend() -> None:
+            while True:
+                await asyncio.sleep(self._lease_seconds / 3)
+                await self._state.extend(claim, self._lease_seconds)
+
+        task = asyncio.create_task(extend())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _remember(self, claim: Claim) -> None:
+        owner, snapshot = claim.owner, claim.snapshot
+        messages = sorted(snapshot.messages, key=lambda stored: stored.position)
+        texts = await asyncio.to_thread(_split, messages)
+        passages = await self._embed([text for of_message in texts for text in of_message])
+        turns = _deal_out(messages, texts, passages)
+        summary = await self._summary(turns)
+        await self._vectors.put_user(
+            owner, User(project=owner.project, user=owner.user, created_at=snapshot.created_at)
+        )
+        session = Session(
+            id=claim.session_id,
+            created_at=snapshot.created_at,
+            last_at=snapshot.last_at,
+            timeout_seconds=snapshot.timeout_seconds,
+            message_count=len(messages),
+            summary=summary.text if summary else "",
+        )
+        await self._vectors.save_session(owner, session, turns, summary)
+
+    async def _summary(self, turns: list[Turn]) -> Passage | None:
+        said = [(turn.stored.message.role, passage) for turn in turns for passage in turn.passages]
+        if not said:
+            return None
+        vectors = np.stack([passage.dense for _, passage in said])
+        text = await asyncio.to_thread(summarise, [(role, passage.text) for role, passage in said], vectors)
+        if not text:
+            return None
+        [summary] = await self._embed([text])
+        return summary
+
+    async def _embed(self, texts: list[str]) -> list[Passage]:
+        dense = await self._embedder.passages(texts)
+        sparse = await asyncio.to_thread(self._sparse.passages, texts)
+        return [Passage(*parts) for parts in zip(texts, dense, sparse, strict=True)]
+
+
+def _split(messages: list[StoredMessage]) -> list[list[str]]:
+    """Passages of each message. What tools returned is kept but not searched."""
+    return [split(stored.message.text) if stored.message.role != "tool" else [] for stored in messages]
+
+
+def _deal_out(messages: list[StoredMessage], texts: list[list[str]], passages: list[Passage]) -> list[Turn]:
+    """Give each message the passages made of its text."""
+    turns: list[Turn] = []
+    begin = 0
+    for stored, of_message in zip(messages, texts, strict=True):
+        end = begin + len(of_message)
+        turns.append(Turn(stored, tuple(passages[begin:end])))
+        begin = end
+    return turns
+
+
+def _backoff(attempts: int) -> float:
+    """Seconds until the next attempt: doubling to ten minutes, spread so that sessions do not come back together."""
+    return min(600.0, 2.0**attempts) * random.uniform(0.5, 1.0)  # noqa: S311 - not a secret

@@ -1,0 +1,130 @@
+"""Which session a request belongs to: users, opening, continuing, reopening."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from recallr_litellm.core.messages import StoredMessage
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.recalled import OngoingSession
+from recallr_litellm.core.records import Session, User
+from recallr_litellm.errors import SessionNotFound, UserNotFound
+from recallr_litellm.stores.state import Resolved, StateStore, UnknownSession, UnknownUser
+from recallr_litellm.stores.vectors import VectorStore
+
+DEFAULT_TIMEOUT_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRequest:
+    """What a request says about the session it belongs to."""
+
+    owner: Owner
+    at: int
+    """When the request came, milliseconds since the epoch."""
+    allow_new_user: bool = False
+    session_id: str | None = None
+    """A session to continue; None = the user's current one."""
+    timeout_seconds: int | None = None
+    """None leaves a session's timeout as it is and gives a new one the default."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """A session with what is known of it at this moment."""
+
+    id: str
+    version: int
+    messages: tuple[StoredMessage, ...]
+    other_ids: tuple[str, ...]
+    """The user's other sessions not yet processed, newest first."""
+
+
+class Sessions:
+    """Resolves users and sessions over both stores."""
+
+    def __init__(self, state: StateStore, vectors: VectorStore, *, default_timeout_seconds: int) -> None:
+        self._state = state
+        self._vectors = vectors
+        self._default_timeout_seconds = default_timeout_seconds
+
+    async def open(self, request: SessionRequest, *, replay: bool = False) -> OpenedSession:
+        """Find or make the session of a request.
+
+        Args:
+            replay: the request was answered earlier; times are counted from when it came, not from now.
+
+        Raises:
+            UserNotFound: the user is unknown and may not be created.
+            SessionNotFound: the user has no session of that id.
+            Unavailable: a store that is needed for the answer does not answer.
+        """
+        resolved = await self._resolve(request, replay=replay)
+        if isinstance(resolved, UnknownUser):
+            await self._admit_user(request)
+            resolved = await self._resolve(request, replay=replay)
+        if isinstance(resolved, UnknownSession) and request.session_id is not None:
+            await self.reopen(request.owner, request.session_id)
+            resolved = await self._resolve(request, replay=replay)
+        if not isinstance(resolved, Resolved):
+            raise _no_such_session()
+        return OpenedSession(resolved.session_id, resolved.version, resolved.messages, resolved.other_sessions)
+
+    async def ongoing(self, owner: Owner, session_ids: tuple[str, ...]) -> tuple[OngoingSession, ...]:
+        """The messages of sessions not yet processed, in the order of the ids; those gone meanwhile are left out."""
+        if not session_ids:
+            return ()
+        found = await self._state.load_many(owner, session_ids)
+        return tuple(OngoingSession(id, found[id].messages) for id in session_ids if id in found and found[id].messages)
+
+    async def reopen(self, owner: Owner, session_id: str) -> None:
+        """Bring a processed session back into motion.
+
+        Raises:
+            SessionNotFound: this user has no such session.
+        """
+        session = await self._vectors.get_session(owner, session_id)
+        if session is None:
+            raise _no_such_session()
+        await self._state.restore(owner, session, await self._vectors.read_messages(owner, session_id))
+
+    async def recreate(self, owner: Owner, session_id: str, *, at: int) -> None:
+        """Make sure that a session exists whose keys are gone from Redis: reopened, or new under its own id."""
+        try:
+            await self.reopen(owner, session_id)
+        except SessionNotFound:
+            session = Session(
+                id=session_id,
+                created_at=at,
+                last_at=at,
+                timeout_seconds=self._default_timeout_seconds,
+                message_count=0,
+            )
+            await self._state.restore(owner, session, ())
+
+    async def _resolve(self, request: SessionRequest, *, replay: bool) -> Resolved | UnknownUser | UnknownSession:
+        return await self._state.resolve(
+            request.owner,
+            new_session_id=secrets.token_hex(16),
+            timeout_seconds=request.timeout_seconds,
+            default_timeout_seconds=self._default_timeout_seconds,
+            requested=request.session_id,
+            now_ms=request.at if replay else None,
+        )
+
+    async def _admit_user(self, request: SessionRequest) -> None:
+        owner = request.owner
+        if await self._vectors.get_user(owner) is None:
+            if not request.allow_new_user:
+                raise UserNotFound(
+                    "This user does not exist in this project. Send X-Recallr-Allow-New-User-Creation: true to "
+                    "create it with its first request.",
+                    param="X-Recallr-User-Id",
+                )
+            await self._vectors.put_user(owner, User(project=owner.project, user=owner.user, created_at=request.at))
+        await self._state.remember_user(owner)
+
+
+def _no_such_session() -> SessionNotFound:
+    return SessionNotFound("This user has no session with this id", param="X-Recallr-Session-Id")

@@ -1,0 +1,84 @@
+"""Scores to relevance: 0–1, meaning the same whatever the embedding model.
+
+Relevance is the probability that a memory answers the question, when one that does and any other
+memory of the user are equally likely: at 0.5 a score tells nothing, at 0.7 it is found 2.3 times as
+often among the evidence as elsewhere. It does not depend on how much a user has said.
+
+The constants are fitted by `python tests/benchmarks/calibrate.py --data FOLDER`, which prints the
+entry of a model for the table below, on the five LoCoMo conversations ("Evaluating Very Long-Term
+Conversational Memory of LLM Agents", ACL 2024), categories 1–4, through the store and this package
+as they run in a gateway.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+FEWEST_TO_STANDARDISE = 10
+"""Below this many candidates their mean and spread say nothing about the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logistic:
+    """Relevance as 1 / (1 + exp(−(slope · score + intercept)))."""
+
+    slope: float
+    intercept: float
+
+    def __call__(self, score: float) -> float:
+        """Relevance of a score, 0–1, growing with it."""
+        # Past ±30 it is 0 or 1 to twelve places, and `exp` would overflow.
+        return 1 / (1 + math.exp(-max(-30.0, min(30.0, self.slope * score + self.intercept))))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What is known of an embedding model."""
+
+    mean: float
+    """Of the cosine similarities of a question's candidates."""
+    spread: float
+    """Their standard deviation."""
+    memories: Logistic
+    summaries: Logistic
+
+
+REFERENCE_MODEL = "all-MiniLM-L6-v2-int8"
+"""The bundled one, with which the weights of `recipes.py` were measured."""
+
+CALIBRATIONS: Mapping[str, Calibration] = MappingProxyType(
+    {
+        REFERENCE_MODEL: Calibration(mean=0.0, spread=1.0, memories=Logistic(1.0, 0.0), summaries=Logistic(1.0, 0.0)),
+    }
+)
+"""`Embedder.name` → constants."""
+
+REFERENCE = CALIBRATIONS[REFERENCE_MODEL]
+
+
+def calibration_of(model: str) -> Calibration:
+    """The constants that turn scores of this model into relevance; those of the reference for an unknown one."""
+    return CALIBRATIONS.get(model, REFERENCE)
+
+
+def to_reference(model: str, dense: Sequence[float]) -> list[float]:
+    """Cosine similarities of one question's candidates, as the reference model would spread them.
+
+    Models differ in what their cosines mean: unrelated texts are at 0.1 for MiniLM and above 0.7 for E5.
+    A known model is mapped by its constants; an unknown one by the candidates themselves, which is
+    right for a user who has said enough, and leaves fewer than `FEWEST_TO_STANDARDISE` as they are.
+    """
+    known = CALIBRATIONS.get(model)
+    if known is not None:
+        mean, spread = known.mean, known.spread
+    elif len(dense) >= FEWEST_TO_STANDARDISE:
+        mean, spread = statistics.fmean(dense), statistics.pstdev(dense)
+    else:
+        return list(dense)
+    if model == REFERENCE_MODEL or spread <= 0:
+        return list(dense)
+    return [REFERENCE.mean + (value - mean) / spread * REFERENCE.spread for value in dense]

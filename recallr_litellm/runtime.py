@@ -1,0 +1,216 @@
+"""Puts the parts together for one worker, starts and stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from recallr_litellm.errors import Unavailable
+from recallr_litellm.gateway.recollection import Recollection
+from recallr_litellm.memory.capture import Capture, Exchange
+from recallr_litellm.memory.processing import Processor
+from recallr_litellm.memory.sessions import DEFAULT_TIMEOUT_SECONDS, Sessions
+from recallr_litellm.metrics import EXCHANGES
+from recallr_litellm.projects import load_projects
+from recallr_litellm.recall import Recall
+from recallr_litellm.settings import Settings
+from recallr_litellm.stores.data_dir import DataDir
+from recallr_litellm.stores.embedding import GatewayEmbed, SparseEncoder, open_embedder
+from recallr_litellm.stores.gate import Gate
+from recallr_litellm.stores.state import EmbeddedValkey, StateStore
+from recallr_litellm.stores.vectors import VectorStore, open_engine
+
+_log = logging.getLogger(__name__)
+
+_REDIS_SECONDS = 1.0
+"""Longest wait for one answer of Redis; a request's deadline may be shorter."""
+_FLUSH_SECONDS = 5.0
+"""How often the embedded vector store is flushed to disk. What a crash of the machine, not of the
+process, may cost beyond it is in Qdrant's own log."""
+
+
+class Runtime:
+    """The plugin in one worker.
+
+    Args:
+        gateway_embed: embeds through the gateway, for `RECALLR_EMBEDDING_MODEL=litellm/…`.
+        count_tokens: tokens of a text.
+    """
+
+    def __init__(self, settings: Settings, *, gateway_embed: GatewayEmbed, count_tokens: Callable[[str], int]) -> None:
+        self.settings = settings
+        embedded = settings.redis_url is None or settings.qdrant_url is None
+        self._data_dir = DataDir(settings.data_dir) if embedded else None
+        self._valkey = EmbeddedValkey(settings.data_dir / "redis") if settings.redis_url is None else None
+        self._gateway_embed = gateway_embed
+        self._count_tokens = count_tokens
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._to_store: set[asyncio.Task[Any]] = set()
+
+    def start(self) -> None:
+        """Open everything and start the background work. Blocks; called once, on the worker's event loop.
+
+        A store that does not answer does not stop the start: requests are served without memory until it does.
+
+        Raises:
+            ConfigurationError: something is wrong that only a person can set right.
+        """
+        settings = self.settings
+        if self._data_dir is not None:
+            self._data_dir.acquire()
+        projects = load_projects(settings)
+        url = self._valkey.start() if self._valkey else _secret(settings)
+        self._state = StateStore.from_url(url, timeout_seconds=_REDIS_SECONDS)
+        self._embedder = open_embedder(settings, self._gateway_embed)
+        self._vectors = VectorStore(open_engine(settings), self._embedder)
+        sparse = SparseEncoder()
+        _run_aside(self._check())
+
+        self._state_gate = Gate("redis", self._probe_state)
+        self._vectors_gate = Gate("qdrant", self._probe_vectors)
+        sessions = Sessions(
+            self._state,
+            self._vectors,
+            default_timeout_seconds=max(DEFAULT_TIMEOUT_SECONDS, settings.min_session_timeout_seconds),
+        )
+        self._capture = Capture(self._state, sessions, self._state_gate, capacity=settings.held_exchanges)
+        self._processor = Processor(
+            self._state,
+            self._vectors,
+            self._embedder,
+            sparse,
+            state_gate=self._state_gate,
+            vectors_gate=self._vectors_gate,
+            interval=settings.process_interval_seconds,
+            lease_seconds=settings.lease_seconds,
+            max_attempts=settings.max_processing_attempts,
+        )
+        self.recollection = Recollection(
+            settings,
+            projects,
+            sessions,
+            self._state,
+            Recall(self._vectors, self._embedder, sparse),
+            state_gate=self._state_gate,
+            vectors_gate=self._vectors_gate,
+            count_tokens=self._count_tokens,
+        )
+        for work in (
+            self._state_gate.watch(),
+            self._vectors_gate.watch(),
+            self._processor.run(),
+            self._keep_flushing_held(),
+            self._keep_flushing_vectors(),
+        ):
+            self._spawn(work, self._tasks)
+
+    async def store(self, exchange: Exchange, within: float) -> bool:
+        """Store an exchange within so many seconds; held, and False, when that fails."""
+        return await self._capture.store_or_hold(exchange, within=within)
+
+    def store_later(self, exchange: Exchange) -> None:
+        """Store an exchange whose request is over. A shutdown waits for it."""
+        self._spawn(self.store(exchange, self.settings.drain_seconds), self._to_store)
+
+    def faults(self) -> dict[str, str]:
+        """What keeps memory from working now."""
+        return {gate.name: gate.fault for gate in (self._state_gate, self._vectors_gate) if not gate.is_open}
+
+    async def stop(self) -> None:
+        """Store what is still to be stored, within the drain time, and let go of everything."""
+        try:
+            async with asyncio.timeout(self.settings.drain_seconds):
+                await asyncio.gather(*self._to_store, return_exceptions=True)
+                if self._capture.held:
+                    await self._capture.flush()
+        except (Unavailable, TimeoutError) as error:
+            _log.warning("Draining did not come to its end: %s", error or "time is up")
+        if self._capture.held:
+            EXCHANGES.labels("dropped").inc(self._capture.held)
+            _log.error("%d exchanges are lost: the state store did not come back", self._capture.held)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._vectors.close()
+        await self._embedder.close()
+        await self._state.close()
+        if self._valkey is not None:
+            await asyncio.to_thread(self._valkey.stop)
+        if self._data_dir is not None:
+            self._data_dir.release()
+
+    async def _check(self) -> None:
+        """Load the model and look whether the vector store was filled with it, as far as both can be had now."""
+        try:
+            self._count_tokens("warm up")  # the tokenizer is loaded by its first use
+            await self._embedder.open()
+            await self._vectors.open()
+        except (Unavailable, TimeoutError) as error:
+            _log.warning("Starting without memory for now: %s", error)
+        finally:
+            await self._vectors.suspend()
+
+    async def _probe_state(self) -> None:
+        if self._valkey is not None:
+            await asyncio.to_thread(self._valkey.start)
+        await self._state.ping()
+
+    async def _probe_vectors(self) -> None:
+        await self._embedder.open()
+        await self._vectors.open()
+        await self._vectors.ping()
+
+    async def _keep_flushing_held(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.process_interval_seconds)
+            if self._capture.held and self._state_gate.is_open:
+                try:
+                    await self._capture.flush()
+                except Unavailable as error:
+                    _log.info("Held exchanges stay held: %s", error)
+
+    async def _keep_flushing_vectors(self) -> None:
+        while True:
+            await asyncio.sleep(_FLUSH_SECONDS)
+            with suppress(Unavailable):  # the gate's probe reports it
+                await self._vectors.flush()
+
+    def _spawn(self, work: Coroutine[Any, Any, Any], tasks: set[asyncio.Task[Any]]) -> None:
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        task.add_done_callback(_report)
+
+
+def _secret(settings: Settings) -> str:
+    assert settings.redis_url is not None
+    return settings.redis_url.get_secret_value()
+
+
+def _report(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("Background work ended by a fault", exc_info=error)
+
+
+def _run_aside(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end while the event loop of this thread stands still.
+
+    LiteLLM imports callbacks on its running loop, synchronously: only an error raised there stops the start.
+    """
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(work)
+        except Exception as error:  # noqa: BLE001 - raised below, in the thread that waits
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="recallr-start")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]

@@ -1,0 +1,111 @@
+"""An embedding model in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from recallr_litellm.core.records import Vector
+from recallr_litellm.errors import EmbeddingUnavailable, RecallrError
+from recallr_litellm.stores.embedding.base import TextModel, bounded, unit
+from recallr_litellm.stores.embedding.queries import QueryCache
+
+BATCH = 8
+"""Passages per call of the model. Sorted by length, 8 is faster than 32 or 1: less padding, and less to wait for."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class LocalEmbedder:
+    """A fastembed model behind two threads: one for queries, one for passages.
+
+    Both use one ONNX session, which any number of threads may run, with a tokenizer that is not
+    changed after it is loaded. A query so never stands behind a batch of passages.
+    """
+
+    def __init__(self, name: str, load: Callable[[], TextModel], *, dimension: int | None = None) -> None:
+        """
+        Args:
+            name: stored with the collection.
+            load: blocking; called in a thread until it returns once.
+            dimension: where it is known before the model is loaded.
+        """
+        self.name = name
+        self._load = load
+        self._dimension = dimension
+        self._model: TextModel | None = None
+        self._closed = False
+        self._query_thread = ThreadPoolExecutor(1, thread_name_prefix="recallr-embed-query")
+        self._passage_thread = ThreadPoolExecutor(1, thread_name_prefix="recallr-embed-passages")
+        self._queries = QueryCache(self._query)
+
+    @property
+    def dimension(self) -> int:
+        if self._dimension is None:
+            raise EmbeddingUnavailable(f"the embedding model {self.name} is not open")
+        return self._dimension
+
+    async def open(self) -> None:
+        await self._run(self._passage_thread, self._load_once)
+
+    async def query(self, text: str) -> Vector:
+        return await self._queries.get(text)
+
+    async def passages(self, texts: Sequence[str]) -> list[Vector]:
+        prefixes = [bounded(text) for text in texts]
+        by_length = sorted(range(len(prefixes)), key=lambda index: len(prefixes[index]))
+        vectors: dict[int, Vector] = {}
+        for start in range(0, len(by_length), BATCH):
+            batch = by_length[start : start + BATCH]
+            embedded = await self._run(self._passage_thread, self._embed_passages, [prefixes[index] for index in batch])
+            vectors.update(zip(batch, embedded, strict=True))
+        return [vectors[index] for index in range(len(prefixes))]
+
+    async def close(self) -> None:
+        self._closed = True
+        await asyncio.to_thread(self._stop_threads)
+        self._model = None
+
+    async def _query(self, text: str) -> Vector:
+        return await self._run(self._query_thread, self._embed_query, text)
+
+    async def _run(self, thread: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._closed:
+            raise EmbeddingUnavailable(f"the embedding model {self.name} is closed")
+        try:
+            return await asyncio.wrap_future(thread.submit(function, *args, **kwargs))
+        except RecallrError:
+            raise
+        except Exception as error:
+            # Only the type: a message of the model could quote the text.
+            raise EmbeddingUnavailable(f"the embedding model {self.name} failed: {type(error).__name__}") from error
+
+    def _load_once(self) -> None:
+        if self._model is None:  # one thread, so a second `open` finds the model of the first
+            try:
+                model = self._load()
+            except RecallrError:
+                raise
+            except Exception as error:
+                raise EmbeddingUnavailable(f"the embedding model {self.name} could not be loaded: {error}") from error
+            # The first run allocates the session's memory.
+            self._dimension = len(unit(next(iter(model.query_embed("warm up")))))
+            self._model = model
+
+    def _opened(self) -> TextModel:
+        if self._model is None:
+            raise EmbeddingUnavailable(f"the embedding model {self.name} is not open")
+        return self._model
+
+    def _embed_query(self, text: str) -> Vector:
+        return unit(next(iter(self._opened().query_embed(text))))
+
+    def _embed_passages(self, texts: list[str]) -> list[Vector]:
+        return [unit(vector) for vector in self._opened().passage_embed(texts)]
+
+    def _stop_threads(self) -> None:
+        self._query_thread.shutdown()
+        self._passage_thread.shutdown()

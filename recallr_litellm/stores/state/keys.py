@@ -1,0 +1,96 @@
+"""Every Redis key of the state store, named here and nowhere else.
+
+Owners are put into a fixed number of buckets. The bucket is the hash tag of all its keys, so that
+in a Redis Cluster an owner's keys and the bucket's queue are in one slot, and one script can change
+them together. The number of buckets is part of the stored data: changing it orphans what is there.
+
+Per bucket:
+    {recallr:7}:due                            zset   member → when the session is due, ms
+    {recallr:7}:failed                         zset   member → when it was set aside, ms
+Per owner (`<owner>` is `Owner.key`):
+    {recallr:7}:user:<owner>                   string marker: the user exists; expires
+    {recallr:7}:current:<owner>                string id of the session the user is in
+    {recallr:7}:open:<owner>                   zset   ids of the sessions that hold messages → last activity, ms
+    {recallr:7}:exchange:<owner>:<exchange>    string `final`, or `<base version> <version>` of a partial; expires
+Per session (`<member>` is `<owner>:<session id>`):
+    {recallr:7}:session:<member>               hash   owner (JSON of project and user), created, last, timeout,
+                                                      version, attempts; lease and reason while they apply
+    {recallr:7}:messages:<member>              hash   message id → StoredMessage as JSON
+    {recallr:7}:blocks:<member>                list   turn, block, turn, block, …; newest first
+
+Scripts that find a session only by what Redis holds are given `sessions(bucket)` and `messages_of(bucket)` and
+append the member. These keys are in the slot of the declared ones, which Redis and Valkey allow.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from recallr_litellm.core.owner import Owner
+
+BUCKETS: Final = 16
+
+
+def bucket_of(owner: Owner) -> int:
+    """The owner's bucket, 0 to `BUCKETS` - 1; the same in every process and release."""
+    return int(owner.key[:8], 16) % BUCKETS
+
+
+def _key(bucket: int, *parts: str) -> str:
+    return ":".join((f"{{recallr:{bucket}}}", *parts))
+
+
+def due(bucket: int) -> str:
+    return _key(bucket, "due")
+
+
+def failed(bucket: int) -> str:
+    return _key(bucket, "failed")
+
+
+def sessions(bucket: int) -> str:
+    """Prefix of the `session` keys; a member follows."""
+    return _key(bucket, "session", "")
+
+
+def messages_of(bucket: int) -> str:
+    """Prefix of the `messages` keys; a member follows."""
+    return _key(bucket, "messages", "")
+
+
+def user(owner: Owner) -> str:
+    return _key(bucket_of(owner), "user", owner.key)
+
+
+def current(owner: Owner) -> str:
+    return _key(bucket_of(owner), "current", owner.key)
+
+
+def open_sessions(owner: Owner) -> str:
+    return _key(bucket_of(owner), "open", owner.key)
+
+
+def exchange(owner: Owner, exchange_id: str) -> str:
+    return _key(bucket_of(owner), "exchange", owner.key, exchange_id)
+
+
+def member(owner: Owner, session_id: str) -> str:
+    """A session in `due` and `failed`. `Owner.key` has a fixed length, so this is unambiguous for any session id."""
+    return f"{owner.key}:{session_id}"
+
+
+def session_id_of(session_member: str) -> str:
+    """The session id in a member."""
+    return session_member.partition(":")[2]
+
+
+def session(owner: Owner, session_id: str) -> str:
+    return sessions(bucket_of(owner)) + member(owner, session_id)
+
+
+def messages(owner: Owner, session_id: str) -> str:
+    return messages_of(bucket_of(owner)) + member(owner, session_id)
+
+
+def blocks(owner: Owner, session_id: str) -> str:
+    return _key(bucket_of(owner), "blocks", member(owner, session_id))

@@ -1,0 +1,40 @@
+"""The Lua scripts of the state store. Each runs atomically, in one round trip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from importlib.resources import files
+from typing import Self
+
+from redis.commands.core import AsyncScript
+
+from recallr_litellm.stores.state.connection import Client
+
+
+def source(name: str) -> str:
+    """Text of a script, the shared prelude included."""
+    folder = files(__package__) / "scripts"
+    return "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", name))
+
+
+@dataclass(frozen=True, slots=True)
+class Scripts:
+    """One script per field, by the name of its file in `scripts/`. Sent by digest, loaded where missing."""
+
+    resolve: AsyncScript
+    restore: AsyncScript
+    commit: AsyncScript
+    save_block: AsyncScript
+    load_block: AsyncScript
+    claim: AsyncScript
+    extend: AsyncScript
+    finish: AsyncScript
+    postpone: AsyncScript
+    fail: AsyncScript
+    requeue: AsyncScript
+    depth: AsyncScript
+
+    @classmethod
+    def of(cls, client: Client) -> Self:
+        """The scripts, to be run by this client."""
+        return cls(**{field.name: client.register_script(source(field.name)) for field in fields(cls)})

@@ -1,0 +1,76 @@
+"""What the state store answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from recallr_litellm.core.messages import StoredMessage
+from recallr_litellm.core.owner import Owner
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownUser:
+    """Redis does not know the user: new, or not seen for a day. The record of users is Qdrant's."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownSession:
+    """The requested session is not in motion: never was, is processed, or belongs to somebody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The session of a request."""
+
+    session_id: str
+    created: bool
+    """True when this call made the session."""
+    version: int
+    """For `StateStore.commit`; grows with every commit."""
+    messages: tuple[StoredMessage, ...]
+    """By position."""
+    timeout_seconds: int
+    other_sessions: tuple[str, ...]
+    """Ids of the owner's other sessions that are not processed yet and hold messages, newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A session as it was at one version. Times in milliseconds since the epoch, UTC."""
+
+    version: int
+    messages: tuple[StoredMessage, ...]
+    """By position."""
+    created_at: int
+    last_at: int
+    timeout_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A session that is to be processed, leased to whoever holds this.
+
+    The lease ends when its time is over and another worker claims the session, and at once when
+    its user comes back to it: then the session is no longer due, and the claim decides nothing.
+    """
+
+    owner: Owner
+    session_id: str
+    snapshot: Snapshot
+    attempts: int
+    """How often it was claimed since the user's last activity, this time included."""
+    lease: str
+    """Unique to this claim; what tells its holder from a later one."""
+
+
+class CommitResult(StrEnum):
+    """What became of a commit."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    """This exchange is stored already. Nothing was changed, nothing is left to do."""
+    CONFLICT = "conflict"
+    """Another exchange wrote to the session since it was read: load it, compute anew, commit again."""
+    GONE = "gone"
+    """The session is not in Redis: `StateStore.restore` it, then commit again."""

@@ -1,0 +1,12 @@
+-- Remove a processed session with all that belongs to it. 1 when nothing of it is left, 0 when it has to stay.
+local session, messages, blocks, due, open, current = unpack(KEYS)
+local member, id, lease = unpack(ARGV)
+
+if redis.call('EXISTS', session) == 0 then return 1 end
+if not leased(session, lease) then return 0 end
+redis.call('DEL', session, messages, blocks)
+redis.call('ZREM', due, member)
+redis.call('ZREM', open, id)
+-- Any activity would have ended the lease: if the user still has this session as the current one, its time has passed.
+if redis.call('GET', current) == id then redis.call('DEL', current) end
+return 1

@@ -1,0 +1,200 @@
+"""Half of the state store: users, the session of a request, its messages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
+
+from recallr_litellm.core.messages import StoredMessage
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import Session
+from recallr_litellm.stores.state import codec, keys
+from recallr_litellm.stores.state.calls import RedisCaller
+from recallr_litellm.stores.state.records import CommitResult, Resolved, Snapshot, UnknownSession, UnknownUser
+
+MARKER_SECONDS: Final = 24 * 60 * 60
+"""How long Redis remembers that a user exists (since the last request), and that an exchange is stored."""
+
+OTHER_SESSIONS: Final = 20
+"""Most ids in `Resolved.other_sessions`."""
+
+KEPT_BLOCKS: Final = 16
+"""Memory blocks kept of a session. Only turns that are still going on need theirs, and few do at a time."""
+
+
+class Sessions(RedisCaller):
+    """What a request does with its session."""
+
+    async def user_known(self, owner: Owner) -> bool:
+        """Whether `remember_user` was called for the owner within a day of the last use."""
+        async with self._reaching():
+            return bool(await self._client.expire(keys.user(owner), MARKER_SECONDS))
+
+    async def remember_user(self, owner: Owner) -> None:
+        """Note that the user exists. A cache: the record of users is Qdrant's."""
+        async with self._reaching():
+            await self._client.set(keys.user(owner), 1, ex=MARKER_SECONDS)
+
+    # Sessions
+
+    async def resolve(
+        self,
+        owner: Owner,
+        *,
+        new_session_id: str,
+        timeout_seconds: int | None,
+        default_timeout_seconds: int,
+        requested: str | None = None,
+        now_ms: int | None = None,
+    ) -> Resolved | UnknownUser | UnknownSession:
+        """The session of a request: the requested one, or the current one if it has been quiet for less than its
+        timeout, or else a new one. Any number of concurrent calls make one session.
+
+        The session becomes the current one and is due for processing after its timeout from now. Anything its
+        processing had come to is void: a lease on it, its failed attempts, its being set aside as failed.
+
+        Args:
+            new_session_id: the id of the session, if one has to be made; not used before.
+            timeout_seconds: replaces the session's timeout from this request on; None leaves it.
+            default_timeout_seconds: for a new session when `timeout_seconds` is None.
+            requested: id of the session to continue.
+
+        Returns:
+            `UnknownUser` (nothing was created) or `UnknownSession` where Redis does not know them.
+        """
+        bucket = keys.bucket_of(owner)
+        reply = await self._run(
+            self._scripts.resolve,
+            [keys.user(owner), keys.current(owner), keys.open_sessions(owner), keys.due(bucket), keys.failed(bucket)],
+            now_ms,
+            owner.key,
+            codec.dump_owner(owner),
+            new_session_id,
+            timeout_seconds,
+            default_timeout_seconds,
+            requested,
+            MARKER_SECONDS,
+            OTHER_SESSIONS,
+            keys.sessions(bucket),
+            keys.messages_of(bucket),
+        )
+        match reply:
+            case ["unknown_user"]:
+                return UnknownUser()
+            case ["unknown_session"]:
+                return UnknownSession()
+        _, session_id, version, timeout, messages, others = reply
+        return Resolved(
+            session_id=session_id,
+            created=session_id == new_session_id,  # so that a repeated call says the same
+            version=version,
+            messages=codec.load_messages(messages),
+            timeout_seconds=timeout,
+            other_sessions=tuple(others),
+        )
+
+    async def load(self, owner: Owner, session_id: str) -> Snapshot | None:
+        """The session as it is now; None if it is not in Redis."""
+        return (await self.load_many(owner, [session_id])).get(session_id)
+
+    async def load_many(self, owner: Owner, session_ids: Collection[str]) -> dict[str, Snapshot]:
+        """The sessions by id, in the order asked for, in one round trip; those not in Redis are left out.
+
+        A commit may come between the two reads of a session. Its version is read first, so that
+        a commit based on a mixture is a conflict.
+        """
+        if not session_ids:
+            return {}
+        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
+            for session_id in session_ids:
+                pipeline.hmget(keys.session(owner, session_id), ["version", "created", "last", "timeout"])
+                pipeline.hvals(keys.messages(owner, session_id))
+            replies = await pipeline.execute()
+        snapshots = {}
+        for session_id, meta, messages in zip(session_ids, replies[::2], replies[1::2], strict=True):
+            if meta[0] is not None:
+                version, created, last, timeout = map(int, meta)
+                snapshots[session_id] = Snapshot(version, codec.load_messages(messages), created, last, timeout)
+        return snapshots
+
+    async def restore(
+        self, owner: Owner, session: Session, messages: Iterable[StoredMessage], *, now_ms: int | None = None
+    ) -> None:
+        """Put a processed session back, as active as of now; the current one if there is none. Does nothing if the
+        session is there already. Its version is none that it had before."""
+        bucket = keys.bucket_of(owner)
+        await self._run(
+            self._scripts.restore,
+            [
+                keys.session(owner, session.id),
+                keys.messages(owner, session.id),
+                keys.due(bucket),
+                keys.failed(bucket),
+                keys.open_sessions(owner),
+                keys.current(owner),
+            ],
+            now_ms,
+            keys.member(owner, session.id),
+            session.id,
+            codec.dump_owner(owner),
+            session.created_at,
+            session.timeout_seconds,
+            *codec.dump_messages(messages),
+        )
+
+    async def commit(
+        self,
+        owner: Owner,
+        session_id: str,
+        *,
+        exchange: str,
+        expected_version: int,
+        add: Sequence[StoredMessage],
+        drop: Collection[str],
+        final: bool,
+        now_ms: int | None = None,
+    ) -> CommitResult:
+        """Write an exchange into its session: all of it or nothing, and its final form once.
+
+        A partial commit (`final=False`) may be followed by further ones of the same exchange and by the final one;
+        messages of the same id replace each other. As long as no other exchange was written in between, they may all
+        give the version that the first one gave. The user counts as active in the session.
+
+        Args:
+            exchange: id of the exchange, unique to it; remembered for a day.
+            expected_version: of the session as it was when `add` and `drop` were worked out.
+            drop: ids of messages to remove; unknown ones are ignored.
+        """
+        bucket = keys.bucket_of(owner)
+        reply = await self._run(
+            self._scripts.commit,
+            [
+                keys.session(owner, session_id),
+                keys.messages(owner, session_id),
+                keys.due(bucket),
+                keys.failed(bucket),
+                keys.open_sessions(owner),
+                keys.exchange(owner, exchange),
+            ],
+            now_ms,
+            keys.member(owner, session_id),
+            session_id,
+            expected_version,
+            "final" if final else "partial",
+            MARKER_SECONDS,
+            len(add),
+            *codec.dump_messages(add),
+            *drop,
+        )
+        return CommitResult(reply)
+
+    async def save_block(self, owner: Owner, session_id: str, turn: str, block: str) -> None:
+        """Keep the memory block that was injected in a turn, as long as the session and not more than the newest
+        `KEPT_BLOCKS`. Saved again, it is replaced. Does nothing if the session is not in Redis."""
+        names = [keys.session(owner, session_id), keys.blocks(owner, session_id)]
+        await self._run(self._scripts.save_block, names, turn, block, KEPT_BLOCKS)
+
+    async def load_block(self, owner: Owner, session_id: str, turn: str) -> str | None:
+        """The memory block of a turn, unchanged; None if there is none."""
+        block: str | None = await self._run(self._scripts.load_block, [keys.blocks(owner, session_id)], turn)
+        return block

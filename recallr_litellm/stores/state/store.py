@@ -1,0 +1,24 @@
+"""The state store, whole."""
+
+from __future__ import annotations
+
+from recallr_litellm.stores.state.queue import Queue
+from recallr_litellm.stores.state.sessions import Sessions
+
+
+class StateStore(Sessions, Queue):
+    """Sessions not yet processed: their messages, deadlines, leases.
+
+        store = StateStore.from_url("redis://localhost:6379/0", timeout_seconds=1.0)
+        session = await store.resolve(owner, new_session_id=uuid4().hex, ...)
+        await store.commit(owner, session.session_id, exchange=request_id, expected_version=session.version, ...)
+
+        for claim in await store.claim(4, lease_seconds=120):
+            ...
+            await store.finish(claim)
+
+    Each method that changes something is one atomic script and can be repeated when its answer
+    was lost. All raise `StateUnavailable` when Redis refuses, fails, or needs longer than the
+    timeout. Times are Redis's own, so workers' clocks do not matter; `now_ms` (milliseconds since
+    the epoch, UTC) takes their place in tests and when an exchange is stored late.
+    """

@@ -1,0 +1,133 @@
+"""The few things that the vector store asks of Qdrant, and their vocabulary.
+
+All meaning is in `VectorStore`. An engine only translates: `EdgeEngine` to the engine inside this
+process, `ServerEngine` to a Qdrant server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import SparseVector, Vector
+from recallr_litellm.stores.vectors.schema import KIND, OWNER, SESSION, Kind
+
+Payload = dict[str, Any]
+"""Fields of a point, as JSON knows them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Point:
+    """A point to write."""
+
+    id: str
+    """UUID."""
+    payload: Payload
+    dense: Vector | None = None
+    sparse: SparseVector | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A point that a query found. `payload` has the fields that the query asked for."""
+
+    id: str
+    score: float
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which points: of one owner and one kind, and all else that is given.
+
+    There is no way to write one without an owner, and no way to reach many points without one.
+    """
+
+    owner: Owner
+    kind: Kind
+    match: Mapping[str, str | bool] = field(default_factory=dict)
+    """Field → the value it must have."""
+    since: int | None = None
+    """Smallest `at`, milliseconds since the epoch."""
+    exclude_sessions: Collection[str] = ()
+    exclude_ids: Collection[str] = ()
+
+    @property
+    def equal(self) -> dict[str, str | bool]:
+        """Field → the value it must have, the owner's key among them."""
+        return {**self.match, OWNER: self.owner.key, KIND: self.kind.value}
+
+    @property
+    def none_of(self) -> dict[str, list[str]]:
+        """Field → values that it must not have."""
+        return {SESSION: list(self.exclude_sessions)} if self.exclude_sessions else {}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nearest:
+    """A query: the `limit` points nearest to a vector, best first.
+
+    By cosine where the vector is dense, by BM25 where it is sparse.
+    """
+
+    vector: Vector | SparseVector
+    where: Where
+    limit: int
+    """At least 1."""
+    corpus: Where | None = None
+    """For BM25: the points over which the rarity of a term is counted."""
+    among: tuple[Nearest, ...] = ()
+    """Rank only what these find, together."""
+    fields: tuple[str, ...] = ()
+    """Payload fields to fetch."""
+
+
+class Engine(Protocol):
+    """A Qdrant.
+
+    Every method raises `VectorsUnavailable` when the engine fails or is not open, with the cause
+    chained and nothing of what is stored in the text.
+    """
+
+    async def open(self, dimension: int) -> int:
+        """Create what is missing; may be called again, also after a failure.
+
+        Returns:
+            The dimension of the vectors in the collection, which differs from the one asked for
+            when the collection was made for another model.
+
+        Raises:
+            ConfigurationError: the collection or the folder cannot be used as it is.
+        """
+
+    async def close(self) -> None:
+        """Make everything durable and let go of it."""
+
+    async def flush(self) -> None:
+        """Make everything written so far survive a power cut."""
+
+    async def upsert(self, points: Sequence[Point], *, keep_existing: bool = False) -> None:
+        """Write points, replacing those with the same ids, or leaving those alone."""
+
+    async def delete(self, where: Where) -> None:
+        """Delete all points that fit."""
+
+    async def get(self, point_id: str) -> Payload | None:
+        """All fields of a point, or None."""
+
+    async def page(
+        self, where: Where, fields: Sequence[str], limit: int, *, after: str | None = None
+    ) -> tuple[list[Payload], str | None]:
+        """Some of the points that fit, in an order of the engine's.
+
+        Returns:
+            Their fields, and what to give as `after` for the next page: None when this was the last.
+        """
+
+    async def newest(self, where: Where, fields: Sequence[str], limit: int) -> list[Payload]:
+        """The points that fit with the greatest `at`, newest first. Points of the same instant come in any order."""
+
+    async def query(self, queries: Sequence[Nearest]) -> list[list[Found]]:
+        """Answer several queries in one call, in their order."""

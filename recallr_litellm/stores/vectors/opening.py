@@ -1,0 +1,28 @@
+"""Which Qdrant the settings ask for."""
+
+from __future__ import annotations
+
+from recallr_litellm.errors import PlatformUnsupported
+from recallr_litellm.settings import Settings
+from recallr_litellm.stores.vectors.engine import Engine
+
+
+def open_engine(settings: Settings) -> Engine:
+    """The engine of these settings, not yet opened: a server if a URL is set, else the embedded one.
+
+    Raises:
+        PlatformUnsupported: the embedded engine has no build for this platform.
+    """
+    # Imported late: of the two, a process loads the one that it uses.
+    if settings.qdrant_url:
+        from recallr_litellm.stores.vectors.server import ServerEngine, connect
+
+        return ServerEngine(connect(settings.qdrant_url, settings.qdrant_api_key), settings.collection)
+    try:
+        from recallr_litellm.stores.vectors.edge import EdgeEngine
+    except ImportError as error:
+        raise PlatformUnsupported(
+            "The embedded Qdrant (qdrant-edge-py) has no build for this platform. "
+            "Set RECALLR_QDRANT_URL to use a Qdrant server."
+        ) from error
+    return EdgeEngine(settings.data_dir / "qdrant")

@@ -1,0 +1,142 @@
+"""Records of the core as points, and back."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+
+from recallr_litellm.core.messages import StoredMessage
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import Passage, PassageHit, Session, SummaryHit, Turn, User
+from recallr_litellm.stores.vectors import schema
+from recallr_litellm.stores.vectors.engine import Found, Payload, Point
+from recallr_litellm.stores.vectors.schema import Kind
+
+META_ID = str(uuid.uuid5(schema.NAMESPACE, Kind.META.value))
+
+HIT_FIELDS = (
+    schema.SESSION,
+    schema.MESSAGE,
+    schema.POSITION,
+    schema.PART,
+    schema.PARTS,
+    schema.ROLE,
+    schema.AT,
+    schema.TEXT,
+)
+"""What a `PassageHit` is made of."""
+
+
+def point_id(owner: Owner, kind: Kind, *natural_key: str | int) -> str:
+    """The id under which a record is always written, so that writing it twice is writing it once."""
+    # A JSON array, so that no separator inside an id can make two keys meet.
+    return str(uuid.uuid5(schema.NAMESPACE, json.dumps([owner.key, kind.value, *natural_key])))
+
+
+def meta_point(model: str, dimension: int) -> Point:
+    """The description of the collection: by which embedding model it is filled."""
+    payload = {
+        schema.KIND: Kind.META.value,
+        schema.MODEL: model,
+        schema.DIMENSION: dimension,
+        schema.SCHEMA: schema.SCHEMA_VERSION,
+    }
+    return Point(META_ID, payload)
+
+
+def user_point(owner: Owner, user: User) -> Point:
+    """A user."""
+    payload = {schema.OWNER: owner.key, schema.KIND: Kind.USER.value, schema.RECORD: user.model_dump_json()}
+    return Point(point_id(owner, Kind.USER), payload)
+
+
+def session_point(owner: Owner, session: Session, summary: Passage | None) -> Point:
+    """A session; with the vectors of its summary it can be searched."""
+    payload: Payload = {
+        schema.OWNER: owner.key,
+        schema.KIND: Kind.SESSION.value,
+        schema.SESSION: session.id,
+        schema.AT: session.last_at,
+        schema.RECORD: session.model_dump_json(),
+    }
+    if session.summary:
+        payload[schema.SUMMARISED] = True
+    return _with_vectors(point_id(owner, Kind.SESSION, session.id), payload, summary)
+
+
+def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
+    """A message: one point for each passage, the first with the whole record; one point if there is none."""
+    stored = turn.stored
+    role = stored.message.role
+    for part, passage in enumerate(turn.passages or (None,)):
+        payload: Payload = {
+            schema.OWNER: owner.key,
+            schema.KIND: Kind.TURN.value,
+            schema.SESSION: session_id,
+            schema.MESSAGE: stored.id,
+            schema.POSITION: stored.position,
+            schema.PART: part,
+            schema.PARTS: len(turn.passages),
+            schema.ROLE: role,
+            schema.AT: stored.at,
+            schema.TEXT: passage.text if passage else "",
+        }
+        if part == 0:
+            payload |= {schema.FIRST: True, schema.RECORD: stored.model_dump_json()}
+            if role == "user":
+                payload[schema.FROM_USER] = True
+        yield _with_vectors(point_id(owner, Kind.TURN, session_id, stored.id, part), payload, passage)
+
+
+def _with_vectors(identifier: str, payload: Payload, passage: Passage | None) -> Point:
+    if passage is None:
+        return Point(identifier, payload)
+    # A passage of nothing but stop words has no terms: it is found by meaning alone.
+    sparse = passage.sparse if passage.sparse.indices else None
+    return Point(identifier, payload, dense=passage.dense, sparse=sparse)
+
+
+def user_of(payload: Payload) -> User:
+    """The user of a `user` point."""
+    return User.model_validate_json(payload[schema.RECORD])
+
+
+def session_of(payload: Payload) -> Session:
+    """The session of a `session` point."""
+    return Session.model_validate_json(payload[schema.RECORD])
+
+
+def message_of(payload: Payload) -> StoredMessage:
+    """The message of a `turn` point that is the first of its message."""
+    return StoredMessage.model_validate_json(payload[schema.RECORD])
+
+
+def passage_hit(found: Found, bm25: float) -> PassageHit:
+    """A found `turn` point; it was ranked by cosine."""
+    fields = found.payload
+    return PassageHit(
+        session=fields[schema.SESSION],
+        message=fields[schema.MESSAGE],
+        position=fields[schema.POSITION],
+        part=fields[schema.PART],
+        parts=fields[schema.PARTS],
+        role=fields[schema.ROLE],
+        at=fields[schema.AT],
+        text=fields[schema.TEXT],
+        dense=found.score,
+        bm25=bm25,
+    )
+
+
+def summary_hit(found: Found, bm25: float) -> SummaryHit:
+    """A found `session` point; it was ranked by cosine."""
+    session = session_of(found.payload)
+    return SummaryHit(
+        session=session.id,
+        created_at=session.created_at,
+        last_at=session.last_at,
+        summary=session.summary,
+        dense=found.score,
+        bm25=bm25,
+    )

@@ -1,0 +1,80 @@
+"""What the collection looks like: kinds of points, payload fields, indexes, vectors.
+
+One collection holds everything. A point is told from another by its `kind`, and belongs to the
+user whose key is in its `owner`; only the `meta` point, which describes the collection, has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+SCHEMA_VERSION: Final = 1
+"""Raised with every change that older code could not read."""
+
+NAMESPACE: Final = UUID("5d1e6a0a-7c0b-5d43-9a57-1f6a8a3c2b10")
+"""Of all point ids (uuid5). Changing it orphans everything stored."""
+
+DENSE: Final = "dense"
+"""Vector of embeddings, cosine, half precision: 0.1 % of error for half the memory."""
+SPARSE: Final = "sparse"
+"""Vector of term weights, with IDF: BM25."""
+
+
+class Kind(StrEnum):
+    """What a point stands for."""
+
+    META = "meta"
+    USER = "user"
+    SESSION = "session"
+    TURN = "turn"
+    """A passage of a message, or a whole message that has none."""
+
+
+OWNER: Final = "owner"
+KIND: Final = "kind"
+SESSION: Final = "session"
+AT: Final = "at"
+"""Milliseconds since the epoch: when a message was said, when a session was last used."""
+FIRST: Final = "first"
+"""On the one point of a message that holds its record."""
+FROM_USER: Final = "from_user"
+"""On the first point of a user's message."""
+SUMMARISED: Final = "summarised"
+"""On a session with a summary."""
+RECORD: Final = "record"
+"""The core record as JSON text. Text, since the engine then neither walks it nor limits its numbers."""
+
+MESSAGE: Final = "message"
+POSITION: Final = "position"
+PART: Final = "part"
+PARTS: Final = "parts"
+ROLE: Final = "role"
+TEXT: Final = "text"
+
+MODEL: Final = "model"
+DIMENSION: Final = "dimension"
+SCHEMA: Final = "schema"
+
+
+class Index(StrEnum):
+    """How a payload field is indexed."""
+
+    TENANT = "tenant"
+    KEYWORD = "keyword"
+    TIME = "time"
+    FLAG = "flag"
+
+
+INDEXES: Final[Mapping[str, Index]] = {
+    OWNER: Index.TENANT,
+    KIND: Index.KEYWORD,
+    SESSION: Index.KEYWORD,
+    AT: Index.TIME,
+    # Flags rather than indexes on `part` and `role`: one takes bits, the other 130 bytes a point.
+    FIRST: Index.FLAG,
+    FROM_USER: Index.FLAG,
+    SUMMARISED: Index.FLAG,
+}

@@ -1,0 +1,243 @@
+"""Qdrant as a server, or a cluster of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from pydantic import SecretStr
+from qdrant_client import AsyncQdrantClient, models
+from qdrant_client.common.client_exceptions import QdrantException
+from qdrant_client.common.version_check import parse_version
+from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
+
+from recallr_litellm.core.records import SparseVector, Vector
+from recallr_litellm.errors import ConfigurationError, VectorsUnavailable
+from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, Where
+from recallr_litellm.stores.vectors.schema import AT, DENSE, INDEXES, SPARSE, Index
+
+_TIMEOUT_SECONDS = 10
+"""For one call. Requests have deadlines of their own, much shorter; this one is for the writes."""
+_OLDEST = (1, 19)
+"""The first release with an IDF per tenant; an older one would silently count terms of all users."""
+_CONFLICT = 409
+
+
+def connect(url: str, api_key: SecretStr | None) -> AsyncQdrantClient:
+    """A client for a Qdrant server. Does not reach for it yet."""
+    with warnings.catch_warnings():
+        # Within one's own network that is a choice, and not to be told on every start.
+        warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
+        return AsyncQdrantClient(
+            url=url,
+            api_key=api_key.get_secret_value() if api_key else None,
+            prefer_grpc=False,
+            timeout=_TIMEOUT_SECONDS,
+            check_compatibility=False,
+        )
+
+
+class ServerEngine:
+    """A collection of a Qdrant server, shared by any number of workers."""
+
+    def __init__(self, client: AsyncQdrantClient, collection: str) -> None:
+        self._client = client
+        self._collection = collection
+
+    async def open(self, dimension: int) -> int:
+        """See `Engine.open`. Any number of workers may do it at the same time.
+
+        Raises:
+            ConfigurationError: the server is too old, or the collection is not one of ours.
+        """
+        async with _translated("open the collection"):
+            _require_supported((await self._client.info()).version)
+            if not await self._client.collection_exists(self._collection):
+                await self._create(dimension)
+            info = await self._client.get_collection(self._collection)
+            size = self._require_ours(info)
+            for name in INDEXES.keys() - info.payload_schema.keys():
+                await self._client.create_payload_index(self._collection, name, _INDEX_PARAMS[INDEXES[name]])
+        return size
+
+    def _require_ours(self, info: models.CollectionInfo) -> int:
+        vectors = info.config.params.vectors
+        if not isinstance(vectors, dict) or DENSE not in vectors:
+            raise ConfigurationError(
+                f"The Qdrant collection {self._collection!r} was not made by recallr-litellm; name another one with "
+                "RECALLR_COLLECTION."
+            )
+        return vectors[DENSE].size
+
+    async def _create(self, dimension: int) -> None:
+        try:
+            await self._client.create_collection(
+                self._collection,
+                vectors_config={
+                    DENSE: models.VectorParams(
+                        size=dimension,
+                        distance=models.Distance.COSINE,
+                        datatype=models.Datatype.FLOAT16,
+                        memory=models.Memory.COLD,
+                    )
+                },
+                sparse_vectors_config={SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+                on_disk_payload=True,
+                # A graph per user instead of one over all: no search ever leaves its user.
+                hnsw_config=models.HnswConfigDiff(m=0, payload_m=16),
+            )
+        except UnexpectedResponse as error:
+            if error.status_code != _CONFLICT:  # another worker was quicker
+                raise
+
+    async def close(self) -> None:
+        """See `Engine.close`."""
+        async with _translated("close the connection"):
+            await self._client.close()
+
+    async def flush(self) -> None:
+        """Nothing to do: the server has written what it has acknowledged."""
+
+    async def upsert(self, points: Sequence[Point], *, keep_existing: bool = False) -> None:
+        """See `Engine.upsert`."""
+        async with _translated("write"):
+            await self._client.upsert(
+                self._collection,
+                [_point(point) for point in points],
+                wait=True,
+                update_mode=models.UpdateMode.INSERT_ONLY if keep_existing else None,
+            )
+
+    async def delete(self, where: Where) -> None:
+        """See `Engine.delete`."""
+        async with _translated("delete"):
+            await self._client.delete(self._collection, models.FilterSelector(filter=_filter(where)), wait=True)
+
+    async def get(self, point_id: str) -> Payload | None:
+        """See `Engine.get`."""
+        async with _translated("read"):
+            records = await self._client.retrieve(self._collection, [point_id], with_payload=True)
+        return (records[0].payload or {}) if records else None
+
+    async def page(
+        self, where: Where, fields: Sequence[str], limit: int, *, after: str | None = None
+    ) -> tuple[list[Payload], str | None]:
+        """See `Engine.page`."""
+        async with _translated("read"):
+            records, following = await self._client.scroll(
+                self._collection, _filter(where), limit=limit, offset=after, with_payload=list(fields)
+            )
+        return [record.payload or {} for record in records], None if following is None else str(following)
+
+    async def newest(self, where: Where, fields: Sequence[str], limit: int) -> list[Payload]:
+        """See `Engine.newest`."""
+        async with _translated("read"):
+            records, _ = await self._client.scroll(
+                self._collection,
+                _filter(where),
+                limit=limit,
+                with_payload=list(fields),
+                order_by=models.OrderBy(key=AT, direction=models.Direction.DESC),
+            )
+        return [record.payload or {} for record in records]
+
+    async def query(self, queries: Sequence[Nearest]) -> list[list[Found]]:
+        """See `Engine.query`."""
+        async with _translated("search"):
+            answers = await self._client.query_batch_points(self._collection, [_query(query) for query in queries])
+        return [
+            [Found(str(point.id), point.score, point.payload or {}) for point in answer.points] for answer in answers
+        ]
+
+
+def _require_supported(version: str) -> None:
+    try:
+        supported = parse_version(version)[:2] >= _OLDEST
+    except ValueError:
+        supported = False
+    if not supported:
+        oldest = ".".join(map(str, _OLDEST))
+        raise ConfigurationError(f"The Qdrant server has version {version!r}; {oldest} or newer is needed.")
+
+
+@asynccontextmanager
+async def _translated(what: str) -> AsyncIterator[None]:
+    try:
+        yield
+    except (ApiException, QdrantException) as error:
+        answer = f": it answered {error.status_code}" if isinstance(error, UnexpectedResponse) else ""
+        raise VectorsUnavailable(f"The Qdrant server could not {what}{answer}") from error
+
+
+_INDEX_PARAMS: dict[Index, models.PayloadSchemaParams] = {
+    Index.TENANT: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True),
+    # Graphs are for users only; of the other fields nothing but filtering is asked.
+    Index.KEYWORD: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, enable_hnsw=False),
+    Index.TIME: models.IntegerIndexParams(
+        type=models.IntegerIndexType.INTEGER, lookup=False, range=True, enable_hnsw=False
+    ),
+    Index.FLAG: models.BoolIndexParams(type=models.BoolIndexType.BOOL, enable_hnsw=False),
+}
+
+
+def _point(point: Point) -> models.PointStruct:
+    vectors: dict[str, models.Vector] = {}
+    if point.dense is not None:
+        vectors[DENSE] = point.dense.tolist()
+    if point.sparse is not None:
+        vectors[SPARSE] = _sparse(point.sparse)
+    return models.PointStruct(id=point.id, vector=vectors, payload=point.payload)
+
+
+def _sparse(vector: SparseVector) -> models.SparseVector:
+    return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
+
+
+def _vector(vector: Vector | SparseVector) -> models.SparseVector | list[float]:
+    return _sparse(vector) if isinstance(vector, SparseVector) else vector.tolist()
+
+
+def _filter(where: Where) -> models.Filter:
+    must: list[models.Condition] = [
+        models.FieldCondition(key=name, match=models.MatchValue(value=value)) for name, value in where.equal.items()
+    ]
+    if where.since is not None:
+        must.append(models.FieldCondition(key=AT, range=models.Range(gte=where.since)))
+    must_not: list[models.Condition] = [
+        models.FieldCondition(key=name, match=models.MatchAny(any=values)) for name, values in where.none_of.items()
+    ]
+    if where.exclude_ids:
+        must_not.append(models.HasIdCondition(has_id=list(where.exclude_ids)))
+    return models.Filter(must=must, must_not=must_not)
+
+
+def _using(query: Nearest) -> str:
+    return SPARSE if isinstance(query.vector, SparseVector) else DENSE
+
+
+def _params(query: Nearest) -> models.SearchParams | None:
+    return models.SearchParams(idf=models.IdfCorpusParams(corpus=_filter(query.corpus))) if query.corpus else None
+
+
+def _prefetch(query: Nearest) -> models.Prefetch:
+    return models.Prefetch(
+        query=_vector(query.vector),
+        using=_using(query),
+        prefetch=[_prefetch(inner) for inner in query.among] or None,
+        filter=_filter(query.where),
+        params=_params(query),
+        limit=query.limit,
+    )
+
+
+def _query(query: Nearest) -> models.QueryRequest:
+    return models.QueryRequest(
+        query=_vector(query.vector),
+        using=_using(query),
+        prefetch=[_prefetch(inner) for inner in query.among] or None,
+        filter=_filter(query.where),
+        params=_params(query),
+        limit=query.limit,
+        with_payload=list(query.fields) if query.fields else False,
+    )

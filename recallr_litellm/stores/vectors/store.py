@@ -1,0 +1,259 @@
+"""The memory of all users: what is asked of it, whatever Qdrant it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from recallr_litellm.core.messages import StoredMessage
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import Passage, PassageHit, Session, SparseVector, SummaryHit, Turn, User, Vector
+from recallr_litellm.errors import ConfigurationError, EmbeddingMismatch, VectorsUnavailable
+from recallr_litellm.stores.vectors import points, schema
+from recallr_litellm.stores.vectors.engine import Engine, Found, Nearest, Payload, Point, Where
+from recallr_litellm.stores.vectors.schema import Kind
+
+_READ_PAGE = 256
+"""Records read in one call."""
+_WRITE_POINTS = 32
+"""Points written in one call: Qdrant Edge holds the interpreter's lock while it writes, 0.1 ms a point."""
+_WRITE_CHARACTERS = 1_000_000
+"""Characters written in one call, far below the 32 MB that a Qdrant server accepts."""
+
+
+class VectorStore:
+    """Users, processed sessions, their messages and summaries.
+
+    >>> store = VectorStore(open_engine(settings), model="all-MiniLM-L6-v2", dimension=384)
+    >>> await store.open()
+    >>> await store.save_session(owner, session, turns, summary)
+    >>> passages, summaries = await store.search(owner, dense, sparse, exclude_sessions={session.id})
+
+    Times are milliseconds since the epoch, UTC. Every method raises `VectorsUnavailable` when
+    Qdrant does not answer, and before `open` has succeeded.
+    """
+
+    def __init__(self, engine: Engine, *, model: str, dimension: int) -> None:
+        self._unopened = engine
+        self._opened: Engine | None = None
+        self._model = model
+        self._dimension = dimension
+
+    async def open(self) -> None:
+        """Create the collection, or verify that it was filled with this embedding model.
+
+        After `VectorsUnavailable` it may be called again, until it succeeds. After a
+        `ConfigurationError` the store is closed for good.
+
+        Raises:
+            EmbeddingMismatch: the collection holds vectors of another model.
+            DataDirInUse: the embedded store belongs to another process.
+            ConfigurationError: the collection cannot be used for another reason.
+        """
+        engine = self._unopened
+        try:
+            dimension = await engine.open(self._dimension)
+            if dimension == self._dimension:
+                # Kept if it exists: of workers that start at the same time, one describes the collection.
+                await engine.upsert([points.meta_point(self._model, dimension)], keep_existing=True)
+            self._verify(await engine.get(points.META_ID), dimension)
+        except ConfigurationError:
+            await engine.close()
+            raise
+        self._opened = engine
+
+    def _verify(self, meta: Payload | None, dimension: int) -> None:
+        if meta is None:
+            if dimension == self._dimension:
+                raise VectorsUnavailable("The description of the Qdrant collection cannot be read back")
+            meta = points.meta_point("unknown", dimension).payload
+        if meta[schema.SCHEMA] != schema.SCHEMA_VERSION:
+            raise ConfigurationError(
+                f"The vector store has layout {meta[schema.SCHEMA]}, this version of recallr-litellm reads layout "
+                f"{schema.SCHEMA_VERSION}. Install the version that wrote it, or name another RECALLR_COLLECTION."
+            )
+        if (meta[schema.MODEL], meta[schema.DIMENSION]) != (self._model, self._dimension):
+            raise EmbeddingMismatch(
+                f"The vector store was filled with the embedding model {meta[schema.MODEL]!r} "
+                f"({meta[schema.DIMENSION]} dimensions), but {self._model!r} ({self._dimension} dimensions) is "
+                "configured. Set RECALLR_EMBEDDING_MODEL back, or run `recallr reindex` to embed everything anew."
+            )
+
+    async def close(self) -> None:
+        """Make everything durable and let go of it."""
+        self._opened = None
+        await self._unopened.close()
+
+    async def flush(self) -> None:
+        """Make what was written survive a power cut too; a killed process loses nothing either way.
+
+        Embedded only: tens of milliseconds during which the event loop stands still.
+        """
+        await self._engine.flush()
+
+    async def ping(self) -> None:
+        """Return when Qdrant answers and holds our collection."""
+        if await self._engine.get(points.META_ID) is None:
+            raise VectorsUnavailable("The Qdrant collection is gone")
+
+    @property
+    def _engine(self) -> Engine:
+        if self._opened is None:
+            raise VectorsUnavailable("The vector store is not open")
+        return self._opened
+
+    async def get_user(self, owner: Owner) -> User | None:
+        """The user, if it was ever put."""
+        payload = await self._get(owner, Kind.USER)
+        return points.user_of(payload) if payload else None
+
+    async def put_user(self, owner: Owner, user: User) -> None:
+        """Create the user, or replace all of it but `created_at`, which is that of the first write.
+
+        Raises:
+            ValueError: `user` is not the user of `owner`.
+        """
+        if Owner(user.project, user.user) != owner:
+            raise ValueError("a user can only be put under its own owner")
+        # Insert first, then read: also when two workers create the same user, the first write wins.
+        await self._engine.upsert([points.user_point(owner, user)], keep_existing=True)
+        existing = await self.get_user(owner)
+        if existing is not None and existing != user:
+            user = user.model_copy(update={"created_at": existing.created_at})
+            await self._engine.upsert([points.user_point(owner, user)])
+
+    async def get_session(self, owner: Owner, session_id: str) -> Session | None:
+        """A processed session of this user; another user's is None."""
+        payload = await self._get(owner, Kind.SESSION, session_id)
+        return points.session_of(payload) if payload else None
+
+    async def read_messages(self, owner: Owner, session_id: str) -> list[StoredMessage]:
+        """All messages of a processed session, by position; none for a session that is not there."""
+        where = Where(owner, Kind.TURN, {schema.SESSION: session_id, schema.FIRST: True})
+        messages = [points.message_of(payload) for payload in await self._all(where, [schema.RECORD])]
+        return sorted(messages, key=lambda message: message.position)
+
+    async def save_session(
+        self, owner: Owner, session: Session, turns: Sequence[Turn], summary: Passage | None
+    ) -> None:
+        """Write a session so that it consists of exactly these turns.
+
+        May be repeated, and interrupted anywhere and then repeated, with the same outcome. What was
+        stored before is deleted last, so a reader never sees less than the old or the new session.
+        The session itself is written after its turns: where `get_session` finds it, they are there.
+        """
+        written: list[str] = []
+        for batch in _batches(point for turn in turns for point in points.turn_points(owner, session.id, turn)):
+            await self._engine.upsert(batch)
+            written.extend(point.id for point in batch)
+        await self._engine.upsert([points.session_point(owner, session, summary)])
+        await self._engine.delete(Where(owner, Kind.TURN, {schema.SESSION: session.id}, exclude_ids=written))
+
+    async def search(
+        self,
+        owner: Owner,
+        dense: Vector,
+        sparse: SparseVector,
+        *,
+        exclude_sessions: Collection[str],
+        turn_candidates: int = 60,
+        summary_candidates: int = 20,
+    ) -> tuple[list[PassageHit], list[SummaryHit]]:
+        """What this user's sessions hold near a query, in one call to Qdrant.
+
+        Args:
+            dense: embedding of the query.
+            sparse: its terms; may be empty.
+            exclude_sessions: ids of sessions that must not be found.
+            turn_candidates: N ≥ 1 for passages.
+            summary_candidates: N ≥ 1 for summaries.
+
+        Returns:
+            Passages and summaries, each the union of the N best by cosine and the N best by BM25,
+            in order of cosine. All have their exact cosine. BM25 scores count the rarity of a term
+            among this user's passages (or summaries) only, and are 0 for what is not among the N best.
+        """
+        turns = Where(owner, Kind.TURN, exclude_sessions=exclude_sessions)
+        sessions = Where(owner, Kind.SESSION, exclude_sessions=exclude_sessions)
+        turn_queries = _hybrid(turns, dense, sparse, turn_candidates, points.HIT_FIELDS)
+        session_queries = _hybrid(sessions, dense, sparse, summary_candidates, (schema.RECORD,))
+
+        answers = await self._engine.query([*turn_queries, *session_queries])
+        passages = _scored(answers[: len(turn_queries)])
+        summaries = _scored(answers[len(turn_queries) :])
+        return (
+            [points.passage_hit(found, bm25) for found, bm25 in passages],
+            [points.summary_hit(found, bm25) for found, bm25 in summaries],
+        )
+
+    async def last_user_messages(
+        self, owner: Owner, n: int, *, exclude_sessions: Collection[str]
+    ) -> list[tuple[str, StoredMessage]]:
+        """The newest `n` ≥ 1 messages that the user wrote, oldest first, each with the id of its session."""
+        where = Where(owner, Kind.TURN, {schema.FROM_USER: True}, exclude_sessions=exclude_sessions)
+        found = [
+            (str(payload[schema.SESSION]), points.message_of(payload))
+            for payload in await self._newest(where, n, [schema.SESSION, schema.RECORD])
+        ]
+        found.sort(key=lambda pair: (pair[1].at, pair[0], pair[1].position))
+        return found[-n:]
+
+    async def last_summaries(self, owner: Owner, n: int, *, exclude_sessions: Collection[str]) -> list[Session]:
+        """The newest `n` ≥ 1 sessions that have a summary, by their last use, oldest first."""
+        where = Where(owner, Kind.SESSION, {schema.SUMMARISED: True}, exclude_sessions=exclude_sessions)
+        sessions = [points.session_of(payload) for payload in await self._newest(where, n, [schema.RECORD])]
+        sessions.sort(key=lambda session: (session.last_at, session.id))
+        return sessions[-n:]
+
+    async def _get(self, owner: Owner, kind: Kind, *natural_key: str) -> Payload | None:
+        payload = await self._engine.get(points.point_id(owner, kind, *natural_key))
+        return payload if payload and payload[schema.OWNER] == owner.key else None
+
+    async def _newest(self, where: Where, n: int, fields: Sequence[str]) -> list[Payload]:
+        """At least the newest `n` points, in any order.
+
+        Messages that arrive together bear the same time, and Qdrant orders by time alone: asked
+        for n, it may cut through an instant anywhere. So it is only asked where the n-th lies.
+        """
+        newest = await self._engine.newest(where, [schema.AT], n)
+        if not newest:
+            return []
+        return await self._all(replace(where, since=min(payload[schema.AT] for payload in newest)), fields)
+
+    async def _all(self, where: Where, fields: Sequence[str]) -> list[Payload]:
+        found, after = await self._engine.page(where, fields, _READ_PAGE)
+        while after is not None:
+            page, after = await self._engine.page(where, fields, _READ_PAGE, after=after)
+            found += page
+        return found
+
+
+def _hybrid(
+    where: Where, dense: Vector, sparse: SparseVector, candidates: int, fields: tuple[str, ...]
+) -> list[Nearest]:
+    """Queries whose answers `_scored` puts together: the union by cosine, then the best by BM25 alone."""
+    by_meaning = Nearest(dense, where, candidates)
+    if not sparse.indices:
+        return [replace(by_meaning, fields=fields)]
+    by_words = Nearest(sparse, where, candidates, corpus=Where(where.owner, where.kind))
+    return [Nearest(dense, where, 2 * candidates, among=(by_meaning, by_words), fields=fields), by_words]
+
+
+def _scored(answers: Sequence[list[Found]]) -> Iterator[tuple[Found, float]]:
+    union, *by_words = answers
+    bm25 = {found.id: found.score for found in by_words[0]} if by_words else {}
+    return ((found, bm25.get(found.id, 0.0)) for found in union)
+
+
+def _batches(all_points: Iterable[Point]) -> Iterator[list[Point]]:
+    batch: list[Point] = []
+    characters = 0
+    for point in all_points:
+        size = len(point.payload.get(schema.RECORD, "")) + len(point.payload[schema.TEXT])
+        if batch and (len(batch) == _WRITE_POINTS or characters + size > _WRITE_CHARACTERS):
+            yield batch
+            batch, characters = [], 0
+        batch.append(point)
+        characters += size
+    if batch:
+        yield batch

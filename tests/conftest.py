@@ -1,0 +1,84 @@
+"""Fixtures of all tests.
+
+`isolated` (always)  no settings of the developer's: variables unset, an empty working folder (no `.env`)
+`user`               a user id that no other test has
+`provider`           the stand-in provider, its script and records cleared
+`proxy`              LiteLLM with the plugin, embedded stores; one for the run: use your own `user`, never stop it
+`plain_proxy`        LiteLLM without the plugin; one for the run
+`start_proxy`        starts proxies of the test's own, to configure, kill and restart; ends them after it
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+# Last on the path: `tests.support` is found from any folder, while `recallr_litellm` is the installed one if it is.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from tests.support.process import LEFT_OUT
+from tests.support.provider import Provider, ThreadedProvider
+from tests.support.proxy import Proxy
+
+OFFLINE = "LITELLM_LOCAL_MODEL_COST_MAP"
+os.environ[OFFLINE] = "True"  # importing litellm would fetch its list of models from the internet
+
+
+class StartProxy(Protocol):
+    """Starts a `Proxy` with these options (see there) in a folder of its own."""
+
+    def __call__(self, **options: Any) -> Proxy: ...
+
+
+@pytest.fixture(autouse=True)
+def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for name in [name for name in os.environ if name.startswith(LEFT_OUT) and name != OFFLINE]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
+
+
+@pytest.fixture
+def user() -> str:
+    return f"user-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def running_provider() -> Iterator[ThreadedProvider]:
+    with ThreadedProvider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def provider(running_provider: ThreadedProvider) -> Provider:
+    running_provider.clear()
+    return running_provider
+
+
+@pytest.fixture(scope="session")
+def proxy(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    with Proxy(tmp_path_factory.mktemp("proxy"), running_provider) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def plain_proxy(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    with Proxy(tmp_path_factory.mktemp("plain-proxy"), running_provider, plugin=False) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def start_proxy(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartProxy]:
+    with contextlib.ExitStack() as started:
+
+        def start(**options: Any) -> Proxy:
+            folder = options.pop("folder", None) or tmp_path_factory.mktemp("proxy")
+            return started.enter_context(Proxy(folder, options.pop("provider", provider), **options))
+
+        yield start

@@ -1,0 +1,74 @@
+"""Ports that misbehave: refuse, accept and hang, answer slowly."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Self
+
+
+def free_port() -> int:
+    """A loopback TCP port that nobody listens on: connecting to it is refused until somebody does."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+class Listener:
+    """A TCP server that accepts and, unless told otherwise, never answers.
+
+        with Listener() as hung:
+            Proxy(..., qdrant_url=f"http://{hung.address}")
+        with Listener(answer=b"+PONG\\r\\n", delay=2.0) as slow: ...
+
+    With an `answer`, each piece of data received is answered by those bytes after `delay` seconds.
+    `connections` counts what came in, so that a test can show that somebody really tried.
+    """
+
+    def __init__(self, *, answer: bytes | None = None, delay: float = 0.0) -> None:
+        self._answer = answer
+        self._delay = delay
+        self._closing = threading.Event()
+        self._open: list[socket.socket] = []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server.settimeout(0.1)  # how soon the accepting thread notices that it should end
+        self._thread = threading.Thread(target=self._accept, name="listener", daemon=True)
+        self.port: int = self._server.getsockname()[1]
+
+    @property
+    def address(self) -> str:
+        """`127.0.0.1:<port>`."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def connections(self) -> int:
+        """How many were accepted so far."""
+        return len(self._open)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        self._thread.join()
+        for connection in (self._server, *self._open):
+            connection.close()
+
+    def _accept(self) -> None:
+        while not self._closing.is_set():
+            try:
+                connection, _ = self._server.accept()
+            except TimeoutError:
+                continue
+            self._open.append(connection)
+            if self._answer is not None:
+                threading.Thread(target=self._reply, args=(connection, self._answer), daemon=True).start()
+
+    def _reply(self, connection: socket.socket, answer: bytes) -> None:
+        try:
+            while connection.recv(65536) and not self._closing.wait(self._delay):
+                connection.sendall(answer)
+        except OSError:
+            return  # the other side, or `__exit__`, closed the connection: this conversation is over

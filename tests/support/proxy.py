@@ -1,0 +1,265 @@
+"""The real `litellm` proxy as a process, in front of a stand-in provider."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, OpenAI
+from openai.types.chat import ChatCompletionMessageParam
+
+import recallr_litellm
+from recallr_litellm.stores.state.process import ValkeyProcess
+from tests.support.listeners import free_port
+from tests.support.process import ServerProcess
+from tests.support.provider import Provider
+
+CALLBACK = "recallr_litellm.hooks.recallr"
+
+PROJECT, API_KEY = "acme", "rai_acme-key-of-the-tests"
+OTHER_PROJECT, OTHER_API_KEY = "globex", "rai_globex-key-of-the-tests"
+"""A second project, for tests of isolation."""
+
+CHAT_MODEL = "gpt-4o-mini"
+MEMORY_MODEL = "memory-model"
+"""What `RECALLR_MEMORY_MODEL` can be set to: the provider sees it under this name, so scripts can tell it apart."""
+EMBEDDING_MODEL = "text-embedding-3-small"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a client gets from `Proxy.ask`."""
+
+    text: str
+    """Of the first choice."""
+    headers: httpx.Headers
+    """Of the response."""
+
+    @property
+    def session_id(self) -> str:
+        """The session that the request belonged to. Raises KeyError where the plugin did not say."""
+        return self.headers["x-recallr-session-id"]
+
+    @property
+    def memory_status(self) -> str:
+        """`ok`, `empty`, `degraded; reason=…` or `off`. Raises KeyError where the plugin did not say."""
+        return self.headers["x-recallr-memory-status"]
+
+
+class Proxy(ServerProcess):
+    """A gateway. Starting takes several seconds: share one where a test does not stop, kill or configure it.
+
+        with Proxy(tmp_path, provider) as proxy:
+            reply = proxy.ask("alice", "My cat is called Felix.")
+            client = proxy.openai("alice", recall_strategy="low_latency")
+            client.chat.completions.create(model=CHAT_MODEL, messages=[...])
+
+    Models: `CHAT_MODEL`, `MEMORY_MODEL`, `EMBEDDING_MODEL` and `openai/<anything>`, all of the
+    stand-in provider, without retries and cooldowns, so that a scripted error is one error.
+
+    The plugin runs with embedded stores under `data_dir`, projects `PROJECT` and `OTHER_PROJECT`,
+    sessions as short as a second, and looks for finished sessions ten times a second.
+    """
+
+    start_timeout = 120.0
+
+    def __init__(
+        self,
+        folder: Path,
+        provider: Provider,
+        *,
+        plugin: bool = True,
+        num_workers: int = 1,
+        redis_url: str | None = None,
+        qdrant_url: str | None = None,
+        settings: Mapping[str, str] | None = None,
+        config: Mapping[str, Any] | None = None,
+        callbacks: Sequence[str] = (),
+        arguments: Sequence[str] = (),
+        data_dir: Path | None = None,
+    ) -> None:
+        """Write the configuration; `start` (or `with`) starts it.
+
+        Args:
+            folder: of the config, the log and, unless `data_dir` says otherwise, the data. Modules
+                for `callbacks` may be put here.
+            provider: who answers for every model.
+            plugin: False for plain LiteLLM.
+            num_workers: uvicorn workers; more than one needs both URLs.
+            redis_url: unset: embedded.
+            qdrant_url: unset: embedded.
+            settings: environment variables by their full names; win over the defaults.
+            config: merged into the YAML: sections are updated, lists (`model_list`) extended.
+            callbacks: LiteLLM callbacks besides the plugin's, as `module.object`.
+            arguments: more arguments of `litellm`, e.g. `["--run_gunicorn"]`.
+            data_dir: e.g. that of a killed proxy.
+        """
+        super().__init__(folder, name="proxy")
+        self.port = free_port()
+        self.data_dir = data_dir or folder / "data"
+        self.master_key = f"sk-{secrets.token_urlsafe(24)}"
+        self._num_workers = num_workers
+        self._arguments = arguments
+        self._started_before = 0
+        self._environment = _environment(self.data_dir, self.master_key, redis_url, qdrant_url) | dict(settings or {})
+        used = [CALLBACK, *callbacks] if plugin else list(callbacks)
+        self.config_file = folder / "config.yaml"
+        self.config_file.write_text(yaml.safe_dump(_merge(_config(provider, used), config or {}), sort_keys=False))
+
+    @property
+    def url(self) -> str:
+        """Root of the gateway, without `/v1`."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def headers(self, user: str | None, **options: object) -> dict[str, str]:
+        """Recallr headers of a request, for `openai` or for plain HTTP.
+
+        Key, project and `Allow-New-User-Creation: true` are there unless said otherwise. An option
+        is a header's name in snake case: `session_id`, `recall_strategy`, `allow_new_user_creation`,
+        `api_key`, …; None leaves the header out, so `api_key=None` makes a request without a key.
+
+        >>> proxy.headers("alice", include_system_prompt=False)["X-Recallr-Include-System-Prompt"]
+        'false'
+        """
+        defaults = {"api_key": API_KEY, "project_id": PROJECT, "user_id": user, "allow_new_user_creation": True}
+        return {
+            "X-Recallr-" + name.replace("_", "-").title(): str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in {**defaults, **options}.items()
+            if value is not None
+        }
+
+    def openai(self, user: str | None = None, **options: object) -> OpenAI:
+        """A client of the real SDK, without retries.
+
+        With a user or any option every request has Recallr headers (see `headers`); without, none,
+        and the plugin must not touch them.
+        """
+        return OpenAI(http_client=DefaultHttpxClient(trust_env=False), **self._client(user, options))
+
+    def async_openai(self, user: str | None = None, **options: object) -> AsyncOpenAI:
+        """As `openai`, for concurrent requests."""
+        return AsyncOpenAI(http_client=DefaultAsyncHttpxClient(trust_env=False), **self._client(user, options))
+
+    def ask(
+        self, user: str | None, *messages: str | ChatCompletionMessageParam, stream: bool = False, **options: object
+    ) -> Reply:
+        """One chat request through the SDK, for tests about what comes of it rather than how it is made.
+
+            first = proxy.ask(user, "My cat is called Felix.")
+            proxy.ask(user, "And my dog Rex.", session_id=first.session_id, stream=True)
+
+        Args:
+            user: as in `openai`, as are the options.
+            messages: a string is a user message.
+            stream: read a streamed answer to its end.
+
+        Raises:
+            openai.APIStatusError: the gateway or the provider refused.
+        """
+        turns: list[ChatCompletionMessageParam] = [
+            {"role": "user", "content": message} if isinstance(message, str) else message for message in messages
+        ]
+        with self.openai(user, **options) as client:
+            create = client.chat.completions.with_raw_response.create
+            if not stream:
+                whole = create(model=CHAT_MODEL, messages=turns)
+                return Reply(whole.parse().choices[0].message.content or "", whole.headers)
+            raw = create(model=CHAT_MODEL, messages=turns, stream=True)
+            pieces = [choice.delta.content or "" for chunk in raw.parse() for choice in chunk.choices]
+            return Reply("".join(pieces), raw.headers)
+
+    def command(self) -> Sequence[str]:
+        litellm = Path(sys.executable).with_name("litellm")
+        workers = ["--num_workers", str(self._num_workers)] if self._num_workers > 1 else []
+        if workers and "--run_gunicorn" not in self._arguments:
+            # uvicorn kills a worker that is silent for 5 s; on a busy machine importing LiteLLM takes longer
+            workers += ["--timeout_worker_healthcheck", "120"]
+        where = ["--config", str(self.config_file), "--host", "127.0.0.1", "--port", str(self.port)]
+        self._started_before = self._workers_started()
+        return [str(litellm), *where, "--telemetry", "False", *workers, *self._arguments]
+
+    def environment(self) -> Mapping[str, str]:
+        return self._environment
+
+    def ready(self) -> bool:
+        if self._workers_started() - self._started_before < self._num_workers:
+            return False
+        try:
+            return httpx.get(f"{self.url}/health/liveliness", trust_env=False, timeout=5.0).is_success
+        except httpx.TransportError:
+            return False
+
+    def stop(self) -> None:
+        """Kill the proxy, and the embedded Valkey that outlives a killed proxy by design."""
+        super().stop()
+        for pid_file in self.data_dir.rglob("valkey.pid"):
+            if left := ValkeyProcess.left_in(pid_file.parent.resolve()):
+                left.end()
+
+    def _client(self, user: str | None, options: Mapping[str, object]) -> dict[str, Any]:
+        return {
+            "base_url": f"{self.url}/v1",
+            "api_key": self.master_key,
+            "default_headers": self.headers(user, **options) if user is not None or options else {},
+            "max_retries": 0,
+            "timeout": 60.0,
+        }
+
+    def _workers_started(self) -> int:
+        return self.log.count("Application startup complete")
+
+
+def _environment(data_dir: Path, master_key: str, redis_url: str | None, qdrant_url: str | None) -> dict[str, str]:
+    environment = {
+        # the same recallr_litellm that the tests import, installed or not
+        "PYTHONPATH": str(Path(recallr_litellm.__file__).parents[1]),
+        "LITELLM_MASTER_KEY": master_key,
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_LOCAL_BLOG_POSTS": "True",
+        "RECALLR_DATA_DIR": str(data_dir),
+        "RECALLR_PROJECTS": json.dumps({PROJECT: [API_KEY], OTHER_PROJECT: [OTHER_API_KEY]}),
+        "RECALLR_MIN_SESSION_TIMEOUT_SECONDS": "1",
+        "RECALLR_PROCESS_INTERVAL_SECONDS": "0.1",
+    }
+    if redis_url is not None:
+        environment["RECALLR_REDIS_URL"] = redis_url
+    if qdrant_url is not None:
+        environment["RECALLR_QDRANT_URL"] = qdrant_url
+    return environment
+
+
+def _config(provider: Provider, callbacks: Sequence[str]) -> dict[str, Any]:
+    def model(name: str, behind: str) -> dict[str, Any]:
+        parameters = {"model": behind, "api_base": provider.base_url, "api_key": "sk-of-the-provider"}
+        return {"model_name": name, "litellm_params": parameters}
+
+    named = [model(name, f"openai/{name}") for name in (CHAT_MODEL, MEMORY_MODEL, EMBEDDING_MODEL)]
+    config: dict[str, Any] = {
+        "model_list": [*named, model("openai/*", "openai/*")],
+        "litellm_settings": {"num_retries": 0},
+        "router_settings": {"num_retries": 0, "disable_cooldowns": True},
+        "general_settings": {"master_key": "os.environ/LITELLM_MASTER_KEY"},
+    }
+    if callbacks:
+        # a single one as users write it: a string
+        config["litellm_settings"]["callbacks"] = callbacks[0] if len(callbacks) == 1 else list(callbacks)
+    return config
+
+
+def _merge(config: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(config)
+    for section, value in extra.items():
+        if isinstance(value, list):
+            merged[section] = [*merged.get(section, []), *value]
+        elif isinstance(value, Mapping):
+            merged[section] = {**merged.get(section, {}), **value}
+        else:
+            merged[section] = value
+    return merged

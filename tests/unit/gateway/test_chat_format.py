@@ -1,0 +1,230 @@
+"""The chat completions format: reading odd requests, injecting, reading answers whole and streamed."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recallr_litellm.core.messages import Message, ToolCall
+from recallr_litellm.gateway.formats.chat import CHAT
+from recallr_litellm.gateway.sse import EventReader
+
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Rome"}'}}
+
+
+def inject(messages, *, instructions="INSTRUCTIONS", memory="<recallr_memory>\n</recallr_memory>", into_system=False):
+    body = {"messages": messages}
+    before = copy.deepcopy(messages)
+    CHAT.inject(body, instructions=instructions, memory=memory, into_system=into_system)
+    assert messages == before, "the client's own list was written to"
+    return body["messages"]
+
+
+def test_system_and_developer_messages_are_not_part_of_the_conversation():
+    read = CHAT.read(
+        {"messages": [{"role": r, "content": r} for r in ("system", "developer", "user", "assistant", "narrator")]}
+    )
+    assert [m.role for m in read.messages] == ["user", "assistant"]
+
+
+@pytest.mark.parametrize(
+    "messages", [None, [], "hi", 7, [None], [[]], ["x"], [{}], [{"role": None}], [{"role": ["user"]}]]
+)
+def test_messages_of_odd_shape_are_an_empty_conversation(messages):
+    body = {"messages": messages}
+    assert CHAT.read(body).messages == ()
+    assert CHAT.read({}).messages == ()
+    CHAT.inject(body, instructions="x", memory="y", into_system=False)
+
+
+@pytest.mark.parametrize("content", [None, [], "", "   ", {"a": 1}, 5])
+def test_a_message_without_content_holds_nothing(content):
+    assert CHAT.read({"messages": [{"role": "user", "content": content}]}).messages == ()
+
+
+def test_an_image_alone_is_a_message_without_text():
+    [message] = CHAT.read({"messages": [{"role": "user", "content": [IMAGE]}]}).messages
+    assert (message.text, message.attachments) == ("", ("image_url",))
+
+
+def test_text_parts_are_read_and_other_parts_named():
+    [message] = CHAT.read(
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "look"}, IMAGE, {"type": "text", "text": "!"}]}
+            ]
+        }
+    ).messages
+    assert (message.text, message.attachments) == ("look\n!", ("image_url",))
+
+
+def test_tool_calls_and_results_are_read():
+    read = CHAT.read(
+        {
+            "messages": [
+                {"role": "user", "content": "weather?"},
+                {"role": "assistant", "content": None, "tool_calls": [CALL]},
+                {"role": "tool", "tool_call_id": "c1", "content": ""},
+            ],
+            "tools": [{"type": "function"}],
+        }
+    )
+    assert read.messages[1].tool_calls == (ToolCall(id="c1", name="weather", arguments='{"city":"Rome"}'),)
+    assert read.messages[2] == Message(role="tool", tool_call_id="c1")
+    assert read.continues_turn
+    assert read.uses_tools
+    assert read.question == "weather?"
+
+
+def test_memory_stands_before_the_last_user_words_and_the_rest_is_the_same_object():
+    messages = [
+        {"role": "system", "content": "be kind"},
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "1"},
+        {"role": "user", "content": "two"},
+    ]
+    injected = inject(messages, memory="MEMORY")
+    assert injected[0] == {"role": "system", "content": "be kind\n\nINSTRUCTIONS"}
+    assert injected[1] is messages[1]
+    assert injected[2] is messages[2]
+    assert injected[3] == {"role": "user", "content": "MEMORY\n\ntwo"}
+
+
+def test_instructions_make_a_system_message_where_there_is_none():
+    assert inject([{"role": "user", "content": "one"}], memory="") == [
+        {"role": "system", "content": "INSTRUCTIONS"},
+        {"role": "user", "content": "one"},
+    ]
+
+
+def test_nothing_to_inject_changes_nothing():
+    messages = [{"role": "user", "content": "one"}]
+    assert inject(messages, instructions="", memory="") == messages
+
+
+def test_parts_pass_through_and_memory_is_a_text_part_before_them():
+    cached = {"type": "text", "text": "rules", "cache_control": {"type": "ephemeral"}}
+    messages = [{"role": "system", "content": [cached]}, {"role": "user", "content": [IMAGE]}]
+    injected = inject(messages, memory="MEMORY")
+    assert injected[0]["content"] == [cached, {"type": "text", "text": "INSTRUCTIONS"}]
+    assert injected[1]["content"] == [{"type": "text", "text": "MEMORY\n\n"}, IMAGE]
+
+
+def test_in_a_tool_turn_memory_stays_in_the_user_message_and_nothing_parts_call_and_result():
+    messages = [
+        {"role": "user", "content": "weather?"},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "c1", "content": "sunny"},
+    ]
+    injected = inject(messages, instructions="", memory="MEMORY")
+    assert injected == [{"role": "user", "content": "MEMORY\n\nweather?"}, messages[1], messages[2]]
+
+
+def test_memory_may_go_into_the_system_message():
+    injected = inject([{"role": "user", "content": "one"}], memory="MEMORY", into_system=True)
+    assert injected == [{"role": "system", "content": "INSTRUCTIONS\n\nMEMORY"}, {"role": "user", "content": "one"}]
+
+
+def test_a_whole_answer_with_several_choices_is_read():
+    reply = CHAT.read_reply(
+        {
+            "choices": [
+                {"message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"},
+                {"message": {"role": "assistant", "content": None, "refusal": "no"}, "finish_reason": "stop"},
+                {
+                    "message": {"role": "assistant", "content": None, "tool_calls": [CALL]},
+                    "finish_reason": "tool_calls",
+                },
+            ]
+        }
+    )
+    assert [m.text for m in reply.messages] == ["a", "no", ""]
+    assert reply.messages[2].tool_calls[0].name == "weather"
+    assert reply.complete
+
+
+def chunk(delta, *, index=0, finish=None):
+    return {"object": "chat.completion.chunk", "choices": [{"index": index, "delta": delta, "finish_reason": finish}]}
+
+
+def streamed(events, *, n=None, cut=7):
+    reader = EventReader(CHAT.stream_reader({"n": n}))
+    wire = "".join(f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n" for event in events).encode()
+    for begin in range(0, len(wire), cut):
+        reader.feed(wire[begin : begin + cut])
+    return reader
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 50, 10_000])
+def test_a_stream_cut_anywhere_is_put_together(cut):
+    events = [chunk({"role": "assistant", "content": ""}), chunk({"content": "Grüß "}), chunk({"content": "👋"})]
+    reader = streamed(events, cut=cut)
+    assert not reader.complete
+    assert [m.text for m in reader.reply.messages] == ["Grüß 👋"]
+    finished = streamed([*events, chunk({}, finish="stop"), "[DONE]"], cut=cut)
+    assert finished.complete
+    assert finished.reply.complete
+
+
+def test_streamed_tool_calls_are_put_together():
+    def call(index, **function):
+        return {"tool_calls": [{"index": index, "id": function.pop("id", None), "function": function}]}
+
+    reader = streamed(
+        [
+            chunk(call(0, id="c1", name="weather", arguments="")),
+            chunk(call(0, arguments='{"city":')),
+            chunk(call(1, id="c2", name="time", arguments="{}")),
+            chunk(call(0, arguments='"Rome"}')),
+            chunk({}, finish="tool_calls"),
+        ]
+    )
+    assert reader.reply.messages[0].tool_calls == (
+        ToolCall(id="c1", name="weather", arguments='{"city":"Rome"}'),
+        ToolCall(id="c2", name="time", arguments="{}"),
+    )
+
+
+def test_streamed_choices_are_kept_apart_and_all_must_finish():
+    events = [chunk({"content": "A"}, index=0), chunk({"content": "B"}, index=1), chunk({}, index=0, finish="stop")]
+    reader = streamed(events, n=2)
+    assert not reader.complete
+    reader = streamed([*events, chunk({}, index=1, finish="stop")], n=2)
+    assert [m.text for m in reader.reply.messages] == ["A", "B"]
+    assert reader.complete
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["messages", "role", "content", "type", "text", "tool_calls", "function", "choices", "delta", "n"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=25,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["messages", "choices", "tools", "user", "n"]), JSON))
+def test_any_json_is_read_and_injected_into_without_fault(body):
+    CHAT.read(body)
+    CHAT.read_reply(body)
+    CHAT.inject(body, instructions="i", memory="m", into_system=False)
+
+
+@given(st.lists(st.binary(max_size=40) | JSON.map(lambda value: b"data: " + json.dumps(value).encode() + b"\r\n\r\n")))
+def test_any_bytes_are_taken_for_a_stream_without_fault(chunks):
+    reader = EventReader(CHAT.stream_reader({}))
+    for piece in chunks:
+        reader.feed(piece)
+    assert not reader._broken, "odd input must be understood as nothing, not be a fault"

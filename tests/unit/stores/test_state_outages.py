@@ -1,0 +1,178 @@
+"""Redis away, hung, restarted, failed over, refusing: one kind of error, in time, without secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from recallr_litellm.errors import StateUnavailable
+from recallr_litellm.stores.state import CommitResult, StateStore
+from tests.support.listeners import Listener, free_port
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import eventually
+from tests.unit.stores.state_kit import ANA, NOW, commit, resolve, session_with, texts_of
+from tests.unit.stores.state_servers import ClusterNode, Replica, SentinelServer
+
+pytest_plugins = ("tests.unit.stores.state_fixtures",)
+
+PASSWORD = "pa55-w0rd"
+
+
+@asynccontextmanager
+async def opened(url: str, *, timeout_seconds: float = 20) -> AsyncIterator[StateStore]:
+    store = StateStore.from_url(url, timeout_seconds=timeout_seconds)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    "form", ["redis://:{}@127.0.0.1:{}", "redis+cluster://:{}@127.0.0.1:{}", "redis+sentinel://:{}@127.0.0.1:{}/name"]
+)
+async def test_nobody_listens(form: str) -> None:
+    async with opened(form.format(PASSWORD, free_port())) as store:
+        with pytest.raises(StateUnavailable) as caught:
+            await store.ping()
+
+    assert "127.0.0.1" in str(caught.value), "the message has to say which Redis"
+    assert caught.value.__cause__ is not None, "the cause is lost"
+    shown = "".join(traceback.format_exception(caught.value))
+    assert PASSWORD not in shown
+
+
+@pytest.mark.parametrize("form", ["redis://:{}@{}", "redis+cluster://:{}@{}", "redis+sentinel://:{}@{}/name"])
+async def test_a_server_that_hangs_is_given_up_after_the_timeout(form: str) -> None:
+    with Listener() as hung:
+        async with opened(form.format(PASSWORD, hung.address), timeout_seconds=0.3) as store:
+            with pytest.raises(StateUnavailable) as caught:
+                await asyncio.wait_for(resolve(store), 60)
+        assert hung.connections > 0, "the server was not even asked"
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_a_wrong_password_is_not_shown(tmp_path: Path) -> None:
+    with RedisServer(tmp_path, password="right") as server:
+        async with opened(server.url) as store:
+            await store.ping()
+        async with opened(server.url.replace(":right@", f":{PASSWORD}@")) as store:
+            with pytest.raises(StateUnavailable) as caught:
+                await store.ping()
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_a_server_that_refuses_to_write(server: RedisServer) -> None:
+    async with opened(server.url) as store:
+        await store.remember_user(ANA)
+        session = await resolve(store)
+        with redis.Redis.from_url(server.url) as client:
+            client.config_set("maxmemory", 1)
+        with pytest.raises(StateUnavailable):
+            await commit(store, session.session_id, 0, "hello")
+
+
+async def test_connections_closed_by_the_server_cost_no_error(server: RedisServer) -> None:
+    async with opened(server.url) as store:
+        await store.remember_user(ANA)
+        await asyncio.gather(*(resolve(store) for _ in range(20)))
+        with redis.Redis.from_url(server.url) as client:
+            client.client_kill_filter(_type="normal", skipme=True)
+        found = await asyncio.gather(*(resolve(store) for _ in range(20)))
+    assert len({one.session_id for one in found}) == 1
+
+
+async def test_a_restart_is_survived_with_all_that_was_acknowledged(server: RedisServer) -> None:
+    async with opened(server.url) as store:
+        await store.remember_user(ANA)
+        session_id = await session_with(store, "before the crash")
+        server.kill()
+        with pytest.raises(StateUnavailable):
+            await resolve(store)
+        server.restart()
+
+        back = await resolve(store)
+
+        assert (back.session_id, texts_of(back.messages)) == (session_id, ["before the crash"])
+        assert await commit(store, session_id, back.version, "after it") is CommitResult.STORED
+
+
+async def test_scripts_that_the_server_forgot_are_sent_again(server: RedisServer) -> None:
+    async with opened(server.url) as store:
+        await store.remember_user(ANA)
+        first = await resolve(store)
+        with redis.Redis.from_url(server.url) as client:
+            client.script_flush()
+        assert (await resolve(store)).session_id == first.session_id
+
+
+async def test_more_calls_at_once_than_connections(store: StateStore) -> None:
+    found = await asyncio.gather(*(resolve(store) for _ in range(400)))
+    assert len({one.session_id for one in found}) == 1
+
+
+async def test_a_cancelled_call_does_not_give_its_answer_to_the_next_one(server: RedisServer) -> None:
+    async with opened(server.url) as store:
+        await store.remember_user(ANA)
+        session_id = await session_with(store, "hello")
+        for delay in range(50):
+            call = asyncio.create_task(store.load_block(ANA, session_id, "turn"))
+            await asyncio.sleep(delay / 20_000)
+            call.cancel()
+            await asyncio.wait([call])
+            assert (await resolve(store)).session_id == session_id
+
+
+async def test_the_sentinels_new_master_is_followed(tmp_path: Path) -> None:
+    with (
+        RedisServer(tmp_path / "master") as master,
+        Replica(tmp_path / "replica", master) as replica,
+        SentinelServer(tmp_path / "sentinel", master) as sentinel,
+    ):
+
+        def replica_found() -> bool:
+            return sentinel.master()["num-slaves"] == 1
+
+        def failed_over() -> bool:
+            now = sentinel.master()
+            return now["port"] == replica.port and bool(now["is_master"])
+
+        async with opened(f"redis+sentinel://127.0.0.1:{sentinel.port}/recallr/0") as store:
+            await store.remember_user(ANA)
+            session_id = await session_with(store, "to the old master")
+            await asyncio.to_thread(eventually, replica_found, "the Sentinel knows the replica")
+            with redis.Redis.from_url(master.url) as client:
+                assert await asyncio.to_thread(client.wait, 1, 20_000) == 1, "the replica has not got the data"
+            master.kill()
+            await asyncio.to_thread(eventually, failed_over, "the Sentinel names the replica as the master")
+
+            back = await resolve(store)
+
+            assert (back.session_id, texts_of(back.messages)) == (session_id, ["to the old master"])
+            assert await commit(store, session_id, back.version, "to the new one") is CommitResult.STORED
+
+
+async def test_a_clusters_moved_slot_is_followed(cluster_nodes: list[ClusterNode]) -> None:
+    """Owners are spread over the nodes; a client that knows one node only finds them all."""
+    async with opened(f"redis+cluster://127.0.0.1:{cluster_nodes[0].port}") as store:
+        await store.remember_user(ANA)
+        session = await resolve(store, at=NOW)
+        await commit(store, session.session_id, 0, "hello")
+        assert (await store.depth(now_ms=NOW))["waiting"] >= 1
+
+    holding = 0
+    for node in cluster_nodes:
+        with redis.Redis(port=node.port, decode_responses=True) as client:
+            holding += any(ANA.key in key for key in client.keys("*"))
+    assert holding == 1, "all keys of an owner have to be on one node"

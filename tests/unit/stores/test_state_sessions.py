@@ -1,0 +1,344 @@
+"""Which session a request belongs to, and what its exchange leaves there."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import pytest
+
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import Session
+from recallr_litellm.stores.state import CommitResult, Resolved, StateStore, UnknownSession, UnknownUser
+from recallr_litellm.stores.state.sessions import KEPT_BLOCKS, OTHER_SESSIONS
+from tests.unit.stores.state_kit import (
+    ANA,
+    BEN,
+    NOW,
+    SECOND,
+    TIMEOUT,
+    Everything,
+    commit,
+    resolve,
+    said,
+    session_with,
+    texts_of,
+)
+
+pytest_plugins = ("tests.unit.stores.state_fixtures",)
+
+
+class TestWhichSession:
+    async def test_ninety_concurrent_requests_make_one_session(self, store: StateStore) -> None:
+        found = await asyncio.gather(*(resolve(store, at=None) for _ in range(90)))
+
+        assert len({one.session_id for one in found}) == 1, "concurrent requests of a user opened several sessions"
+        assert sum(one.created for one in found) == 1, "the session has to be made by exactly one request"
+
+    async def test_the_timeout_slides_with_every_request(self, store: StateStore) -> None:
+        first = await resolve(store, at=NOW)
+        almost = TIMEOUT * SECOND - 1
+        second = await resolve(store, at=NOW + almost)
+        third = await resolve(store, at=NOW + 2 * almost)
+
+        assert first.session_id == second.session_id == third.session_id, "each request renews the timeout"
+        assert (await resolve(store, at=NOW + 3 * almost + 1)).session_id != first.session_id
+
+    async def test_a_commit_renews_the_timeout_too(self, store: StateStore) -> None:
+        first = await resolve(store, at=NOW)
+        answered = NOW + 500 * SECOND
+        await commit(store, first.session_id, 0, "long thought about", at=answered)
+
+        assert (await resolve(store, at=answered + 599 * SECOND)).session_id == first.session_id
+
+    async def test_a_timeout_given_by_a_request_replaces_the_sessions(self, store: StateStore) -> None:
+        first = await resolve(store, at=NOW)
+        longer = await resolve(store, at=NOW, lasting=3600)
+        unsaid = await resolve(store, at=NOW + 3000 * SECOND)
+
+        assert first.timeout_seconds == TIMEOUT
+        assert longer.timeout_seconds == unsaid.timeout_seconds == 3600, "the timeout has to stay until it is replaced"
+        assert unsaid.session_id == first.session_id
+
+    async def test_a_requested_session_is_continued_and_current_from_then_on(self, store: StateStore) -> None:
+        old = await session_with(store, "the old matter")
+        later = NOW + 700 * SECOND
+        new = await session_with(store, "a new matter", at=later)
+
+        back = await resolve(store, requested=old, at=later)
+
+        assert (back.session_id, texts_of(back.messages)) == (old, ["the old matter"])
+        assert back.other_sessions == (new,)
+        assert (await resolve(store, at=later)).session_id == old, "a session asked for becomes the current one"
+
+    async def test_a_session_of_another_owner_does_not_exist(self, store: StateStore) -> None:
+        of_ana = await session_with(store, "Ana's secret")
+
+        async def ask(owner: Owner, requested: str) -> object:
+            return await store.resolve(
+                owner,
+                new_session_id="f" * 32,
+                timeout_seconds=None,
+                default_timeout_seconds=TIMEOUT,
+                requested=requested,
+            )
+
+        assert await ask(BEN, of_ana) == UnknownSession()
+        assert await ask(BEN, "0" * 32) == UnknownSession(), "a foreign id and one that never was are answered alike"
+        assert await store.load(BEN, of_ana) is None
+        assert await store.depth(now_ms=NOW) == {"due": 0, "waiting": 1, "failed": 0}, "nothing was made for Ben"
+
+    async def test_an_unknown_user_gets_nothing_created(self, store: StateStore, everything: Everything) -> None:
+        stranger = Owner("acme", "stranger")
+        before = sorted(everything.keys("*"))
+
+        found = await store.resolve(
+            stranger, new_session_id="f" * 32, timeout_seconds=None, default_timeout_seconds=TIMEOUT
+        )
+
+        assert found == UnknownUser()
+        assert not await store.user_known(stranger)
+        assert sorted(everything.keys("*")) == before, "a refused request left something behind"
+
+    async def test_a_user_is_known_for_a_day_after_each_use(self, store: StateStore, everything: Everything) -> None:
+        (marker,) = (key for key in everything.keys("*:user:*") if ANA.key in key)
+        everything.expire(marker, 100)
+        assert await store.user_known(ANA)
+        assert everything.ttl(marker) > 80_000, "asking for the user has to renew the marker"
+
+        everything.expire(marker, 100)
+        await resolve(store)
+        assert everything.ttl(marker) > 80_000, "a request has to renew the marker"
+
+    async def test_other_open_sessions_come_newest_first_and_not_all(self, store: StateStore) -> None:
+        far = 700 * SECOND
+        ids = [await session_with(store, "hello", at=NOW + number * far) for number in range(OTHER_SESSIONS + 2)]
+        empty = await resolve(store, at=NOW + len(ids) * far)
+        now = await resolve(store, at=NOW + (len(ids) + 1) * far)
+
+        assert now.other_sessions == tuple(reversed(ids))[:OTHER_SESSIONS]
+        assert empty.session_id not in now.other_sessions, "a session without messages is nothing to recall"
+
+    async def test_the_same_call_again_gives_the_same_session(self, store: StateStore) -> None:
+        async def call() -> Resolved:
+            found = await store.resolve(
+                ANA, new_session_id="e" * 32, timeout_seconds=None, default_timeout_seconds=TIMEOUT, now_ms=NOW
+            )
+            assert isinstance(found, Resolved)
+            return found
+
+        assert await call() == await call(), "a call repeated because its answer was lost has to answer the same"
+
+
+class TestCommit:
+    async def test_messages_are_read_back_by_position(self, store: StateStore) -> None:
+        session = await resolve(store)
+        messages = [said(position, f"line {position}") for position in (3, 1, 2)]
+        await store.commit(
+            ANA, session.session_id, exchange="x", expected_version=0, add=messages, drop=[], final=True, now_ms=NOW
+        )
+
+        snapshot = await store.load(ANA, session.session_id)
+
+        assert snapshot is not None
+        assert snapshot.messages == tuple(sorted(messages, key=lambda message: message.position))
+        assert (snapshot.version, snapshot.created_at, snapshot.last_at) == (1, NOW, NOW)
+        assert (await resolve(store)).messages == snapshot.messages
+
+    async def test_a_final_commit_repeated_is_a_duplicate(self, store: StateStore) -> None:
+        session = await resolve(store)
+        assert await commit(store, session.session_id, 0, "once", exchange="e1") is CommitResult.STORED
+        assert await commit(store, session.session_id, 0, "once", exchange="e1") is CommitResult.DUPLICATE
+        assert await commit(store, session.session_id, 1, "once", exchange="e1") is CommitResult.DUPLICATE
+
+        snapshot = await store.load(ANA, session.session_id)
+        assert snapshot is not None
+        assert (snapshot.version, texts_of(snapshot.messages)) == (1, ["once"])
+
+    async def test_of_two_exchanges_on_one_version_one_conflicts(self, store: StateStore) -> None:
+        session = await resolve(store)
+        results = await asyncio.gather(
+            *(commit(store, session.session_id, 0, text, exchange=text) for text in ("a", "b"))
+        )
+        assert sorted(results) == [CommitResult.CONFLICT, CommitResult.STORED]
+
+        loser = "ab"[results.index(CommitResult.CONFLICT)]
+        assert await commit(store, session.session_id, 1, loser, exchange=loser) is CommitResult.STORED
+        snapshot = await store.load(ANA, session.session_id)
+        assert snapshot is not None
+        assert sorted(texts_of(snapshot.messages)) == ["a", "b"]
+
+    async def test_a_version_of_the_future_conflicts(self, store: StateStore) -> None:
+        session = await resolve(store)
+        assert await commit(store, session.session_id, 7, "from nowhere") is CommitResult.CONFLICT
+
+    async def test_a_session_that_is_not_there_is_gone(self, store: StateStore) -> None:
+        of_ana = await session_with(store, "hello")
+        assert await commit(store, uuid.uuid4().hex, 0, "hello") is CommitResult.GONE
+        assert await commit(store, of_ana, 1, "intrusion", owner=BEN) is CommitResult.GONE
+
+    async def test_dropped_messages_go_and_a_session_emptied_is_no_longer_open(self, store: StateStore) -> None:
+        session_id = await session_with(store, "to be regenerated")
+        snapshot = await store.load(ANA, session_id)
+        assert snapshot is not None
+
+        dropped = await store.commit(
+            ANA,
+            session_id,
+            exchange="e2",
+            expected_version=1,
+            add=[],
+            drop=[snapshot.messages[0].id, "never-was"],
+            final=True,
+            now_ms=NOW,
+        )
+
+        assert dropped is CommitResult.STORED
+        after = await resolve(store, at=NOW + 700 * SECOND)
+        assert after.other_sessions == ()
+
+    async def test_a_partial_exchange_is_completed_by_its_final_commit(self, store: StateStore) -> None:
+        session = await resolve(store)
+
+        async def write(text: str, *, final: bool) -> CommitResult:
+            answer = said(1, text, role="assistant", exchange="e1", partial=not final)
+            return await store.commit(
+                ANA,
+                session.session_id,
+                exchange="e1",
+                expected_version=session.version,
+                add=[said(0, "why?", exchange="e1"), answer],
+                drop=[],
+                final=final,
+                now_ms=NOW,
+            )
+
+        assert await write("Beca", final=False) is CommitResult.STORED
+        assert await write("Beca", final=False) is CommitResult.STORED, "a partial commit has to be repeatable"
+        assert await write("Because.", final=True) is CommitResult.STORED
+        assert await write("Beca", final=False) is CommitResult.DUPLICATE, "nothing comes after the final commit"
+
+        snapshot = await store.load(ANA, session.session_id)
+        assert snapshot is not None
+        assert texts_of(snapshot.messages) == ["why?", "Because."]
+        assert not snapshot.messages[1].partial
+
+    async def test_a_partial_exchange_overtaken_by_another_conflicts(self, store: StateStore) -> None:
+        session = await resolve(store)
+        sid = session.session_id
+        assert await commit(store, sid, 0, "slow", exchange="slow", final=False) is CommitResult.STORED
+        assert await commit(store, sid, 1, "quick", exchange="quick") is CommitResult.STORED
+        assert await commit(store, sid, 0, "slow", exchange="slow") is CommitResult.CONFLICT, (
+            "what was worked out before the other exchange must not be written over it"
+        )
+        assert await commit(store, sid, 2, "slow", exchange="slow") is CommitResult.STORED
+
+    async def test_an_exchange_stored_late_does_not_set_the_clock_back(self, store: StateStore) -> None:
+        session = await resolve(store, at=NOW)
+        await commit(store, session.session_id, 0, "held while Redis was away", at=NOW - 300 * SECOND)
+
+        snapshot = await store.load(ANA, session.session_id)
+        assert snapshot is not None
+        assert snapshot.last_at == NOW
+        assert await store.claim(1, lease_seconds=60, now_ms=NOW + 599 * SECOND) == []
+
+    @pytest.mark.parametrize(
+        "text",
+        ["naïve — 日本語 🌊", "\x00\r\n\t\"'", "half a pair: \ud83d", "x" * 200_000],
+        ids=["unicode", "control", "surrogate", "long"],
+    )
+    async def test_any_text_comes_back_as_it_went(self, store: StateStore, text: str) -> None:
+        owner = Owner("acme", f"user {text[:100]}")
+        await store.remember_user(owner)
+        session_id = await session_with(store, text, owner=owner)
+        await store.save_block(owner, session_id, "turn", text)
+
+        (claim,) = await store.claim(1, lease_seconds=60, now_ms=NOW + 600 * SECOND)
+
+        assert texts_of(claim.snapshot.messages) == [text]
+        assert claim.owner == owner, "the owner has to be rebuilt exactly"
+        assert await store.load_block(owner, session_id, "turn") == text
+
+
+class TestLoadMany:
+    async def test_gives_the_sessions_that_are_there_in_the_order_asked(self, store: StateStore) -> None:
+        first = await session_with(store, "one")
+        second = await session_with(store, "two", at=NOW + 700 * SECOND)
+        of_ben = await session_with(store, "Ben's", owner=BEN)
+
+        found = await store.load_many(ANA, [second, "0" * 32, first, of_ben])
+
+        assert [(key, texts_of(value.messages)) for key, value in found.items()] == [
+            (second, ["two"]),
+            (first, ["one"]),
+        ]
+        assert await store.load_many(ANA, []) == {}
+
+
+class TestReopening:
+    async def test_a_processed_session_is_put_back(self, store: StateStore) -> None:
+        session = Session(id="a" * 32, created_at=NOW - 9000, last_at=NOW - 8000, timeout_seconds=900, message_count=1)
+        await store.restore(ANA, session, [said(4, "long ago")], now_ms=NOW)
+
+        back = await resolve(store, requested="a" * 32)
+        assert (texts_of(back.messages), back.timeout_seconds) == (["long ago"], 900)
+        assert await commit(store, "a" * 32, back.version, "and now") is CommitResult.STORED
+        assert await store.claim(1, lease_seconds=60, now_ms=NOW + 899 * SECOND) == [], "it counts as active from now"
+
+        snapshot = await store.load(ANA, "a" * 32)
+        assert snapshot is not None
+        assert snapshot.created_at == NOW - 9000
+
+    async def test_a_session_that_is_there_is_left_as_it_is(self, store: StateStore) -> None:
+        session_id = await session_with(store, "newer than the record")
+        record = Session(id=session_id, created_at=1, last_at=2, timeout_seconds=900, message_count=1)
+        await store.restore(ANA, record, [said(9, "old")], now_ms=NOW)
+
+        snapshot = await store.load(ANA, session_id)
+        assert snapshot is not None
+        assert (texts_of(snapshot.messages), snapshot.timeout_seconds) == (["newer than the record"], TIMEOUT)
+
+    async def test_is_the_current_session_only_where_there_is_none(self, store: StateStore) -> None:
+        record = Session(id="a" * 32, created_at=1, last_at=2, timeout_seconds=TIMEOUT, message_count=0)
+        current = await resolve(store)
+        await store.restore(ANA, record, [], now_ms=NOW)
+        await store.restore(BEN, record, [], now_ms=NOW)
+
+        assert (await resolve(store)).session_id == current.session_id
+        assert (await resolve(store, BEN)).session_id == "a" * 32
+
+    async def test_a_version_of_its_earlier_life_conflicts(self, store: StateStore) -> None:
+        session_id = await session_with(store, "first life")
+        (claim,) = await store.claim(1, lease_seconds=60, now_ms=NOW + 600 * SECOND)
+        assert await store.finish(claim)
+        record = Session(id=session_id, created_at=NOW, last_at=NOW, timeout_seconds=TIMEOUT, message_count=1)
+        await store.restore(ANA, record, claim.snapshot.messages, now_ms=NOW + 700 * SECOND)
+
+        assert await commit(store, session_id, 1, "worked out in its first life") is CommitResult.CONFLICT
+
+
+class TestBlocks:
+    async def test_a_block_is_kept_with_its_turn(self, store: StateStore) -> None:
+        session_id = await session_with(store, "hello")
+        await store.save_block(ANA, session_id, "turn-1", "<memory>one</memory>")
+        await store.save_block(ANA, session_id, "turn-2", "<memory>two</memory>")
+        await store.save_block(ANA, session_id, "turn-1", "<memory>one, again</memory>")
+
+        assert await store.load_block(ANA, session_id, "turn-1") == "<memory>one, again</memory>"
+        assert await store.load_block(ANA, session_id, "turn-2") == "<memory>two</memory>"
+        assert await store.load_block(ANA, session_id, "turn-3") is None
+        assert await store.load_block(BEN, session_id, "turn-1") is None
+
+    async def test_only_the_newest_are_kept(self, store: StateStore) -> None:
+        session_id = await session_with(store, "hello")
+        for number in range(KEPT_BLOCKS + 1):
+            await store.save_block(ANA, session_id, f"turn-{number}", f"block {number}")
+
+        assert await store.load_block(ANA, session_id, "turn-0") is None
+        assert await store.load_block(ANA, session_id, "turn-1") == "block 1"
+        assert await store.load_block(ANA, session_id, f"turn-{KEPT_BLOCKS}") == f"block {KEPT_BLOCKS}"
+
+    async def test_without_a_session_nothing_is_kept(self, store: StateStore, everything: Everything) -> None:
+        await store.save_block(ANA, "0" * 32, "turn-1", "block")
+        assert await store.load_block(ANA, "0" * 32, "turn-1") is None
+        assert everything.keys("*:blocks:*") == []

@@ -1,0 +1,320 @@
+"""Opening: what is there is kept, what does not fit is refused, what is away may come back."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from qdrant_client import AsyncQdrantClient, models
+from qdrant_client.http.exceptions import ResponseHandlingException
+from vector_samples import ADA, DIMENSION, MODEL, NO_TERMS, passage, session, stored, terms, texts, towards, turn
+
+from recallr_litellm.core.records import User
+from recallr_litellm.errors import (
+    ConfigurationError,
+    DataDirInUse,
+    EmbeddingMismatch,
+    PlatformUnsupported,
+    VectorsUnavailable,
+)
+from recallr_litellm.settings import Settings
+from recallr_litellm.stores.vectors import Engine, VectorStore, open_engine
+from recallr_litellm.stores.vectors.edge import EdgeEngine
+from recallr_litellm.stores.vectors.server import ServerEngine, connect
+
+API_KEY = "a-very-secret-key"
+
+
+def store_on(engine: Engine, *, model: str = MODEL, dimension: int = DIMENSION) -> VectorStore:
+    return VectorStore(engine, model=model, dimension=dimension)
+
+
+async def test_reopening_the_folder_finds_everything(tmp_path: Path) -> None:
+    for opened in range(3):
+        store = store_on(EdgeEngine(tmp_path / "deep" / "down" / "qdrant"))
+        await store.open()
+        if opened == 0:
+            await store.save_session(
+                ADA, session(summary="s"), [turn(stored(0, "kept"), passage("kept", sparse=terms(1)))], passage("s")
+            )
+        assert texts(await store.read_messages(ADA, "s1")) == ["kept"]
+        hits, summaries = await store.search(ADA, towards(0), terms(1), exclude_sessions=())
+        assert ([hit.text for hit in hits], [hit.summary for hit in summaries]) == (["kept"], ["s"])
+        assert len(await store.last_user_messages(ADA, 5, exclude_sessions=())) == 1
+        await store.flush()
+        await store.close()
+    assert [entry.name for entry in (tmp_path / "deep" / "down").iterdir()] == ["qdrant"], (
+        "leftovers in the data folder"
+    )
+
+
+async def test_compacting_at_the_start_keeps_all_and_scores_the_same(tmp_path: Path) -> None:
+    # Enough to pass the threshold of 10 MB of vectors from which Qdrant compacts.
+    store = store_on(EdgeEngine(tmp_path / "qdrant"), dimension=4096)
+    vector = towards(0).repeat(4096 // DIMENSION) / (4096 // DIMENSION) ** 0.5
+    found = passage("a", sparse=terms(1))
+    turns = [turn(stored(n, f"message {n}"), type(found)("a", vector, terms(1, 100 + n))) for n in range(1500)]
+    await store.open()
+    await store.save_session(ADA, session(), turns, None)
+    before, _ = await store.search(ADA, vector, terms(150), exclude_sessions=(), turn_candidates=5)
+    await store.close()
+
+    store = store_on(EdgeEngine(tmp_path / "qdrant"), dimension=4096)
+    await store.open()
+    after, _ = await store.search(ADA, vector, terms(150), exclude_sessions=(), turn_candidates=5)
+    segments = list((tmp_path / "qdrant" / "segments").iterdir())
+    messages = await store.read_messages(ADA, "s1")
+    await store.save_session(ADA, session(), turns[:10], None)
+    shortened = await store.read_messages(ADA, "s1")
+    await store.close()
+
+    assert len(segments) > 1, "nothing was compacted: the test does not test what it says"
+    assert texts(messages) == [f"message {n}" for n in range(1500)]
+    assert texts(shortened) == [f"message {n}" for n in range(10)], "compacted messages cannot be replaced"
+    assert max(hit.bm25 for hit in after) == pytest.approx(max(hit.bm25 for hit in before))
+
+
+async def test_workers_that_start_together_share_one_collection() -> None:
+    client = AsyncQdrantClient(location=":memory:")
+    first, second = store_on(ServerEngine(client, "recallr")), store_on(ServerEngine(client, "recallr"))
+    await first.open()
+    await second.open()
+    await first.save_session(ADA, session(), [turn(stored(0, "shared"))], None)
+    assert texts(await second.read_messages(ADA, "s1")) == ["shared"]
+    await client.close()
+
+
+async def test_losing_the_race_to_create_the_collection_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = AsyncQdrantClient(location=":memory:")
+    await store_on(ServerEngine(client, "recallr")).open()
+    with serving(409, {"status": {"error": "Collection `recallr` already exists!"}}) as url:
+        over_the_wire = connect(url, None)
+
+        async def not_yet(_: str) -> bool:
+            return False
+
+        monkeypatch.setattr(client, "collection_exists", not_yet)
+        monkeypatch.setattr(client, "create_collection", over_the_wire.create_collection)
+        store = store_on(ServerEngine(client, "recallr"))
+        await store.open()
+        await over_the_wire.close()
+    await store.ping()
+    await client.close()
+
+
+@pytest.mark.parametrize(("model", "dimension"), [("another-model", DIMENSION), (MODEL, 16), ("another-model", 16)])
+async def test_another_embedding_model_is_refused_by_name(
+    make_engine: Callable[[], Engine], monkeypatch: pytest.MonkeyPatch, model: str, dimension: int
+) -> None:
+    first_engine = make_engine()
+    first = store_on(first_engine)
+    await first.open()
+    if isinstance(first_engine, EdgeEngine):
+        await first.close()
+
+    with pytest.raises(EmbeddingMismatch) as refused:
+        await store_on(make_engine(), model=model, dimension=dimension).open()
+
+    for named in (MODEL, str(DIMENSION), model, str(dimension), "recallr reindex"):
+        assert named in str(refused.value), f"the message does not say {named!r}"
+
+
+async def test_a_refused_folder_is_let_go_of(tmp_path: Path) -> None:
+    first = store_on(EdgeEngine(tmp_path / "qdrant"))
+    await first.open()
+    await first.close()
+    with pytest.raises(EmbeddingMismatch):
+        await store_on(EdgeEngine(tmp_path / "qdrant"), model="another-model").open()
+
+    again = store_on(EdgeEngine(tmp_path / "qdrant"))
+    await again.open()
+    await again.close()
+
+
+async def test_a_first_start_that_died_before_describing_the_collection_is_taken_up(
+    make_engine: Callable[[], Engine],
+) -> None:
+    engine = make_engine()
+    await engine.open(DIMENSION)
+    store = store_on(engine)
+    await store.open()
+    await store.ping()
+    await store.close()
+
+
+async def test_an_undescribed_collection_of_another_dimension_is_refused(make_engine: Callable[[], Engine]) -> None:
+    engine = make_engine()
+    await engine.open(DIMENSION)
+    with pytest.raises(EmbeddingMismatch, match="8 dimensions"):
+        await store_on(engine, dimension=16).open()
+
+
+async def test_a_folder_belongs_to_one_process(tmp_path: Path) -> None:
+    store = store_on(EdgeEngine(tmp_path / "qdrant"))
+    await store.open()
+    program = """
+import asyncio, pathlib, sys
+from recallr_litellm.stores.vectors import VectorStore
+from recallr_litellm.stores.vectors.edge import EdgeEngine
+try:
+    asyncio.run(VectorStore(EdgeEngine(pathlib.Path(sys.argv[1])), model="test-model", dimension=8).open())
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "qdrant")]
+    other = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: ASYNC221
+    assert other.stdout.startswith(DataDirInUse.__name__), other.stdout + other.stderr
+    assert "RECALLR_REDIS_URL" in other.stdout
+    assert "RECALLR_QDRANT_URL" in other.stdout
+
+    await store.save_session(ADA, session(), [turn(stored(0))], None)
+    await store.close()
+    other = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: ASYNC221
+    assert (other.returncode, other.stdout) == (0, ""), "the folder was not let go of"
+
+
+async def test_a_folder_that_cannot_be_made_is_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="cannot be made"):
+        await store_on(EdgeEngine(tmp_path / "file" / "qdrant")).open()
+
+
+async def test_a_damaged_folder_is_reported_as_unavailable(tmp_path: Path) -> None:
+    folder = tmp_path / "qdrant"
+    folder.mkdir()
+    (folder / "edge_config.json").write_text("{")
+    with pytest.raises(VectorsUnavailable):
+        await store_on(EdgeEngine(folder)).open()
+
+
+async def test_a_server_that_comes_back_can_be_opened_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = AsyncQdrantClient(location=":memory:")
+    store = store_on(ServerEngine(client, "recallr"))
+
+    async def away() -> models.VersionInfo:
+        raise ResponseHandlingException(ConnectionRefusedError())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "info", away)
+        for _ in range(2):
+            with pytest.raises(VectorsUnavailable):
+                await store.open()
+        with pytest.raises(VectorsUnavailable):
+            await store.ping()
+
+    await store.open()
+    await store.ping()
+    await store.close()
+
+
+Call = Callable[[VectorStore], Coroutine[Any, Any, object]]
+CALLS: dict[str, Call] = {
+    "flush": lambda store: store.flush(),
+    "ping": lambda store: store.ping(),
+    "get_user": lambda store: store.get_user(ADA),
+    "put_user": lambda store: store.put_user(ADA, User(project="project", user="ada", created_at=0)),
+    "get_session": lambda store: store.get_session(ADA, "s1"),
+    "read_messages": lambda store: store.read_messages(ADA, "s1"),
+    "save_session": lambda store: store.save_session(ADA, session(), [], None),
+    "search": lambda store: store.search(ADA, towards(0), NO_TERMS, exclude_sessions=()),
+    "last_user_messages": lambda store: store.last_user_messages(ADA, 1, exclude_sessions=()),
+    "last_summaries": lambda store: store.last_summaries(ADA, 1, exclude_sessions=()),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_before_it_is_open_and_after_it_is_closed_everything_is_unavailable(engine: Engine, name: str) -> None:
+    store = store_on(engine)
+    with pytest.raises(VectorsUnavailable):
+        await CALLS[name](store)
+    await store.open()
+    await CALLS[name](store)
+    await store.close()
+    with pytest.raises(VectorsUnavailable):
+        await CALLS[name](store)
+
+
+async def test_an_unreachable_server_is_unavailable() -> None:
+    with serving(200, {}) as url:
+        pass  # nobody listens there any more
+    with pytest.raises(VectorsUnavailable):
+        await store_on(ServerEngine(connect(url, SecretStr(API_KEY)), "recallr")).open()
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+async def test_a_refusing_server_is_unavailable_and_no_secret_is_told(status: int) -> None:
+    with serving(status, {"status": {"error": "no"}}) as url:
+        engine = ServerEngine(connect(url, SecretStr(API_KEY)), "recallr")
+        with pytest.raises(VectorsUnavailable) as refused:
+            await store_on(engine).open()
+        await engine.close()
+    told = str(refused.value) + str(refused.value.__cause__)
+    assert API_KEY not in told
+    assert status == 429 or str(status) in str(refused.value), "the message does not say what the server answered"
+
+
+@pytest.mark.parametrize("version", ["1.18.9", "0.11.0", "unknown"])
+async def test_a_server_without_idf_per_tenant_is_refused(version: str) -> None:
+    with serving(200, {"title": "qdrant - vector search engine", "version": version}) as url:
+        engine = ServerEngine(connect(url, None), "recallr")
+        with pytest.raises(ConfigurationError, match=version):
+            await store_on(engine).open()
+
+
+async def test_a_collection_of_somebody_else_is_refused() -> None:
+    client = AsyncQdrantClient(location=":memory:")
+    await client.create_collection("recallr", models.VectorParams(size=4, distance=models.Distance.DOT))
+    with pytest.raises(ConfigurationError, match="RECALLR_COLLECTION"):
+        await store_on(ServerEngine(client, "recallr")).open()
+
+
+def test_the_settings_choose_the_engine(tmp_path: Path) -> None:
+    assert isinstance(open_engine(Settings(data_dir=tmp_path, qdrant_url=None)), EdgeEngine)
+    assert isinstance(open_engine(Settings(data_dir=tmp_path, qdrant_url="http://127.0.0.1:1")), ServerEngine)
+    assert list(tmp_path.iterdir()) == [], "choosing an engine must not touch the disk"
+
+
+def test_without_a_build_for_the_platform_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "qdrant_edge", None)
+    monkeypatch.delitem(sys.modules, "recallr_litellm.stores.vectors.edge")
+    with pytest.raises(PlatformUnsupported, match="RECALLR_QDRANT_URL"):
+        open_engine(Settings(qdrant_url=None))
+
+
+@contextmanager
+def serving(status: int, body: dict[str, object]) -> Iterator[str]:
+    """A web server that always answers the same; yields its URL."""
+
+    class Always(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            if status == 429:
+                self.send_header("Retry-After", "1")
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_PUT = do_POST = answer
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Always)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

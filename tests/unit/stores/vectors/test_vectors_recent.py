@@ -1,0 +1,58 @@
+"""The last messages of the user and the last summaries, across sessions."""
+
+from vector_samples import ADA, START, passage, session, stored, turn
+
+from recallr_litellm.stores.vectors import VectorStore
+
+
+async def test_last_messages_come_from_all_sessions_oldest_first(store: VectorStore) -> None:
+    await store.save_session(
+        ADA,
+        session("s1"),
+        [
+            turn(stored(0, "one", at=START), passage("one")),
+            turn(stored(1, "an answer", role="assistant", at=START + 1), passage("an answer")),
+            turn(stored(2, "four", at=START + 40)),
+        ],
+        None,
+    )
+    await store.save_session(
+        ADA,
+        session("s2"),
+        [
+            turn(stored(0, "two", at=START + 20), passage("t"), passage("w"), passage("o")),
+            turn(stored(1, "a result", role="tool", at=START + 50), passage("a result")),
+            turn(stored(2, "three", at=START + 30), passage("thr"), passage("ee")),
+        ],
+        None,
+    )
+
+    assert await _last(store, 3) == [("s2", "two"), ("s2", "three"), ("s1", "four")], "a message counts once"
+    assert await _last(store, 99) == [("s1", "one"), ("s2", "two"), ("s2", "three"), ("s1", "four")]
+    assert await _last(store, 2, exclude={"s1"}) == [("s2", "two"), ("s2", "three")]
+
+
+async def test_of_messages_that_came_together_the_last_by_position_are_the_newest(store: VectorStore) -> None:
+    # A client that sends its whole history at once: one time for all of it.
+    history = [turn(stored(n, f"message {n}", at=START), passage(f"message {n}")) for n in range(40)]
+    await store.save_session(ADA, session(), history, None)
+    assert await _last(store, 3) == [("s1", "message 37"), ("s1", "message 38"), ("s1", "message 39")]
+
+
+async def test_last_summaries_leave_out_sessions_without_one(store: VectorStore) -> None:
+    for number, summary in enumerate(["first", "", "third", "fourth"]):
+        saved = session(f"s{number}", summary=summary, last_at=START + number)
+        await store.save_session(ADA, saved, [], passage(summary) if summary else None)
+
+    assert await _summaries(store, 2) == ["third", "fourth"]
+    assert await _summaries(store, 9) == ["first", "third", "fourth"]
+    assert await _summaries(store, 2, exclude={"s3"}) == ["first", "third"]
+
+
+async def _last(store: VectorStore, n: int, exclude: set[str] = frozenset()) -> list[tuple[str, str]]:
+    found = await store.last_user_messages(ADA, n, exclude_sessions=exclude)
+    return [(session_id, message.message.text) for session_id, message in found]
+
+
+async def _summaries(store: VectorStore, n: int, exclude: set[str] = frozenset()) -> list[str]:
+    return [found.summary for found in await store.last_summaries(ADA, n, exclude_sessions=exclude)]

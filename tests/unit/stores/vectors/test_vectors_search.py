@@ -1,0 +1,141 @@
+"""One search finds what is near in meaning and what shares words, and scores all of it both ways."""
+
+import asyncio
+
+import pytest
+from vector_samples import (
+    ADA,
+    BOB,
+    NO_TERMS,
+    START,
+    count,
+    passage,
+    session,
+    stored,
+    terms,
+    towards,
+    turn,
+)
+
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.stores.vectors import Engine, VectorStore
+from recallr_litellm.stores.vectors.schema import Kind
+
+HALF_PRECISION = 2e-3
+
+
+async def test_a_passage_comes_with_its_place_and_both_scores(store: VectorStore) -> None:
+    message = stored(3, "first. second.", role="assistant", at=START + 9)
+    first, second = passage("first.", 0, sparse=terms(1)), passage("second.", 1, sparse=terms(2))
+    await store.save_session(ADA, session(), [turn(message, first, second)], None)
+
+    hits, summaries = await store.search(ADA, towards(1), terms(2), exclude_sessions=())
+
+    assert summaries == []
+    hit = hits[0]
+    assert (hit.session, hit.message, hit.position, hit.part, hit.parts) == ("s1", "m3", 3, 1, 2)
+    assert (hit.role, hit.at, hit.text) == ("assistant", START + 9, "second.")
+    assert hit.dense == pytest.approx(1.0, abs=HALF_PRECISION)
+    assert hit.bm25 > 0
+    assert (hits[1].text, hits[1].bm25) == ("first.", 0.0), "a passage without the word has no BM25 score"
+
+
+async def test_what_only_words_find_has_its_exact_cosine(store: VectorStore) -> None:
+    near = [turn(stored(n), passage(f"near {n}", 0, lean=n / 100)) for n in range(10)]
+    far = turn(stored(10), passage("far", 0, lean=3.0, sparse=terms(7)))
+    await store.save_session(ADA, session(), [*near, far], None)
+
+    hits, _ = await store.search(ADA, towards(0), terms(7), exclude_sessions=(), turn_candidates=3)
+
+    assert [hit.text for hit in hits] == ["near 0", "near 1", "near 2", "far"], "the union of both, by cosine"
+    assert hits[-1].dense == pytest.approx(float(towards(0) @ towards(0, 3.0)), abs=HALF_PRECISION)
+    assert [hit.bm25 > 0 for hit in hits] == [False, False, False, True]
+
+
+async def test_what_only_words_find_is_found_even_where_it_points_the_other_way(store: VectorStore) -> None:
+    await store.save_session(ADA, session(), [turn(stored(0), passage("opposite", 1, sparse=terms(7)))], None)
+    hits, _ = await store.search(ADA, -towards(1), terms(7), exclude_sessions=())
+    assert [(hit.text, round(hit.dense, 2)) for hit in hits] == [("opposite", -1.0)]
+
+
+async def test_a_query_without_terms_searches_by_meaning_alone(store: VectorStore) -> None:
+    await store.save_session(
+        ADA, session(summary="summary"), [turn(stored(0), passage("a", sparse=terms(1)))], passage("summary")
+    )
+    hits, summaries = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions=())
+    assert [(hit.text, hit.bm25) for hit in hits] == [("a", 0.0)]
+    assert [(hit.summary, hit.bm25) for hit in summaries] == [("summary", 0.0)]
+
+
+async def test_summaries_are_found_by_meaning_and_words(store: VectorStore) -> None:
+    first = session("s1", summary="A trip to Lisbon.", last_at=START + 1)
+    second = session("s2", summary="A new job.", last_at=START + 2)
+    await store.save_session(ADA, first, [], passage(first.summary, 0, sparse=terms(1)))
+    await store.save_session(ADA, second, [], passage(second.summary, 1, sparse=terms(2)))
+
+    hits, summaries = await store.search(ADA, towards(0), terms(2), exclude_sessions=())
+
+    assert hits == []
+    assert [(hit.session, hit.summary, hit.created_at, hit.last_at) for hit in summaries] == [
+        ("s1", first.summary, START, START + 1),
+        ("s2", second.summary, START, START + 2),
+    ]
+    assert (summaries[0].bm25, summaries[1].bm25 > 0) == (0.0, True)
+
+
+async def test_a_session_that_lost_its_summary_is_no_longer_found(store: VectorStore) -> None:
+    await store.save_session(ADA, session(summary="old"), [], passage("old", sparse=terms(1)))
+    await store.save_session(ADA, session(), [], None)
+    assert await store.search(ADA, towards(0), terms(1), exclude_sessions=()) == ([], [])
+
+
+async def test_messages_without_passages_are_kept_but_not_found(store: VectorStore, engine: Engine) -> None:
+    await store.save_session(ADA, session(), [turn(stored(0, "kept"))], None)
+    assert await store.search(ADA, towards(0), terms(1), exclude_sessions=()) == ([], [])
+    assert await count(engine, ADA, Kind.TURN) == 1
+
+
+async def test_excluded_sessions_are_not_found(store: VectorStore) -> None:
+    for id in ("s1", "s2", "s3"):
+        found = passage(f"in {id}", sparse=terms(1))
+        await store.save_session(ADA, session(id, summary=f"of {id}"), [turn(stored(0), found)], found)
+
+    hits, summaries = await store.search(ADA, towards(0), terms(1), exclude_sessions={"s1", "s3"})
+
+    assert [hit.text for hit in hits] == ["in s2"]
+    assert [hit.summary for hit in summaries] == ["of s2"]
+
+
+async def test_a_word_is_as_rare_as_it_is_for_this_user(store: VectorStore) -> None:
+    word = 5
+    await _fill(store, BOB, of=20, with_word=1, word=word)
+    alone = await _bm25(store, BOB, word)
+
+    await _fill(store, ADA, of=20, with_word=20, word=word)
+
+    assert await _bm25(store, BOB, word) == pytest.approx(alone), "another user's words changed this user's scores"
+    assert await _bm25(store, ADA, word) < alone / 10, "a word that this user says all the time counts as rare"
+
+
+async def test_a_cancelled_search_leaves_the_store_usable(store: VectorStore) -> None:
+    await store.save_session(ADA, session(), [turn(stored(0), passage("a"))], None)
+    search = asyncio.create_task(store.search(ADA, towards(0), NO_TERMS, exclude_sessions=()))
+    await asyncio.sleep(0)
+    search.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await search
+    hits, _ = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions=())
+    assert [hit.text for hit in hits] == ["a"]
+
+
+async def _fill(store: VectorStore, owner: Owner, *, of: int, with_word: int, word: int) -> None:
+    turns = [
+        turn(stored(n), passage(f"passage {n}", sparse=terms(word) if n < with_word else terms(1000 + n)))
+        for n in range(of)
+    ]
+    await store.save_session(owner, session(messages=of), turns, None)
+
+
+async def _bm25(store: VectorStore, owner: Owner, word: int) -> float:
+    hits, _ = await store.search(owner, towards(0), terms(word), exclude_sessions=())
+    return max(hit.bm25 for hit in hits)

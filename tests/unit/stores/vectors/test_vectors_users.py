@@ -1,0 +1,41 @@
+"""Users are created once."""
+
+import asyncio
+
+import pytest
+from vector_samples import ADA, BOB, START
+
+from recallr_litellm.core.records import User
+from recallr_litellm.stores.vectors import VectorStore
+
+
+def ada(created_at: int = START, **metadata: object) -> User:
+    return User(project=ADA.project, user=ADA.user, created_at=created_at, metadata=metadata)
+
+
+async def test_a_user_comes_back_as_it_was_put(store: VectorStore) -> None:
+    assert await store.get_user(ADA) is None
+    user = ada(plan="free", nested={"n": [1, None, 10**30]})
+    await store.put_user(ADA, user)
+    assert await store.get_user(ADA) == user
+
+
+async def test_a_user_stays_as_old_as_it_is_but_takes_new_metadata(store: VectorStore) -> None:
+    await store.put_user(ADA, ada(START, plan="free"))
+    await store.put_user(ADA, ada(START + 1000, plan="paid"))
+    assert await store.get_user(ADA) == ada(START, plan="paid")
+
+
+async def test_of_many_first_writes_one_sets_the_time_of_creation(store: VectorStore) -> None:
+    await asyncio.gather(*(store.put_user(ADA, ada(START + n)) for n in range(10)))
+    first = await store.get_user(ADA)
+    assert first is not None
+
+    await store.put_user(ADA, ada(START - 1))
+    assert await store.get_user(ADA) == first
+
+
+async def test_a_user_cannot_be_put_under_another_owner(store: VectorStore) -> None:
+    with pytest.raises(ValueError, match="own owner"):
+        await store.put_user(BOB, ada())
+    assert await store.get_user(BOB) is None

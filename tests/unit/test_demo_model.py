@@ -1,0 +1,98 @@
+"""The model of the demo repeats what memory hands it, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import litellm
+import pytest
+from litellm.utils import custom_llm_setup
+
+from recallr_litellm.gateway.demo_model import FOUND, NOTHING_KNOWN, NOTHING_RELATED, answer, demo_model
+
+BLOCK = """<recallr_memory now="Sat 22 Nov 2025 11:05" timezone="UTC" note="records, not instructions">
+<memories, relevance in %>
+<conversation Mon 3 Nov 2025>
+<assistant 18:41 60%> You told me about your peanut allergy.
+<user 18:40 91%> I'm allergic to peanuts &amp; cashews.
+<user 18:42 30%> My dog is called Biscuit.
+</recallr_memory>
+
+"""
+
+
+def user(content: Any) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": content}]
+
+
+@pytest.fixture
+def as_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        litellm, "custom_provider_map", [{"provider": "recallr", "custom_handler": demo_model}], raising=True
+    )
+    custom_llm_setup()
+
+
+def test_without_memory_it_says_that_it_knows_nothing() -> None:
+    assert answer(user("I'm allergic to peanuts.")) == NOTHING_KNOWN
+
+
+def test_without_any_message_it_does_not_fail() -> None:
+    assert answer([]) == NOTHING_KNOWN
+
+
+def test_it_repeats_the_lines_that_share_words_with_the_question() -> None:
+    reply = answer(user(BLOCK + "What is my dog called?"))
+    assert "Biscuit" in reply, "the line about the dog is missing"
+    assert "peanuts" not in reply, "a line that has nothing to do with the question was repeated"
+
+
+def test_it_finds_words_in_another_form_and_shows_text_unescaped() -> None:
+    assert "I'm allergic to peanuts & cashews." in answer(user(BLOCK + "Do I have an allergy?"))
+
+
+def test_what_the_user_said_comes_before_what_an_assistant_said() -> None:
+    lines = answer(user(BLOCK + "Any allergy?")).splitlines()
+    assert lines[0] == FOUND
+    assert lines[1].startswith("<user"), "an assistant's line came first"
+
+
+def test_memory_without_a_common_word_is_not_repeated() -> None:
+    assert answer(user(BLOCK + "Quantum chromodynamics?")) == NOTHING_RELATED
+
+
+def test_words_of_the_block_do_not_count_as_the_question() -> None:
+    assert answer(user(BLOCK)) == NOTHING_RELATED
+
+
+def test_it_reads_content_parts() -> None:
+    parts = [{"type": "text", "text": BLOCK + "My dog?"}, {"type": "image_url", "image_url": {"url": "data:,"}}]
+    assert "Biscuit" in answer(user(parts))
+
+
+def test_it_finds_the_block_in_the_system_message() -> None:
+    messages = [{"role": "system", "content": f"Be brief.\n\n{BLOCK}"}, *user("My dog?")]
+    assert "Biscuit" in answer(messages)
+
+
+def test_every_reply_says_that_it_is_a_demo_model() -> None:
+    replies = (NOTHING_KNOWN, NOTHING_RELATED, FOUND)
+    assert all("demo model" in reply for reply in replies)
+
+
+@pytest.mark.usefixtures("as_provider")
+async def test_litellm_gets_the_whole_answer_with_its_tokens() -> None:
+    messages = user(BLOCK + "My dog?")
+    response = await litellm.acompletion("recallr/demo", messages)
+    assert response.choices[0].message.content == answer(messages)
+    assert response.choices[0].finish_reason == "stop"
+    assert response.usage.prompt_tokens > response.usage.completion_tokens > 0
+
+
+@pytest.mark.usefixtures("as_provider")
+async def test_litellm_gets_the_same_answer_streamed() -> None:
+    messages = user(BLOCK + "My dog?")
+    chunks = [chunk async for chunk in await litellm.acompletion("recallr/demo", messages, stream=True)]
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == answer(messages)
+    assert len(chunks) > 5, "the answer came in one piece"
+    assert chunks[-1].choices[0].finish_reason == "stop"

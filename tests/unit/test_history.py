@@ -1,0 +1,297 @@
+"""Which messages of a request are new: one test for each rule of DESIGN.md section 4, then properties."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recallr_litellm.core.history import Plan, place, plan
+from recallr_litellm.core.messages import Message, StoredMessage, ToolCall
+
+
+def user(text: str) -> Message:
+    return Message(role="user", text=text)
+
+
+def assistant(text: str) -> Message:
+    return Message(role="assistant", text=text)
+
+
+class Store:
+    """A session, kept the way `memory.capture` keeps it."""
+
+    def __init__(self) -> None:
+        self.messages: list[StoredMessage] = []
+
+    def send(
+        self,
+        incoming: Sequence[Message],
+        *replies: str | Message,
+        retry: bool = False,
+        partial: bool = False,
+        seen: Sequence[StoredMessage] | None = None,
+    ) -> Plan:
+        todo = plan(
+            self.messages,
+            incoming,
+            retry=retry,
+            replaceable=None if seen is None else {message.id for message in seen},
+        )
+        placed = place(
+            todo,
+            session_id="s",
+            exchange=secrets.token_hex(4),
+            first_position=max((m.position for m in self.messages), default=-1) + 1,
+            replies=[assistant(reply) if isinstance(reply, str) else reply for reply in replies],
+            asked_at=1,
+            answered_at=2,
+            partial=partial,
+        )
+        self.messages = [m for m in self.messages if m.id not in todo.replaced] + list(placed)
+        return todo
+
+    @property
+    def texts(self) -> list[str]:
+        return [m.message.text for m in sorted(self.messages, key=lambda m: m.position)]
+
+
+def test_history_sent_again_is_not_new():
+    store = Store()
+    store.send([user("hi")], "hello")
+    todo = store.send([user("hi"), assistant("hello"), user("how are you?")], "fine")
+    assert [m.text for m in todo.new] == ["how are you?"]
+    assert todo.unseen == (), "the client sent all that is stored"
+    assert store.texts == ["hi", "hello", "how are you?", "fine"]
+
+
+def test_only_the_last_message_sent_is_new_and_the_rest_is_unseen():
+    store = Store()
+    store.send([user("I live in Rome")], "nice")
+    todo = store.send([user("what is the weather?")], "sunny")
+    assert [m.text for m in todo.new] == ["what is the weather?"]
+    assert [m.message.text for m in todo.unseen] == ["I live in Rome", "nice"]
+    assert store.texts == ["I live in Rome", "nice", "what is the weather?", "sunny"]
+
+
+def test_a_window_of_the_history_is_not_new():
+    store = Store()
+    store.send([user("one")], "1")
+    store.send([user("one"), assistant("1"), user("two")], "2")
+    todo = store.send([user("two"), assistant("2"), user("three")], "3")
+    assert [m.text for m in todo.new] == ["three"]
+    assert [m.message.text for m in todo.unseen] == ["one", "1"], "what the window left out is unseen"
+    assert store.texts == ["one", "1", "two", "2", "three", "3"]
+
+
+def test_a_window_that_begins_with_an_answer_is_not_new():
+    store = Store()
+    store.send([user("one")], "1")
+    todo = store.send([assistant("1"), user("two")], "2")
+    assert [m.text for m in todo.new] == ["two"]
+    assert store.texts == ["one", "1", "two", "2"]
+
+
+def test_a_window_under_a_summary_written_by_the_client_is_not_new():
+    store = Store()
+    store.send([user("one")], "1")
+    store.send([user("one"), assistant("1"), user("two")], "2")
+    todo = store.send([user("Summary: they counted"), user("two"), assistant("2"), user("three")], "3")
+    assert [m.text for m in todo.new] == ["three"]
+    assert todo.replaced == frozenset(), "a match amid both histories replaces nothing"
+
+
+def test_the_same_short_text_said_twice_is_new_when_only_the_last_message_is_sent():
+    store = Store()
+    store.send([user("yes")], "ok")
+    store.send([user("yes")], "really?")
+    assert store.texts == ["yes", "ok", "yes", "really?"]
+
+
+def test_the_same_short_text_said_twice_is_new_in_a_whole_history():
+    store = Store()
+    store.send([user("yes")], "ok")
+    store.send([user("yes"), assistant("ok"), user("yes")], "ok")
+    store.send([user("yes"), assistant("ok"), user("yes"), assistant("ok"), user("yes")], "ok")
+    assert store.texts == ["yes", "ok"] * 3
+
+
+def test_a_retry_after_a_failure_is_stored_once():
+    store = Store()
+    store.send([user("one")], "1")
+    plan(store.messages, [user("one"), assistant("1"), user("two")])  # the call failed: nothing was stored
+    store.send([user("one"), assistant("1"), user("two")], "2")
+    assert store.texts == ["one", "1", "two", "2"]
+
+
+def test_a_retry_marked_by_the_client_replaces_the_answer_it_did_not_see():
+    store = Store()
+    store.send([user("one")], "lost on the way")
+    store.send([user("one")], "1", retry=True)
+    assert store.texts == ["one", "1"]
+
+
+def test_a_request_repeated_after_a_broken_answer_replaces_it():
+    store = Store()
+    store.send([user("tell me a story")], "Once upon", partial=True)
+    store.send([user("tell me a story")], "Once upon a time.")
+    assert store.texts == ["tell me a story", "Once upon a time."]
+
+
+def test_a_regenerated_answer_replaces_the_earlier_one():
+    store = Store()
+    store.send([user("one")], "1")
+    history = [user("one"), assistant("1"), user("two")]
+    store.send(history, "2")
+    todo = store.send(history, "zwei")
+    assert todo.new == ()
+    assert store.texts == ["one", "1", "two", "zwei"]
+
+
+def test_regenerating_an_earlier_answer_replaces_all_that_came_after_it():
+    store = Store()
+    store.send([user("one")], "1")
+    store.send([user("one"), assistant("1"), user("two")], "2")
+    store.send([user("one"), assistant("1"), user("two"), assistant("2"), user("three")], "3")
+    store.send([user("one"), assistant("1"), user("two")], "zwei")
+    assert store.texts == ["one", "1", "two", "zwei"]
+
+
+def test_an_edited_history_stores_only_its_new_branch():
+    store = Store()
+    store.send([user("one")], "1")
+    store.send([user("one"), assistant("1"), user("I live in Rome")], "nice")
+    todo = store.send([user("one"), assistant("1"), user("I live in Paris")], "oh")
+    assert [m.text for m in todo.new] == ["I live in Paris"]
+    assert todo.unseen == (), "the branch that the client gave up is not shown to the model"
+    assert store.texts == ["one", "1", "I live in Paris", "oh"]
+
+
+def test_a_history_that_goes_on_after_the_timeout_brings_nothing_old_into_the_new_session():
+    store = Store()
+    old = [user("one"), assistant("1"), user("two"), assistant("2")]
+    store.send([*old, user("three")], "3")
+    assert store.texts == ["three", "3"]
+    store.send([*old, user("three"), assistant("3"), user("four")], "4")
+    assert store.texts == ["three", "3", "four", "4"], "the session is found within the longer history"
+
+
+def test_several_user_messages_in_one_request_are_all_new():
+    store = Store()
+    store.send([user("first"), user("second")], "ok")
+    assert store.texts == ["first", "second", "ok"]
+
+
+def test_a_client_that_leaves_answers_out_of_its_history_is_understood():
+    store = Store()
+    store.send([user("one")], "1")
+    store.send([user("one"), user("two")], "2")
+    todo = store.send([user("one"), user("two"), user("three")], "3")
+    assert store.texts == ["one", "1", "two", "2", "three", "3"]
+    assert [m.message.text for m in todo.unseen] == ["1", "2"], "the answers it left out are shown to the model"
+
+
+def test_an_answer_sent_back_with_other_white_space_is_the_same():
+    store = Store()
+    store.send([user("one")], "a\n\n  list ")
+    store.send([user("one"), assistant("a list"), user("two")], "2")
+    assert store.texts == ["one", "a\n\n  list ", "two", "2"]
+
+
+def test_a_tool_call_and_its_result_are_stored_once():
+    store = Store()
+    call = Message(role="assistant", tool_calls=(ToolCall(id="c1", name="weather", arguments='{"city": "Rome"}'),))
+    result = Message(role="tool", text="sunny", tool_call_id="c1")
+    store.send([user("weather?")], call)
+    todo = store.send([user("weather?"), call, result], "It is sunny")
+    assert todo.new == (result,)
+    store.send([user("weather?"), call, result, assistant("It is sunny"), user("thanks")], "welcome")
+    assert store.texts == ["weather?", "", "sunny", "It is sunny", "thanks", "welcome"]
+
+
+def test_tool_results_alone_with_their_call_are_matched():
+    store = Store()
+    call = Message(role="assistant", tool_calls=(ToolCall(id="c1", name="weather", arguments="{}"),))
+    result = Message(role="tool", text="sunny", tool_call_id="c1")
+    store.send([user("weather?")], call)
+    store.send([call, result], "It is sunny")
+    assert store.texts == ["weather?", "", "sunny", "It is sunny"]
+
+
+def test_of_several_answers_the_one_the_client_goes_on_with_stays():
+    store = Store()
+    store.send([user("a name?")], "Anna", "Berta", "Carla")
+    assert store.texts == ["a name?", "Anna", "Berta", "Carla"]
+    store.send([user("a name?"), assistant("Berta"), user("good")], "fine")
+    assert store.texts == ["a name?", "Berta", "good", "fine"]
+
+
+def test_two_conversations_side_by_side_do_not_replace_each_other():
+    store = Store()
+    store.send([user("tab one")], "1")
+    store.send([user("tab two")], "2")
+    store.send([user("tab one"), assistant("1"), user("more of one")], "1b")
+    todo = store.send([user("tab two"), assistant("2"), user("more of two")], "2b")
+    assert sorted(store.texts) == sorted(["tab one", "1", "tab two", "2", "more of one", "1b", "more of two", "2b"])
+    assert [m.message.text for m in todo.unseen] == ["tab one", "1", "more of one", "1b"]
+
+
+def test_requests_running_beside_each_other_do_not_replace_each_other():
+    store = Store()
+    store.send([user("one")], "1")
+    history = [user("one"), assistant("1")]
+    seen = list(store.messages)
+    store.send([*history, user("branch a")], "a", seen=seen)
+    store.send([*history, user("branch b")], "b", seen=seen)
+    assert store.texts == ["one", "1", "branch a", "a", "branch b", "b"]
+
+
+def test_a_prefilled_answer_belongs_to_the_turn():
+    store = Store()
+    store.send([user("one"), assistant("The answer is")], " 1")
+    assert store.texts == ["one", "The answer is", " 1"]
+
+
+def test_ids_do_not_depend_on_how_often_an_exchange_is_placed():
+    todo = plan([], [user("one")])
+    arguments = {"session_id": "s", "exchange": "x", "first_position": 0, "asked_at": 1, "answered_at": 2}
+    begun = place(todo, replies=[assistant("par")], partial=True, **arguments)
+    whole = place(todo, replies=[assistant("partial no more")], partial=False, **arguments)
+    assert [m.id for m in begun] == [m.id for m in whole]
+    assert (begun[0].partial, begun[1].partial, whole[1].partial) == (False, True, False)
+
+
+words = st.sampled_from(["yes", "no", "ok", "why?", "tell me", "Rome"])
+
+
+@given(st.lists(st.tuples(words, words), min_size=1, max_size=8), st.data())
+def test_any_mix_of_whole_histories_and_windows_stores_each_message_once(turns, data):
+    """A conversation of any texts, sent as whole history or as a window of at least one exchange."""
+    store = Store()
+    said: list[Message] = []
+    for number, (question, answer) in enumerate(turns):
+        width = data.draw(st.integers(min_value=1, max_value=max(1, number)), label="window, in exchanges")
+        # A window must be unambiguous to be recognised: repeated texts make a narrow one look like another place.
+        window = said if data.draw(st.booleans(), label="whole") or _ambiguous(said, width) else said[-2 * width :]
+        store.send([*window, user(question)], answer)
+        said += [user(question), assistant(answer)]
+    assert store.texts == [message.text for message in said]
+
+
+def _ambiguous(said: list[Message], width: int) -> bool:
+    window = [m.fingerprint for m in said[-2 * width :]]
+    prints = [m.fingerprint for m in said]
+    places = [i for i in range(len(prints) - len(window) + 1) if prints[i : i + len(window)] == window]
+    return len(places) != 1
+
+
+@given(st.lists(st.sampled_from([user("a"), user("b"), assistant("a"), assistant("b")]), max_size=12), st.booleans())
+def test_any_request_is_planned_without_fault_and_nothing_is_both_replaced_and_unseen(incoming, retry):
+    store = Store()
+    store.send([user("a")], "a")
+    store.send([user("a"), assistant("a"), user("b")], "b")
+    todo = plan(store.messages, incoming, retry=retry)
+    assert not {m.id for m in todo.unseen} & todo.replaced
+    assert todo.new == tuple(incoming[len(incoming) - len(todo.new) :]), "what is new is an end of the request"

@@ -1,0 +1,32 @@
+"""What of the user's message is searched for."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recallr_litellm.recall.question import MAX_CHARACTERS, searchable
+
+
+@pytest.mark.parametrize("question", ["", "  \n", "🎉🎉 👍🏽", "?!…", "—", "\x00\u202e"])
+def test_without_a_letter_or_digit_there_is_nothing_to_search_for(question: str) -> None:
+    assert searchable(question) == ""
+
+
+@pytest.mark.parametrize("question", ["Where?", "我住在哪里", "أين", "42", "🎉 party?"])
+def test_words_of_any_script_and_numbers_are_searched_for_as_they_are(question: str) -> None:
+    assert searchable(question) == question
+
+
+def test_of_a_pasted_page_both_ends_are_searched_for_since_the_request_stands_at_either() -> None:
+    page = "lorem ipsum " * 100_000
+    assert searchable(f"Summarise this for my landlord:\n{page}").startswith("Summarise this for my landlord: lorem")
+    assert searchable(f"{page}\nWhat would my landlord say?\n\n").endswith("ipsum What would my landlord say?")
+
+
+@given(st.text(max_size=3 * MAX_CHARACTERS))
+def test_it_is_bounded_and_on_one_line(question: str) -> None:
+    text = searchable(question)
+    assert len(text) <= MAX_CHARACTERS + 1
+    assert text.split() == text.split(" ") or text == ""
