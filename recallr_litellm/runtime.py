@@ -6,7 +6,6 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any
 
 from recallr_litellm.errors import Unavailable
@@ -28,9 +27,6 @@ _log = logging.getLogger(__name__)
 
 _REDIS_SECONDS = 1.0
 """Longest wait for one answer of Redis; a request's deadline may be shorter."""
-_FLUSH_SECONDS = 5.0
-"""How often the embedded vector store is flushed to disk. What a crash of the machine, not of the
-process, may cost beyond it is in Qdrant's own log."""
 
 
 class Runtime:
@@ -104,7 +100,6 @@ class Runtime:
             self._vectors_gate.watch(),
             self._processor.run(),
             self._keep_flushing_held(),
-            self._keep_flushing_vectors(),
         ):
             self._spawn(work, self._tasks)
 
@@ -172,12 +167,6 @@ class Runtime:
                     await self._capture.flush()
                 except Unavailable as error:
                     _log.info("Held exchanges stay held: %s", error)
-
-    async def _keep_flushing_vectors(self) -> None:
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
-            with suppress(Unavailable):  # the gate's probe reports it
-                await self._vectors.flush()
 
     def _spawn(self, work: Coroutine[Any, Any, Any], tasks: set[asyncio.Task[Any]]) -> None:
         task = asyncio.create_task(work)

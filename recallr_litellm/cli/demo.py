@@ -54,7 +54,7 @@ def demo(
             view.show_running(console, gateway, gateway.access(model))
             kept = True
     except DemoError as error:
-        console.print(Text(f"recallr demo: {error}", style="bold red"))
+        console.print(Text(f"recallr demo: {error}", style="bold red"), soft_wrap=True)
         recalled = False
     finally:
         if not kept:
@@ -71,13 +71,15 @@ def _hold(console: Console, gateway: DemoGateway, model: str) -> bool:
     try:
         view.show_session(console, 1, "Alice tells something about herself.")
         *opening, closing = FIRST_SESSION
+        client.begin()
         first = [_take(console, client, said) for said in opening]
         first.append(_take(console, client, closing, ends_session=True))
         with console.status("The session has been quiet for its timeout (1 s here, 600 s else) and becomes memory …"):
             remembered = gateway.wait_until_remembered()
         view.show_processed(console, remembered)
 
-        view.show_session(console, 2, "A new conversation. Nothing of the first one is sent by the client.")
+        view.show_session(console, 2, "A new conversation. The client sends nothing of the first one.")
+        client.begin()
         second = [_take(console, client, question) for question, _ in SECOND_SESSION]
     except (openai.OpenAIError, httpx.HTTPError) as error:
         raise DemoError(f"{model} could not be asked: {error}") from error
@@ -88,6 +90,7 @@ def _hold(console: Console, gateway: DemoGateway, model: str) -> bool:
         if word.casefold() not in turn.memory.casefold()
     ]
     separate = {turn.session_id for turn in first}.isdisjoint(turn.session_id for turn in second)
+    view.show_instructions(console, second[-1].instructions)
     view.show_verdict(console, missing=missing, separate=separate)
     return separate and not missing
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import openai
+from openai.types.chat import ChatCompletionMessageParam
 
 from recallr_litellm.cli.demo_gateway import DemoGateway
 from recallr_litellm.projects import DEFAULT_PROJECT
@@ -38,11 +39,12 @@ class Turn:
 
 
 class DemoClient:
-    """Says things and keeps no history: what the model knows of earlier turns, it knows from the gateway."""
+    """Holds conversations. Sends the history of the one it is in, as chat programs do, and nothing of earlier ones."""
 
     def __init__(self, gateway: DemoGateway, model: str) -> None:
         self._gateway = gateway
         self._model = model
+        self._history: list[ChatCompletionMessageParam] = []
         self._stream = itertools.cycle((False, True))
         self._openai = openai.OpenAI(
             base_url=f"{gateway.url}/v1",
@@ -56,6 +58,10 @@ class DemoClient:
             http_client=httpx.Client(trust_env=False, timeout=120),  # a loopback address, whatever proxy is set
         )
 
+    def begin(self) -> None:
+        """Begin a new conversation: an empty history."""
+        self._history = []
+
     def say(self, text: str, *, ends_session: bool) -> Turn:
         """Say something; every second time the answer is streamed.
 
@@ -67,18 +73,18 @@ class DemoClient:
             openai.OpenAIError: the gateway or the provider refused.
         """
         timeout = {"X-Recallr-Session-Timeout-Seconds": "1"} if ends_session else {}
+        self._history.append({"role": "user", "content": text})
         streamed = next(self._stream)
         create = self._openai.chat.completions.with_raw_response.create
         if streamed:
-            chunks = create(
-                model=self._model, messages=[{"role": "user", "content": text}], stream=True, extra_headers=timeout
-            )
+            chunks = create(model=self._model, messages=self._history, stream=True, extra_headers=timeout)
             headers = chunks.headers
             reply = "".join(chunk.choices[0].delta.content or "" for chunk in chunks.parse() if chunk.choices)
         else:
-            whole = create(model=self._model, messages=[{"role": "user", "content": text}], extra_headers=timeout)
+            whole = create(model=self._model, messages=self._history, extra_headers=timeout)
             headers = whole.headers
             reply = whole.parse().choices[0].message.content or ""
+        self._history.append({"role": "assistant", "content": reply})
         instructions, memory = _added(text, self._gateway.outgoing())
         return Turn(
             model=self._model,

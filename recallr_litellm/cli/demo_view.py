@@ -25,14 +25,17 @@ def show_turn(console: Console, turn: Turn) -> None:
     headers = Table.grid(padding=(0, 2))
     for name, value in sorted(turn.headers.items()):
         headers.add_row(Text(name.title()), Text(value))
-    memory = Text(turn.memory) if turn.memory else Text("nothing: there is no earlier session yet", style="dim")
-    instructions = Text(turn.instructions, style="dim") if turn.instructions else Text("no instructions", style="dim")
+    memory = Text(turn.memory) if turn.memory else Text("nothing: no earlier session holds anything", style="dim")
     console.print(_panel("Alice says", Text(turn.said), "cyan"))
     console.print(_panel("The gateway puts before her words", memory, "magenta"))
-    console.print(_panel("… and into the system message", instructions, "magenta"))
     how = "streamed" if turn.streamed else "whole"
     console.print(_panel(f"{turn.model} answers ({how})", Text(turn.reply), "green"))
     console.print(_panel("Response headers", headers, "blue"))
+
+
+def show_instructions(console: Console, instructions: str) -> None:
+    """What the gateway puts into the system message, the same in every turn."""
+    console.print(_panel("In every turn the gateway adds to the system message", Text(instructions), "magenta"))
 
 
 def show_processed(console: Console, remembered: bool) -> None:

@@ -178,7 +178,7 @@ async def _check_collection(settings: Settings, embedder: Embedder | None, where
         return Finding(_QDRANT, Level.FAULT, f"{where}: {error}", "Set RECALLR_EMBEDDING_MODEL back")
     except (ConfigurationError, Unavailable) as error:
         return Finding(_QDRANT, Level.FAULT, f"{where}: {error}", "Or use another server: RECALLR_QDRANT_URL")
-    return Finding(_QDRANT, Level.OK, f"{where}, filled with {embedder.name}")
+    return Finding(_QDRANT, Level.OK, f"{where}, for vectors of {embedder.name}")
 
 
 @contextmanager

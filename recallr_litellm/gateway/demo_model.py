@@ -24,15 +24,9 @@ from litellm.types.utils import GenericStreamingChunk, ModelResponse, Usage
 
 from recallr_litellm.stores.embedding.stopwords import ENGLISH
 
-NOTHING_KNOWN = (
-    "This is recallr-demo, a demo model: it can only repeat what memory hands it, and it was handed nothing from "
-    "earlier sessions. The gateway keeps what you say; ask about it in a later session."
-)
-NOTHING_RELATED = (
-    "This is recallr-demo, a demo model: it can only repeat what memory hands it. It was handed memory, but nothing "
-    "in it shares a word with what you said."
-)
-FOUND = "This is recallr-demo, a demo model: it can only repeat what memory hands it. Memory says:"
+NOTHING_KNOWN = "Demo model: I was handed no memory yet. What you say is kept; ask about it in a later session."
+NOTHING_RELATED = "Demo model: nothing in the memory I was handed shares a word with that."
+FOUND = "Demo model: the memory I was handed says:"
 
 _BLOCK = re.compile(r"<recallr_memory\b[^>]*>(?P<inside>.*?)</recallr_memory>\s*", re.DOTALL)
 _WORD = re.compile(r"[^\W\d_]{3,}")

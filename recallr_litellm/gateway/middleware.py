@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
@@ -66,6 +67,9 @@ class RecallrMiddleware:
         self._answers.add(answer)
         try:
             await self._app({**scope, "headers": rest}, receive, answer)
+        except Exception:
+            await answer.fail()
+            raise  # the server logs it
         finally:
             self._answers.discard(answer)
             CURRENT.reset(token)
@@ -95,6 +99,8 @@ class Answer:
         """A streamed answer."""
         self._done = False
         """Stored or held; nothing more is to be done."""
+        self._sending = False
+        """The client has got the start of the answer."""
 
     async def __call__(self, event: Event) -> None:
         """ASGI `send`."""
@@ -106,6 +112,17 @@ class Answer:
             await self._gather(event)
         else:
             await self._pass_on(event)
+
+    async def fail(self) -> None:
+        """Answer for an application that has failed without an answer, as the server would, but with our headers."""
+        if not self._sending:
+            self._start = {
+                "type": "http.response.start",
+                "status": 500,
+                "headers": [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")],
+            }
+            await self._send_start()
+            await self._send({"type": "http.response.body", "body": b"Internal Server Error"})
 
     def unstored(self) -> Exchange | None:
         """The exchange as far as the client has it, if it is not stored yet."""
@@ -166,6 +183,7 @@ class Answer:
     async def _send_start(self) -> None:
         if self._start is not None:
             start, self._start = self._start, None
+            self._sending = True
             headers = [*start.get("headers", ()), *_response_headers(self._call)]
             await self._send({**start, "headers": headers})
 
@@ -179,12 +197,16 @@ def _response_headers(call: Call) -> list[tuple[bytes, bytes]]:
     if call.session_id is not None:
         values["x-recallr-session-id"] = call.session_id
     if call.user_id is not None:
-        values["x-recallr-user-id"] = quote(call.user_id, safe=_PRINTABLE)
+        values["x-recallr-user-id"] = _OUTER_SPACE.sub(
+            lambda spaces: "%20" * len(spaces[0]), quote(call.user_id, safe=_PRINTABLE)
+        )
     return [(name.encode(), value.encode("ascii", "replace")) for name, value in values.items()]
 
 
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%") + " "
 """What stands in a header as it is: printable ASCII, but the percent sign, which marks what is encoded."""
+_OUTER_SPACE = re.compile(r"^ +| +$")
+"""HTTP allows no space at the ends of a value."""
 
 
 def _header(event: Event, name: bytes) -> bytes:

@@ -101,6 +101,7 @@ class Processor:
     async def _process(self, claim: Claim) -> None:
         try:
             await self._remember(claim)
+            await self._vectors.flush()  # nothing leaves Redis before it would survive a power cut in Qdrant
             await self._state.finish(claim)
             SESSIONS.labels("processed").inc()
         except StateUnavailable:

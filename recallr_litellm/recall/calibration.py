@@ -4,6 +4,18 @@ Relevance is the probability that a memory answers the question, when one that d
 memory of the user are equally likely: at 0.5 a score tells nothing, at 0.7 it is found 2.3 times as
 often among the evidence as elsewhere. It does not depend on how much a user has said.
 
+Of 10 to 50 memories (and up to 5 of about 25 summaries), a threshold lets through on LoCoMo, with the
+bundled model:
+
+| threshold | memories | of the evidence | summaries | of the sessions with evidence |
+|---|---|---|---|---|
+| 0.3 | 45 | 85.9 % | 5.0 | 56.1 % |
+| 0.5 | 35 | 83.6 % | 3.9 | 50.7 % |
+| 0.6 | 29 | 82.2 % | 2.7 | 43.7 % |
+| 0.7 | 24 | 80.5 % | 1.6 | 33.7 % |
+| 0.8 | 18 | 78.2 % | 0.7 | 22.5 % |
+| 0.9 | 13 | 75.4 % | 0.2 | 11.4 % |
+
 The constants are fitted by `python tests/benchmarks/calibrate.py --data FOLDER`, which prints the
 entry of a model for the table below, on the five LoCoMo conversations ("Evaluating Very Long-Term
 Conversational Memory of LLM Agents", ACL 2024), categories 1–4, through the store and this package
@@ -52,7 +64,12 @@ REFERENCE_MODEL = "all-MiniLM-L6-v2-int8"
 
 CALIBRATIONS: Mapping[str, Calibration] = MappingProxyType(
     {
-        REFERENCE_MODEL: Calibration(mean=0.0, spread=1.0, memories=Logistic(1.0, 0.0), summaries=Logistic(1.0, 0.0)),
+        REFERENCE_MODEL: Calibration(
+            mean=0.237,
+            spread=0.128,
+            memories=Logistic(6.56, -2.17),
+            summaries=Logistic(4.14, -0.97),
+        ),
     }
 )
 """`Embedder.name` → constants."""

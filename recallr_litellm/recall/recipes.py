@@ -19,9 +19,9 @@ class Weights:
     | | R@5 | R@10 | R@20 | R@50 |
     |---|---|---|---|---|
     | dense alone | 49.0 | 59.6 | 71.4 | 82.6 |
-    | + BM25 | 58.6 | 68.6 | 74.8 | 84.6 |
-    | + BM25 of the messages before and after | 61.8 | 72.1 | 77.8 | 86.5 |
-    | + a question before it | 64.8 | 73.8 | 79.5 | 86.5 |
+    | + BM25 | 58.6 | 68.5 | 74.7 | 84.6 |
+    | + BM25 of the messages before and after | 61.6 | 71.9 | 77.6 | 86.5 |
+    | + a question before it | 64.7 | 73.6 | 79.2 | 86.5 |
     """
 
     bm25: float = 0.04

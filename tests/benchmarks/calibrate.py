@@ -115,7 +115,7 @@ def _rated(scores: Iterable[float], ids: Iterable[str]) -> list[Rated]:
 
 async def main(samples: list[dict[str, Any]], model: str | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(data_dir=Path(folder), embedding_model=model, qdrant_url=None)  # type: ignore[call-arg]
+        settings = Settings(data_dir=Path(folder), embedding_model=model, qdrant_url=None)
         embedder, sparse = open_embedder(settings, _no_gateway), SparseEncoder()
         await embedder.open()
         vectors = VectorStore(open_engine(settings), embedder)

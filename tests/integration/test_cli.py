@@ -149,7 +149,7 @@ def test_the_demo_model_answers_behind_the_gateway(served: Served, user: str, st
         if stream
         else answer.choices[0].message.content
     )
-    assert "demo model" in text
+    assert "Demo model" in text
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_examples_run_against_serve(served: Served, script: str) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert "demo model" in ran.stdout
+    assert "Demo model" in ran.stdout
 
 
 # demo

@@ -17,6 +17,7 @@ import argparse
 import hmac
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,7 +95,7 @@ def build_app(engine: QdrantClient, *, api_key: str | None = None) -> FastAPI:
 
     @app.get("/")
     async def root() -> dict[str, str]:
-        return {"title": "qdrant - vector search engine", "version": "1.17.0"}
+        return {"title": "qdrant - vector search engine", "version": version("qdrant-client")}
 
     @app.get("/healthz")
     async def healthz() -> PlainTextResponse:

@@ -77,7 +77,7 @@ def test_it_finds_the_block_in_the_system_message() -> None:
 
 def test_every_reply_says_that_it_is_a_demo_model() -> None:
     replies = (NOTHING_KNOWN, NOTHING_RELATED, FOUND)
-    assert all("demo model" in reply for reply in replies)
+    assert all("Demo model" in reply for reply in replies)
 
 
 @pytest.mark.usefixtures("as_provider")

@@ -127,7 +127,7 @@ class Memory:
 
 
 def settings(folder: Path) -> Settings:
-    return Settings(data_dir=folder, embedding_model=None, qdrant_url=None)  # type: ignore[call-arg]
+    return Settings(data_dir=folder, embedding_model=None, qdrant_url=None)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

@@ -88,6 +88,9 @@ class EdgeEngine:
         config = json.loads((self._folder / _CONFIG_FILE).read_text())
         return int(config["vectors"][DENSE]["size"])
 
+    async def suspend(self) -> None:
+        """Nothing to do: the shard belongs to the process."""
+
     async def close(self) -> None:
         """See `Engine.close`."""
         shard, self._shard = self._shard, None
@@ -225,6 +228,7 @@ def _filter(where: Where) -> q.Filter:
     must_not: list[q.ConditionType] = [
         q.FieldCondition(name, match=q.MatchAny(values)) for name, values in where.none_of.items()
     ]
+    must_not += [q.IsEmptyCondition(name) for name in where.having]
     if where.exclude_ids:
         must_not.append(q.HasIdCondition(set(where.exclude_ids)))
     return q.Filter(must=must, must_not=must_not)

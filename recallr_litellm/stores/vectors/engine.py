@@ -47,15 +47,17 @@ class Where:
 
     owner: Owner
     kind: Kind
-    match: Mapping[str, str | bool] = field(default_factory=dict)
+    match: Mapping[str, str] = field(default_factory=dict)
     """Field → the value it must have."""
+    having: Collection[str] = ()
+    """Fields that it must have, whatever the value."""
     since: int | None = None
     """Smallest `at`, milliseconds since the epoch."""
     exclude_sessions: Collection[str] = ()
     exclude_ids: Collection[str] = ()
 
     @property
-    def equal(self) -> dict[str, str | bool]:
+    def equal(self) -> dict[str, str]:
         """Field → the value it must have, the owner's key among them."""
         return {**self.match, OWNER: self.owner.key, KIND: self.kind.value}
 
@@ -101,6 +103,9 @@ class Engine(Protocol):
         Raises:
             ConfigurationError: the collection or the folder cannot be used as it is.
         """
+
+    async def suspend(self) -> None:
+        """Let go of what belongs to the running event loop; what is open stays open, for any loop."""
 
     async def close(self) -> None:
         """Make everything durable and let go of it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from recallr_litellm.errors import PlatformUnsupported
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.vectors.engine import Engine
@@ -17,7 +19,7 @@ def open_engine(settings: Settings) -> Engine:
     if settings.qdrant_url:
         from recallr_litellm.stores.vectors.server import ServerEngine, connect
 
-        return ServerEngine(connect(settings.qdrant_url, settings.qdrant_api_key), settings.collection)
+        return ServerEngine(partial(connect, settings.qdrant_url, settings.qdrant_api_key), settings.collection)
     try:
         from recallr_litellm.stores.vectors.edge import EdgeEngine
     except ImportError as error:

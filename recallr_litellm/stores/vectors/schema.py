@@ -73,7 +73,8 @@ INDEXES: Final[Mapping[str, Index]] = {
     KIND: Index.KEYWORD,
     SESSION: Index.KEYWORD,
     AT: Index.TIME,
-    # Flags rather than indexes on `part` and `role`: one takes bits, the other 130 bytes a point.
+    # Flags rather than indexes on `part` and `role`: one takes bits, the other 130 bytes a point. They are
+    # there (true) or not, and asked for as such: Qdrant Edge 0.9 takes a boolean to match for a number.
     FIRST: Index.FLAG,
     FROM_USER: Index.FLAG,
     SUMMARISED: Index.FLAG,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from pydantic import SecretStr
@@ -41,8 +41,14 @@ def connect(url: str, api_key: SecretStr | None) -> AsyncQdrantClient:
 class ServerEngine:
     """A collection of a Qdrant server, shared by any number of workers."""
 
-    def __init__(self, client: AsyncQdrantClient, collection: str) -> None:
-        self._client = client
+    def __init__(self, connect: Callable[[], AsyncQdrantClient], collection: str) -> None:
+        """
+        Args:
+            connect: makes a client; again after `suspend`, since a client's connections belong to one event loop.
+            collection: its name.
+        """
+        self._connect = connect
+        self._client = connect()
         self._collection = collection
 
     async def open(self, dimension: int) -> int:
@@ -90,6 +96,11 @@ class ServerEngine:
         except UnexpectedResponse as error:
             if error.status_code != _CONFLICT:  # another worker was quicker
                 raise
+
+    async def suspend(self) -> None:
+        """See `Engine.suspend`."""
+        await self.close()
+        self._client = self._connect()
 
     async def close(self) -> None:
         """See `Engine.close`."""
@@ -207,6 +218,7 @@ def _filter(where: Where) -> models.Filter:
     must_not: list[models.Condition] = [
         models.FieldCondition(key=name, match=models.MatchAny(any=values)) for name, values in where.none_of.items()
     ]
+    must_not += [models.IsEmptyCondition(is_empty=models.PayloadField(key=name)) for name in where.having]
     if where.exclude_ids:
         must_not.append(models.HasIdCondition(has_id=list(where.exclude_ids)))
     return models.Filter(must=must, must_not=must_not)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
@@ -21,10 +22,24 @@ _WRITE_CHARACTERS = 1_000_000
 """Characters written in one call, far below the 32 MB that a Qdrant server accepts."""
 
 
+class EmbeddingModel(Protocol):
+    """The model that the vectors are from."""
+
+    @property
+    def name(self) -> str:
+        """Stored with the collection."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Length of the vectors. Raises EmbeddingUnavailable until the model knows it."""
+        ...
+
+
 class VectorStore:
     """Users, processed sessions, their messages and summaries.
 
-    >>> store = VectorStore(open_engine(settings), model="all-MiniLM-L6-v2", dimension=384)
+    >>> store = VectorStore(open_engine(settings), embedder)
     >>> await store.open()
     >>> await store.save_session(owner, session, turns, summary)
     >>> passages, summaries = await store.search(owner, dense, sparse, exclude_sessions={session.id})
@@ -33,38 +48,48 @@ class VectorStore:
     Qdrant does not answer, and before `open` has succeeded.
     """
 
-    def __init__(self, engine: Engine, *, model: str, dimension: int) -> None:
+    def __init__(self, engine: Engine, model: EmbeddingModel) -> None:
         self._unopened = engine
         self._opened: Engine | None = None
         self._model = model
-        self._dimension = dimension
+        self._refusal: ConfigurationError | None = None
 
     async def open(self) -> None:
         """Create the collection, or verify that it was filled with this embedding model.
 
-        After `VectorsUnavailable` it may be called again, until it succeeds. After a
-        `ConfigurationError` the store is closed for good.
+        Does nothing when it is open. After `Unavailable` it may be called again, until it
+        succeeds. After a `ConfigurationError` the store is closed for good.
 
         Raises:
             EmbeddingMismatch: the collection holds vectors of another model.
             DataDirInUse: the embedded store belongs to another process.
             ConfigurationError: the collection cannot be used for another reason.
+            EmbeddingUnavailable: the model does not know its dimension yet.
         """
+        if self._opened is not None:
+            return
+        if self._refusal is not None:
+            raise self._refusal
         engine = self._unopened
         try:
-            dimension = await engine.open(self._dimension)
-            if dimension == self._dimension:
+            dimension = await engine.open(self._model.dimension)
+            if dimension == self._model.dimension:
                 # Kept if it exists: of workers that start at the same time, one describes the collection.
-                await engine.upsert([points.meta_point(self._model, dimension)], keep_existing=True)
+                await engine.upsert([points.meta_point(self._model.name, dimension)], keep_existing=True)
             self._verify(await engine.get(points.META_ID), dimension)
-        except ConfigurationError:
+        except ConfigurationError as error:
+            self._refusal = error
             await engine.close()
             raise
         self._opened = engine
 
+    async def suspend(self) -> None:
+        """Let go of what belongs to the running event loop. The store stays usable, also on another loop."""
+        await self._unopened.suspend()
+
     def _verify(self, meta: Payload | None, dimension: int) -> None:
         if meta is None:
-            if dimension == self._dimension:
+            if dimension == self._model.dimension:
                 raise VectorsUnavailable("The description of the Qdrant collection cannot be read back")
             meta = points.meta_point("unknown", dimension).payload
         if meta[schema.SCHEMA] != schema.SCHEMA_VERSION:
@@ -72,10 +97,10 @@ class VectorStore:
                 f"The vector store has layout {meta[schema.SCHEMA]}, this version of recallr-litellm reads layout "
                 f"{schema.SCHEMA_VERSION}. Install the version that wrote it, or name another RECALLR_COLLECTION."
             )
-        if (meta[schema.MODEL], meta[schema.DIMENSION]) != (self._model, self._dimension):
+        if (meta[schema.MODEL], meta[schema.DIMENSION]) != (self._model.name, self._model.dimension):
             raise EmbeddingMismatch(
                 f"The vector store was filled with the embedding model {meta[schema.MODEL]!r} "
-                f"({meta[schema.DIMENSION]} dimensions), but {self._model!r} ({self._dimension} dimensions) is "
+                f"({meta[schema.DIMENSION]} dimensions), but {self._model.name!r} ({self._model.dimension}) is "
                 "configured. Set RECALLR_EMBEDDING_MODEL back, or run `recallr reindex` to embed everything anew."
             )
 
@@ -92,8 +117,9 @@ class VectorStore:
         await self._engine.flush()
 
     async def ping(self) -> None:
-        """Return when Qdrant answers and holds our collection."""
+        """Return when Qdrant answers and holds our collection. One that is gone is made anew by the next `open`."""
         if await self._engine.get(points.META_ID) is None:
+            self._opened = None
             raise VectorsUnavailable("The Qdrant collection is gone")
 
     @property
@@ -129,7 +155,7 @@ class VectorStore:
 
     async def read_messages(self, owner: Owner, session_id: str) -> list[StoredMessage]:
         """All messages of a processed session, by position; none for a session that is not there."""
-        where = Where(owner, Kind.TURN, {schema.SESSION: session_id, schema.FIRST: True})
+        where = Where(owner, Kind.TURN, {schema.SESSION: session_id}, having=[schema.FIRST])
         messages = [points.message_of(payload) for payload in await self._all(where, [schema.RECORD])]
         return sorted(messages, key=lambda message: message.position)
 
@@ -190,7 +216,7 @@ class VectorStore:
         self, owner: Owner, n: int, *, exclude_sessions: Collection[str]
     ) -> list[tuple[str, StoredMessage]]:
         """The newest `n` ≥ 1 messages that the user wrote, oldest first, each with the id of its session."""
-        where = Where(owner, Kind.TURN, {schema.FROM_USER: True}, exclude_sessions=exclude_sessions)
+        where = Where(owner, Kind.TURN, having=[schema.FROM_USER], exclude_sessions=exclude_sessions)
         found = [
             (str(payload[schema.SESSION]), points.message_of(payload))
             for payload in await self._newest(where, n, [schema.SESSION, schema.RECORD])
@@ -200,7 +226,7 @@ class VectorStore:
 
     async def last_summaries(self, owner: Owner, n: int, *, exclude_sessions: Collection[str]) -> list[Session]:
         """The newest `n` ≥ 1 sessions that have a summary, by their last use, oldest first."""
-        where = Where(owner, Kind.SESSION, {schema.SUMMARISED: True}, exclude_sessions=exclude_sessions)
+        where = Where(owner, Kind.SESSION, having=[schema.SUMMARISED], exclude_sessions=exclude_sessions)
         sessions = [points.session_of(payload) for payload in await self._newest(where, n, [schema.RECORD])]
         sessions.sort(key=lambda session: (session.last_at, session.id))
         return sessions[-n:]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from qdrant_client import AsyncQdrantClient
-from vector_samples import DIMENSION, MODEL
+from vector_samples import DIMENSION, MODEL, Model
 
 from recallr_litellm.stores.vectors import Engine, VectorStore
 from recallr_litellm.stores.vectors.edge import EdgeEngine
@@ -19,7 +19,7 @@ async def make_engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
         yield lambda: EdgeEngine(tmp_path / "qdrant")
         return
     client = AsyncQdrantClient(location=":memory:")
-    yield lambda: ServerEngine(client, "recallr")
+    yield lambda: ServerEngine(lambda: client, "recallr")
     await client.close()
 
 
@@ -30,7 +30,7 @@ def engine(make_engine: Callable[[], Engine]) -> Engine:
 
 @pytest.fixture
 async def store(engine: Engine) -> AsyncIterator[VectorStore]:
-    store = VectorStore(engine, model=MODEL, dimension=DIMENSION)
+    store = VectorStore(engine, Model(MODEL, DIMENSION))
     await store.open()
     yield store
     await store.close()

@@ -11,6 +11,7 @@ from vector_samples import (
     BOB,
     DIMENSION,
     MODEL,
+    Model,
     count,
     passage,
     session,
@@ -40,9 +41,9 @@ async def test_two_users_with_the_same_ids_and_texts_never_meet(
     with tempfile.TemporaryDirectory() as folder:
         for engine in (
             EdgeEngine(Path(folder) / "qdrant"),
-            ServerEngine(AsyncQdrantClient(location=":memory:"), "recallr"),
+            ServerEngine(lambda: AsyncQdrantClient(location=":memory:"), "recallr"),
         ):
-            store = VectorStore(engine, model=MODEL, dimension=DIMENSION)
+            store = VectorStore(engine, Model(MODEL, DIMENSION))
             await store.open()
             try:
                 await _never_meet(store, pair, session_id, message_id)

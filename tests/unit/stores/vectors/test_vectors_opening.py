@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException
-from vector_samples import ADA, DIMENSION, MODEL, NO_TERMS, passage, session, stored, terms, texts, towards, turn
+from vector_samples import ADA, DIMENSION, MODEL, NO_TERMS, Model, passage, session, stored, terms, texts, towards, turn
 
 from recallr_litellm.core.records import User
 from recallr_litellm.errors import (
@@ -33,7 +33,7 @@ API_KEY = "a-very-secret-key"
 
 
 def store_on(engine: Engine, *, model: str = MODEL, dimension: int = DIMENSION) -> VectorStore:
-    return VectorStore(engine, model=model, dimension=dimension)
+    return VectorStore(engine, Model(model, dimension))
 
 
 async def test_reopening_the_folder_finds_everything(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ async def test_compacting_at_the_start_keeps_all_and_scores_the_same(tmp_path: P
 
 async def test_workers_that_start_together_share_one_collection() -> None:
     client = AsyncQdrantClient(location=":memory:")
-    first, second = store_on(ServerEngine(client, "recallr")), store_on(ServerEngine(client, "recallr"))
+    first, second = store_on(ServerEngine(lambda: client, "recallr")), store_on(ServerEngine(lambda: client, "recallr"))
     await first.open()
     await second.open()
     await first.save_session(ADA, session(), [turn(stored(0, "shared"))], None)
@@ -93,7 +93,7 @@ async def test_workers_that_start_together_share_one_collection() -> None:
 
 async def test_losing_the_race_to_create_the_collection_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     client = AsyncQdrantClient(location=":memory:")
-    await store_on(ServerEngine(client, "recallr")).open()
+    await store_on(ServerEngine(lambda: client, "recallr")).open()
     with serving(409, {"status": {"error": "Collection `recallr` already exists!"}}) as url:
         over_the_wire = connect(url, None)
 
@@ -102,7 +102,7 @@ async def test_losing_the_race_to_create_the_collection_is_no_error(monkeypatch:
 
         monkeypatch.setattr(client, "collection_exists", not_yet)
         monkeypatch.setattr(client, "create_collection", over_the_wire.create_collection)
-        store = store_on(ServerEngine(client, "recallr"))
+        store = store_on(ServerEngine(lambda: client, "recallr"))
         await store.open()
         await over_the_wire.close()
     await store.ping()
@@ -160,11 +160,11 @@ async def test_a_folder_belongs_to_one_process(tmp_path: Path) -> None:
     store = store_on(EdgeEngine(tmp_path / "qdrant"))
     await store.open()
     program = """
-import asyncio, pathlib, sys
+import asyncio, pathlib, sys, types
 from recallr_litellm.stores.vectors import VectorStore
 from recallr_litellm.stores.vectors.edge import EdgeEngine
 try:
-    asyncio.run(VectorStore(EdgeEngine(pathlib.Path(sys.argv[1])), model="test-model", dimension=8).open())
+    asyncio.run(VectorStore(EdgeEngine(pathlib.Path(sys.argv[1])), types.SimpleNamespace(name="test-model", dimension=8)).open())
 except Exception as error:
     print(type(error).__name__, error)
 """
@@ -196,7 +196,7 @@ async def test_a_damaged_folder_is_reported_as_unavailable(tmp_path: Path) -> No
 
 async def test_a_server_that_comes_back_can_be_opened_then(monkeypatch: pytest.MonkeyPatch) -> None:
     client = AsyncQdrantClient(location=":memory:")
-    store = store_on(ServerEngine(client, "recallr"))
+    store = store_on(ServerEngine(lambda: client, "recallr"))
 
     async def away() -> models.VersionInfo:
         raise ResponseHandlingException(ConnectionRefusedError())
@@ -245,13 +245,13 @@ async def test_an_unreachable_server_is_unavailable() -> None:
     with serving(200, {}) as url:
         pass  # nobody listens there any more
     with pytest.raises(VectorsUnavailable):
-        await store_on(ServerEngine(connect(url, SecretStr(API_KEY)), "recallr")).open()
+        await store_on(ServerEngine(lambda: connect(url, SecretStr(API_KEY)), "recallr")).open()
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
 async def test_a_refusing_server_is_unavailable_and_no_secret_is_told(status: int) -> None:
     with serving(status, {"status": {"error": "no"}}) as url:
-        engine = ServerEngine(connect(url, SecretStr(API_KEY)), "recallr")
+        engine = ServerEngine(lambda: connect(url, SecretStr(API_KEY)), "recallr")
         with pytest.raises(VectorsUnavailable) as refused:
             await store_on(engine).open()
         await engine.close()
@@ -263,7 +263,7 @@ async def test_a_refusing_server_is_unavailable_and_no_secret_is_told(status: in
 @pytest.mark.parametrize("version", ["1.18.9", "0.11.0", "unknown"])
 async def test_a_server_without_idf_per_tenant_is_refused(version: str) -> None:
     with serving(200, {"title": "qdrant - vector search engine", "version": version}) as url:
-        engine = ServerEngine(connect(url, None), "recallr")
+        engine = ServerEngine(lambda: connect(url, None), "recallr")
         with pytest.raises(ConfigurationError, match=version):
             await store_on(engine).open()
 
@@ -272,7 +272,7 @@ async def test_a_collection_of_somebody_else_is_refused() -> None:
     client = AsyncQdrantClient(location=":memory:")
     await client.create_collection("recallr", models.VectorParams(size=4, distance=models.Distance.DOT))
     with pytest.raises(ConfigurationError, match="RECALLR_COLLECTION"):
-        await store_on(ServerEngine(client, "recallr")).open()
+        await store_on(ServerEngine(lambda: client, "recallr")).open()
 
 
 def test_the_settings_choose_the_engine(tmp_path: Path) -> None:

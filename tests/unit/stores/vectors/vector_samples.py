@@ -1,6 +1,7 @@
 """Small records for the tests of the vector store."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,6 +10,14 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Passage, Session, SparseVector, Turn, Vector
 from recallr_litellm.stores.vectors.engine import Engine, Where
 from recallr_litellm.stores.vectors.schema import KIND, Kind
+
+@dataclass(frozen=True)
+class Model:
+    """An embedding model, as far as the store knows one."""
+
+    name: str
+    dimension: int
+
 
 DIMENSION = 8
 MODEL = "test-model"

@@ -1,0 +1,324 @@
+"""Response headers on whatever is answered, user ids in headers and bodies, refusals as the SDK's own exceptions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import httpx
+import openai
+import pytest
+from openai.types.chat import ChatCompletionMessageParam
+
+from tests.support.memory import Memory
+from tests.support.provider import Answer, Provider
+from tests.support.proxy import API_KEY, CHAT_MODEL, OTHER_API_KEY, OTHER_PROJECT, PROJECT, Proxy
+
+CHAT = "/v1/chat/completions"
+ALWAYS = {"x-recallr-request-id", "x-recallr-process-time", "x-recallr-memory-status"}
+"""On every response to a Recallr request."""
+ONCE_KNOWN = ALWAYS | {"x-recallr-session-id", "x-recallr-user-id"}
+"""On those to requests that got as far as having a session."""
+ERRORS = {
+    400: openai.BadRequestError,
+    401: openai.AuthenticationError,
+    404: openai.NotFoundError,
+    429: openai.RateLimitError,
+    500: openai.InternalServerError,
+}
+
+
+def hello(user: str) -> list[ChatCompletionMessageParam]:
+    return [{"role": "user", "content": f"Hello from {user}."}]
+
+
+def ours(headers: httpx.Headers) -> dict[str, str]:
+    """The Recallr headers of a response. Fails the test if one of them stands there twice."""
+    found = [(name, value) for name, value in headers.multi_items() if name.startswith("x-recallr-")]
+    assert len(found) == len(dict(found)), f"each Recallr header once, not {found}"
+    return dict(found)
+
+
+def check(headers: httpx.Headers, names: set[str], *, status: str) -> dict[str, str]:
+    """Check that a response has exactly these Recallr headers, each well-formed."""
+    found = ours(headers)
+    assert set(found) == names, f"the Recallr headers of the response are {sorted(found)}"
+    assert re.fullmatch(r"[0-9a-f]{32}", found["x-recallr-request-id"]), found
+    assert float(found["x-recallr-process-time"]) >= 0, found
+    assert found["x-recallr-memory-status"] == status, found
+    if "x-recallr-session-id" in names:
+        assert re.fullmatch(r"[0-9a-f]{32}", found["x-recallr-session-id"]), found
+    return found
+
+
+def post(
+    proxy: Proxy, headers: Mapping[str, str] | Iterable[tuple[bytes, bytes]], body: Any, path: str = CHAT
+) -> httpx.Response:
+    """A request as plain HTTP, for what no SDK sends. `body`: bytes as they are, anything else as JSON."""
+    pairs = (
+        [(name.encode(), value.encode()) for name, value in headers.items()]
+        if isinstance(headers, Mapping)
+        else list(headers)
+    )
+    pairs += [(b"authorization", f"Bearer {proxy.master_key}".encode()), (b"content-type", b"application/json")]
+    content = {"content": body} if isinstance(body, bytes) else {"json": body}
+    with httpx.Client(trust_env=False, timeout=60.0) as client:
+        return client.post(proxy.url + path, headers=pairs, **content)
+
+
+def refusal(proxy: Proxy, user: str | None, **options: object) -> openai.APIStatusError:
+    """The exception with which the SDK reports that a request with these headers is refused."""
+    with pytest.raises(openai.APIStatusError) as refused:
+        proxy.openai(user, **options).chat.completions.create(model=CHAT_MODEL, messages=hello(str(user)))
+    return refused.value
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_success_carries_all_headers(proxy: Proxy, provider: Provider, user: str, stream: bool) -> None:
+    first, second = [proxy.ask(user, f"Hello {number}.", stream=stream) for number in range(2)]
+
+    before = check(first.headers, ONCE_KNOWN, status="empty")
+    after = check(second.headers, ONCE_KNOWN, status="ok")
+    assert before["x-recallr-user-id"] == after["x-recallr-user-id"] == user
+    assert before["x-recallr-session-id"] == after["x-recallr-session-id"]
+    assert before["x-recallr-request-id"] != after["x-recallr-request-id"], "each request has an id of its own"
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_an_error_of_the_provider_carries_all_headers(
+    proxy: Proxy, provider: Provider, user: str, status: int, stream: bool
+) -> None:
+    provider.answer(Answer(status=status, message="No such luck."))
+
+    with pytest.raises(ERRORS[status], match="No such luck") as failed:
+        proxy.openai(user).chat.completions.create(model=CHAT_MODEL, messages=hello(user), stream=stream)
+
+    found = check(failed.value.response.headers, ONCE_KNOWN, status="empty")
+    assert found["x-recallr-user-id"] == user
+
+
+def test_a_refused_request_carries_those_that_are_known(proxy: Proxy, provider: Provider, user: str) -> None:
+    check(refusal(proxy, user, min_top_k="many").response.headers, ALWAYS, status="off")
+    check(refusal(proxy, user, api_key="rai_wrong").response.headers, ALWAYS, status="off")
+    assert provider.chats(user) == [], "the model is not called"
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "key"),
+    [
+        (b"{not json", CHAT, None),
+        (b"", CHAT, None),
+        (b"[1, 2]", CHAT, None),
+        (b'{"model": "gpt-4o-mini"}', "/v1/no-such-route", None),
+        (b'{"model": "no-such-model", "messages": [{"role": "user", "content": "Hello."}]}', CHAT, None),
+        (b'{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello."}]}', CHAT, "sk-wrong"),
+    ],
+    ids=["not JSON", "empty", "an array", "unknown route", "unknown model", "wrong LiteLLM key"],
+)
+def test_what_litellm_refuses_is_answered_as_without_the_plugin_and_carries_headers(
+    proxy: Proxy, plain_proxy: Proxy, user: str, body: bytes, path: str, key: str | None
+) -> None:
+    def send(to: Proxy) -> httpx.Response:
+        headers = to.headers(user) | {"Authorization": f"Bearer {key or to.master_key}"}
+        with httpx.Client(trust_env=False, timeout=60.0) as client:
+            return client.post(to.url + path, headers=headers | {"Content-Type": "application/json"}, content=body)
+
+    here, there = send(proxy), send(plain_proxy)
+
+    assert here.status_code == there.status_code, f"with the plugin: {here.text}\nwithout: {there.text}"
+    assert here.status_code >= 400, "this request was meant to fail"
+    assert ours(here.headers).keys() >= ALWAYS, f"the Recallr headers of the response are {ours(here.headers)}"
+    assert not ours(there.headers)
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    [" Müller", " 李小龍", " 🦊", " 100%", " a b", "/?#[]@:,;=", " '\"\\<>", " \u202eabc", " e\u0301", "x" * 230],
+    ids=["latin", "han", "emoji", "percent", "spaces", "reserved", "quotes", "right-to-left", "combining", "long"],
+)
+def test_user_ids_come_back_percent_encoded_and_are_one_user_in_header_and_body(
+    proxy: Proxy, provider: Provider, user: str, suffix: str
+) -> None:
+    id = user + suffix
+    first = post(proxy, proxy.headers(id), {"model": CHAT_MODEL, "messages": hello(user)})
+    in_body = proxy.openai(None, allow_new_user_creation=False).chat.completions.with_raw_response.create(
+        model=CHAT_MODEL, messages=hello(user), user=id
+    )
+
+    assert first.status_code == 200, first.text
+    found = check(first.headers, ONCE_KNOWN, status="empty")
+    assert unquote(found["x-recallr-user-id"]) == id
+    assert found["x-recallr-user-id"].isascii()
+    assert found["x-recallr-user-id"].isprintable()
+    assert in_body.headers["x-recallr-session-id"] == found["x-recallr-session-id"], (
+        "the same id in the body is the same user"
+    )
+    assert Memory(proxy).only(id).texts.count(f"Hello from {user}.") == 2
+
+
+@pytest.mark.parametrize("id", [" {} ", "{}\u00a0", "\u3000{}"], ids=["spaces", "no-break space", "wide space"])
+def test_white_space_around_a_user_id_in_the_body_belongs_to_it(
+    proxy: Proxy, provider: Provider, user: str, id: str
+) -> None:
+    spaced = id.format(user)
+    answer = proxy.openai(None, allow_new_user_creation=True).chat.completions.with_raw_response.create(
+        model=CHAT_MODEL, messages=hello(user), user=spaced
+    )
+    bare = proxy.ask(user, "Hello.")
+
+    assert unquote(answer.headers["x-recallr-user-id"]) == spaced
+    assert answer.headers["x-recallr-session-id"] != bare.session_id, "without it, it is another user"
+
+
+def test_the_header_wins_over_the_user_in_the_body(proxy: Proxy, provider: Provider, user: str) -> None:
+    answer = proxy.openai(user).chat.completions.with_raw_response.create(
+        model=CHAT_MODEL, messages=hello(user), user=f"other-{user}"
+    )
+
+    assert answer.headers["x-recallr-user-id"] == user
+    assert not Memory(proxy).user_known(f"other-{user}"), "nobody was made of the id in the body"
+    assert provider.last.json["user"] == f"other-{user}", "the body's own field is the client's business"
+
+
+@pytest.mark.parametrize(
+    ("id", "reason"),
+    [
+        ("", "is required, here or as `user` in the body"),
+        ("x" * 257, "the `user` of the body must have 1 to 256 characters"),
+        ("a\nb", "the `user` of the body must not contain control characters"),
+        ("a\x7fb", "the `user` of the body must not contain control characters"),
+        ("a\u0085b", "the `user` of the body must not contain control characters"),
+        (None, "is required, here or as `user` in the body"),
+        (7, "is required, here or as `user` in the body"),
+        (["a"], "is required, here or as `user` in the body"),
+    ],
+    ids=["empty", "too long", "line feed", "delete", "C1 control", "null", "number", "list"],
+)
+def test_a_bad_user_in_the_body_is_named(proxy: Proxy, provider: Provider, user: str, id: object, reason: str) -> None:
+    body = {"model": CHAT_MODEL, "messages": hello(user), "user": id}
+    refused = post(proxy, proxy.headers(None), body)
+
+    assert refused.status_code == 400, refused.text
+    assert refused.json()["error"]["message"] == f"X-Recallr-User-Id: {reason}"
+    assert refused.json()["error"]["param"] == "X-Recallr-User-Id"
+    assert provider.chats(user) == [], "the model is not called"
+
+
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("user_id", ["", "x" * 257]),
+        ("allow_new_user_creation", ["yes", "2", ""]),
+        ("session_timeout_seconds", ["0", "-1", "1.5", "ten", "", "1e3", "99999999999"]),
+        ("session_id", ["", "x" * 129]),
+        ("recall_strategy", ["fast", "", "low latency"]),
+        ("min_top_k", ["-1", "201", "1.5", "many", "51"]),
+        ("max_top_k", ["-1", "201", "9", ""]),
+        ("memories_threshold", ["-0.1", "1.1", "nan", "inf", "high"]),
+        ("summaries_threshold", ["-0.1", "1.1", "nan", "-inf", ""]),
+        ("last_n_user_messages", ["0", "101", "all"]),
+        ("last_n_summaries", ["0", "21", "1.5"]),
+        ("timezone", ["Mars/Olympus", "", "../../etc/passwd", "/etc/localtime", "UTC+1", "Europe"]),
+        ("include_system_prompt", ["maybe", ""]),
+    ],
+)
+def test_each_bad_value_names_its_header(
+    proxy: Proxy, provider: Provider, user: str, option: str, values: list[str]
+) -> None:
+    name = "X-Recallr-" + option.replace("_", "-").title()
+    for value in values:
+        error = refusal(proxy, user, **{option: value})
+
+        assert isinstance(error, openai.BadRequestError), f"{name}: {value!r} is answered {error!r}"
+        assert (error.type, error.code, error.param) == ("invalid_request_error", "invalid_recallr_headers", name)
+        assert str(error.body["message"]).startswith(f"{name}: "), error.body
+    assert provider.chats(user) == [], "the model is not called"
+    assert not Memory(proxy).user_known(user), "and nobody is created"
+
+
+def test_all_bad_headers_are_named_at_once(proxy: Proxy, provider: Provider) -> None:
+    error = refusal(
+        proxy, None, timezone="Mars", max_top_k=999, include_system_prompt="maybe", session_timeout_seconds=0
+    )
+
+    assert isinstance(error, openai.BadRequestError)
+    problems = dict(problem.split(": ", 1) for problem in str(error.body["message"]).split("; "))
+    assert problems == {
+        "X-Recallr-User-Id": "is required, here or as `user` in the body",
+        "X-Recallr-Timezone": 'must be an IANA time zone such as "Europe/London"',
+        "X-Recallr-Max-Top-K": "must be less than or equal to 200",
+        "X-Recallr-Include-System-Prompt": "must be true, false, 1 or 0",
+        "X-Recallr-Session-Timeout-Seconds": "must be a whole number of seconds from 1 to 31622400",
+    }
+    assert error.param is None, "there is not one header at fault but several"
+
+
+@pytest.mark.parametrize("name", ["Timezone", "User-Id", "Api-Key", "Project-Id"])
+def test_a_header_sent_twice_is_refused(proxy: Proxy, provider: Provider, user: str, name: str) -> None:
+    once = [(key.encode(), value.encode()) for key, value in proxy.headers(user, timezone="UTC").items()]
+    again = next((key, value) for key, value in once if key == f"X-Recallr-{name}".encode())
+
+    refused = post(proxy, [*once, again], {"model": CHAT_MODEL, "messages": hello(user)})
+
+    documented = f"X-Recallr-{name.replace('Api', 'API')}"
+    assert refused.status_code == 400, refused.text
+    assert refused.json() == {
+        "error": {
+            "message": f"{documented}: was sent twice",
+            "type": "invalid_request_error",
+            "param": documented,
+            "code": "invalid_recallr_headers",
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "at_fault"),
+    [
+        ({"api_key": None}, "X-Recallr-API-Key"),
+        ({"api_key": ""}, "X-Recallr-API-Key"),
+        ({"project_id": None}, "X-Recallr-Project-Id"),
+        ({"api_key": "rai_wrong"}, "X-Recallr-API-Key"),
+        ({"api_key": API_KEY + "x"}, "X-Recallr-API-Key"),
+        ({"api_key": OTHER_API_KEY}, "X-Recallr-API-Key"),
+        ({"project_id": OTHER_PROJECT}, "X-Recallr-API-Key"),
+        ({"project_id": "no-such-project"}, "X-Recallr-API-Key"),
+        ({"project_id": PROJECT.upper()}, "X-Recallr-API-Key"),
+        ({"api_key": "wrong", "timezone": "Mars"}, "X-Recallr-API-Key"),
+    ],
+    ids=lambda value: ", ".join(f"{name}={shown}" for name, shown in value.items()) if isinstance(value, dict) else "",
+)
+def test_a_bad_key_or_project_is_an_authentication_error(
+    proxy: Proxy, provider: Provider, user: str, options: dict[str, str | None], at_fault: str
+) -> None:
+    error = refusal(proxy, user, **options)
+
+    assert isinstance(error, openai.AuthenticationError)
+    assert (error.type, error.code, error.param) == ("authentication_error", "invalid_recallr_api_key", at_fault)
+    key, project = options.get("api_key", API_KEY), options.get("project_id", PROJECT)
+    if key and project:
+        assert error.body["message"] == "X-Recallr-API-Key does not belong to the project in X-Recallr-Project-Id", (
+            "the answer does not tell whether key or project exist, nor what else is wrong"
+        )
+    assert provider.chats(user) == [], "the model is not called"
+
+
+def test_any_recallr_header_makes_a_recallr_request(proxy: Proxy, provider: Provider, user: str) -> None:
+    refused = post(proxy, {"x-ReCaLlR-anything": "1"}, {"model": CHAT_MODEL, "messages": hello(user)})
+
+    assert refused.status_code == 401, "a header of ours was meant, so a key is due"
+    assert provider.chats(user) == []
+
+
+def test_values_are_read_in_any_case_and_unknown_recallr_headers_are_ignored(
+    proxy: Proxy, provider: Provider, user: str
+) -> None:
+    reply = proxy.ask(
+        user, "Hello.", allow_new_user_creation="TRUE", recall_strategy="Deep", include_system_prompt="0", colour="red"
+    )
+
+    assert reply.memory_status == "empty"
+    assert provider.last.messages == [{"role": "user", "content": "Hello."}]

@@ -1,0 +1,190 @@
+"""What a gateway holds and says about itself, seen from outside: its two stores, its metrics, its readiness.
+
+assert in_motion(redis_url) == []                               # every session is processed
+kept = remembered(EdgeEngine(folder / "qdrant"), owners)        # after the gateway has ended
+assert_once(kept, expected={"My cat is called Felix."})
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import redis
+from prometheus_client.parser import text_string_to_metric_families
+
+from recallr_litellm.core.messages import StoredMessage
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.stores.embedding.bundled import DIMENSION
+from recallr_litellm.stores.state import keys
+from recallr_litellm.stores.state.embedded import _socket
+from recallr_litellm.stores.vectors import Engine, schema
+from recallr_litellm.stores.vectors.edge import EdgeEngine
+from recallr_litellm.stores.vectors.engine import Where
+from recallr_litellm.stores.vectors.points import message_of
+from recallr_litellm.stores.vectors.schema import Kind
+from recallr_litellm.stores.vectors.server import ServerEngine, connect
+from tests.support.proxy import Proxy
+from tests.support.waiting import eventually
+
+PAGE = 500
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A message in one of the stores."""
+
+    owner: str
+    """`Owner.key`."""
+    session: str
+    message: StoredMessage
+
+    @property
+    def text(self) -> str:
+        return self.message.message.text
+
+
+def embedded_redis_url(proxy: Proxy) -> str:
+    """The embedded Valkey of a gateway."""
+    return f"unix://{quote(str(_socket((proxy.data_dir / 'redis').resolve())))}"
+
+
+def client(redis_url: str) -> redis.Redis:
+    """A client for a test's own look into Redis."""
+    return redis.Redis.from_url(redis_url, decode_responses=True, socket_timeout=10.0)
+
+
+def in_motion(redis_url: str) -> list[Kept]:
+    """Every message of sessions not yet processed, by session and position."""
+    with client(redis_url) as connection:
+        found = []
+        for key in connection.scan_iter("{recallr:*}:messages:*", count=1000):
+            owner, _, session = key.split(":messages:", 1)[1].partition(":")
+            found += [
+                Kept(owner, session, StoredMessage.model_validate(json.loads(text))) for text in connection.hvals(key)
+            ]
+    return sorted(found, key=lambda kept: (kept.owner, kept.session, kept.message.position))
+
+
+def queued(redis_url: str) -> int:
+    """Sessions that wait to be processed, are being processed, or have failed."""
+    with client(redis_url) as connection:
+        return sum(connection.zcard(keys.due(n)) + connection.zcard(keys.failed(n)) for n in range(keys.BUCKETS))
+
+
+def failed(redis_url: str) -> int:
+    """Sessions set aside after too many attempts."""
+    with client(redis_url) as connection:
+        return sum(connection.zcard(keys.failed(n)) for n in range(keys.BUCKETS))
+
+
+def leased(redis_url: str) -> list[str]:
+    """Keys of the sessions that a worker has claimed and not given back."""
+    with client(redis_url) as connection:
+        found = connection.scan_iter("{recallr:*}:session:*", count=1000)
+        return [key for key in found if connection.hexists(key, "lease")]
+
+
+def wait_until_processed(redis_url: str, *, timeout: float = 90.0) -> None:
+    """Until no session is left in Redis: all of them have ended and are in Qdrant."""
+    eventually(lambda: queued(redis_url), "every session is processed", until=lambda count: count == 0, timeout=timeout)
+
+
+def remembered(engine: Engine, owners: Iterable[Owner]) -> list[Kept]:
+    """Every message of these users' processed sessions. The engine is closed afterwards.
+
+    Raises:
+        AssertionError: there is a passage whose message is not there, or is not the whole message.
+    """
+    return asyncio.run(_remembered(engine, list(owners)))
+
+
+async def _remembered(engine: Engine, owners: Sequence[Owner]) -> list[Kept]:
+    try:
+        await engine.open(DIMENSION)
+        return [kept for owner in owners for kept in await _of_owner(engine, owner)]
+    finally:
+        await engine.close()
+
+
+async def _of_owner(engine: Engine, owner: Owner) -> list[Kept]:
+    fields = [schema.SESSION, schema.MESSAGE, schema.PART, schema.PARTS, schema.FIRST, schema.RECORD]
+    points, after = await engine.page(Where(owner, Kind.TURN), fields, PAGE)
+    while after is not None:
+        more, after = await engine.page(Where(owner, Kind.TURN), fields, PAGE, after=after)
+        points += more
+    parts = Counter((point[schema.SESSION], point[schema.MESSAGE]) for point in points)
+    first = [point for point in points if point.get(schema.FIRST)]
+    whole = {(point[schema.SESSION], point[schema.MESSAGE]): max(point[schema.PARTS], 1) for point in first}
+    assert parts == whole, f"of {owner}, passages are missing or left over: there are {parts}, there should be {whole}"
+    kept = [Kept(owner.key, point[schema.SESSION], message_of(point)) for point in first]
+    return sorted(kept, key=lambda one: (one.session, one.message.position))
+
+
+def edge(proxy: Proxy) -> Engine:
+    """The embedded Qdrant of a gateway that has ended."""
+    return EdgeEngine(proxy.data_dir / "qdrant")
+
+
+def server(qdrant_url: str) -> Engine:
+    """A Qdrant server with the gateway's collection."""
+    return ServerEngine(connect(qdrant_url, None), "recallr")
+
+
+def assert_once(kept: Collection[Kept], *, expected: Iterable[str], allowed: Iterable[str] = ()) -> None:
+    """Each expected text is kept exactly once, each allowed one at most once, and nothing else is kept."""
+    counts = Counter(one.text for one in kept)
+    wanted = set(expected)
+    lost = sorted(wanted - counts.keys())
+    doubled = {text: count for text, count in counts.items() if count > 1}
+    unknown = sorted(counts.keys() - wanted - set(allowed))
+    assert not lost, f"{len(lost)} of {len(wanted)} messages that a client had seen answered are lost: {lost[:5]}"
+    assert not doubled, f"{len(doubled)} messages are kept more than once: {dict(list(doubled.items())[:5])}"
+    assert not unknown, f"{len(unknown)} messages are kept that nobody said: {unknown[:5]}"
+
+
+def metric(proxy: Proxy, name: str, **labels: str) -> float:
+    """A value of `/recallr/metrics`, e.g. `metric(proxy, "recallr_exchanges_total", outcome="held")`; 0 if absent."""
+    text = httpx.get(f"{proxy.url}/recallr/metrics", trust_env=False, timeout=10.0).raise_for_status().text
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def faults(proxy: Proxy) -> dict[str, str]:
+    """What keeps memory from working, as `/recallr/health/ready` says."""
+    answer = httpx.get(f"{proxy.url}/recallr/health/ready", trust_env=False, timeout=10.0)
+    found: dict[str, str] = answer.json()["faults"]
+    assert answer.status_code == (503 if found else 200), f"readiness says {answer.status_code} with faults {found}"
+    return found
+
+
+def wait_until_sound(proxy: Proxy) -> None:
+    """Until both stores answer the gateway and nothing is held any more."""
+    eventually(lambda: faults(proxy), "the gateway has found its stores again", until=lambda found: not found)
+    eventually(
+        lambda: metric(proxy, "recallr_held_exchanges"),
+        "the gateway has written what it held",
+        until=lambda count: count == 0,
+    )
+
+
+def wait_until_noticed(proxy: Proxy, store: str) -> None:
+    """Until the gateway knows that a store (`redis`, `qdrant`) is away."""
+    eventually(
+        lambda: faults(proxy), f"the gateway has noticed that {store} is away", until=lambda found: store in found
+    )
+
+
+def log_lines(folder: Path, containing: str) -> list[str]:
+    """Lines of a gateway's log."""
+    return [line for line in (folder / "proxy.log").read_text(errors="replace").splitlines() if containing in line]
