@@ -21,6 +21,7 @@ from recallr_litellm.cli.access import Access
 from recallr_litellm.cli.environment import MASTER_KEY_FILE, RECORD_FILE, shipped_config
 from recallr_litellm.errors import RecallrError
 from recallr_litellm.projects import DEFAULT_PROJECT, KEY_FILE
+from recallr_litellm.stores.state.process import ValkeyProcess
 
 RECORDER = "recallr_litellm.cli.recorder.recorder"
 START_SECONDS = 180.0
@@ -40,6 +41,8 @@ _NOT_INHERITED = (
     "REDIS_",
     "WORKER_CONFIG",
     "CONFIG_FILE_PATH",
+    "SSL_KEYFILE_PATH",
+    "SSL_CERTFILE_PATH",
 )
 """Prefixes of variables that would tie the demo to the user's own gateway: its stores, its database, its keys.
 The providers' keys and addresses are inherited."""
@@ -66,7 +69,8 @@ class DemoGateway:
         self.log = folder / "gateway.log"
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._record = folder / "outgoing.jsonl"
+        self.record = folder / "outgoing.jsonl"
+        """What goes out to the model, a line a call."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -95,10 +99,10 @@ class DemoGateway:
         return (self.data_dir / KEY_FILE).read_text().strip()
 
     def start(self) -> None:
-        """Start and wait until it answers.
+        """Start and wait until it answers and its memory works.
 
         Raises:
-            DemoError: it ended, or does not answer in time; with the tail of its log.
+            DemoError: it ended, or is not ready in time; with the tail of its log.
         """
         config = self.folder / "config.yaml"
         config.write_text(yaml.safe_dump(_recorded(yaml.safe_load(shipped_config().read_text()))))
@@ -117,11 +121,11 @@ class DemoGateway:
                 retry=retry_if_result(lambda up: not up), wait=wait_fixed(0.25), stop=stop_after_delay(START_SECONDS)
             )(self._answers)
         except RetryError as error:
-            raise DemoError(f"The gateway did not answer within {START_SECONDS:.0f} s.\n{self.log_tail()}") from error
+            raise DemoError(f"The gateway was not ready within {START_SECONDS:.0f} s.\n{self.log_tail()}") from error
 
     def stop(self) -> None:
-        """End it and wait until it has stored what it holds."""
-        if self._process is None or self._process.poll() is not None:
+        """End it, in order if it can be, and wait until it has ended."""
+        if self._process is None:
             return
         self._process.terminate()
         try:
@@ -129,10 +133,13 @@ class DemoGateway:
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        # By design the embedded Valkey outlives a gateway that was killed or that failed at its start.
+        if left := ValkeyProcess.left_in((self.data_dir / "redis").resolve()):
+            left.end()
 
     def outgoing(self) -> list[dict[str, Any]]:
         """The messages of the last call, as they left for the model."""
-        calls = self._record.read_text().splitlines() if self._record.exists() else []
+        calls = self.record.read_text().splitlines() if self.record.exists() else []
         messages: list[dict[str, Any]] = json.loads(calls[-1]) if calls else []
         return messages
 
@@ -157,7 +164,7 @@ class DemoGateway:
         if self._process is None or self._process.poll() is not None:
             raise DemoError(f"The gateway ended at its start.\n{self.log_tail()}")
         try:
-            return httpx.get(f"{self.url}/health/readiness", trust_env=False, timeout=5).is_success
+            return httpx.get(f"{self.url}/recallr/health/ready", trust_env=False, timeout=5).is_success
         except httpx.TransportError:
             return False
 
@@ -179,7 +186,7 @@ class DemoGateway:
             "RECALLR_DATA_DIR": str(self.data_dir),
             "RECALLR_MIN_SESSION_TIMEOUT_SECONDS": "1",
             "RECALLR_PROCESS_INTERVAL_SECONDS": "0.2",
-            RECORD_FILE: str(self._record),
+            RECORD_FILE: str(self.record),
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # nothing is downloaded at the start
             "LITELLM_LOCAL_BLOG_POSTS": "True",
             "LITELLM_MODE": "PRODUCTION",  # else LiteLLM reads a `.env` it finds above its own installation

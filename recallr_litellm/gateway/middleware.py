@@ -54,12 +54,12 @@ class RecallrMiddleware:
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """Serve one connection or request; all but Recallr requests pass through untouched."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        raw, rest = RawHeaders.take(scope["headers"])
+        raw, rest = RawHeaders.take(scope.get("headers", ()))
         if not raw.pairs:
             await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # a WebSocket: no memory there, but our headers are nobody else's business
+            await self._app({**scope, "headers": rest}, receive, send)
             return
         call = Call(raw, retried=_is_retry(rest))
         answer = Answer(call, send, store=self._store, deadline=self._deadline)
@@ -73,7 +73,7 @@ class RecallrMiddleware:
         finally:
             self._answers.discard(answer)
             CURRENT.reset(token)
-            REQUESTS.labels(call.status.partition(";")[0]).inc()
+            REQUESTS.labels(call.status).inc()
             if (exchange := answer.unstored()) is not None:
                 self._later(exchange)
 
@@ -197,16 +197,14 @@ def _response_headers(call: Call) -> list[tuple[bytes, bytes]]:
     if call.session_id is not None:
         values["x-recallr-session-id"] = call.session_id
     if call.user_id is not None:
-        values["x-recallr-user-id"] = _OUTER_SPACE.sub(
-            lambda spaces: "%20" * len(spaces[0]), quote(call.user_id, safe=_PRINTABLE)
-        )
+        values["x-recallr-user-id"] = _OUTER_SPACE.sub("%20", quote(call.user_id, safe=_PRINTABLE))
     return [(name.encode(), value.encode("ascii", "replace")) for name, value in values.items()]
 
 
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%") + " "
 """What stands in a header as it is: printable ASCII, but the percent sign, which marks what is encoded."""
-_OUTER_SPACE = re.compile(r"^ +| +$")
-"""HTTP allows no space at the ends of a value."""
+_OUTER_SPACE = re.compile(r"^ | $")
+"""HTTP allows no space at the ends of a header's value."""
 
 
 def _header(event: Event, name: bytes) -> bytes:

@@ -161,7 +161,10 @@ class Capture:
         owner = exchange.request.owner
         snapshot = await self._state.load(owner, attempt.session_id)
         if snapshot is None:
-            await self._sessions.recreate(owner, attempt.session_id, at=exchange.request.at)
+            request = exchange.request
+            await self._sessions.recreate(
+                owner, attempt.session_id, at=request.at, timeout_seconds=request.timeout_seconds
+            )
             snapshot = await self._state.load(owner, attempt.session_id)
             if snapshot is None:
                 raise _Contended

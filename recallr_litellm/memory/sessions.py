@@ -89,7 +89,7 @@ class Sessions:
             raise _no_such_session()
         await self._state.restore(owner, session, await self._vectors.read_messages(owner, session_id))
 
-    async def recreate(self, owner: Owner, session_id: str, *, at: int) -> None:
+    async def recreate(self, owner: Owner, session_id: str, *, at: int, timeout_seconds: int | None) -> None:
         """Make sure that a session exists whose keys are gone from Redis: reopened, or new under its own id."""
         try:
             await self.reopen(owner, session_id)
@@ -98,7 +98,7 @@ class Sessions:
                 id=session_id,
                 created_at=at,
                 last_at=at,
-                timeout_seconds=self._default_timeout_seconds,
+                timeout_seconds=timeout_seconds or self._default_timeout_seconds,
                 message_count=0,
             )
             await self._state.restore(owner, session, ())

@@ -24,8 +24,9 @@ def top(ranked: Sequence[_R], *, at_least: int, at_most: int, threshold: float) 
 
     Args:
         ranked: most relevant first.
+        at_least: not more than `at_most`.
     """
-    always = ranked[: min(at_least, at_most)]
+    always = ranked[:at_least]
     further = takewhile(lambda item: item.relevance >= threshold, ranked[len(always) : at_most])
     return (*always, *further)
 

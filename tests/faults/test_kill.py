@@ -44,7 +44,7 @@ def test_no_kill_loses_or_doubles_anything(start_proxy: StartProxy, user: str, s
     users = [f"{user}-{number}" for number in range(USERS)]
     in_processing = 0
 
-    with Traffic(proxy, users, words=40, session_timeout_seconds=1) as traffic:
+    with Traffic(proxy, users, words=30, session_timeout_seconds=1) as traffic:
         for kill in range(KILLS):
             traffic.wait_for(moments.randint(USERS, 3 * USERS))
             if kill % 2:

@@ -187,9 +187,9 @@ def test_a_second_gateway_on_the_same_data_folder_does_not_start(served: Served)
 
 
 def test_serve_passes_its_options_on_to_litellm(tmp_path: Path) -> None:
-    shown = recallr("serve", "--", "--version", folder=tmp_path)
-    assert shown.returncode == 0, shown.stdout
-    assert "LiteLLM" in shown.stdout
+    refused = recallr("serve", "--", "--no-such-option", folder=tmp_path)
+    assert refused.returncode != 0
+    assert "Usage: litellm" in refused.stdout, "it is not LiteLLM that read the option"
 
 
 def test_serve_with_a_wrong_setting_ends_before_it_starts(tmp_path: Path) -> None:
@@ -200,23 +200,17 @@ def test_serve_with_a_wrong_setting_ends_before_it_starts(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("script", ["openai_chat.py", "openai_stream.py", "openai_chat.mjs", "openai_stream.mjs"])
-def test_examples_run_against_serve(served: Served, script: str) -> None:
-    program = sys.executable if script.endswith(".py") else shutil.which("node")
-    modules = os.environ.get("RECALLR_TEST_NODE_MODULES", "")
-    if script.endswith(".mjs") and not (program and modules):
-        pytest.skip("needs Node and, in RECALLR_TEST_NODE_MODULES, a node_modules folder with `openai`")
-    environment = {
-        "LITELLM_MASTER_KEY": served.master_key,
-        "RECALLR_API_KEY": served.recallr_key,
-        "RECALLR_URL": served.url,
-    }
-    ran = subprocess.run(
-        [program, ROOT / "examples" / script],
-        env=clean_environment(environment),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_examples_run_against_serve(served: Served, tmp_path: Path, script: str) -> None:
+    example = Path(shutil.copy(ROOT / "examples" / script, tmp_path))
+    program: str | None = sys.executable
+    if script.endswith(".mjs"):
+        program, modules = shutil.which("node"), os.environ.get("TEST_NODE_MODULES")
+        if not (program and modules):
+            pytest.skip("needs Node and, in TEST_NODE_MODULES, a node_modules folder with `openai`")
+        (tmp_path / "node_modules").symlink_to(modules)
+    keys = {"LITELLM_MASTER_KEY": served.master_key, "RECALLR_API_KEY": served.recallr_key}
+    environment = clean_environment({**keys, "RECALLR_URL": served.url})
+    ran = subprocess.run([str(program), example], env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert "Demo model" in ran.stdout
 
@@ -249,12 +243,22 @@ def test_demo_recalls_shows_what_went_out_and_keeps_the_gateway(provider: Provid
             eventually(lambda: not Path(f"/proc/{pid[1]}").exists(), "the gateway ends when it is told to")
 
 
-def test_demo_without_any_key_recalls_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    shown = recallr("demo", folder=tmp_path, environment={"TMPDIR": str(tmp_path)})
+def test_demo_without_any_key_recalls_and_leaves_the_users_own_gateway_alone(
+    tmp_path: Path,
+) -> None:
+    """The user's stores, of the environment and of `.env`, do not answer: using either would fail."""
+    (tmp_path / ".env").write_text(f"RECALLR_QDRANT_URL=http://127.0.0.1:{free_port()}\n")
+    environment = {
+        "RECALLR_REDIS_URL": f"redis://127.0.0.1:{free_port()}",
+        "RECALLR_DATA_DIR": str(tmp_path / "mine"),
+        "TMPDIR": str(tmp_path),
+    }
+    shown = recallr("demo", folder=tmp_path, environment=environment)
     assert shown.returncode == 0, shown.stdout
     text = prose(shown.stdout)
     assert "The first session has become memory." in text, "the second session began before the first was processed"
     assert re.search(r"recallr-demo answers.*allergic to peanuts", text), "the demo model did not use its memory"
+    assert not (tmp_path / "mine").exists(), "the demo used the user's data folder"
     assert not list(tmp_path.glob("recallr-demo-*")), "the demo left its folder behind"
 
 
@@ -274,15 +278,6 @@ def test_demo_ends_with_1_and_a_reason_when_the_model_cannot_be_asked(tmp_path: 
     assert shown.returncode == 1
     assert "no-such-model could not be asked" in prose(shown.stdout)
     assert "Traceback" not in shown.stdout, "a model that cannot be asked is shown as a crash"
-
-
-def test_demo_is_apart_from_the_users_own_gateway(tmp_path: Path) -> None:
-    """Neither the environment's stores nor those of a `.env` are touched: both would fail here."""
-    (tmp_path / ".env").write_text(f"RECALLR_QDRANT_URL=http://127.0.0.1:{free_port()}\n")
-    environment = {"RECALLR_REDIS_URL": f"redis://127.0.0.1:{free_port()}", "RECALLR_DATA_DIR": str(tmp_path / "mine")}
-    shown = recallr("demo", folder=tmp_path, environment=environment)
-    assert shown.returncode == 0, shown.stdout
-    assert not (tmp_path / "mine").exists(), "the demo used the user's data folder"
 
 
 # doctor

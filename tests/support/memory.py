@@ -74,6 +74,11 @@ class Memory:
         assert len(sessions) == 1, f"{user!r} should have one session with messages, not {len(sessions)}: {sessions}"
         return sessions[0]
 
+    def current(self, user: str) -> str | None:
+        """Id of the session that the user is in, with or without messages yet."""
+        id = self._client().get(keys.current(Owner(PROJECT, user)))
+        return None if id is None else str(id)
+
     def user_known(self, user: str, *, project: str = PROJECT) -> bool:
         """Whether the user was ever admitted."""
         return bool(self._client().exists(keys.user(Owner(project, user))))

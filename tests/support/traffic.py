@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ import openai
 from recallr_litellm.core.owner import Owner
 from tests.support.proxy import CHAT_MODEL, PROJECT, Proxy
 from tests.support.waiting import eventually
+
+WORDS = "the cat sat on a red mat and saw that rain fell over green hills while trains ran north to the sea".split()
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class Traffic:
         return Said(user, question, answer, status, error="" if answer is not None else "the stream ended early")
 
     def _question(self, user: str, number: int) -> str:
-        filler = " ".join(f"word{number}x{position}" for position in range(self._words))
+        filler = " ".join(random.Random(number).choices(WORDS, k=self._words))
         pace = "slowly" if number % 3 == 2 else "quickly"
         return f"Note {number} of {user}, {pace}: {filler}."
 

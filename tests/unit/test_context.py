@@ -350,8 +350,9 @@ def test_a_huge_message_is_an_excerpt_of_its_ends_and_is_never_counted_whole(fil
 
 
 def test_a_huge_message_leaves_room_for_what_was_said_before_it() -> None:
-    text = block(unseen=(said(1, "My name is Mara."), said(2, "Here is the log: " + "x y " * 50_000)), budget=600)
-    assert "<user 09:58> My name is Mara.\n<user excerpt 09:58> Here is the log:" in text
+    before = "My name is Mara. " + "I said more. " * 20
+    text = block(unseen=(said(1, before), said(2, "Here is the log: " + "x y " * 50_000)), budget=600)
+    assert f"<user 09:58> {before.strip()}\n<user excerpt 09:58> Here is the log:" in text
 
 
 def test_an_excerpt_is_found_for_text_with_more_tokens_than_characters() -> None:

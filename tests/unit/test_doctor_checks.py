@@ -6,15 +6,18 @@ import json
 import os
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from recallr_litellm.cli.checks import check_data_dir, check_litellm, check_master_key, check_projects
 from recallr_litellm.cli.findings import Finding, Level
-from recallr_litellm.cli.store_checks import judge_redis
+from recallr_litellm.cli.store_checks import check_embedded_qdrant, judge_redis
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
+from recallr_litellm.stores.embedding import open_embedder
+from recallr_litellm.stores.vectors import VectorStore, open_engine
 
 LONG_KEY = "rai_a-key-long-enough-for-anyone"
 GOOD_REDIS = {"redis_version": "7.4.1", "maxmemory_policy": "noeviction", "maxmemory": 0, "aof_enabled": 1}
@@ -119,4 +122,20 @@ def test_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_redis_is_judged_by_what_it_says_of_itself(differs: dict[str, Any], level: Level, reason: str) -> None:
     found = judge_redis("127.0.0.1:6379", GOOD_REDIS | differs)
     assert (found.level, reason in found.detail) == (level, True), found
+    assert_useful(found)
+
+
+async def test_a_store_filled_with_another_model_is_a_fault(tmp_path: Path) -> None:
+    chosen = settings(tmp_path)
+    filled = VectorStore(open_engine(chosen), SimpleNamespace(name="another-model", dimension=384))
+    await filled.open()
+    await filled.close()
+    embedder = open_embedder(chosen, gateway_embed=None)
+    await embedder.open()
+    try:
+        found = await check_embedded_qdrant(chosen, embedder)
+    finally:
+        await embedder.close()
+    assert found.level is Level.FAULT, found
+    assert "another-model" in found.detail, "it is not said which model the store was filled with"
     assert_useful(found)

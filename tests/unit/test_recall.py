@@ -252,6 +252,18 @@ async def test_a_request_after_a_pasted_page_is_searched_for(memory: Memory) -> 
     assert "dog-2" in [passage.message for passage in found.memories[:5]]
 
 
+async def test_a_long_text_does_not_make_everything_relevant_that_shares_words_with_it(memory: Memory) -> None:
+    essay = (
+        "My grandmother never measured anything. She would pour oil into the pan, add garlic, cumin, turmeric and a "
+        "handful of red lentils, then water, salt, lime juice and whatever leftovers the fridge held, warm bread or "
+        "rice on the side, and let it stand for minutes while she told us about her sister, her years at the "
+        "hospital, the light over the river, a dog that slept on the sofa, a flight she missed one Monday in May, "
+        "and how hard the nights were. Please check the grammar of this."
+    )
+    found = await ask(memory, essay, min_top_k=0)
+    assert {passage.session for passage in found.memories} == {"kitchen"}, "only what the text is mostly about"
+
+
 async def test_without_words_only_the_recent_things_come_back_and_no_model_is_needed(
     memory: Memory, tmp_path: Path
 ) -> None:

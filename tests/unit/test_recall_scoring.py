@@ -44,6 +44,8 @@ def test_a_short_answer_is_found_by_the_words_of_what_it_replies_to() -> None:
     assert other == apart, "only the message just before it, in the same session"
     stated = hit(0.5, 12.0, position=4, text="My yoga class moved.")
     assert near > scores(stated, answer)[1], "a question before it counts more than a statement"
+    within = hit(0.5, 12.0, position=4, part=0, parts=2, text="When does your yoga class start?")
+    assert scores(within, answer)[1] == scores(stated, answer)[1], "a question within a message is not how it ends"
 
 
 def test_the_message_after_counts_too_but_less() -> None:

@@ -49,7 +49,8 @@ class LocalEmbedder:
         return self._dimension
 
     async def open(self) -> None:
-        await self._run(self._passage_thread, self._load_once)
+        if self._model is None:  # once it is there, nobody has to stand behind a batch of passages to hear so
+            await self._run(self._passage_thread, self._load_once)
 
     async def query(self, text: str) -> Vector:
         return await self._queries.get(text)

@@ -17,7 +17,7 @@ from recallr_litellm.stores.vectors.schema import Kind
 _READ_PAGE = 256
 """Records read in one call."""
 _WRITE_POINTS = 32
-"""Points written in one call: Qdrant Edge holds the interpreter's lock while it writes, 0.1 ms a point."""
+"""Points written in one call: Qdrant Edge holds the interpreter's lock while it writes, 0.1 to 0.3 ms a point."""
 _WRITE_CHARACTERS = 1_000_000
 """Characters written in one call, far below the 32 MB that a Qdrant server accepts."""
 

@@ -59,7 +59,7 @@ async def test_a_server_that_hangs_is_given_up_after_the_timeout(form: str) -> N
         async with opened(form.format(PASSWORD, hung.address), timeout_seconds=0.3) as store:
             with pytest.raises(StateUnavailable) as caught:
                 await asyncio.wait_for(resolve(store), 60)
-        assert hung.connections > 0, "the server was not even asked"
+        await asyncio.to_thread(eventually, lambda: hung.connections, "the server was asked at all")
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
 
 

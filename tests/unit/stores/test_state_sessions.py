@@ -314,6 +314,9 @@ class TestReopening:
         record = Session(id=session_id, created_at=NOW, last_at=NOW, timeout_seconds=TIMEOUT, message_count=1)
         await store.restore(ANA, record, claim.snapshot.messages, now_ms=NOW + 700 * SECOND)
 
+        second = await resolve(store, requested=session_id, at=NOW + 700 * SECOND)
+        assert await commit(store, session_id, second.version, "second life") is CommitResult.STORED
+
         assert await commit(store, session_id, 1, "worked out in its first life") is CommitResult.CONFLICT
 
 
@@ -322,7 +325,8 @@ class TestBlocks:
         session_id = await session_with(store, "hello")
         await store.save_block(ANA, session_id, "turn-1", "<memory>one</memory>")
         await store.save_block(ANA, session_id, "turn-2", "<memory>two</memory>")
-        await store.save_block(ANA, session_id, "turn-1", "<memory>one, again</memory>")
+        for _ in range(KEPT_BLOCKS):
+            await store.save_block(ANA, session_id, "turn-1", "<memory>one, again</memory>")
 
         assert await store.load_block(ANA, session_id, "turn-1") == "<memory>one, again</memory>"
         assert await store.load_block(ANA, session_id, "turn-2") == "<memory>two</memory>"

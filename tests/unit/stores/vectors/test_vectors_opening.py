@@ -164,7 +164,8 @@ import asyncio, pathlib, sys, types
 from recallr_litellm.stores.vectors import VectorStore
 from recallr_litellm.stores.vectors.edge import EdgeEngine
 try:
-    asyncio.run(VectorStore(EdgeEngine(pathlib.Path(sys.argv[1])), types.SimpleNamespace(name="test-model", dimension=8)).open())
+    model = types.SimpleNamespace(name="test-model", dimension=8)
+    asyncio.run(VectorStore(EdgeEngine(pathlib.Path(sys.argv[1])), model).open())
 except Exception as error:
     print(type(error).__name__, error)
 """

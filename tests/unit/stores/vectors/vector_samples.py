@@ -11,6 +11,7 @@ from recallr_litellm.core.records import Passage, Session, SparseVector, Turn, V
 from recallr_litellm.stores.vectors.engine import Engine, Where
 from recallr_litellm.stores.vectors.schema import KIND, Kind
 
+
 @dataclass(frozen=True)
 class Model:
     """An embedding model, as far as the store knows one."""

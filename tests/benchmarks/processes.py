@@ -1,0 +1,41 @@
+"""What a process uses, as Linux tells it: CPU time, memory; and how busy the machine is."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICK = os.sysconf("SC_CLK_TCK")
+_MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Resident memory of a process, MB."""
+
+    total: float
+    own: float
+    """Not backed by files: what the kernel cannot take back."""
+
+    def above(self, other: Memory) -> Memory:
+        """What this one uses more."""
+        return Memory(self.total - other.total, self.own - other.own)
+
+
+def memory_of(pid: int | str = "self") -> Memory:
+    """Memory of a process."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    total, own = (int(status[name].split()[0]) * 1024 / _MEGABYTE for name in ("VmRSS", "RssAnon"))
+    return Memory(total, own)
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time that a process has used, in steps of a hundredth of a second."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def load() -> str:
+    """Load averages and cores: figures of a busy machine are worth less."""
+    return f"load {' '.join(f'{value:.1f}' for value in os.getloadavg())} on {os.cpu_count()} cores"

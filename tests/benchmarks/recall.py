@@ -1,0 +1,307 @@
+"""How long a recall takes, part by part, and what memory it needs, with ever more in the store.
+
+    python -m tests.benchmarks.recall --turns 10000 --turns 100000 --turns 1000000 --json recall.json
+
+For each number of turns a process of its own fills the embedded store through `VectorStore` (users of
+200 to 1000 turns and one of 5000; see `material.py` for what is synthetic) and measures it as written.
+A fresh process then opens the store, which compacts it, as after a restart of the gateway, and measures
+again. A recall is what a request does: `Recall` on the question, then `render` with LiteLLM's counter;
+every question is a different one, so none is in the embedding cache, and each goes to another user.
+A million turns take about ten minutes to fill and 5 GB in `--folder`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import tempfile
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import wraps
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any, TypeVar
+from unittest.mock import patch
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from recallr_litellm.core.options import RecallOptions
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.gateway.upstream import count_tokens
+from tests.benchmarks.processes import Memory, load, memory_of
+
+PARTS = ("embedding", "search", "rescoring", "rendering", "rest")
+OURS = "all but embedding"
+WHOLE = "recall"
+TARGETS = {WHOLE: 12.0, OURS: 3.0}
+"""Milliseconds, p50, of usual users at a million turns."""
+PROJECT = "benchmark"
+BIG = Owner(PROJECT, "big")
+BIG_TURNS = 5_000
+WARM_UP = 20
+CONTEXT_TOKENS = 2_000
+
+T = TypeVar("T")
+Milliseconds = dict[str, tuple[float, float, float]]
+"""Part → p50, p90, p99."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One process with one store."""
+
+    turns: int
+    state: str
+    """`as written` or `reopened`."""
+    load: str
+    usual: Milliseconds
+    big: Milliseconds
+    shown: float
+    """Mean tokens of the memory block of usual users."""
+    memory: dict[str, Memory]
+    """What had been loaded → memory of the process then."""
+
+
+def usual_users(turns: int) -> Iterator[tuple[Owner, int]]:
+    """Users who together have that many turns, besides the big one; the same ones for every run."""
+    rng = random.Random(turns)
+    left, number = turns - BIG_TURNS, 0
+    while left > 0:
+        size = min(left, rng.randrange(200, 1001, 20))
+        yield Owner(PROJECT, f"user-{number}"), size
+        left, number = left - size, number + 1
+
+
+class Stopwatch:
+    """Collects how long the parts of a recall take."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+        self._now: dict[str, float] = defaultdict(float)
+
+    def plain(self, part: str, function: Callable[..., T]) -> Callable[..., T]:
+        """The function, its time counted to a part."""
+
+        @wraps(function)
+        def timed(*args: Any, **kwargs: Any) -> T:
+            begun = perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._now[part] += perf_counter() - begun
+
+        return timed
+
+    def awaited(self, part: str, function: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+        """As `plain`; waiting for threads counts."""
+
+        @wraps(function)
+        async def timed(*args: Any, **kwargs: Any) -> T:
+            begun = perf_counter()
+            try:
+                return await function(*args, **kwargs)
+            finally:
+                self._now[part] += perf_counter() - begun
+
+        return timed
+
+    def lap(self, whole: float) -> None:
+        """End one recall, which took so many seconds in all."""
+        self._now["rest"] = whole - sum(self._now.values())
+        for part in PARTS:
+            self.seconds[part].append(self._now[part])
+        self.seconds[OURS].append(whole - self._now["embedding"])
+        self.seconds[WHOLE].append(whole)
+        self._now.clear()
+
+    def milliseconds(self) -> Milliseconds:
+        """Percentiles so far; what was collected is forgotten."""
+        collected, self.seconds = self.seconds, defaultdict(list)
+        return {part: _percentiles(seconds) for part, seconds in collected.items()}
+
+
+def _percentiles(seconds: Sequence[float]) -> tuple[float, float, float]:
+    p50, p90, p99 = np.percentile(np.array(seconds) * 1000, (50, 90, 99)).tolist()
+    return p50, p90, p99
+
+
+async def fill(folder: Path, turns: int, texts: Sequence[str], asked: Sequence[str]) -> Measured:
+    """Fill an empty store and measure it."""
+    from tests.benchmarks.material import Filler, opened
+
+    memory = {"litellm": _with_counter()}
+    vectors, embedder = await opened(folder)
+    memory["+ embedder and empty store"] = memory_of()
+    filler = await Filler.on(vectors, embedder, texts)
+    memory["+ this benchmark's pool of texts"] = memory_of()
+    await filler.user(BIG, BIG_TURNS)
+    for owner, size in track([*usual_users(turns)], f"filling {turns:,} turns"):
+        await filler.user(owner, size)
+    await vectors.flush()
+    measured = await _measure(turns, "as written", vectors, embedder, asked, memory)
+    await vectors.close()
+    return measured
+
+
+async def reopen(folder: Path, turns: int, _: Sequence[str], asked: Sequence[str]) -> Measured:
+    """Open a filled store, as a gateway's worker does, and measure it."""
+    from tests.benchmarks.material import opened
+
+    memory = {"litellm": _with_counter()}
+    with tempfile.TemporaryDirectory() as empty:
+        vectors, embedder = await opened(Path(empty))
+        memory["+ embedder and empty store"] = memory_of()
+        await vectors.close()
+        await embedder.close()
+    begun = perf_counter()
+    vectors, embedder = await opened(folder)
+    print(f"opened {turns:,} turns in {perf_counter() - begun:.1f} s")
+    memory["+ full store"] = memory_of()
+    measured = await _measure(turns, "reopened", vectors, embedder, asked, memory)
+    await vectors.close()
+    return measured
+
+
+def _with_counter() -> Memory:
+    """Memory of a process that has LiteLLM and its token counter, and nothing of ours yet."""
+    count_tokens("warm up")
+    return memory_of()
+
+
+async def _measure(
+    turns: int, state: str, vectors: Any, embedder: Any, asked: Sequence[str], memory: dict[str, Memory]
+) -> Measured:
+    from recallr_litellm.recall import Recall, search
+    from recallr_litellm.stores.embedding import SparseEncoder
+
+    watch = Stopwatch()
+    sparse = SparseEncoder()
+    recall = Recall(vectors, embedder, sparse)
+    owners = [owner for owner, _ in usual_users(turns)]
+    random.Random(3).shuffle(owners)
+    questions = iter(asked)
+    busy = load()
+
+    async def ask(count: int, *of: Owner) -> list[int]:
+        return [
+            await _recall(watch, recall, of[number % len(of)], question)
+            for number, question in zip(range(count), questions, strict=False)
+        ]
+
+    with ExitStack() as patched:
+        for name in ("rank_passages", "rank_summaries", "top_memories", "top_summaries"):
+            patched.enter_context(patch.object(search, name, watch.plain("rescoring", getattr(search, name))))
+        patched.enter_context(patch.object(embedder, "query", watch.awaited("embedding", embedder.query)))
+        patched.enter_context(patch.object(vectors, "search", watch.awaited("search", vectors.search)))
+        await ask(WARM_UP, *owners)
+        watch.milliseconds()
+        each = (len(asked) - WARM_UP) // 2
+        shown = await ask(each, *owners)
+        usual = watch.milliseconds()
+        await ask(each, BIG)
+        big = watch.milliseconds()
+    memory["+ recalls"] = memory_of()
+    return Measured(turns, state, busy, usual, big, float(np.mean(shown)), memory)
+
+
+async def _recall(watch: Stopwatch, recall: Any, owner: Owner, question: str) -> int:
+    """One timed recall, as a request does it. Returns the tokens of its block."""
+    from recallr_litellm.core.context import render
+
+    options = RecallOptions()
+    begun = perf_counter()
+    found = await recall(owner, question, options, exclude_sessions=frozenset({"0" * 32}))
+    block = watch.plain("rendering", render)(
+        found,
+        ongoing=(),
+        unseen=(),
+        now=datetime.now(UTC),
+        timezone=options.timezone,
+        budget=CONTEXT_TOKENS,
+        count_tokens=count_tokens,
+    )
+    watch.lap(perf_counter() - begun)
+    return count_tokens(block)
+
+
+def show(console: Console, results: Sequence[Measured]) -> None:
+    """Print the tables."""
+    for users, of in (("users of 200 to 1000 turns", "usual"), (f"the user of {BIG_TURNS} turns", "big")):
+        table = Table(title=f"Recall for {users}: ms, p50 / p90 / p99")
+        for column in ("turns in the store", *PARTS, OURS, WHOLE):
+            table.add_column(column, justify="right")
+        for measured in results:
+            figures = getattr(measured, of)
+            cells = (" / ".join(f"{value:.1f}" for value in figures[part]) for part in (*PARTS, OURS, WHOLE))
+            table.add_row(f"{measured.turns:,} {measured.state}", *cells)
+        console.print(table)
+    table = Table(title="Memory of the process, MB resident (of that not backed by files)")
+    for column in ("turns in the store", "loaded", "memory", "above litellm"):
+        table.add_column(column, justify="left" if column == "loaded" else "right")
+    for measured in results:
+        for loaded, memory in measured.memory.items():
+            above = memory.above(measured.memory["litellm"])
+            table.add_row(f"{measured.turns:,} {measured.state}", loaded, _cell(memory), _cell(above))
+    console.print(table)
+    largest = results[-1]
+    for part, target in TARGETS.items():
+        reached = largest.usual[part][0]
+        verdict = "reached" if reached < target else "missed"
+        console.print(f"p50 of {part} at {largest.turns:,}: {reached:.1f} ms, target {target:g} ms: {verdict}")
+    for measured in results:
+        console.print(f"{measured.turns:,} {measured.state}: {measured.load}; block of {measured.shown:.0f} tokens")
+
+
+def _cell(memory: Memory) -> str:
+    return f"{memory.total:.0f} ({memory.own:.0f})"
+
+
+def _in_its_own_process(work: Callable[..., Awaitable[Measured]], *args: object) -> Measured:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_run, work, *args).result()
+
+
+def _run(work: Callable[..., Any], *args: object) -> Measured:
+    return asyncio.run(work(*args))
+
+
+def main(
+    turns: Annotated[list[int], typer.Option(help="Turns in the store; may be given several times.")] = [  # noqa: B006
+        10_000,
+        100_000,
+    ],
+    questions: Annotated[int, typer.Option(help="Asked of the usual users, and again of the big one.")] = 200,
+    data: Annotated[Path | None, typer.Option(help="Folder of LoCoMo's conv-*.json; else made-up texts.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="For the stores, which then stay; else a temporary one.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Use the stores in --folder instead of filling them.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Where to write all figures.")] = None,
+) -> None:
+    """Measure recall in ever larger stores."""
+    from tests.benchmarks.material import Material
+
+    material = Material.load(data)
+    asked = [question for question, _ in zip(material.ask(), range(2 * questions + WARM_UP), strict=False)]
+    steps = [reopen] if again else [fill, reopen]
+    with tempfile.TemporaryDirectory() as temporary:
+        results = [
+            _in_its_own_process(step, (folder or Path(temporary)) / str(size), size, material.texts, asked)
+            for size in turns
+            for step in steps
+        ]
+    show(Console(width=160), results)
+    if json_file is not None:
+        json_file.write_text(json.dumps([asdict(measured) for measured in results], indent=1))
+
+
+if __name__ == "__main__":
+    typer.run(main)

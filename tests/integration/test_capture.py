@@ -1,0 +1,305 @@
+"""What is stored of the exchanges that pass through the proxy: each message once, all that the client has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from openai.types.chat import ChatCompletionMessageParam
+
+from tests.support.memory import SHORT, Memory
+from tests.support.provider import Answer, Provider, ThreadedProvider, ToolCall
+from tests.support.proxy import CHAT_MODEL, Proxy
+from tests.support.waiting import eventually
+
+FRAGILE_MODEL = "fragile-model"
+"""Falls back to `CHAT_MODEL` in the proxy `resilient`."""
+
+Said = list[tuple[str, str]]
+
+
+@pytest.fixture
+def memory(proxy: Proxy) -> Memory:
+    return Memory(proxy)
+
+
+@pytest.fixture(scope="module")
+def resilient(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A proxy with a fallback and a cache of LiteLLM's own."""
+    parameters = {"model": f"openai/{FRAGILE_MODEL}", "api_base": running_provider.base_url, "api_key": "sk-x"}
+    config = {
+        "model_list": [{"model_name": FRAGILE_MODEL, "litellm_params": parameters}],
+        "router_settings": {"fallbacks": [{FRAGILE_MODEL: [CHAT_MODEL]}]},
+        "litellm_settings": {"cache": True, "cache_params": {"type": "local"}},
+    }
+    with Proxy(tmp_path_factory.mktemp("resilient"), running_provider, config=config) as proxy:
+        yield proxy
+
+
+def user_says(text: str) -> ChatCompletionMessageParam:
+    return {"role": "user", "content": text}
+
+
+def assistant_says(text: str) -> ChatCompletionMessageParam:
+    return {"role": "assistant", "content": text}
+
+
+def asked(*pairs: tuple[str, str]) -> Said:
+    """Questions and answers as they are stored."""
+    return [line for question, answer in pairs for line in (("user", question), ("assistant", answer))]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_an_exchange_is_stored_before_its_response_ends(
+    proxy: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
+) -> None:
+    provider.answer(Answer(text="One two three."))
+    answer = proxy.openai(user).chat.completions.create(model=CHAT_MODEL, messages=[user_says("Count.")], stream=stream)
+    if isinstance(answer, openai.Stream):
+        for chunk in answer:
+            if chunk.choices and chunk.choices[0].finish_reason:
+                break  # the client knows now that the answer is whole; more is still to come
+        kept = memory.only(user)
+        answer.close()
+    else:
+        kept = memory.only(user)
+
+    assert kept.said == asked(("Count.", "One two three."))
+    assert not any(stored.partial for stored in kept.messages)
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 4, 9], ids=lambda window: f"last {window}")
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_history_sent_again_is_stored_once(
+    proxy: Proxy, provider: Provider, memory: Memory, user: str, window: int, stream: bool
+) -> None:
+    pairs = [("My cat is Felix.", "Nice."), ("Yes.", "Good."), ("Yes.", "Nice."), ("My dog is Rex.", "Noted.")]
+    history: list[ChatCompletionMessageParam] = [{"role": "system", "content": "Be brief."}]
+    for question, answer in pairs:
+        provider.answer(Answer(text=answer))
+        history.append(user_says(question))
+        proxy.ask(user, *(history if window == 9 else history[-window:]), stream=stream)
+        history.append(assistant_says(f" {answer}\n"))  # clients re-indent
+
+    assert memory.only(user).said == asked(*pairs), "each once and in order, the same words said twice are there twice"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("status", [400, 429, 500])
+def test_a_failed_call_stores_nothing_and_its_retry_is_stored_once(
+    proxy: Proxy, provider: Provider, memory: Memory, user: str, status: int, stream: bool
+) -> None:
+    provider.answer(Answer(text="Nice."), Answer(status=status), Answer(text="Noted."))
+    proxy.ask(user, "My cat is Felix.")
+    history = [user_says("My cat is Felix."), assistant_says("Nice."), user_says("My dog is Rex.")]
+    with pytest.raises(openai.APIStatusError):
+        proxy.ask(user, *history, stream=stream)
+    assert memory.only(user).said == asked(("My cat is Felix.", "Nice.")), "nothing of the failed call"
+    proxy.ask(user, *history, stream=stream)
+
+    assert memory.only(user).said == asked(("My cat is Felix.", "Nice."), ("My dog is Rex.", "Noted."))
+
+
+def test_a_retry_of_the_sdk_itself_is_stored_once(proxy: Proxy, provider: Provider, memory: Memory, user: str) -> None:
+    provider.answer(Answer(status=500), Answer(status=429, headers={"retry-after": "0"}), Answer(text="Noted."))
+    client = proxy.openai(user).with_options(max_retries=3)
+    client.chat.completions.create(model=CHAT_MODEL, messages=[user_says(f"I am {user}.")])
+
+    assert len(provider.chats(user)) == 3, "the SDK has tried three times"
+    assert memory.only(user).said == asked((f"I am {user}.", "Noted."))
+
+
+def test_a_repetition_marked_by_the_sdk_replaces_the_answer_that_was_lost(
+    proxy: Proxy, provider: Provider, memory: Memory, user: str
+) -> None:
+    provider.answer(Answer(text="First."), Answer(text="Second."))
+    for count in ("0", "1"):  # the first answer was stored, but lost on its way to the client
+        answer = httpx.post(
+            f"{proxy.url}/v1/chat/completions",
+            headers=proxy.headers(user)
+            | {"Authorization": f"Bearer {proxy.master_key}", "x-stainless-retry-count": count},
+            json={"model": CHAT_MODEL, "messages": [user_says("My cat is Felix.")]},
+            trust_env=False,
+            timeout=60.0,
+        )
+        assert answer.status_code == 200, answer.text
+
+    assert memory.only(user).said == asked(("My cat is Felix.", "Second."))
+
+
+def test_a_regenerated_answer_replaces_the_earlier_one(
+    proxy: Proxy, provider: Provider, memory: Memory, user: str
+) -> None:
+    provider.answer(*[Answer(text=text) for text in ("Nice.", "Noted.", "Woof.")])
+    proxy.ask(user, "My cat is Felix.")
+    history = [user_says("My cat is Felix."), assistant_says("Nice."), user_says("My dog is Rex.")]
+    proxy.ask(user, *history)
+    proxy.ask(user, *history, stream=True)
+
+    assert memory.only(user).said == asked(("My cat is Felix.", "Nice."), ("My dog is Rex.", "Woof."))
+    assert "Noted." not in provider.last.body.decode(), "the model does not see the answer that it is to replace"
+
+
+def test_an_edited_history_stores_only_its_new_branch(
+    proxy: Proxy, provider: Provider, memory: Memory, user: str
+) -> None:
+    provider.answer(*[Answer(text=text) for text in ("Nice.", "Noted.", "Sure.", "Meow.")])
+    history: list[ChatCompletionMessageParam] = []
+    for question, answer in (("My cat is Felix.", "Nice."), ("My dog is Rex.", "Noted."), ("Walk him.", "Sure.")):
+        history.append(user_says(question))
+        proxy.ask(user, *history)
+        history.append(assistant_says(answer))
+    proxy.ask(user, *history[:2], user_says("My second cat is Tom."))
+
+    assert memory.only(user).said == asked(("My cat is Felix.", "Nice."), ("My second cat is Tom.", "Meow."))
+    assert "Rex" not in provider.last.body.decode(), "what was edited away is not shown to the model either"
+
+
+def test_a_history_that_goes_on_after_the_timeout_is_not_stored_again(
+    proxy: Proxy, provider: Provider, memory: Memory, user: str
+) -> None:
+    provider.answer(Answer(text="Nice."), Answer(text="Noted."), Answer(text="Rex."))
+    first = proxy.ask(user, "My cat is Felix.", session_timeout_seconds=SHORT)
+    memory.wait_processed(user, first.session_id)
+    history = [user_says("My cat is Felix."), assistant_says("Nice."), user_says("My dog is Rex.")]
+    second = proxy.ask(user, *history)
+    history += [assistant_says("Noted."), user_says("My dog's name?")]
+    proxy.ask(user, *history)
+
+    assert second.session_id != first.session_id
+    kept = memory.only(user)
+    assert kept.id == second.session_id
+    assert kept.said == asked(("My dog is Rex.", "Noted."), ("My dog's name?", "Rex."))
+
+
+def broken_stream(proxy: Proxy, user: str, text: str, until: str) -> Any:
+    """Ask for a stream and read it up to these words. The connection is open still."""
+    stream = proxy.openai(user).chat.completions.create(model=CHAT_MODEL, messages=[user_says(text)], stream=True)
+    received = ""
+    while received != until:
+        received += next(stream).choices[0].delta.content or ""
+    return stream
+
+
+def test_of_a_stream_that_the_client_leaves_what_it_got_is_stored_until_it_asks_again(
+    proxy: Proxy, provider: Provider, memory: Memory, user: str
+) -> None:
+    provider.answer(Answer(text="one two three four", hang_after=2), Answer(text="One to four."))
+    broken_stream(proxy, user, "Count to four.", "one two").close()
+
+    kept = eventually(lambda: memory.sessions(user), "the exchange is stored, though its client has gone")[0]
+    assert kept.said == asked(("Count to four.", "one two"))
+    assert [stored.partial for stored in kept.messages] == [False, True], "the answer is marked as not whole"
+
+    proxy.ask(user, "Count to four.")
+    assert memory.only(user).said == asked(("Count to four.", "One to four.")), "asked again: the whole one replaces it"
+
+
+def test_of_a_stream_that_the_provider_breaks_off_what_the_client_got_is_stored(
+    proxy: Proxy, provider: Provider, memory: Memory, user: str
+) -> None:
+    provider.answer(Answer(text="one two three four", hang_after=2), Answer(text="Five."))
+    stream = broken_stream(proxy, user, "Count to four.", "one two")
+    provider.drop()
+    with pytest.raises(openai.APIError):
+        next(stream)
+
+    kept = eventually(lambda: memory.sessions(user), "the broken exchange is stored")[0]
+    assert kept.said == asked(("Count to four.", "one two"))
+    assert kept.messages[1].partial
+    proxy.ask(user, "Go on with five.")
+    assert "<assistant interrupted" in provider.last.user_text, "the model is told that it was interrupted"
+    assert memory.only(user).texts == ["Count to four.", "one two", "Go on with five.", "Five."]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_all_choices_are_stored_until_the_client_goes_on_with_one(
+    proxy: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
+) -> None:
+    provider.answer(Answer(choices=("Red.", "Green.", "Blue.")), Answer(text="A colour."))
+    answer = proxy.openai(user).chat.completions.create(
+        model=CHAT_MODEL, messages=[user_says("A colour?")], n=3, stream=stream
+    )
+    if isinstance(answer, openai.Stream):
+        list(answer)
+    kept = memory.only(user)
+    assert kept.texts == ["A colour?", "Red.", "Green.", "Blue."]
+    assert {stored.parent for stored in kept.messages[1:]} == {kept.messages[0].id}, "each answers the question"
+
+    proxy.ask(user, user_says("A colour?"), assistant_says("Green."), user_says("What is that?"))
+    assert memory.only(user).said == asked(("A colour?", "Green."), ("What is that?", "A colour."))
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_tool_calls_and_their_results_are_stored(
+    proxy: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
+) -> None:
+    calls = [
+        ToolCall(id=f"call_{city}", name="weather", arguments=f'{{"city": "{city}"}}') for city in ("Oslo", "Rome")
+    ]
+    provider.answer(Answer(tool_calls=tuple(calls)), Answer(text="Rain and sun."))
+    tools: list[Any] = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+    messages: list[Any] = [user_says("The weather?")]
+    answer = proxy.openai(user).chat.completions.create(model=CHAT_MODEL, messages=messages, tools=tools, stream=stream)
+    if isinstance(answer, openai.Stream):
+        list(answer)
+    as_sent = [{"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in calls]
+    messages.append({"role": "assistant", "content": None, "tool_calls": as_sent})
+    messages += [{"role": "tool", "tool_call_id": c.id, "content": f"result of {c.id}"} for c in calls]
+    proxy.openai(user).chat.completions.create(model=CHAT_MODEL, messages=messages, tools=tools)
+
+    question, called, *results, last = [stored.message for stored in memory.only(user).messages]
+    assert question.text == "The weather?"
+    assert called.role == "assistant"
+    assert [(c.id, c.name, c.arguments) for c in called.tool_calls] == [(c.id, c.name, c.arguments) for c in calls]
+    assert [(r.role, r.tool_call_id, r.text) for r in results] == [("tool", c.id, f"result of {c.id}") for c in calls]
+    assert (last.role, last.text) == ("assistant", "Rain and sun.")
+
+
+def test_an_answer_that_takes_longer_than_the_sessions_timeout_is_stored(
+    proxy: Proxy, provider: Provider, memory: Memory, user: str
+) -> None:
+    provider.answer(Answer(text="At last.", hang=True))
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(proxy.ask, user, "Slowly.", session_timeout_seconds=SHORT)
+        eventually(lambda: memory.current(user), "the request has its session")
+        eventually(lambda: memory.current(user) is None, "the session, empty so far, is over")
+        provider.release()
+        reply = waiting.result()
+
+    memory.wait_processed(user, reply.session_id)  # with its own timeout, not the default one
+    proxy.ask(user, "?!", session_id=reply.session_id, session_timeout_seconds=600)
+    assert memory.session(user, reply.session_id).said[:2] == asked(("Slowly.", "At last."))
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_an_answer_of_a_fallback_is_stored_once(resilient: Proxy, provider: Provider, user: str, stream: bool) -> None:
+    provider.answer(
+        Answer(model=FRAGILE_MODEL, status=500), Answer(when=user, model=CHAT_MODEL, text="From the other.")
+    )
+    answer = resilient.openai(user).chat.completions.create(
+        model=FRAGILE_MODEL, messages=[user_says(f"I am {user}.")], stream=stream
+    )
+    if isinstance(answer, openai.Stream):
+        list(answer)
+
+    assert [request.model for request in provider.chats(user)] == [FRAGILE_MODEL, CHAT_MODEL], "it did fall back"
+    assert Memory(resilient).only(user).said == asked((f"I am {user}.", "From the other."))
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_an_answer_from_litellms_cache_is_stored_like_any_other(
+    resilient: Proxy, provider: Provider, user: str, stream: bool
+) -> None:
+    question = f"What is the number of {user}?"
+    provider.answer(Answer(text="Forty-two."))
+    replies = [resilient.ask(f"{name}-{user}", question, stream=stream) for name in ("first", "second")]
+
+    assert [reply.text for reply in replies] == ["Forty-two."] * 2
+    assert len(provider.chats(question)) == 1, "the second answer came from the cache"
+    for name in ("first", "second"):
+        assert Memory(resilient).only(f"{name}-{user}").said == asked((question, "Forty-two."))

@@ -1,0 +1,99 @@
+"""A plugin without a gateway: the real stores and the bundled model in a folder of the test's own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from recallr_litellm.core.messages import Message
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.memory.capture import Capture, Exchange
+from recallr_litellm.memory.processing import Processor
+from recallr_litellm.memory.sessions import OpenedSession, SessionRequest, Sessions
+from recallr_litellm.settings import Settings
+from recallr_litellm.stores.embedding import Embedder, SparseEncoder, open_embedder
+from recallr_litellm.stores.gate import Gate
+from recallr_litellm.stores.state import EmbeddedValkey, StateStore
+from recallr_litellm.stores.vectors import VectorStore, open_engine
+
+ANA = Owner("acme", "ana")
+
+
+async def _no_gateway(model: str, texts: list[str]) -> list[list[float]]:
+    raise AssertionError(f"nobody asks the gateway to embed with {model}: {len(texts)}")
+
+
+@dataclass
+class Plugin:
+    """What the tests work with."""
+
+    valkey: EmbeddedValkey
+    state: StateStore
+    vectors: VectorStore
+    embedder: Embedder
+    sparse: SparseEncoder
+    state_gate: Gate
+    vectors_gate: Gate
+    sessions: Sessions
+    capture: Capture
+
+    def request(self, owner: Owner = ANA, **changes: object) -> SessionRequest:
+        return SessionRequest(owner, at=time.time_ns() // 1_000_000, **{"allow_new_user": True, **changes})  # type: ignore[arg-type]
+
+    async def exchange(
+        self, id: str, *said: str, reply: str = "ok", session: OpenedSession | None = None, **changes: object
+    ) -> Exchange:
+        """An exchange of the user's current session; `session=None` opens it."""
+        request = self.request()
+        return Exchange(
+            id=id,
+            request=request,
+            incoming=tuple(Message(role="user", text=text) for text in said),
+            replies=(Message(role="assistant", text=reply),),
+            answered_at=request.at + 1,
+            session=session or await self.sessions.open(request),
+            **{"partial": False, **changes},  # type: ignore[arg-type]
+        )
+
+    async def texts(self, session_id: str, owner: Owner = ANA) -> list[str]:
+        """What Redis holds of a session."""
+        snapshot = await self.state.load(owner, session_id)
+        return [stored.message.text for stored in snapshot.messages] if snapshot else []
+
+    def processor(self, **changes: object) -> Processor:
+        options = {"interval": 0.05, "lease_seconds": 5.0, "max_attempts": 2, **changes}
+        return Processor(
+            self.state,
+            self.vectors,
+            self.embedder,
+            self.sparse,
+            state_gate=self.state_gate,
+            vectors_gate=self.vectors_gate,
+            **options,  # type: ignore[arg-type]
+        )
+
+
+@pytest.fixture
+async def plugin(tmp_path: Path) -> AsyncIterator[Plugin]:
+    settings = Settings(data_dir=tmp_path)
+    valkey = EmbeddedValkey(tmp_path / "redis")
+    state = StateStore.from_url(valkey.start(), timeout_seconds=2)
+    embedder = open_embedder(settings, _no_gateway)
+    await embedder.open()
+    vectors = VectorStore(open_engine(settings), embedder)
+    await vectors.open()
+    state_gate = Gate("redis", state.ping)
+    vectors_gate = Gate("qdrant", vectors.ping)
+    await state_gate.probe()
+    await vectors_gate.probe()
+    sessions = Sessions(state, vectors, default_timeout_seconds=600)
+    capture = Capture(state, sessions, state_gate, capacity=3)
+    yield Plugin(valkey, state, vectors, embedder, SparseEncoder(), state_gate, vectors_gate, sessions, capture)
+    await vectors.close()
+    await embedder.close()
+    await state.close()
+    valkey.stop()

@@ -1,0 +1,142 @@
+"""Storing exchanges: once each, whatever happens in between; held while Redis is away; counted when lost."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from recallr_litellm.core.messages import Message
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.memory.capture import Capture, beginning_of
+from recallr_litellm.metrics import EXCHANGES
+from tests.unit.memory.conftest import Plugin
+
+
+def counted(outcome: str) -> float:
+    return EXCHANGES.labels(outcome)._value.get()
+
+
+async def test_an_exchange_is_in_redis_when_store_returns(plugin: Plugin) -> None:
+    exchange = await plugin.exchange("x1", "hello", reply="hi")
+    assert await plugin.capture.store_or_hold(exchange, within=5)
+    assert exchange.session is not None
+    assert await plugin.texts(exchange.session.id) == ["hello", "hi"]
+
+
+async def test_storing_twice_stores_once(plugin: Plugin) -> None:
+    exchange = await plugin.exchange("x1", "hello", reply="hi")
+    assert exchange.session is not None
+    for _ in range(3):
+        assert await plugin.capture.store_or_hold(exchange, within=5)
+    assert await plugin.texts(exchange.session.id) == ["hello", "hi"]
+
+
+async def test_the_whole_answer_takes_the_place_of_its_beginning(plugin: Plugin) -> None:
+    whole = await plugin.exchange("x1", "tell me", reply="Once upon a time.")
+    assert whole.session is not None
+    begun = beginning_of(replace(whole, replies=(Message(role="assistant", text="Once"),)))
+    assert await plugin.capture.store_or_hold(begun, within=5)
+    assert await plugin.texts(whole.session.id) == ["tell me", "Once"]
+    assert await plugin.capture.store_or_hold(whole, within=5)
+    assert await plugin.texts(whole.session.id) == ["tell me", "Once upon a time."]
+    assert await plugin.capture.store_or_hold(begun, within=5), "a late beginning is not an error"
+    assert await plugin.texts(whole.session.id) == ["tell me", "Once upon a time."], "and changes nothing"
+
+
+async def test_concurrent_exchanges_of_one_session_are_all_stored(plugin: Plugin) -> None:
+    session = await plugin.sessions.open(plugin.request())
+    exchanges = [
+        await plugin.exchange(f"x{n}", f"question {n}", reply=f"answer {n}", session=session) for n in range(20)
+    ]
+    stored = await asyncio.gather(*(plugin.capture.store_or_hold(exchange, within=20) for exchange in exchanges))
+    assert all(stored)
+    texts = await plugin.texts(session.id)
+    assert sorted(texts) == sorted(text for n in range(20) for text in (f"question {n}", f"answer {n}"))
+
+
+async def test_a_session_that_was_processed_meanwhile_is_reopened(plugin: Plugin) -> None:
+    first = await plugin.exchange("x1", "my cat is Felix", reply="nice")
+    assert first.session is not None
+    await plugin.capture.store_or_hold(first, within=5)
+    session = await plugin.sessions.open(plugin.request())
+    [claim] = await plugin.state.claim(1, lease_seconds=60, now_ms=first.request.at + 700_000)
+    await plugin.processor()._process(claim)
+    assert await plugin.state.load(first.request.owner, session.id) is None, "it is processed"
+    late = await plugin.exchange("x2", "and my dog is Rex", reply="good", session=session)
+    assert await plugin.capture.store_or_hold(late, within=5)
+    assert await plugin.texts(session.id) == ["my cat is Felix", "nice", "and my dog is Rex", "good"]
+
+
+async def test_a_session_that_vanished_without_being_processed_is_made_again(plugin: Plugin) -> None:
+    session = await plugin.sessions.open(plugin.request())
+    [claim] = await plugin.state.claim(1, lease_seconds=60, now_ms=plugin.request().at + 700_000) or [None]
+    if claim is not None:
+        await plugin.state.finish(claim)
+    assert await plugin.state.load(plugin.request().owner, session.id) is None, "an empty session leaves nothing"
+    late = await plugin.exchange("x1", "hello", reply="hi", session=session)
+    assert await plugin.capture.store_or_hold(late, within=5)
+    assert await plugin.texts(session.id) == ["hello", "hi"]
+
+
+async def test_while_redis_is_away_exchanges_are_held_and_stored_in_order_when_it_is_back(plugin: Plugin) -> None:
+    session = await plugin.sessions.open(plugin.request())
+    exchanges = [await plugin.exchange(f"x{n}", f"q{n}", reply=f"a{n}", session=session) for n in range(3)]
+    plugin.valkey.stop()
+    for exchange in exchanges:
+        assert not await plugin.capture.store_or_hold(exchange, within=5)
+    assert plugin.capture.held == 3
+    assert not plugin.state_gate.is_open, "the first failure closes the gate"
+    await asyncio.to_thread(plugin.valkey.start)
+    assert await plugin.state_gate.probe()
+    await plugin.capture.flush()
+    assert plugin.capture.held == 0
+    assert await plugin.texts(session.id) == ["q0", "a0", "q1", "a1", "q2", "a2"]
+
+
+async def test_an_exchange_whose_session_could_not_be_opened_finds_it_later(plugin: Plugin) -> None:
+    known = await plugin.exchange("x1", "hello", reply="hi")
+    assert known.session is not None
+    await plugin.capture.store_or_hold(known, within=5)
+    plugin.capture.hold(replace(await plugin.exchange("x2", "more", reply="yes"), session=None))
+    await plugin.capture.flush()
+    assert await plugin.texts(known.session.id) == ["hello", "hi", "more", "yes"]
+
+
+async def test_past_its_capacity_the_oldest_is_dropped_and_counted(plugin: Plugin) -> None:
+    before = counted("dropped")
+    exchanges = [await plugin.exchange(f"x{n}", f"q{n}") for n in range(5)]
+    for exchange in exchanges:
+        plugin.capture.hold(exchange)
+    assert plugin.capture.held == 3
+    assert counted("dropped") - before == 2
+    await plugin.capture.flush()
+    assert exchanges[0].session is not None
+    texts = await plugin.texts(exchanges[0].session.id)
+    assert [text for text in texts if text != "ok"] == ["q2", "q3", "q4"], "the newest are kept"
+
+
+async def test_without_capacity_nothing_is_held_and_the_loss_is_counted(plugin: Plugin) -> None:
+    before = counted("dropped")
+    capture = Capture(plugin.state, plugin.sessions, plugin.state_gate, capacity=0)
+    capture.hold(await plugin.exchange("x1", "hello"))
+    assert (capture.held, counted("dropped") - before) == (0, 1)
+
+
+async def test_an_exchange_of_a_user_that_may_not_be_created_is_dropped_when_that_turns_out(plugin: Plugin) -> None:
+    before = counted("dropped")
+    exchange = await plugin.exchange("x1", "hello")
+    stranger = replace(exchange.request, owner=Owner("acme", "stranger"), allow_new_user=False)
+    plugin.capture.hold(replace(exchange, request=stranger, session=None))
+    await plugin.capture.flush()
+    assert (plugin.capture.held, counted("dropped") - before) == (0, 1)
+
+
+async def test_a_cancelled_write_is_held(plugin: Plugin) -> None:
+    exchange = await plugin.exchange("x1", "hello", reply="hi")
+    assert exchange.session is not None
+    task = asyncio.create_task(plugin.capture.store_or_hold(exchange, within=5))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await plugin.capture.flush()
+    assert await plugin.texts(exchange.session.id) == ["hello", "hi"], "whether it was written or not, it is there once"

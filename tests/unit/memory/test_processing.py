@@ -1,0 +1,196 @@
+"""Sessions become memory: at least once, with the same outcome; outages wait, faults are set aside, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from recallr_litellm.core.messages import Message
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.errors import VectorsUnavailable
+from recallr_litellm.memory import processing
+from recallr_litellm.memory.capture import Exchange
+from recallr_litellm.stores.state import Claim
+from tests.unit.memory.conftest import ANA, Plugin
+
+LATER = 700_000
+"""Milliseconds after which a session with the default timeout is due."""
+
+
+async def talked(plugin: Plugin, *pairs: tuple[str, str]) -> Exchange:
+    for number, (question, answer) in enumerate(pairs):
+        exchange = await plugin.exchange(f"x{number}-{question}", question, reply=answer)
+        assert await plugin.capture.store_or_hold(exchange, within=5)
+    return exchange
+
+
+async def due(plugin: Plugin, exchange: Exchange, *, at: int = LATER) -> Claim:
+    [claim] = await plugin.state.claim(1, lease_seconds=60, now_ms=exchange.request.at + at)
+    return claim
+
+
+async def test_a_session_becomes_searchable_memory_and_leaves_redis(plugin: Plugin) -> None:
+    last = await talked(
+        plugin, ("My cat is called Felix.", "What a nice name for a cat."), ("He loves tuna.", "Noted.")
+    )
+    assert last.session is not None
+    await plugin.processor()._process(await due(plugin, last))
+
+    assert await plugin.state.load(ANA, last.session.id) is None
+    session = await plugin.vectors.get_session(ANA, last.session.id)
+    assert session is not None
+    assert session.message_count == 4
+    assert "Felix" in session.summary
+    messages = await plugin.vectors.read_messages(ANA, last.session.id)
+    assert [stored.message.text for stored in messages] == [
+        "My cat is called Felix.",
+        "What a nice name for a cat.",
+        "He loves tuna.",
+        "Noted.",
+    ]
+    question = "what is the name of my cat?"
+    hits, summaries = await plugin.vectors.search(
+        ANA, await plugin.embedder.query(question), plugin.sparse.query(question), exclude_sessions=()
+    )
+    best = max(hits, key=lambda hit: hit.dense)
+    assert "cat" in best.text
+    assert {hit.role for hit in hits} == {"user", "assistant"}, "what the assistant said is remembered too"
+    assert [hit.session for hit in summaries] == [last.session.id]
+
+
+async def test_doing_it_twice_gives_the_same_memory(plugin: Plugin) -> None:
+    last = await talked(plugin, ("My cat is called Felix.", "Nice."))
+    assert last.session is not None
+    claim = await due(plugin, last)
+    await plugin.processor()._remember(claim)
+    once = await plugin.vectors.read_messages(ANA, last.session.id)
+    await plugin.processor()._remember(claim)
+    assert await plugin.vectors.read_messages(ANA, last.session.id) == once
+
+
+async def test_tool_results_are_kept_but_not_searched(plugin: Plugin) -> None:
+    exchange = await plugin.exchange("x1", "weather?", reply="It rains.")
+    result = Message(role="tool", text="SECRETWORD 12 degrees", tool_call_id="c1")
+    exchange = Exchange(
+        id=exchange.id,
+        request=exchange.request,
+        incoming=(*exchange.incoming, result),
+        replies=exchange.replies,
+        answered_at=exchange.answered_at,
+        partial=False,
+        session=exchange.session,
+    )
+    await plugin.capture.store_or_hold(exchange, within=5)
+    assert exchange.session is not None
+    await plugin.processor()._process(await due(plugin, exchange))
+    messages = await plugin.vectors.read_messages(ANA, exchange.session.id)
+    assert [stored.message.role for stored in messages] == ["user", "tool", "assistant"]
+    hits, _ = await plugin.vectors.search(
+        ANA, await plugin.embedder.query("SECRETWORD"), plugin.sparse.query("SECRETWORD"), exclude_sessions=()
+    )
+    assert not any("SECRETWORD" in hit.text for hit in hits)
+
+
+async def test_a_long_answer_is_indexed_in_passages_and_kept_whole(plugin: Plugin) -> None:
+    answer = "\n\n".join(f"Paragraph {n}. " + "It tells of the long history of the town. " * 12 for n in range(8))
+    last = await talked(plugin, ("Tell me of the town.", answer))
+    assert last.session is not None
+    await plugin.processor()._process(await due(plugin, last))
+    assert (await plugin.vectors.read_messages(ANA, last.session.id))[1].message.text == answer
+    question = "Paragraph 5"
+    hits, _ = await plugin.vectors.search(
+        ANA, await plugin.embedder.query(question), plugin.sparse.query(question), exclude_sessions=()
+    )
+    parts = {hit.part for hit in hits if hit.role == "assistant"}
+    assert len(parts) > 3, "a long answer is found by its passages"
+
+
+async def test_a_session_of_nothing_to_index_is_kept_all_the_same(plugin: Plugin) -> None:
+    exchange = await plugin.exchange("x1", "   ", reply="🙂")
+    await plugin.capture.store_or_hold(exchange, within=5)
+    assert exchange.session is not None
+    await plugin.processor()._process(await due(plugin, exchange))
+    assert await plugin.vectors.get_session(ANA, exchange.session.id) is not None
+
+
+async def test_an_outage_of_the_vector_store_uses_up_no_attempt(plugin: Plugin) -> None:
+    last = await talked(plugin, ("hello", "hi"))
+    assert last.session is not None
+    await plugin.vectors.close()
+    for round in range(1, 4):
+        claim = await due(plugin, last, at=round * 10 * LATER)
+        assert claim.attempts == 1, "an outage is not the session's fault"
+        await plugin.processor(max_attempts=1)._attempt(claim)
+    assert not plugin.vectors_gate.is_open
+    assert await plugin.state.failed() == []
+    assert await plugin.texts(last.session.id) == ["hello", "hi"]
+
+
+async def test_a_session_that_fails_again_and_again_is_set_aside_with_all_it_holds(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = await talked(plugin, ("hello", "hi"))
+    assert last.session is not None
+
+    def broken(text: str) -> list[str]:
+        raise ZeroDivisionError(text)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(processing, "split", broken)
+        for round in range(1, 3):
+            await plugin.processor(max_attempts=2)._attempt(await due(plugin, last, at=round * 10 * LATER))
+    assert [(owner, session) for owner, session, _ in await plugin.state.failed()] == [(ANA, last.session.id)]
+    assert await plugin.texts(last.session.id) == ["hello", "hi"]
+    assert await plugin.state.requeue_failed() == 1
+    await plugin.processor()._attempt(await due(plugin, last, at=100 * LATER))
+    assert await plugin.vectors.get_session(ANA, last.session.id) is not None
+
+
+async def test_a_message_that_comes_during_processing_is_not_lost(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await talked(plugin, ("hello", "hi"))
+    assert first.session is not None
+    claim = await due(plugin, first)
+    processor = plugin.processor()
+    await processor._remember(claim)
+    await talked(plugin, ("one more thing", "yes?"))
+    await plugin.state.finish(claim)
+    assert await plugin.texts(first.session.id) == ["hello", "hi", "one more thing", "yes?"]
+
+
+async def test_the_loop_processes_what_is_due_and_survives_an_outage(plugin: Plugin) -> None:
+    request = plugin.request(timeout_seconds=1)
+    session = await plugin.sessions.open(request)
+    await plugin.capture.store_or_hold(await plugin.exchange("x1", "hello there", session=session), within=5)
+    running = asyncio.create_task(plugin.processor().run())
+    watching = asyncio.create_task(plugin.state_gate.watch())
+    plugin.valkey.stop()
+    await asyncio.sleep(0.3)
+    await asyncio.to_thread(plugin.valkey.start)
+    async with asyncio.timeout(60):
+        while await plugin.vectors.get_session(ANA, session.id) is None:
+            await asyncio.sleep(0.05)
+    assert not running.done()
+    for task in (running, watching):
+        task.cancel()
+    await asyncio.gather(running, watching, return_exceptions=True)
+
+
+async def test_another_user_finds_nothing(plugin: Plugin) -> None:
+    last = await talked(plugin, ("My secret word is xylophone.", "I keep it."))
+    await plugin.processor()._process(await due(plugin, last))
+    hits, summaries = await plugin.vectors.search(
+        Owner("acme", "ben"),
+        await plugin.embedder.query("secret word"),
+        plugin.sparse.query("secret word"),
+        exclude_sessions=(),
+    )
+    assert (hits, summaries) == ([], [])
+
+
+async def test_reading_before_the_store_is_open_is_unavailable(plugin: Plugin) -> None:
+    await plugin.vectors.close()
+    with pytest.raises(VectorsUnavailable):
+        await plugin.vectors.get_user(ANA)
