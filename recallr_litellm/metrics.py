@@ -29,7 +29,7 @@ SESSIONS = Counter(
     registry=REGISTRY,
 )
 PROCESSING = Histogram(
-    "recallr_processing_seconds", "Time to process one session", buckets=(*_SECONDS, 120.0), registry=REGISTRY
+    "recallr_processing_seconds", "Time to process a batch of sessions", buckets=(*_SECONDS, 120.0), registry=REGISTRY
 )
 STORE_UP = Gauge("recallr_store_up", "1 while the store answers", ["store"], registry=REGISTRY)
 FAULTS = Counter("recallr_faults", "Faults of the plugin itself, by place", ["where"], registry=REGISTRY)

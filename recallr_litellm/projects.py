@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import os
-import secrets
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from recallr_litellm.errors import ConfigurationError, Unauthorized
+from recallr_litellm.key_file import read_or_make
 from recallr_litellm.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -64,31 +62,8 @@ def load_projects(settings: Settings) -> Projects:
                 )
         return Projects({name: [key.get_secret_value() for key in keys] for name, keys in settings.projects.items()})
     path = settings.data_dir / KEY_FILE
-    key = _generated_key(path)
+    key = read_or_make(path, prefix="rai_")
     _log.info(
         "Project %r: its API key is in %s (set RECALLR_PROJECTS to use your own)", DEFAULT_PROJECT, path.resolve()
     )
     return Projects({DEFAULT_PROJECT: [key]})
-
-
-def _generated_key(path: Path) -> str:
-    """The key in the file, made once; workers that start together agree on one."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(f"rai_{secrets.token_urlsafe(32)}\n")
-            try:
-                os.link(draft, path)  # atomic, and never over the key of another worker
-            except FileExistsError:
-                _log.debug("Another worker has made the key file")
-            finally:
-                draft.unlink()
-        key = path.read_text().strip()
-    except OSError as error:
-        raise ConfigurationError(f"The API key file {path} cannot be used: {error.strerror}") from error
-    if not key:
-        raise ConfigurationError(f"The API key file {path} is empty; delete it and a new key is made")
-    return key

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Any
 
 from recallr_litellm.errors import Unavailable
@@ -46,6 +47,7 @@ class Runtime:
         self._count_tokens = count_tokens
         self._tasks: set[asyncio.Task[Any]] = set()
         self._to_store: set[asyncio.Task[Any]] = set()
+        self._resources = AsyncExitStack()
 
     def start(self) -> None:
         """Open everything and start the background work. Blocks; called once, on the worker's event loop.
@@ -55,17 +57,35 @@ class Runtime:
         Raises:
             ConfigurationError: something is wrong that only a person can set right.
         """
-        settings = self.settings
+        try:
+            self._open()
+        except BaseException:
+            _run_aside(self._resources.aclose())
+            raise
+        self._work()
+
+    def _open(self) -> None:
+        """Open what the plugin is made of; whatever is open is in `_resources`."""
+        settings, closing = self.settings, self._resources
         if self._data_dir is not None:
             self._data_dir.acquire()
-        projects = load_projects(settings)
-        url = self._valkey.start() if self._valkey else _secret(settings)
+            closing.callback(self._data_dir.release)
+        self._projects = load_projects(settings)
+        if self._valkey is not None:
+            closing.push_async_callback(asyncio.to_thread, self._valkey.stop)
+        url = self._valkey.start() if self._valkey is not None else _secret(settings)
         self._state = StateStore.from_url(url, timeout_seconds=_REDIS_SECONDS)
+        closing.push_async_callback(self._state.close)
         self._embedder = open_embedder(settings, self._gateway_embed)
+        closing.push_async_callback(self._embedder.close)
         self._vectors = VectorStore(open_engine(settings), self._embedder)
-        sparse = SparseEncoder()
+        closing.push_async_callback(self._vectors.close)
+        self._sparse = SparseEncoder()
         _run_aside(self._check())
 
+    def _work(self) -> None:
+        """Put the services together and start what runs in the background."""
+        settings = self.settings
         self._state_gate = Gate("redis", self._probe_state)
         self._vectors_gate = Gate("qdrant", self._probe_vectors)
         sessions = Sessions(
@@ -78,7 +98,7 @@ class Runtime:
             self._state,
             self._vectors,
             self._embedder,
-            sparse,
+            self._sparse,
             state_gate=self._state_gate,
             vectors_gate=self._vectors_gate,
             interval=settings.process_interval_seconds,
@@ -87,10 +107,10 @@ class Runtime:
         )
         self.recollection = Recollection(
             settings,
-            projects,
+            self._projects,
             sessions,
             self._state,
-            Recall(self._vectors, self._embedder, sparse),
+            Recall(self._vectors, self._embedder, self._sparse),
             state_gate=self._state_gate,
             vectors_gate=self._vectors_gate,
             count_tokens=self._count_tokens,
@@ -130,13 +150,7 @@ class Runtime:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._vectors.close()
-        await self._embedder.close()
-        await self._state.close()
-        if self._valkey is not None:
-            await asyncio.to_thread(self._valkey.stop)
-        if self._data_dir is not None:
-            self._data_dir.release()
+        await self._resources.aclose()
 
     async def _check(self) -> None:
         """Load the model and look whether the vector store was filled with it, as far as both can be had now."""

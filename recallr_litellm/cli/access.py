@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from recallr_litellm.cli.environment import MASTER_KEY, MASTER_KEY_FILE
@@ -57,15 +56,14 @@ class Access:
         )
 
     def show(self, console: Console) -> None:
-        """Print all of it."""
-        table = Table.grid(padding=(0, 2))
-        table.add_row("Gateway", Text(self.url))
-        table.add_row("Master key", Text(f"in {self.master_key_file or MASTER_KEY}"))
-        table.add_row(
-            "Recallr key", Text(f"in {self.recallr_key_file or 'RECALLR_PROJECTS'} (project {self.project!r})")
-        )
-        console.print(table)
-        console.print(Text(f"\nTry it from another shell:\n\n  {self.curl()}\n"))
+        """Print all of it, no line broken: paths and the command are there to be copied."""
+        lines = [
+            f"Gateway      {self.url}",
+            f"Master key   in {self.master_key_file or MASTER_KEY}",
+            f"Recallr key  in {self.recallr_key_file or 'RECALLR_PROJECTS'} (project {self.project!r})",
+            f"\nTry it from another shell:\n\n  {self.curl()}\n",
+        ]
+        console.print(Text("\n".join(lines)), soft_wrap=True)
 
 
 def _read(path: Path) -> str:

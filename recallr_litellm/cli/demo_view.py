@@ -63,9 +63,12 @@ def show_running(console: Console, gateway: DemoGateway, access: Access) -> None
     """How to talk to the gateway that was left running, and how to end it."""
     console.print(Text("\nThe gateway is still running.\n", style="bold"))
     access.show(console)
-    console.print(
-        Text(f"Its log:  {gateway.log}\nEnd it:   kill {gateway.pid}; rm -r {gateway.folder}"), soft_wrap=True
-    )
+    lines = [
+        f"Its log: {gateway.log}",
+        f"What it sends to models is written to {gateway.record}",
+        f"To end it: kill {gateway.pid}; sleep 5; rm -r {gateway.folder}",
+    ]
+    console.print(Text("\n".join(lines)), soft_wrap=True)
 
 
 def _panel(title: str, content: RenderableType, style: str) -> Panel:

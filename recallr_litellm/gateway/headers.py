@@ -21,7 +21,6 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -99,7 +98,7 @@ class RecallrHeaders(BaseModel):
     session_id: SessionId | None = None
     recall_strategy: Annotated[Strategy, BeforeValidator(_strategy)] = Strategy.BALANCED
     min_top_k: TopK = 10
-    max_top_k: TopK = 50
+    max_top_k: Annotated[TopK, Field(validate_default=True)] = 50
     memories_threshold: Threshold = 0.7
     summaries_threshold: Threshold = 0.6
     last_n_user_messages: Annotated[int, Field(ge=1, le=100)] | None = None
@@ -115,16 +114,19 @@ class RecallrHeaders(BaseModel):
             raise _say(f"must be a whole number of seconds from {minimum} to {MAX_SESSION_TIMEOUT}")
         return value
 
-    @model_validator(mode="after")
-    def _min_not_above_max(self) -> RecallrHeaders:
-        if self.min_top_k > self.max_top_k:
+    @field_validator("max_top_k")
+    @classmethod
+    def _not_below_min(cls, value: int, info: ValidationInfo) -> int:
+        # Here and not over the whole model, so that it is found beside faults of other headers.
+        minimum = info.data.get("min_top_k", 0)  # absent where it is at fault itself
+        if minimum > value:
             # Only one of the two may have been sent: the other is its default.
             at_fault: Literal["min_top_k", "max_top_k"] = (
-                "min_top_k" if "min_top_k" in self.model_fields_set else "max_top_k"
+                "min_top_k" if "min_top_k" in (info.context or {}).get("sent", ()) else "max_top_k"
             )
-            text = f"X-Recallr-Min-Top-K ({self.min_top_k}) must not be above X-Recallr-Max-Top-K ({self.max_top_k})"
+            text = f"X-Recallr-Min-Top-K ({minimum}) must not be above X-Recallr-Max-Top-K ({value})"
             raise PydanticCustomError("header", "{text}", {"text": text, "field": at_fault})
-        return self
+        return value
 
     @property
     def recall_options(self) -> RecallOptions:
@@ -201,12 +203,12 @@ def parse(raw: RawHeaders, *, min_session_timeout_seconds: int) -> RecallrHeader
             values[field] = value
     try:
         headers = RecallrHeaders.model_validate(
-            values, context={"min_session_timeout_seconds": min_session_timeout_seconds}
+            values, context={"min_session_timeout_seconds": min_session_timeout_seconds, "sent": values.keys()}
         )
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
-            location = problem["loc"] or (problem.get("ctx", {}).get("field", "min_top_k"),)
-            problems.setdefault(HEADER_NAMES[str(location[0])], _describe(problem["msg"]))
+            field = problem.get("ctx", {}).get("field", problem["loc"][0])
+            problems.setdefault(HEADER_NAMES[str(field)], _describe(problem["msg"]))
     if problems:
         raise InvalidHeaders(problems)
     return headers

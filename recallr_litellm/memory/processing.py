@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -27,7 +27,7 @@ from recallr_litellm.stores.vectors import VectorStore
 
 _log = logging.getLogger(__name__)
 
-_CLAIMS_AT_ONCE = 4
+_CLAIMS_AT_ONCE = 8
 
 
 class Processor:
@@ -68,44 +68,30 @@ class Processor:
             worked = False
             if self._state_gate.is_open and self._vectors_gate.is_open:
                 try:
-                    worked = await self.process_due()
+                    claims = await self._state.claim(_CLAIMS_AT_ONCE, lease_seconds=self._lease_seconds)
+                    await self.process(claims)
+                    worked = bool(claims)
                 except StateUnavailable as error:
+                    # What was claimed is taken up again when its lease has run out.
                     self._state_gate.close(error)
             if not worked:
                 await asyncio.sleep(self._interval)
 
-    async def process_due(self) -> bool:
-        """Process the sessions that are due now, a few.
+    async def process(self, claims: Sequence[Claim]) -> None:
+        """Make memory of sessions and take them out of Redis.
 
-        Returns:
-            Whether there were any.
+        Raises:
+            StateUnavailable: Redis does not answer; nothing is lost, the sessions are still in it.
         """
-        claims = await self._state.claim(_CLAIMS_AT_ONCE, lease_seconds=self._lease_seconds)
-        async with asyncio.TaskGroup() as group:
-            for claim in claims:
-                group.create_task(self._attempt(claim))
-        return bool(claims)
-
-    async def _attempt(self, claim: Claim) -> None:
-        try:
+        async with self._keeping_leases(claims):
             with PROCESSING.time():
-                async with self._keeping_lease(claim):
-                    await self._process(claim)
-        except StateUnavailable as error:
-            self._state_gate.close(error)  # the session is taken up again when its lease has run out
-        except Exception as error:  # noqa: BLE001 - one session's fault must not stop the others
-            FAULTS.labels("processing").inc()
-            _log.exception("Setting session %s back failed", claim.session_id)
-            self._state_gate.close(error)
+                done = await asyncio.gather(*(self._attempt(claim) for claim in claims))
+            await self._let_go([claim for claim, remembered in zip(claims, done, strict=True) if remembered])
 
-    async def _process(self, claim: Claim) -> None:
+    async def _attempt(self, claim: Claim) -> bool:
+        """Whether the session is in Qdrant now. One session's fault does not stop the others."""
         try:
             await self._remember(claim)
-            await self._vectors.flush()  # nothing leaves Redis before it would survive a power cut in Qdrant
-            await self._state.finish(claim)
-            SESSIONS.labels("processed").inc()
-        except StateUnavailable:
-            raise
         except Unavailable as error:  # an outage is not the session's fault: the attempt does not count
             if isinstance(error, VectorsUnavailable):
                 self._vectors_gate.close(error)
@@ -118,17 +104,38 @@ class Processor:
             else:
                 SESSIONS.labels("failed").inc()
                 await self._state.set_failed(claim, type(error).__name__)
+        else:
+            return True
+        return False
+
+    async def _let_go(self, claims: Sequence[Claim]) -> None:
+        """Take sessions out of Redis once they would survive a power cut in Qdrant.
+
+        One flush for all of them: the embedded engine holds the interpreter's lock while it flushes.
+        """
+        if not claims:
+            return
+        try:
+            await self._vectors.flush()
+        except VectorsUnavailable as error:
+            self._vectors_gate.close(error)
+            return  # taken up again when their leases have run out
+        for claim in claims:
+            await self._state.finish(claim)
+            SESSIONS.labels("processed").inc()
 
     async def _postpone(self, claim: Claim, reason: str, *, counts: bool) -> None:
         SESSIONS.labels("postponed").inc()
         await self._state.postpone(claim, _backoff(claim.attempts), reason, counts=counts)
 
     @asynccontextmanager
-    async def _keeping_lease(self, claim: Claim) -> AsyncIterator[None]:
+    async def _keeping_leases(self, claims: Sequence[Claim]) -> AsyncIterator[None]:
         async def extend() -> None:
             while True:
                 await asyncio.sleep(self._lease_seconds / 3)
-                await self._state.extend(claim, self._lease_seconds)
+                for claim in claims:
+                    # A lease that is lost needs no answer here: `finish` refuses without it.
+                    await self._state.extend(claim, self._lease_seconds)
 
         task = asyncio.create_task(extend())
         try:
@@ -144,9 +151,9 @@ class Processor:
         passages = await self._embed([text for of_message in texts for text in of_message])
         turns = _deal_out(messages, texts, passages)
         summary = await self._summary(turns)
-        await self._vectors.put_user(
-            owner, User(project=owner.project, user=owner.user, created_at=snapshot.created_at)
-        )
+        if await self._vectors.get_user(owner) is None:  # created while Qdrant was away
+            user = User(project=owner.project, user=owner.user, created_at=snapshot.created_at)
+            await self._vectors.put_user(owner, user)
         session = Session(
             id=claim.session_id,
             created_at=snapshot.created_at,

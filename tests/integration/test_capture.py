@@ -228,6 +228,7 @@ def test_all_choices_are_stored_until_the_client_goes_on_with_one(
         list(answer)
     kept = memory.only(user)
     assert kept.texts == ["A colour?", "Red.", "Green.", "Blue."]
+    assert not any(stored.partial for stored in kept.messages), "all of them are whole"
     assert {stored.parent for stored in kept.messages[1:]} == {kept.messages[0].id}, "each answers the question"
 
     proxy.ask(user, user_says("A colour?"), assistant_says("Green."), user_says("What is that?"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -50,9 +51,12 @@ ODD: dict[str, Any] = {
 
 
 def send(proxy: Proxy, user: str, body: dict[str, Any], *, memory: bool = True) -> httpx.Response:
-    headers = {"Authorization": f"Bearer {proxy.master_key}"} | (proxy.headers(user) if memory else {})
+    headers = {"Authorization": f"Bearer {proxy.master_key}", "Content-Type": "application/json"} | (
+        proxy.headers(user) if memory else {}
+    )
+    content = json.dumps({"model": CHAT_MODEL, **body})  # in ASCII: what is not Unicode can be sent too
     with httpx.Client(trust_env=False, timeout=60.0) as client:
-        return client.post(f"{proxy.url}/v1/chat/completions", headers=headers, json={"model": CHAT_MODEL, **body})
+        return client.post(f"{proxy.url}/v1/chat/completions", headers=headers, content=content)
 
 
 @pytest.mark.parametrize("messages", ODD.values(), ids=ODD)

@@ -30,10 +30,15 @@ from recallr_litellm.stores.vectors.engine import Where
 from recallr_litellm.stores.vectors.points import message_of
 from recallr_litellm.stores.vectors.schema import Kind
 from recallr_litellm.stores.vectors.server import ServerEngine, connect
-from tests.support.proxy import Proxy
+from tests.support.proxy import PROJECT, Proxy
 from tests.support.waiting import eventually
 
 PAGE = 500
+
+
+def owner_of(user: str) -> Owner:
+    """A user of the project that tests use unless they say otherwise."""
+    return Owner(PROJECT, user)
 
 
 @dataclass(frozen=True)
@@ -60,22 +65,17 @@ def client(redis_url: str) -> redis.Redis:
     return redis.Redis.from_url(redis_url, decode_responses=True, socket_timeout=10.0)
 
 
-def in_motion(redis_url: str) -> list[Kept]:
-    """Every message of sessions not yet processed, by session and position."""
+def in_motion(redis_url: str, *owners: Owner) -> list[Kept]:
+    """Messages of sessions not yet processed, of these users or of all, by session and position."""
+    found = []
+    wanted = {owner.key for owner in owners}
     with client(redis_url) as connection:
-        found = []
         for key in connection.scan_iter("{recallr:*}:messages:*", count=1000):
             owner, _, session = key.split(":messages:", 1)[1].partition(":")
-            found += [
-                Kept(owner, session, StoredMessage.model_validate(json.loads(text))) for text in connection.hvals(key)
-            ]
+            if not wanted or owner in wanted:
+                texts = connection.hvals(key)
+                found += [Kept(owner, session, StoredMessage.model_validate(json.loads(text))) for text in texts]
     return sorted(found, key=lambda kept: (kept.owner, kept.session, kept.message.position))
-
-
-def queued(redis_url: str) -> int:
-    """Sessions that wait to be processed, are being processed, or have failed."""
-    with client(redis_url) as connection:
-        return sum(connection.zcard(keys.due(n)) + connection.zcard(keys.failed(n)) for n in range(keys.BUCKETS))
 
 
 def failed(redis_url: str) -> int:
@@ -91,9 +91,14 @@ def leased(redis_url: str) -> list[str]:
         return [key for key in found if connection.hexists(key, "lease")]
 
 
-def wait_until_processed(redis_url: str, *, timeout: float = 90.0) -> None:
-    """Until no session is left in Redis: all of them have ended and are in Qdrant."""
-    eventually(lambda: queued(redis_url), "every session is processed", until=lambda count: count == 0, timeout=timeout)
+def wait_until_processed(redis_url: str, *owners: Owner) -> None:
+    """Until the sessions of these users, or of all, have ended and are in Qdrant: Redis holds none any more."""
+    eventually(
+        lambda: len({(one.owner, one.session) for one in in_motion(redis_url, *owners)}),
+        "no session is left that is not processed",
+        until=lambda count: count == 0,
+        timeout=90.0,
+    )
 
 
 def remembered(engine: Engine, owners: Iterable[Owner]) -> list[Kept]:

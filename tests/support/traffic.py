@@ -12,7 +12,8 @@ import httpx
 import openai
 
 from recallr_litellm.core.owner import Owner
-from tests.support.proxy import CHAT_MODEL, PROJECT, Proxy
+from tests.support.observe import owner_of
+from tests.support.proxy import CHAT_MODEL, Proxy
 from tests.support.waiting import eventually
 
 WORDS = "the cat sat on a red mat and saw that rain fell over green hills while trains ran north to the sea".split()
@@ -60,7 +61,7 @@ class Traffic:
     @property
     def owners(self) -> list[Owner]:
         """The users, as the stores know them."""
-        return [Owner(PROJECT, user) for user in self._users]
+        return [owner_of(user) for user in self._users]
 
     @property
     def answered(self) -> list[Said]:

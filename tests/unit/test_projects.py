@@ -51,8 +51,8 @@ def test_a_key_is_generated_once_and_only_its_owner_may_read_it(tmp_path):
 
 def test_workers_that_start_together_agree_on_the_key(tmp_path):
     code = (
-        "from recallr_litellm.projects import _generated_key; from pathlib import Path; import sys;"
-        "print(_generated_key(Path(sys.argv[1])))"
+        "from recallr_litellm.key_file import read_or_make; from pathlib import Path; import sys;"
+        "print(read_or_make(Path(sys.argv[1]), prefix='rai_'))"
     )
     workers = [
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "api_key")], stdout=subprocess.PIPE, text=True)

@@ -88,13 +88,16 @@ class ChatStream:
     def __init__(self, choices: int) -> None:
         self._expected = choices
         self._choices: dict[int, _Choice] = {}
+        self._done = False
+        """`[DONE]` has come. LiteLLM passes on the finish reason of one choice only, whatever `n` is."""
 
     def feed(self, data: str) -> None:
         """See `StreamReader.feed`."""
         try:
             event = json.loads(data)
         except ValueError:
-            return  # "[DONE]", or a line of no meaning to us
+            self._done = self._done or data.strip() == "[DONE]"
+            return
         if not isinstance(event, dict):
             return
         for raw in _items(event.get("choices")):
@@ -108,7 +111,9 @@ class ChatStream:
     @property
     def complete(self) -> bool:
         """See `StreamReader.complete`."""
-        return len(self._choices) >= self._expected and all(choice.finished for choice in self._choices.values())
+        return self._done or (
+            len(self._choices) >= self._expected and all(choice.finished for choice in self._choices.values())
+        )
 
     @property
     def reply(self) -> Reply:

@@ -60,7 +60,7 @@ async def test_a_session_that_was_processed_meanwhile_is_reopened(plugin: Plugin
     await plugin.capture.store_or_hold(first, within=5)
     session = await plugin.sessions.open(plugin.request())
     [claim] = await plugin.state.claim(1, lease_seconds=60, now_ms=first.request.at + 700_000)
-    await plugin.processor()._process(claim)
+    await plugin.processor().process([claim])
     assert await plugin.state.load(first.request.owner, session.id) is None, "it is processed"
     late = await plugin.exchange("x2", "and my dog is Rex", reply="good", session=session)
     assert await plugin.capture.store_or_hold(late, within=5)

@@ -35,7 +35,7 @@ async def test_a_session_becomes_searchable_memory_and_leaves_redis(plugin: Plug
         plugin, ("My cat is called Felix.", "What a nice name for a cat."), ("He loves tuna.", "Noted.")
     )
     assert last.session is not None
-    await plugin.processor()._process(await due(plugin, last))
+    await plugin.processor().process([await due(plugin, last)])
 
     assert await plugin.state.load(ANA, last.session.id) is None
     session = await plugin.vectors.get_session(ANA, last.session.id)
@@ -83,7 +83,7 @@ async def test_tool_results_are_kept_but_not_searched(plugin: Plugin) -> None:
     )
     await plugin.capture.store_or_hold(exchange, within=5)
     assert exchange.session is not None
-    await plugin.processor()._process(await due(plugin, exchange))
+    await plugin.processor().process([await due(plugin, exchange)])
     messages = await plugin.vectors.read_messages(ANA, exchange.session.id)
     assert [stored.message.role for stored in messages] == ["user", "tool", "assistant"]
     hits, _ = await plugin.vectors.search(
@@ -96,7 +96,7 @@ async def test_a_long_answer_is_indexed_in_passages_and_kept_whole(plugin: Plugi
     answer = "\n\n".join(f"Paragraph {n}. " + "It tells of the long history of the town. " * 12 for n in range(8))
     last = await talked(plugin, ("Tell me of the town.", answer))
     assert last.session is not None
-    await plugin.processor()._process(await due(plugin, last))
+    await plugin.processor().process([await due(plugin, last)])
     assert (await plugin.vectors.read_messages(ANA, last.session.id))[1].message.text == answer
     question = "Paragraph 5"
     hits, _ = await plugin.vectors.search(
@@ -110,7 +110,7 @@ async def test_a_session_of_nothing_to_index_is_kept_all_the_same(plugin: Plugin
     exchange = await plugin.exchange("x1", "   ", reply="🙂")
     await plugin.capture.store_or_hold(exchange, within=5)
     assert exchange.session is not None
-    await plugin.processor()._process(await due(plugin, exchange))
+    await plugin.processor().process([await due(plugin, exchange)])
     assert await plugin.vectors.get_session(ANA, exchange.session.id) is not None
 
 
@@ -121,7 +121,7 @@ async def test_an_outage_of_the_vector_store_uses_up_no_attempt(plugin: Plugin) 
     for round in range(1, 4):
         claim = await due(plugin, last, at=round * 10 * LATER)
         assert claim.attempts == 1, "an outage is not the session's fault"
-        await plugin.processor(max_attempts=1)._attempt(claim)
+        await plugin.processor(max_attempts=1).process([claim])
     assert not plugin.vectors_gate.is_open
     assert await plugin.state.failed() == []
     assert await plugin.texts(last.session.id) == ["hello", "hi"]
@@ -139,11 +139,11 @@ async def test_a_session_that_fails_again_and_again_is_set_aside_with_all_it_hol
     with monkeypatch.context() as patched:
         patched.setattr(processing, "split", broken)
         for round in range(1, 3):
-            await plugin.processor(max_attempts=2)._attempt(await due(plugin, last, at=round * 10 * LATER))
+            await plugin.processor(max_attempts=2).process([await due(plugin, last, at=round * 10 * LATER)])
     assert [(owner, session) for owner, session, _ in await plugin.state.failed()] == [(ANA, last.session.id)]
     assert await plugin.texts(last.session.id) == ["hello", "hi"]
     assert await plugin.state.requeue_failed() == 1
-    await plugin.processor()._attempt(await due(plugin, last, at=100 * LATER))
+    await plugin.processor().process([await due(plugin, last, at=100 * LATER)])
     assert await plugin.vectors.get_session(ANA, last.session.id) is not None
 
 
@@ -180,7 +180,7 @@ async def test_the_loop_processes_what_is_due_and_survives_an_outage(plugin: Plu
 
 async def test_another_user_finds_nothing(plugin: Plugin) -> None:
     last = await talked(plugin, ("My secret word is xylophone.", "I keep it."))
-    await plugin.processor()._process(await due(plugin, last))
+    await plugin.processor().process([await due(plugin, last)])
     hits, summaries = await plugin.vectors.search(
         Owner("acme", "ben"),
         await plugin.embedder.query("secret word"),

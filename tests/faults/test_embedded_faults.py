@@ -1,0 +1,158 @@
+"""The embedded stores: their Valkey is killed, their folder is taken, their vectors are another model's; and settings
+that are wrong. What can be mended by the plugin is, what only a person can set right stops the start and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recallr_litellm.stores.data_dir import DataDir
+from recallr_litellm.stores.state.process import ValkeyProcess
+from recallr_litellm.stores.vectors import VectorStore
+from recallr_litellm.stores.vectors.edge import EdgeEngine
+from tests.support.observe import (
+    assert_once,
+    edge,
+    embedded_redis_url,
+    remembered,
+    wait_until_processed,
+    wait_until_sound,
+)
+from tests.support.process import StartFailed
+from tests.support.provider import Provider, ThreadedProvider
+from tests.support.proxy import Proxy
+from tests.support.traffic import Traffic
+from tests.support.waiting import eventually
+
+
+class AnotherModel:
+    """An embedding model that is not the bundled one."""
+
+    name = "some-other-model"
+    dimension = 384
+
+
+@pytest.fixture(scope="module")
+def _gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    with Proxy(tmp_path_factory.mktemp("embedded-faults"), running_provider) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def gateway(_gateway: Proxy, provider: Provider) -> Proxy:
+    return _gateway
+
+
+def refused_start(folder: Path, provider: Provider, **options: object) -> str:
+    """The log of a gateway that has to refuse its start."""
+    proxy = Proxy(folder, provider, **options)
+    try:
+        with pytest.raises(StartFailed, match="ended with"):
+            proxy.start()
+        return proxy.log
+    finally:
+        proxy.stop()
+
+
+def test_a_second_gateway_on_the_same_folder_refuses_to_start_and_harms_nothing(
+    gateway: Proxy, provider: Provider, user: str, tmp_path: Path
+) -> None:
+    told = gateway.ask(user, "My bicycle is orange.", session_timeout_seconds=60)
+
+    log = refused_start(tmp_path / "second", provider, data_dir=gateway.data_dir)
+
+    assert "belongs to another running process" in log, "the log does not say that the folder is in use"
+    assert "RECALLR_REDIS_URL and RECALLR_QDRANT_URL" in log, "the log does not say how to run several"
+    asked = gateway.ask(user, "What is orange?", session_timeout_seconds=60)
+    assert asked.session_id == told.session_id, "the refused gateway has touched the sessions of the running one"
+    assert "My bicycle is orange." in provider.last.user_text
+
+
+@pytest.mark.timeout(300)
+def test_the_plugin_starts_its_valkey_again_and_nothing_acknowledged_is_lost(gateway: Proxy, user: str) -> None:
+    users = [f"{user}-{number}" for number in range(3)]
+    with Traffic(gateway, users, session_timeout_seconds=2) as traffic:
+        for _ in range(4):
+            traffic.wait_for(9)
+            killed = _kill_valkey(gateway)
+            eventually(lambda killed=killed: _valkey(gateway) not in (None, killed), "the plugin starts a new Valkey")
+            wait_until_sound(gateway)
+        traffic.wait_for(6)
+
+    assert traffic.broken == [], "a chat got no answer because the embedded Valkey was killed"
+    assert traffic.answered[-1].status in {"ok", "empty"}
+    wait_until_processed(embedded_redis_url(gateway), *traffic.owners)
+    gateway.terminate()
+    kept = remembered(edge(gateway), traffic.owners)
+    gateway.start()
+    assert_once(kept, expected=traffic.expected)
+
+
+def test_vectors_of_another_model_stop_the_start(provider: Provider, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    asyncio.run(_fill_by_another_model(data))
+
+    log = refused_start(tmp_path / "proxy", provider, data_dir=data)
+
+    assert "filled with the embedding model 'some-other-model'" in log, "the log does not name the model of the store"
+    assert "recallr reindex" in log, "the log does not say what to do"
+
+
+def test_wrong_settings_stop_the_start_and_are_named_without_their_values(provider: Provider, tmp_path: Path) -> None:
+    log = refused_start(
+        tmp_path,
+        provider,
+        settings={
+            "RECALLR_LEASE_SECONDS": "soon-4711",
+            "RECALLR_INJECT": "elsewhere-4711",
+            "RECALLR_HELD_EXCHANGES": "-4711",
+            "RECALLR_PROJECTS": json.dumps({"acme": "rai_secret-4711"}),
+        },
+    )
+    for name in ("RECALLR_LEASE_SECONDS", "RECALLR_INJECT", "RECALLR_HELD_EXCHANGES", "RECALLR_PROJECTS"):
+        assert name in log, f"{name} is wrong, and the log does not name it"
+    assert "4711" not in log, "the log quotes a wrong value, which may be a secret"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"RECALLR_REDIS_URL": "redis://:pass-4711@host:not-a-port-4711/0"},
+        {"RECALLR_PROJECTS": '{"acme": ["rai_secret-4711"]'},
+    ],
+    ids=["redis-url", "projects-json"],
+)
+def test_a_setting_that_cannot_be_read_stops_the_start_without_showing_its_secret(
+    provider: Provider, tmp_path: Path, settings: dict[str, str]
+) -> None:
+    log = refused_start(tmp_path, provider, settings=settings)
+    [name] = settings
+    assert name in log or name.removeprefix("RECALLR_").lower() in log, f"the log does not say that {name} is wrong"
+    assert "4711" not in log, "the log shows a secret"
+
+
+async def _fill_by_another_model(data: Path) -> None:
+    with DataDir(data):
+        store = VectorStore(EdgeEngine(data / "qdrant"), AnotherModel())
+        await store.open()
+        await store.close()
+
+
+def _valkey(proxy: Proxy) -> int | None:
+    """Process id of the gateway's Valkey, while it runs."""
+    found = ValkeyProcess.left_in((proxy.data_dir / "redis").resolve())
+    return found.pid if found else None
+
+
+def _kill_valkey(proxy: Proxy) -> int:
+    pid = _valkey(proxy)
+    assert pid is not None, "the gateway's Valkey does not run"
+    os.kill(pid, signal.SIGKILL)
+    return pid

@@ -1,0 +1,125 @@
+"""SIGTERM with a stream in flight: what the client has of the answer is stored, whatever comes after the signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import httpx
+import openai
+import pytest
+from openai import Stream
+from openai.types.chat import ChatCompletionChunk
+
+from tests.conftest import StartProxy
+from tests.support.observe import (
+    assert_once,
+    edge,
+    embedded_redis_url,
+    in_motion,
+    owner_of,
+    remembered,
+    wait_until_processed,
+    wait_until_sound,
+)
+from tests.support.provider import Answer, Provider
+from tests.support.proxy import CHAT_MODEL, Proxy
+from tests.support.waiting import eventually
+
+QUESTION = "Tell me about the sea."
+ANSWER = "The sea is deep and blue and full of fish."
+BEGINNING = "The sea is"
+"""What the client has when the stream stands still."""
+
+
+class OpenStream:
+    """A streamed answer that the provider holds back after three words."""
+
+    def __init__(self, proxy: Proxy, provider: Provider, user: str, **options: object) -> None:
+        provider.answer(Answer(when=QUESTION, text=ANSWER, hang_after=3, times=1))
+        self._client = proxy.openai(user, **options)
+        self._stream: Stream[ChatCompletionChunk] = self._client.chat.completions.create(
+            model=CHAT_MODEL, messages=[{"role": "user", "content": QUESTION}], stream=True
+        )
+        self._pieces = self._texts()
+        self.text = ""
+        while self.text != BEGINNING:
+            self.text += next(self._pieces)
+
+    def read_on(self) -> str:
+        """The whole text, once the stream has ended."""
+        self.text += "".join(self._pieces)
+        return self.text
+
+    def _texts(self) -> Iterator[str]:
+        return (choice.delta.content or "" for chunk in self._stream for choice in chunk.choices)
+
+    def __enter__(self) -> OpenStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+        self._client.close()
+
+
+def test_a_stream_that_ends_after_sigterm_reaches_client_and_memory_whole(
+    start_proxy: StartProxy, provider: Provider, user: str
+) -> None:
+    proxy = start_proxy()
+    with OpenStream(proxy, provider, user) as stream:
+        os.kill(proxy.pid, signal.SIGTERM)
+        _wait_for_the_beginning(proxy)
+        provider.release()
+        assert stream.read_on() == ANSWER, "the server cut off a running stream at SIGTERM"
+    assert proxy.terminate() in (0, -signal.SIGTERM)
+
+    proxy.start()
+    [question, answer] = in_motion(embedded_redis_url(proxy))
+    assert (question.text, answer.text) == (QUESTION, ANSWER), "the whole answer does not stand where its beginning did"
+    assert not answer.message.partial, "a whole answer is marked as a part of one"
+
+
+def test_the_beginning_of_a_stream_survives_sigkill_after_sigterm_and_is_remembered_as_such(
+    start_proxy: StartProxy, provider: Provider, user: str
+) -> None:
+    proxy = start_proxy()
+    with OpenStream(proxy, provider, user, session_timeout_seconds=1):
+        os.kill(proxy.pid, signal.SIGTERM)
+        _wait_for_the_beginning(proxy)
+        proxy.kill()
+
+    proxy.start()
+    wait_until_processed(embedded_redis_url(proxy))
+    proxy.terminate()
+    kept = remembered(edge(proxy), [owner_of(user)])
+    assert_once(kept, expected=[QUESTION, BEGINNING])
+    assert kept[-1].message.partial, "the beginning of an answer is remembered as if it were the whole"
+
+
+def test_a_client_that_asks_again_after_the_kill_replaces_the_broken_answer(
+    start_proxy: StartProxy, provider: Provider, user: str
+) -> None:
+    proxy = start_proxy()
+    with OpenStream(proxy, provider, user) as stream:
+        os.kill(proxy.pid, signal.SIGTERM)
+        _wait_for_the_beginning(proxy)
+        proxy.kill()
+        with pytest.raises((openai.APIError, httpx.HTTPError)):
+            stream.read_on()
+
+    proxy.start()
+    wait_until_sound(proxy)
+    provider.answer(Answer(when=QUESTION, text=ANSWER))
+    proxy.ask(user, QUESTION)
+    kept = in_motion(embedded_redis_url(proxy))
+    assert [one.text for one in kept] == [QUESTION, ANSWER], "the broken answer was not replaced by the whole one"
+
+
+def _wait_for_the_beginning(proxy: Proxy) -> None:
+    """The stream stands still, so that what is found in Redis now was put there because of the signal."""
+    eventually(
+        lambda: [one.text for one in in_motion(embedded_redis_url(proxy))],
+        "SIGTERM makes the gateway store what the client has of the answer",
+        until=lambda texts: texts == [QUESTION, BEGINNING],
+    )

@@ -1,0 +1,155 @@
+"""Two gateways on the same Redis and Qdrant are one: a user may talk to either, a session is processed by one of
+them, and what one leaves undone when it is killed, the other takes over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.observe import (
+    assert_once,
+    client,
+    in_motion,
+    leased,
+    metric,
+    owner_of,
+    remembered,
+    server,
+    wait_until_processed,
+    wait_until_sound,
+)
+from tests.support.provider import Provider, ThreadedProvider
+from tests.support.proxy import Proxy
+from tests.support.qdrant_server import QdrantServer
+from tests.support.redis_server import RedisServer
+from tests.support.traffic import answer_to
+from tests.support.waiting import eventually
+
+LONG_TEXT = " ".join(
+    f"In chapter {number} the crew sails past the island, counts its {number} lighthouses and writes home about them."
+    for number in range(150)
+)
+"""Takes seconds to embed: long enough to be killed in the middle of it."""
+
+
+@dataclass
+class Cluster:
+    """Two gateways and what they share."""
+
+    first: Proxy
+    second: Proxy
+    redis: RedisServer
+    qdrant: QdrantServer
+
+    @property
+    def both(self) -> tuple[Proxy, Proxy]:
+        return self.first, self.second
+
+    def processed(self) -> float:
+        """How many sessions the two have processed since they were started."""
+        return sum(metric(proxy, "recallr_sessions_total", outcome="processed") for proxy in self.both)
+
+
+@pytest.fixture(scope="module")
+def _cluster(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder: Path = tmp_path_factory.mktemp("two-workers")
+    with RedisServer(folder / "redis") as redis, QdrantServer(folder / "qdrant") as qdrant:
+        settings = {"RECALLR_LEASE_SECONDS": "2", "RECALLR_DEADLINE_MS_BALANCED": "30000"}
+        first, second = (
+            Proxy(folder / name, running_provider, redis_url=redis.url, qdrant_url=qdrant.url, settings=settings)
+            for name in ("first", "second")
+        )
+        with first, second:
+            yield Cluster(first, second, redis, qdrant)
+
+
+@pytest.fixture
+def cluster(_cluster: Cluster, provider: Provider) -> Cluster:
+    for proxy in _cluster.both:
+        wait_until_sound(proxy)
+    return _cluster
+
+
+def test_a_user_who_alternates_between_gateways_has_one_session(
+    cluster: Cluster, provider: Provider, user: str
+) -> None:
+    said = [f"Message {number}." for number in range(6)]
+    replies = [cluster.both[number % 2].ask(user, text) for number, text in enumerate(said)]
+
+    assert len({reply.session_id for reply in replies}) == 1, "each gateway has opened a session of its own"
+    kept = in_motion(cluster.redis.url, owner_of(user))
+    assert [one.text for one in kept] == [text for one in said for text in (one, answer_to(one))]
+    shown = provider.last.user_text
+    assert all(text in shown for text in said[:5]), "one gateway does not show the model what the other has stored"
+
+
+def test_a_new_user_who_comes_to_both_gateways_at_once_has_one_session(cluster: Cluster, user: str) -> None:
+    said = [f"Message {number}." for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda n: cluster.both[n % 2].ask(user, said[n]), range(8)))
+
+    assert len({reply.session_id for reply in replies}) == 1, "concurrent first requests have made several sessions"
+    kept = in_motion(cluster.redis.url, owner_of(user))
+    assert_once(kept, expected=[text for one in said for text in (one, answer_to(one))])
+
+
+def test_each_ended_session_is_processed_by_one_gateway_only(cluster: Cluster, user: str) -> None:
+    users = [f"{user}-{number}" for number in range(12)]
+    _process_what_others_left(cluster)
+    before = cluster.processed()
+    with ThreadPoolExecutor(4) as pool:
+        list(
+            pool.map(
+                lambda n: cluster.both[n % 2].ask(users[n], f"I am {users[n]}.", session_timeout_seconds=1),
+                range(len(users)),
+            )
+        )
+    wait_until_processed(cluster.redis.url)
+
+    eventually(
+        lambda: cluster.processed() - before,
+        "as many sessions are processed as there were, none by both gateways",
+        until=lambda count: count == len(users),
+    )
+    kept = remembered(server(cluster.qdrant.url), [owner_of(one) for one in users])
+    said = [f"I am {one}." for one in users]
+    assert_once(kept, expected=[text for one in said for text in (one, answer_to(one))])
+
+
+def test_what_one_gateway_was_processing_when_it_was_killed_the_other_takes_over(
+    cluster: Cluster, provider: Provider, user: str
+) -> None:
+    _process_what_others_left(cluster)
+    second_before = metric(cluster.second, "recallr_sessions_total", outcome="processed")
+    cluster.second.freeze()  # so that it is the first which claims the session
+    try:
+        cluster.first.ask(user, LONG_TEXT, session_timeout_seconds=1)
+        [key] = eventually(lambda: leased(cluster.redis.url), "the first gateway has claimed the session")
+        cluster.first.kill()
+    finally:
+        cluster.second.thaw()
+    with client(cluster.redis.url) as connection:
+        assert connection.exists(key), "the session was finished before the kill: the test did not show anything"
+
+    wait_until_processed(cluster.redis.url)
+    assert metric(cluster.second, "recallr_sessions_total", outcome="processed") - second_before == 1, (
+        "the session is gone, but the gateway that lives has not processed it"
+    )
+    kept = remembered(server(cluster.qdrant.url), [owner_of(user)])
+    assert_once(kept, expected=[LONG_TEXT, answer_to(LONG_TEXT)])
+    cluster.second.ask(user, "How many lighthouses did the crew count?")
+    assert "lighthouses" in provider.last.user_text.removesuffix("How many lighthouses did the crew count?")
+    cluster.first.start()
+
+
+def _process_what_others_left(cluster: Cluster) -> None:
+    """Sessions of other tests must not be among those that are counted."""
+    with client(cluster.redis.url) as connection:
+        connection.flushall()
+    for proxy in cluster.both:
+        wait_until_sound(proxy)

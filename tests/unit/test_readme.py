@@ -1,0 +1,114 @@
+"""README.md's tables against the code: every header, every setting with its default, every error code, and no other."""
+
+from __future__ import annotations
+
+import json
+import re
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recallr_litellm.core.options import RecallOptions
+from recallr_litellm.errors import RequestError
+from recallr_litellm.gateway.call import Call
+from recallr_litellm.gateway.headers import HEADER_NAMES, RawHeaders, RecallrHeaders
+from recallr_litellm.gateway.middleware import _response_headers
+from recallr_litellm.memory.sessions import DEFAULT_TIMEOUT_SECONDS
+from recallr_litellm.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the table under a heading, without its first two lines. No cell of README holds a `|`."""
+    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
+    assert found, f"README.md has no section {heading!r}"
+    lines = [line for line in found[1].splitlines() if line.startswith("|")]
+    assert len(lines) > 2, f"README.md has no table under {heading!r}"
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def names(heading: str) -> list[str]:
+    """The first column of that table, without backticks."""
+    return [row[0].strip("`") for row in rows(heading)]
+
+
+def written(default: Any) -> str:
+    """A default as the tables write it."""
+    if default is None:
+        return "not set"
+    if isinstance(default, bool):
+        text = str(default).lower()
+    elif isinstance(default, list):
+        text = json.dumps(default)
+    else:
+        text = str(default.value if isinstance(default, Enum) else default)
+    return f"`{text}`"
+
+
+def test_the_request_headers_are_those_that_are_parsed() -> None:
+    listed = names("Request headers")
+    assert sorted(listed) == sorted(HEADER_NAMES.values()), (
+        "README's request headers (left) are not those of gateway/headers.py (right)"
+    )
+
+
+@pytest.mark.parametrize(
+    "field", [name for name, info in RecallrHeaders.model_fields.items() if not info.is_required()]
+)
+def test_a_request_header_has_its_default_in_the_table(field: str) -> None:
+    default = getattr(RecallrHeaders(), field)
+    listed = {row[0].strip("`"): row[2] for row in rows("Request headers")}[HEADER_NAMES[field]]
+    if default is None:
+        assert "`" not in listed, f"README gives {HEADER_NAMES[field]} the default {listed}, but it has none"
+    else:
+        assert listed == written(default), f"README says that {HEADER_NAMES[field]} defaults to {listed}"
+
+
+def test_the_recall_defaults_are_the_same_where_no_header_is_parsed() -> None:
+    assert RecallrHeaders().recall_options == RecallOptions(), "two places give recall options different defaults"
+
+
+def test_the_timeout_of_a_new_session_is_the_documented_one() -> None:
+    listed = {row[0].strip("`"): row[2] for row in rows("Request headers")}["X-Recallr-Session-Timeout-Seconds"]
+    assert listed == f"{DEFAULT_TIMEOUT_SECONDS} for a new session", (
+        "README tells another default timeout than the code"
+    )
+
+
+def test_the_response_headers_are_those_that_are_sent() -> None:
+    call = Call(RawHeaders(()), user_id="alice", session_id="0" * 32)
+    sent = {name.decode() for name, _ in _response_headers(call)}
+    listed = names("Response headers")
+    assert sorted(name.lower() for name in listed) == sorted(sent), (
+        "README's response headers (left) are not those of a request whose user and session are known (right)"
+    )
+
+
+def test_the_settings_are_those_that_are_read() -> None:
+    read = [f"RECALLR_{field.upper()}" for field in Settings.model_fields]
+    assert sorted(names("Settings")) == sorted(read), "README's settings (left) are not those of settings.py (right)"
+
+
+@pytest.mark.parametrize("field", list(Settings.model_fields))
+def test_a_setting_has_its_default_in_the_table(field: str) -> None:
+    name = f"RECALLR_{field.upper()}"
+    default = written(Settings.model_fields[field].get_default())
+    listed = {row[0].strip("`"): row[1] for row in rows("Settings")}[name]
+    assert listed == default, f"README says that {name} defaults to {listed}, settings.py says {default}"
+
+
+def test_the_errors_are_those_that_a_client_can_get() -> None:
+    raised = sorted((str(error.status), error.code) for error in RequestError.__subclasses__())
+    listed = sorted((row[0], row[1].strip("`")) for row in rows("Errors"))
+    assert listed == raised, "README's errors (left) are not those of errors.py (right)"
+
+
+def test_every_file_that_is_linked_to_exists() -> None:
+    linked = [target for target in re.findall(r"\]\(([^)#]+)\)", README) if not target.startswith("http")]
+    assert linked, "README.md links to no file: the pattern of this test finds none any more"
+    missing = [target for target in linked if not (ROOT / target).exists()]
+    assert not missing, f"README.md links to files that are not there: {missing}"
