@@ -1,4 +1,4 @@
-"""What of the insides of LiteLLM and httpx-sse the plugin leans on. An upgrade that breaks one of them fails here by name."""
+"""What of the insides of LiteLLM and httpx-sse the plugin leans on: an upgrade that breaks one fails here by name."""
 
 from __future__ import annotations
 
