@@ -65,8 +65,7 @@ def _attach() -> RecallrHooks:
         return RecallrHooks(None)
     show_logs()
     runtime = Runtime(load_settings(), gateway_embed=embed_through_gateway, count_tokens=count_tokens)
-    runtime.start()
-    install(proxy_server, runtime)
+    runtime.start(lambda: install(proxy_server, runtime))
     return RecallrHooks(runtime)
 
 

@@ -31,5 +31,12 @@ SESSIONS = Counter(
 PROCESSING = Histogram(
     "recallr_processing_seconds", "Time to process a batch of sessions", buckets=(*_SECONDS, 120.0), registry=REGISTRY
 )
+QUEUE = Gauge(
+    "recallr_session_queue",
+    "Sessions in Redis, of all workers: due (to be processed now), waiting (not yet due, or being processed), "
+    "failed (set aside, see `recallr failed`)",
+    ["state"],
+    registry=REGISTRY,
+)
 STORE_UP = Gauge("recallr_store_up", "1 while the store answers", ["store"], registry=REGISTRY)
 FAULTS = Counter("recallr_faults", "Faults of the plugin itself, by place", ["where"], registry=REGISTRY)

@@ -9,12 +9,14 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
-from recallr_litellm.errors import Unavailable
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from recallr_litellm.errors import EmbeddingUnavailable, StateUnavailable, Unavailable
 from recallr_litellm.gateway.recollection import Recollection
 from recallr_litellm.memory.capture import Capture, Exchange
 from recallr_litellm.memory.processing import Processor
 from recallr_litellm.memory.sessions import DEFAULT_TIMEOUT_SECONDS, Sessions
-from recallr_litellm.metrics import EXCHANGES
+from recallr_litellm.metrics import EXCHANGES, FAULTS, QUEUE
 from recallr_litellm.projects import load_projects
 from recallr_litellm.recall import Recall
 from recallr_litellm.settings import Settings
@@ -30,6 +32,13 @@ _REDIS_SECONDS = 1.0
 """Longest wait for one answer of Redis; a request's deadline may be shorter."""
 
 
+_LATE_SECONDS = 10.0
+"""Longest wait for storing an exchange that no client waits for."""
+
+_COUNT_SECONDS = 10.0
+"""How often the queue is counted for the metrics."""
+
+
 class Runtime:
     """The plugin in one worker.
 
@@ -42,15 +51,16 @@ class Runtime:
         self.settings = settings
         embedded = settings.redis_url is None or settings.qdrant_url is None
         self._data_dir = DataDir(settings.data_dir) if embedded else None
-        self._valkey = EmbeddedValkey(settings.data_dir / "redis") if settings.redis_url is None else None
+        self._valkey = EmbeddedValkey(settings.valkey_dir) if settings.redis_url is None else None
         self._gateway_embed = gateway_embed
         self._count_tokens = count_tokens
         self._tasks: set[asyncio.Task[Any]] = set()
         self._to_store: set[asyncio.Task[Any]] = set()
         self._resources = AsyncExitStack()
+        self._starting: asyncio.Future[str] | None = None
 
-    def start(self) -> None:
-        """Open everything and start the background work. Blocks; called once, on the worker's event loop.
+    def start(self, install: Callable[[], None]) -> None:
+        """Open everything, put it into use and start the background work. Blocks; called once, on the worker's loop.
 
         A store that does not answer does not stop the start: requests are served without memory until it does.
 
@@ -59,6 +69,8 @@ class Runtime:
         """
         try:
             self._open()
+            self._put_together()
+            install()
         except BaseException:
             _run_aside(self._resources.aclose())
             raise
@@ -83,8 +95,8 @@ class Runtime:
         self._sparse = SparseEncoder()
         _run_aside(self._check())
 
-    def _work(self) -> None:
-        """Put the services together and start what runs in the background."""
+    def _put_together(self) -> None:
+        """Make the services out of what is open."""
         settings = self.settings
         self._state_gate = Gate("redis", self._probe_state)
         self._vectors_gate = Gate("qdrant", self._probe_vectors)
@@ -115,13 +127,17 @@ class Runtime:
             vectors_gate=self._vectors_gate,
             count_tokens=self._count_tokens,
         )
+
+    def _work(self) -> None:
+        """Start what runs in the background."""
         for work in (
-            self._state_gate.watch(),
-            self._vectors_gate.watch(),
-            self._processor.run(),
-            self._keep_flushing_held(),
+            self._state_gate.watch,
+            self._vectors_gate.watch,
+            self._processor.run,
+            self._keep_flushing_held,
+            self._keep_counting,
         ):
-            self._spawn(work, self._tasks)
+            self._spawn(_for_ever(work), self._tasks)
 
     async def store(self, exchange: Exchange, within: float) -> bool:
         """Store an exchange within so many seconds; held, and False, when that fails."""
@@ -129,28 +145,32 @@ class Runtime:
 
     def store_later(self, exchange: Exchange) -> None:
         """Store an exchange whose request is over. A shutdown waits for it."""
-        self._spawn(self.store(exchange, self.settings.drain_seconds), self._to_store)
+        self._spawn(self.store(exchange, _LATE_SECONDS), self._to_store)
 
     def faults(self) -> dict[str, str]:
-        """What keeps memory from working now."""
-        return {gate.name: gate.fault for gate in (self._state_gate, self._vectors_gate) if not gate.is_open}
+        """What keeps memory from working now, by kind: the log has the texts, which name addresses."""
+        return {
+            "embedding" if isinstance(gate.error, EmbeddingUnavailable) else gate.name: type(gate.error).__name__
+            for gate in (self._state_gate, self._vectors_gate)
+            if gate.error is not None
+        }
 
     async def stop(self) -> None:
         """Store what is still to be stored, within the drain time, and let go of everything."""
         try:
-            async with asyncio.timeout(self.settings.drain_seconds):
-                await asyncio.gather(*self._to_store, return_exceptions=True)
-                if self._capture.held:
-                    await self._capture.flush()
-        except (Unavailable, TimeoutError) as error:
-            _log.warning("Draining did not come to its end: %s", error or "time is up")
-        if self._capture.held:
-            EXCHANGES.labels("dropped").inc(self._capture.held)
-            _log.error("%d exchanges are lost: the state store did not come back", self._capture.held)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._resources.aclose()
+            try:
+                async with asyncio.timeout(self.settings.drain_seconds):
+                    await asyncio.gather(*self._to_store, return_exceptions=True)
+                    if self._capture.held:
+                        await self._capture.flush()
+            except (Unavailable, TimeoutError) as error:
+                _log.warning("Draining did not come to its end: %s", error or "time is up")
+            if self._capture.held:
+                EXCHANGES.labels("dropped").inc(self._capture.held)
+                _log.error("%d exchanges are lost: the state store did not come back", self._capture.held)
+        finally:
+            await _end(self._tasks | self._to_store)
+            await self._resources.aclose()
 
     async def _check(self) -> None:
         """Load the model and look whether the vector store was filled with it, as far as both can be had now."""
@@ -165,7 +185,10 @@ class Runtime:
 
     async def _probe_state(self) -> None:
         if self._valkey is not None:
-            await asyncio.to_thread(self._valkey.start)
+            # One start for all probes: a probe that runs out of time does not end the thread of its start.
+            if self._starting is None or self._starting.done():
+                self._starting = asyncio.ensure_future(asyncio.to_thread(self._valkey.start))
+            await asyncio.shield(self._starting)
         await self._state.ping()
 
     async def _probe_vectors(self) -> None:
@@ -179,8 +202,18 @@ class Runtime:
             if self._capture.held and self._state_gate.is_open:
                 try:
                     await self._capture.flush()
-                except Unavailable as error:
-                    _log.info("Held exchanges stay held: %s", error)
+                except StateUnavailable as error:
+                    self._state_gate.close(error)
+
+    async def _keep_counting(self) -> None:
+        while True:
+            await asyncio.sleep(_COUNT_SECONDS)
+            if self._state_gate.is_open:
+                try:
+                    for state, count in (await self._state.depth()).items():
+                        QUEUE.labels(state).set(count)
+                except StateUnavailable as error:
+                    self._state_gate.close(error)
 
     def _spawn(self, work: Coroutine[Any, Any, Any], tasks: set[asyncio.Task[Any]]) -> None:
         task = asyncio.create_task(work)
@@ -196,7 +229,35 @@ def _secret(settings: Settings) -> str:
 
 def _report(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
+        FAULTS.labels("background").inc()
         _log.error("Background work ended by a fault", exc_info=error)
+
+
+async def _for_ever(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do background work, and take it up again, with growing pauses, when a fault of ours has ended it."""
+
+    def report(state: RetryCallState) -> None:
+        FAULTS.labels("background").inc()
+        error = state.outcome.exception() if state.outcome else None
+        _log.error("Background work failed and is taken up again", exc_info=error)
+
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception_type(Exception), wait=wait_random_exponential(max=30), before_sleep=report
+    ):
+        with attempt:
+            await work()
+
+
+async def _end(tasks: set[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they have ended.
+
+    One cancellation is not always enough: `asyncio.wait_for` of Python 3.11, which redis-py uses, loses it when the
+    answer that it waits for comes at the same moment.
+    """
+    while tasks := {task for task in tasks if not task.done()}:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=0.2)
 
 
 def _run_aside(work: Coroutine[Any, Any, None]) -> None:

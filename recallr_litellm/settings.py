@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.errors import ConfigurationError
+
+VALKEY_FOLDER = "redis"
+"""Name of the embedded Valkey's folder in the data folder."""
 
 
 class InjectInto(StrEnum):
@@ -18,16 +26,6 @@ class InjectInto(StrEnum):
 
     USER = "user"
     SYSTEM = "system"
-
-
-def _unset_if_blank(value: object) -> object:
-    """`RECALLR_REDIS_URL=` in a `.env` file means "not set", not "the empty URL"."""
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-OptionalStr = Annotated[str | None, BeforeValidator(_unset_if_blank)]
-OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_unset_if_blank)]
-Projects = Annotated[dict[str, list[SecretStr]] | None, BeforeValidator(_unset_if_blank)]
 
 
 class Settings(BaseSettings):
@@ -40,7 +38,6 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="RECALLR_",
         env_file=".env",
-        env_ignore_empty=True,  # `RECALLR_REDIS_URL=` means "not set"
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
@@ -48,18 +45,18 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path(".recallr"), description="Folder of the embedded stores and the generated keys.")
 
-    redis_url: OptionalSecret = Field(
+    redis_url: SecretStr | None = Field(
         None,
         description=(
             "Redis of the state store: `redis://`, `rediss://`, `unix://`; several nodes of a cluster or of "
             "Sentinels with `redis+cluster://` and `redis+sentinel://host:26379,…/service`. Unset: embedded Valkey."
         ),
     )
-    qdrant_url: OptionalStr = Field(None, description="Qdrant server. Unset: embedded Qdrant Edge.")
-    qdrant_api_key: OptionalSecret = Field(None, description="API key of the Qdrant server.")
+    qdrant_url: str | None = Field(None, description="Qdrant server. Unset: embedded Qdrant Edge.")
+    qdrant_api_key: SecretStr | None = Field(None, description="API key of the Qdrant server.")
     collection: str = Field("recallr", min_length=1, description="Name of the Qdrant collection.")
 
-    projects: Projects = Field(
+    projects: dict[str, list[SecretStr]] | None = Field(
         None,
         description=(
             'JSON `{"project-id": ["api key", …]}`. Unset: a project `default` with a generated key in '
@@ -74,14 +71,16 @@ class Settings(BaseSettings):
     )
     max_processing_attempts: int = Field(8, ge=1, description="Failures of a session before it is set aside as failed.")
 
-    embedding_model: OptionalStr = Field(
+    embedding_model: str | None = Field(
         None,
         description=(
             "Unset: the bundled all-MiniLM-L6-v2, no download. Otherwise any fastembed model by name, or "
             "`litellm/<model>` for an embedding model of this gateway."
         ),
     )
-    memory_model: OptionalStr = Field(None, description="A model of the gateway for extraction and agentic recall.")
+    memory_model: str | None = Field(
+        None, description="A model of the gateway for extraction and agentic recall. No effect yet."
+    )
 
     context_tokens: int = Field(2000, ge=100, description="Most tokens that the memory block may take.")
     inject: InjectInto = Field(
@@ -105,8 +104,33 @@ class Settings(BaseSettings):
 
     forward_upstreams: list[str] = Field(
         ["https://api.openai.com", "https://api.anthropic.com", "https://generativelanguage.googleapis.com"],
-        description="JSON list of base URLs that the forward URL may reach.",
+        description="JSON list of base URLs that the forward URL may reach. No effect yet.",
     )
+
+    @property
+    def valkey_dir(self) -> Path:
+        """Folder of the embedded Valkey."""
+        return self.data_dir / VALKEY_FOLDER
+
+    @property
+    def qdrant_dir(self) -> Path:
+        """Folder of the embedded Qdrant."""
+        return self.data_dir / "qdrant"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """A blank value, as in `RECALLR_REDIS_URL=`, means "not set"."""
+        for source in (env_settings, dotenv_settings):
+            assert isinstance(source, EnvSettingsSource)
+            source.env_vars = {name: value for name, value in source.env_vars.items() if value and value.strip()}
+        return init_settings, env_settings, dotenv_settings
 
     def deadline_seconds(self, strategy: Strategy) -> float:
         """Longest time, in seconds, that the plugin may add to a request of this strategy."""

@@ -3,6 +3,7 @@
 recallr serve     a gateway with memory on this machine
 recallr demo      see it remember, without any key
 recallr doctor    is everything in place, and what to do if not
+recallr failed    sessions that could not be made memory, and another try
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import typer
 
 from recallr_litellm.cli.demo import demo
 from recallr_litellm.cli.doctor import doctor
+from recallr_litellm.cli.failed import failed
 from recallr_litellm.cli.serve import serve
 
 app = typer.Typer(
@@ -24,5 +26,6 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(demo)
 app.command()(doctor)
+app.command()(failed)
 
 __all__ = ["app"]

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 import recallr_litellm
-from recallr_litellm.errors import ConfigurationError
+from recallr_litellm.errors import ConfigurationError, Unavailable
 
 MASTER_KEY = "LITELLM_MASTER_KEY"
 """Variable with LiteLLM's own key: what a client sends as `Authorization: Bearer …`."""
@@ -58,9 +58,9 @@ def shipped_config() -> Path:
 
 @contextmanager
 def faults_shown(console: Console) -> Iterator[None]:
-    """Show a fault of the configuration as one line instead of a traceback, and end with exit code 1."""
+    """Show a fault of the configuration or of a store as one line instead of a traceback, and end with exit code 1."""
     try:
         yield
-    except ConfigurationError as error:
-        console.print(Text(f"recallr: {error}", style="bold red"))
+    except (ConfigurationError, Unavailable) as error:
+        console.print(Text(f"recallr: {error}", style="bold red"), soft_wrap=True)
         raise typer.Exit(1) from error

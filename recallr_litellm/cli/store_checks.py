@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from packaging.version import Version
-from qdrant_client import AsyncQdrantClient
 from redis.asyncio import RedisCluster
 from redis.exceptions import RedisError
 
@@ -19,17 +18,17 @@ from recallr_litellm.errors import ConfigurationError, DataDirInUse, EmbeddingMi
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import Embedder, open_embedder
-from recallr_litellm.stores.state import EmbeddedValkey, connect
+from recallr_litellm.stores.state import EmbeddedValkey, StateStore, connect
 from recallr_litellm.stores.vectors import VectorStore, open_engine
+from recallr_litellm.stores.vectors.server import _OLDEST as OLDEST_QDRANT
+from recallr_litellm.stores.vectors.server import connect as connect_qdrant
 
 OLDEST_REDIS = Version("6.2")
-OLDEST_QDRANT = Version("1.19")
-"""The first with IDF statistics per tenant, which ranking needs."""
 
 ANSWER_SECONDS = 5
 """How long the doctor waits for one answer of a store."""
 
-_EMBEDDING, _REDIS, _QDRANT = "Embedding model", "Redis", "Qdrant"
+_EMBEDDING, _REDIS, _SESSIONS, _QDRANT = "Embedding model", "Redis", "Failed sessions", "Qdrant"
 _LEFT_TO_THE_GATEWAY = "in the hands of the running gateway, not opened"
 _ASK_THE_GATEWAY = "Ask the gateway itself: GET /recallr/health/ready"
 
@@ -45,7 +44,9 @@ async def store_checks(settings: Settings) -> AsyncIterator[Finding]:
         yield embedding
         model = embedder if embedding.level is Level.OK else None
         with _data_dir(settings) as opened:
-            yield await check_redis(settings) if settings.redis_url else await check_embedded_valkey(opened)
+            redis = check_server(settings) if settings.redis_url else check_embedded_valkey(settings, opened)
+            for finding in await redis:
+                yield finding
             yield (
                 await check_qdrant(settings, model)
                 if settings.qdrant_url
@@ -69,6 +70,32 @@ async def check_embedding(settings: Settings, embedder: Embedder) -> Finding:
     return Finding(_EMBEDDING, Level.OK, f"{embedder.name}, {embedder.dimension} dimensions")
 
 
+async def check_server(settings: Settings) -> list[Finding]:
+    """The configured Redis and, where it answers, the sessions in it."""
+    assert settings.redis_url is not None
+    server = await check_redis(settings)
+    if server.level is Level.FAULT:
+        return [server]
+    return [server, await check_failed_sessions(settings.redis_url.get_secret_value())]
+
+
+async def check_failed_sessions(url: str) -> Finding:
+    """Whether sessions are set aside in this Redis."""
+    store = StateStore.from_url(url, timeout_seconds=ANSWER_SECONDS)
+    try:
+        failed = (await store.depth())["failed"]
+    except Unavailable as error:
+        return Finding(_SESSIONS, Level.WARNING, f"not counted: {error}", "See `recallr failed`")
+    finally:
+        await store.close()
+    if failed:
+        detail = f"{failed} could not be made memory and are set aside, messages kept"
+        return Finding(
+            _SESSIONS, Level.WARNING, detail, "`recallr failed` says why, `recallr failed --retry` tries again"
+        )
+    return Finding(_SESSIONS, Level.OK, "none")
+
+
 async def check_redis(settings: Settings) -> Finding:
     """Whether the configured Redis answers, is recent enough, and neither forgets nor evicts."""
     assert settings.redis_url is not None
@@ -80,7 +107,7 @@ async def check_redis(settings: Settings) -> Finding:
         async with asyncio.timeout(2 * ANSWER_SECONDS):
             answer = await link.client.info(**_OF_EACH_PRIMARY if isinstance(link.client, RedisCluster) else {})
     except (RedisError, OSError) as error:
-        detail = f"{link.address}: {type(error).__name__}: {error or 'no answer'}"
+        detail = f"{link.address}: {type(error).__name__}: {str(error) or 'no answer'}"
         return Finding(_REDIS, Level.FAULT, detail, "Start it, or correct RECALLR_REDIS_URL")
     finally:
         await link.close()
@@ -121,39 +148,49 @@ def judge_redis(name: str, info: Mapping[str, Any]) -> Finding:
     return Finding(_REDIS, Level.OK, f"{where}, append-only file, noeviction")
 
 
-async def check_embedded_valkey(settings: Settings | None) -> Finding:
-    """Whether the embedded server starts on its data."""
-    if settings is None:
-        return Finding(_REDIS, Level.OK, f"embedded, {_LEFT_TO_THE_GATEWAY}")
-    server = EmbeddedValkey(settings.data_dir / "redis")
+async def check_embedded_valkey(settings: Settings, opened: Settings | None) -> list[Finding]:
+    """Whether the embedded server starts on its data or, where a gateway has it, runs; and the sessions in it."""
+    server = EmbeddedValkey((opened or settings).valkey_dir)
     try:
-        await asyncio.to_thread(server.start)
+        if opened is None:
+            found = Finding(_REDIS, Level.OK, f"embedded, {_LEFT_TO_THE_GATEWAY}")
+            url = await asyncio.to_thread(server.running_url)
+        else:
+            found = Finding(_REDIS, Level.OK, "embedded, starts and stops; for one worker")
+            url = await asyncio.to_thread(server.start)
+        return [found, await check_failed_sessions(url)] if url else [found]
     except (ConfigurationError, Unavailable) as error:
-        return Finding(_REDIS, Level.FAULT, f"embedded: {error}", "Or use a server: RECALLR_REDIS_URL")
+        return [Finding(_REDIS, Level.FAULT, f"embedded: {error}", "Or use a server: RECALLR_REDIS_URL")]
     finally:
         await asyncio.to_thread(server.stop)
-    return Finding(_REDIS, Level.OK, "embedded, starts and stops; for one worker")
 
 
 async def check_qdrant(settings: Settings, embedder: Embedder | None) -> Finding:
     """Whether the configured Qdrant answers, is recent enough, and was filled with this embedding model."""
-    key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
-    client = AsyncQdrantClient(settings.qdrant_url, api_key=key, timeout=ANSWER_SECONDS, check_compatibility=False)
-    where = str(settings.qdrant_url)
+    assert settings.qdrant_url is not None
+    where = settings.qdrant_url
     try:
-        version = Version((await client.info()).version)
-        exists = await client.collection_exists(settings.collection)
-    except Exception as error:  # noqa: BLE001  # httpx's and qdrant-client's own errors have no common base
-        detail = f"{where}: {type(error).__name__}: {error}"
+        async with asyncio.timeout(2 * ANSWER_SECONDS):
+            version, exists = await _ask_qdrant(settings)
+    except Exception as error:  # noqa: BLE001  # httpx's, urllib3's and qdrant-client's have no common base
+        detail = f"{where}: {type(error).__name__}: {str(error) or 'no answer'}"
         return Finding(_QDRANT, Level.FAULT, detail, "Start it, or correct RECALLR_QDRANT_URL or …_API_KEY")
-    finally:
-        await client.close()
     where = f"{where}, version {version}"
-    if version < OLDEST_QDRANT:
-        return Finding(_QDRANT, Level.FAULT, where, f"Use Qdrant {OLDEST_QDRANT} or later")
+    if version.release < OLDEST_QDRANT:
+        return Finding(_QDRANT, Level.FAULT, where, f"Use Qdrant {'.'.join(map(str, OLDEST_QDRANT))} or later")
     if not exists:
         return Finding(_QDRANT, Level.OK, f"{where}; the first start makes the collection {settings.collection!r}")
     return await _check_collection(settings, embedder, f"{where}, collection {settings.collection!r}")
+
+
+async def _ask_qdrant(settings: Settings) -> tuple[Version, bool]:
+    """Its version, and whether the collection exists."""
+    assert settings.qdrant_url is not None
+    client = connect_qdrant(settings.qdrant_url, settings.qdrant_api_key)
+    try:
+        return Version((await client.info()).version), await client.collection_exists(settings.collection)
+    finally:
+        await client.close()
 
 
 async def check_embedded_qdrant(settings: Settings | None, embedder: Embedder | None) -> Finding:

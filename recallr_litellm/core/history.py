@@ -19,10 +19,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from recallr_litellm.core.messages import Message, StoredMessage
+from recallr_litellm.core.messages import Message, Role, StoredMessage
+
+_MOST_PAIRS = 100_000
+"""Pairs of equal messages, one of the request and one of the session, that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +44,34 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
+    """A run of request messages that is a path in the forest; built from its first message on."""
+
     end: int
     """Index of the last matched message of the request."""
-    path: tuple[StoredMessage, ...]
-    """Matched stored messages, last first."""
+    last: StoredMessage
+    """What it matched."""
+    before: _Match | None
+    length: int
     from_start: bool
     """The run begins with the request's first message."""
     from_root: bool
     """The run begins with a stored message that has no parent."""
 
     @property
-    def rank(self) -> tuple[int, bool, bool, int]:
-        return len(self.path), self.from_start, self.from_root, self.end
+    def rank(self) -> tuple[int, bool, int, bool, int]:
+        # Of runs as long as each other, one that begins where the request or a thread of the session begins is no
+        # coincidence; of those the later leaves less that would be stored again. A single message says too little
+        # for that: there the beginning of the request counts first.
+        anchored = self.from_start or self.from_root
+        return self.length, anchored, self.end if self.length > 1 else 0, self.from_start, self.end
+
+    @property
+    def path(self) -> Iterator[StoredMessage]:
+        """The matched stored messages, last first."""
+        match: _Match | None = self
+        while match is not None:
+            yield match.last
+            match = match.before
 
 
 class _Forest:
@@ -63,12 +82,22 @@ class _Forest:
         self.by_id = {message.id: message for message in self.messages}
         self.children: dict[str | None, list[StoredMessage]] = defaultdict(list)
         self.by_fingerprint: dict[str, list[StoredMessage]] = defaultdict(list)
+        self._user_above: dict[str, StoredMessage | None] = {}
         for message in self.messages:
             self.children[message.parent].append(message)
             self.by_fingerprint[message.message.fingerprint].append(message)
+            above = self.parent(message)
+            self._user_above[message.id] = (
+                above if above is None or above.message.role == "user" else self._user_above.get(above.id)
+            )
 
     def parent(self, message: StoredMessage) -> StoredMessage | None:
         return self.by_id.get(message.parent) if message.parent else None
+
+    def before(self, message: StoredMessage, role: Role) -> StoredMessage | None:
+        """What a request's message of this role, standing before `message`, can be: the parent, or, since some
+        clients leave answers out of their history, the user message above."""
+        return self._user_above[message.id] if role == "user" else self.parent(message)
 
     def below(self, roots: Iterable[StoredMessage]) -> frozenset[str]:
         """Ids of these messages and of everything under them."""
@@ -112,7 +141,7 @@ def plan(
         return Plan(_after_last_answer(incoming), None, frozenset(), tuple(forest.messages))
 
     new = tuple(incoming[match.end + 1 :])
-    last = match.path[0]
+    last = match.last
     if new and new[0].role == "user" and last.message.role == "user":
         last = forest.last_answer_under(last)
     replaced = _answers_not_chosen(forest, match)
@@ -126,38 +155,42 @@ def plan(
 
 
 def _best_match(forest: _Forest, incoming: Sequence[Message], prints: Sequence[str]) -> _Match | None:
+    """The longest run, found in one pass: what ends at a message goes on from what ended before it."""
     best: _Match | None = None
-    for end in range(len(incoming) - 1, -1, -1):
-        if best is not None and (len(best.path), best.from_start) >= (end + 1, True):
-            break  # no run that ends this early can be better
-        for candidate in reversed(forest.by_fingerprint[prints[end]]):
-            match = _walk_back(forest, incoming, prints, end, candidate)
+    ending: dict[str, _Match] = {}
+    first = _affordable(forest, prints)
+    for index in range(first, len(incoming)):
+        ended, ending = ending, {}
+        for stored in forest.by_fingerprint.get(prints[index], ()):
+            above = forest.before(stored, incoming[index - 1].role) if index else forest.parent(stored)
+            run = ended.get(above.id) if above else None
+            match = _Match(
+                end=index,
+                last=stored,
+                before=run,
+                length=run.length + 1 if run else 1,
+                from_start=run.from_start if run else index == 0,
+                from_root=run.from_root if run else above is None,
+            )
+            ending[stored.id] = match
             if best is None or match.rank > best.rank:
                 best = match
-            if match.from_start:
-                break  # the whole beginning of the request matches: an older copy cannot match more
     return best
 
 
-def _walk_back(
-    forest: _Forest, incoming: Sequence[Message], prints: Sequence[str], end: int, last: StoredMessage
-) -> _Match:
-    path = [last]
-    index = end - 1
-    node = forest.parent(last)
-    while index >= 0 and node is not None:
-        if node.message.fingerprint == prints[index]:
-            path.append(node)
-            index -= 1
-        elif incoming[index].role != "user" or node.message.role == "user":
-            break
-        # otherwise the client leaves answers out of its history: step over this one
-        node = forest.parent(node)
-    return _Match(end, tuple(path), from_start=index < 0, from_root=node is None)
+def _affordable(forest: _Forest, prints: Sequence[str]) -> int:
+    """Where to begin matching. Thousands of equal messages on both sides must not hold up the gateway: of such a
+    request only the end is matched."""
+    pairs = 0
+    for index in range(len(prints) - 1, -1, -1):
+        pairs += len(forest.by_fingerprint.get(prints[index], ()))
+        if pairs > _MOST_PAIRS:
+            return index + 1
+    return 0
 
 
 def _counts(match: _Match, length: int) -> bool:
-    return len(match.path) >= 2 or (match.from_start and match.end < length - 1)
+    return match.length >= 2 or (match.from_start and match.end < length - 1)
 
 
 def _repeated(forest: _Forest, prints: Sequence[str], *, retry: bool) -> _Match | None:
@@ -166,7 +199,7 @@ def _repeated(forest: _Forest, prints: Sequence[str], *, retry: bool) -> _Match 
         return None
     for candidate in reversed(forest.by_fingerprint[prints[0]]):
         if retry or any(answer.partial for answer in forest.children[candidate.id]):
-            return _Match(0, (candidate,), from_start=True, from_root=candidate.parent is None)
+            return _Match(0, candidate, None, 1, from_start=True, from_root=candidate.parent is None)
     return None
 
 

@@ -24,6 +24,8 @@ _WRITTEN: dict[int, str] = {
     # latter reach past the text they stand in and reorder the lines after it for whoever reads the
     # block. Right-to-left letters order themselves; direction marks and joiners (emoji, Persian) stay.
     **dict.fromkeys(_codes((0x00, 0x1F), (0x7F, 0x9F), (0x202A, 0x202E), (0x2066, 0x2069)), ""),
+    # Invisible characters that say something to a model and nothing to a reader: tags, zero-width spaces, word joiners.
+    **dict.fromkeys(_codes((0xE0000, 0xE007F), (0x200B, 0x200B), (0x2060, 0x2064), (0xFEFF, 0xFEFF)), ""),
     # Half of a surrogate pair cannot be encoded, and would fail the request at the provider's door.
     **dict.fromkeys(_codes((0xD800, 0xDFFF)), "\ufffd"),
     # Line ends of every kind are one kind.

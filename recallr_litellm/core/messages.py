@@ -16,7 +16,7 @@ Role = Literal["user", "assistant", "tool"]
 class ToolCall(BaseModel):
     """A function call that the model asked for."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     id: str = ""
     name: str = ""
@@ -27,7 +27,7 @@ class ToolCall(BaseModel):
 class Message(BaseModel):
     """One message as the client sent it or the model answered it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     role: Role
     text: str = ""
@@ -68,7 +68,7 @@ class StoredMessage(BaseModel):
     this one. A client that sends only its newest message makes a new root each time.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     id: str
     """32 hex characters, derived from the exchange that brought it, so a repeated write is the same message."""

@@ -25,7 +25,7 @@ class SparseVector:
 class User(BaseModel):
     """A user of a project."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     project: str
     user: str
@@ -37,7 +37,7 @@ class User(BaseModel):
 class Session(BaseModel):
     """A processed session."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     id: str
     created_at: int

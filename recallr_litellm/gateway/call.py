@@ -78,6 +78,11 @@ class Call:
             return None
         return self.draft.exchange(self.request_id, reply.messages, partial=not reply.complete, retried=self.retried)
 
+    @property
+    def degraded(self) -> bool:
+        """Whether memory was not, or not wholly, at work."""
+        return self.status.startswith("degraded")
+
     def degrade(self, reason: str) -> None:
         """Say that memory was not, or not wholly, at work."""
         self.status = f"degraded; reason={reason}"

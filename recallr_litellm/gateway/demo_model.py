@@ -22,7 +22,7 @@ from typing import Any
 from litellm import CustomLLM, token_counter
 from litellm.types.utils import GenericStreamingChunk, ModelResponse, Usage
 
-from recallr_litellm.stores.embedding.stopwords import ENGLISH
+from recallr_litellm.core.stopwords import ENGLISH
 
 NOTHING_KNOWN = "Demo model: I was handed no memory yet. What you say is kept; ask about it in a later session."
 NOTHING_RELATED = "Demo model: nothing in the memory I was handed shares a word with that."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -74,7 +74,7 @@ def check_user_id(value: str) -> str:
     if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in value):
         raise ValueError("must not contain control characters")
     if any(0xD800 <= ord(character) < 0xE000 for character in value):
-        raise ValueError("must be valid Unicode")
+        raise ValueError("must be UTF-8; send other ids as `user` in the body")
     return value
 
 
@@ -157,7 +157,8 @@ HEADER_NAMES: Mapping[str, str] = {
 class RawHeaders:
     """The `x-recallr-*` headers of a request as they came, in lower case, taken off the request."""
 
-    pairs: tuple[tuple[str, str], ...]
+    pairs: tuple[tuple[str, str], ...] = field(repr=False)
+    """The API key is among them: they must not show in a traceback."""
 
     @classmethod
     def take(cls, headers: Iterable[tuple[bytes, bytes]]) -> tuple[RawHeaders, list[tuple[bytes, bytes]]]:
@@ -178,11 +179,12 @@ class RawHeaders:
 
 
 def _text(value: bytes) -> str:
-    """Header bytes as text: UTF-8 as most clients send it, else Latin-1 as HTTP says."""
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
+    """Header bytes as text: UTF-8 and nothing else.
+
+    Were Latin-1 read too, `José` from one client and `JosÃ©` from another could be the same id. What is not UTF-8
+    becomes half surrogates, which are refused.
+    """
+    return value.decode("utf-8", "surrogateescape")
 
 
 def parse(raw: RawHeaders, *, min_session_timeout_seconds: int) -> RecallrHeaders:

@@ -20,7 +20,7 @@ from recallr_litellm.runtime import Runtime
 
 _log = logging.getLogger(__name__)
 
-_LEAST_TIME_TO_STORE = 0.05
+_LEAST_TIME_TO_STORE = 0.25
 """Seconds that storing an exchange gets even when the deadline is used up."""
 
 

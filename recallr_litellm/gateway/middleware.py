@@ -106,6 +106,8 @@ class Answer:
         """ASGI `send`."""
         if event["type"] == "http.response.start":
             self._begin(event)
+            if self._body is None:  # a stream, or nothing that is kept: all that its headers say is known by now
+                await self._send_start()
         elif event["type"] != "http.response.body":
             await self._send(event)
         elif self._body is not None:
@@ -164,7 +166,13 @@ class Answer:
             return
         begun = perf_counter()
         self._done = True
-        if not await self._store(exchange, self._deadline(self._call)) and not self._call.status.startswith("deg"):
+        try:
+            stored = await self._store(exchange, self._deadline(self._call))
+        except Exception:  # noqa: BLE001 - the answer is the client's, whatever becomes of our copy
+            FAULTS.labels("capture").inc()
+            _log.exception("Exchange %s is lost", exchange.id)
+            stored = False
+        if not stored and not self._call.degraded:
             self._call.degrade("store")
         self._call.spent += perf_counter() - begun
 
@@ -218,4 +226,4 @@ def _decompressed(body: bytes, encoding: bytes) -> bytes:
 
 def _is_retry(headers: list[tuple[bytes, bytes]]) -> bool:
     count = next((value for name, value in headers if name.lower() == b"x-stainless-retry-count"), b"0")
-    return count.isdigit() and int(count) > 0
+    return count.isdigit() and bool(count.strip(b"0"))

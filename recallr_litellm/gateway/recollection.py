@@ -62,11 +62,12 @@ class Recollection:
         Raises:
             RequestError: the request must be refused. Any other fault is logged, and the request goes on.
         """
-        format = FORMATS.get(call_type)
-        if format is None:
-            return
         begun = perf_counter()
         try:
+            format = FORMATS.get(call_type)
+            if format is None:  # no memory in this format; a wrong key is refused all the same
+                self._projects.authenticate(call.raw.first("project-id"), call.raw.first("api-key"))
+                return
             conversation = format.read(body)
             admitted = admit(
                 call,
@@ -75,8 +76,9 @@ class Recollection:
                 min_session_timeout_seconds=self._settings.min_session_timeout_seconds,
             )
             draft = Draft(format, body, conversation, admitted.session, admitted.headers.recall_strategy)
-            memory = await self._remember_in_time(call, draft, admitted)
+            # From here on the exchange is kept, whatever happens to its memory: only what succeeds is ever stored.
             call.draft = draft
+            memory = await self._remember_in_time(call, draft, admitted)
             format.inject(
                 body,
                 instructions=instructions(draft.strategy) if admitted.headers.include_system_prompt else "",
@@ -102,7 +104,7 @@ class Recollection:
             async with asyncio.timeout(self._settings.deadline_seconds(draft.strategy)):
                 await self._gather(stage)
         except TimeoutError as error:
-            (self._vectors_gate if stage.searching else self._state_gate).close(error)
+            (self._vectors_gate if stage.searching else self._state_gate).suspect()
             self._note(call, "timeout", error)
         except Unavailable as error:
             self._close_gate(error)
@@ -115,8 +117,7 @@ class Recollection:
     async def _gather(self, stage: _Stage) -> None:
         """Fill the stage, the most needed first, so that what is there when time runs out can be used."""
         draft = stage.draft
-        if not self._state_gate.is_open:
-            raise StateUnavailable(self._state_gate.fault)
+        self._state_gate.require()
         session = draft.session = await self._sessions.open(draft.request)
         stage.call.session_id = session.id
         owner, conversation = draft.request.owner, draft.conversation
@@ -125,8 +126,7 @@ class Recollection:
             if stage.block is not None:
                 return
         stage.ongoing = await self._sessions.ongoing(owner, session.other_ids)
-        if not self._vectors_gate.is_open:
-            raise VectorsUnavailable(self._vectors_gate.fault)
+        self._vectors_gate.require()
         stage.searching = True
         with RECALL.time():
             stage.recalled = await self._recall(

@@ -29,7 +29,10 @@ async def embed_through_gateway(model: str, texts: list[str]) -> list[list[float
     if router is None:
         raise EmbeddingUnavailable("the gateway has no router yet")
     try:
-        response = await router.aembedding(model=model, input=texts)
+        # Marked as ours and kept from the gateway's loggers: they would get every question and every memory.
+        response = await router.aembedding(
+            model=model, input=texts, metadata={"recallr_internal": True}, **{"no-log": True}
+        )
     except Exception as error:
         raise EmbeddingUnavailable(f"the embedding model {model} failed: {type(error).__name__}") from error
     return [item["embedding"] for item in response.data]

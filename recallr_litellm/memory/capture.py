@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from recallr_litellm.core.history import place, plan
+from recallr_litellm.core.history import Plan, place, plan
 from recallr_litellm.core.messages import Message, StoredMessage
+from recallr_litellm.core.owner import Owner
 from recallr_litellm.errors import RequestError, StateUnavailable, Unavailable
 from recallr_litellm.memory.sessions import OpenedSession, SessionRequest, Sessions
 from recallr_litellm.metrics import EXCHANGES, HELD
@@ -22,6 +24,9 @@ from recallr_litellm.stores.gate import Gate
 from recallr_litellm.stores.state import CommitResult, StateStore
 
 _log = logging.getLogger(__name__)
+
+_MOST_HELD_BYTES = 64 * 1024 * 1024
+"""Bound on the text of held exchanges: a thousand of them may be small talk, or a megabyte each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,10 @@ class Capture:
         self._gate = gate
         self._capacity = capacity
         self._held: deque[Exchange] = deque()
+        self._flush = asyncio.Lock()
+        self._taken: set[Owner] = set()
+        """Whose held exchanges a flush has taken out of the queue."""
+        self._held_bytes = 0
 
     @property
     def held(self) -> int:
@@ -85,15 +94,18 @@ class Capture:
         Returns:
             True when it is in Redis.
         """
-        if not self._gate.is_open:
+        if not self._gate.is_open or (exchange.final and self._behind_held(exchange.request.owner)):
             self.hold(exchange)
             return False
         try:
             async with asyncio.timeout(within):
                 await self._store(exchange)
-        except (Unavailable, TimeoutError, _Contended) as error:
-            if isinstance(error, StateUnavailable | TimeoutError):
-                self._gate.close(error)
+        except StateUnavailable as error:
+            self._gate.close(error)
+            self.hold(exchange)
+            return False
+        except (Unavailable, TimeoutError, _Contended):
+            self._gate.suspect()
             self.hold(exchange)
             return False
         except RequestError as error:
@@ -108,35 +120,72 @@ class Capture:
         """Keep an exchange in this process until Redis is back."""
         if not exchange.final:
             return  # its whole answer is still to come
-        if self._capacity == 0:
-            self._drop(exchange, "RECALLR_HELD_EXCHANGES is 0")
+        exchange = _light(exchange)
+        if _size(exchange) > _MOST_HELD_BYTES // 8:
+            self._drop(exchange, "it is too large to be held, and others' would have to go for it")
             return
-        if len(self._held) >= self._capacity:
-            self._drop(self._held.popleft(), f"more than RECALLR_HELD_EXCHANGES={self._capacity} are waiting")
         self._held.append(exchange)
-        HELD.set(len(self._held))
+        self._held_bytes += _size(exchange)
         EXCHANGES.labels("held").inc()
         _log.warning("Exchange %s is held in memory until the state store answers", exchange.id)
+        while len(self._held) > self._capacity or self._held_bytes > _MOST_HELD_BYTES:
+            self._drop(self._take_first(), f"more than RECALLR_HELD_EXCHANGES={self._capacity} or 64 MB are waiting")
+        HELD.set(len(self._held))
 
     async def flush(self) -> None:
-        """Store what is held, oldest first, until all is stored or the store fails.
+        """Store what is held, oldest first. What still cannot be stored stays held.
 
         Raises:
-            Unavailable: the store still does not answer; what is left stays held.
+            StateUnavailable: Redis does not answer.
         """
-        while self._held:
-            exchange = self._held[0]
+        async with self._flush:
+            stuck: list[Exchange] = []
             try:
-                await self._store(exchange)
-            except RequestError as error:
-                self._drop(exchange, str(error))
-            except _Contended:
-                self._held.rotate(-1)
-                return
-            # The queue may have overflowed meanwhile and lost this one from its head.
-            if self._held and self._held[0] is exchange:
-                self._held.popleft()
-            HELD.set(len(self._held))
+                for _ in range(len(self._held)):
+                    if not self._held:
+                        break  # dropped meanwhile for newer ones
+                    await self._flush_first(stuck)
+            finally:
+                for exchange in reversed(stuck):  # to the front again: a user's exchanges keep their order
+                    self._put_back(exchange)
+                self._taken.clear()
+                HELD.set(len(self._held))
+
+    async def _flush_first(self, stuck: list[Exchange]) -> None:
+        """Take the oldest out and store it, or put it with the stuck ones, as one behind a stuck one of its user."""
+        exchange = self._take_first()
+        owner = exchange.request.owner
+        if owner in self._taken:
+            stuck.append(exchange)
+            return
+        self._taken.add(owner)
+        try:
+            await self._store(exchange)
+        except RequestError as error:
+            self._drop(exchange, str(error))
+        except (StateUnavailable, asyncio.CancelledError):
+            stuck.append(exchange)
+            raise
+        except (Unavailable, _Contended):  # needs Qdrant, or luck: the others need not wait for that
+            stuck.append(exchange)
+            return
+        except Exception as error:  # noqa: BLE001 - it would fail each time, and keep all others waiting
+            self._drop(exchange, type(error).__name__)
+        self._taken.discard(owner)
+        HELD.set(len(self._held) + len(stuck))
+
+    def _behind_held(self, owner: Owner) -> bool:
+        """An earlier exchange of this user is still held: what comes after it must not be stored before it."""
+        return owner in self._taken or any(held.request.owner == owner for held in self._held)
+
+    def _take_first(self) -> Exchange:
+        exchange = self._held.popleft()
+        self._held_bytes -= _size(exchange)
+        return exchange
+
+    def _put_back(self, exchange: Exchange) -> None:
+        self._held.appendleft(exchange)
+        self._held_bytes += _size(exchange)
 
     async def _store(self, exchange: Exchange) -> None:
         attempt = await self._begin(exchange)
@@ -181,7 +230,7 @@ class Capture:
             session_id=attempt.session_id,
             exchange=exchange.id,
             first_position=min((message.position for message in own), default=last + 1),
-            replies=exchange.replies,
+            replies=_not_there_yet(exchange.replies, others, todo),
             asked_at=exchange.request.at,
             answered_at=exchange.answered_at,
             partial=exchange.partial,
@@ -203,6 +252,33 @@ class Capture:
     def _drop(self, exchange: Exchange, why: str) -> None:
         EXCHANGES.labels("dropped").inc()
         _log.error("Exchange %s is lost: %s", exchange.id, why)
+
+
+def _not_there_yet(replies: Sequence[Message], stored: Sequence[StoredMessage], todo: Plan) -> tuple[Message, ...]:
+    """Without replies that a later exchange has brought along in its history: that one was stored first."""
+    if todo.new:
+        return tuple(replies)
+    there = {
+        message.message.fingerprint
+        for message in stored
+        if message.parent == todo.parent and message.id not in todo.replaced
+    }
+    return tuple(reply for reply in replies if reply.fingerprint not in there)
+
+
+def _size(exchange: Exchange) -> int:
+    """About how much memory it keeps, in bytes."""
+    return sum(
+        4 * (len(message.text) + sum(len(call.arguments) for call in message.tool_calls))
+        for message in (*exchange.incoming, *exchange.replies)
+    )
+
+
+def _light(exchange: Exchange) -> Exchange:
+    """Without its copy of the session, which is read again when it is stored: no version is negative."""
+    if exchange.session is None:
+        return exchange
+    return replace(exchange, session=replace(exchange.session, version=-1, messages=()))
 
 
 def beginning_of(exchange: Exchange) -> Exchange:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -69,8 +68,9 @@ class Processor:
             if self._state_gate.is_open and self._vectors_gate.is_open:
                 try:
                     claims = await self._state.claim(_CLAIMS_AT_ONCE, lease_seconds=self._lease_seconds)
-                    await self.process(claims)
-                    worked = bool(claims)
+                    if claims:
+                        await self.process(claims)
+                        worked = True
                 except StateUnavailable as error:
                     # What was claimed is taken up again when its lease has run out.
                     self._state_gate.close(error)
@@ -83,10 +83,19 @@ class Processor:
         Raises:
             StateUnavailable: Redis does not answer; nothing is lost, the sessions are still in it.
         """
-        async with self._keeping_leases(claims):
+        attempts = [asyncio.create_task(self._attempt(claim)) for claim in claims]
+        keeper = asyncio.create_task(self._keep_leases(claims, attempts))
+        try:
             with PROCESSING.time():
-                done = await asyncio.gather(*(self._attempt(claim) for claim in claims))
-            await self._let_go([claim for claim, remembered in zip(claims, done, strict=True) if remembered])
+                done = await asyncio.gather(*attempts, return_exceptions=True)
+            await self._let_go([claim for claim, remembered in zip(claims, done, strict=True) if remembered is True])
+        finally:
+            for task in (keeper, *attempts):
+                task.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+        for outcome in done:
+            if isinstance(outcome, StateUnavailable):
+                raise outcome
 
     async def _attempt(self, claim: Claim) -> bool:
         """Whether the session is in Qdrant now. One session's fault does not stop the others."""
@@ -95,12 +104,14 @@ class Processor:
         except Unavailable as error:  # an outage is not the session's fault: the attempt does not count
             if isinstance(error, VectorsUnavailable):
                 self._vectors_gate.close(error)
-            await self._postpone(claim, str(error), counts=False)
+            await self._state.postpone(claim, _after_outage(), str(error), counts=False)
+            SESSIONS.labels("postponed").inc()
         except Exception as error:  # noqa: BLE001 - counted, and tried again
             FAULTS.labels("processing").inc()
             _log.exception("Processing session %s failed (attempt %d)", claim.session_id, claim.attempts)
             if claim.attempts < self._max_attempts:
-                await self._postpone(claim, type(error).__name__, counts=True)
+                await self._state.postpone(claim, _backoff(claim.attempts), type(error).__name__, counts=True)
+                SESSIONS.labels("postponed").inc()
             else:
                 SESSIONS.labels("failed").inc()
                 await self._state.set_failed(claim, type(error).__name__)
@@ -121,28 +132,20 @@ class Processor:
             self._vectors_gate.close(error)
             return  # taken up again when their leases have run out
         for claim in claims:
-            await self._state.finish(claim)
-            SESSIONS.labels("processed").inc()
+            if await self._state.finish(claim):
+                SESSIONS.labels("processed").inc()
 
-    async def _postpone(self, claim: Claim, reason: str, *, counts: bool) -> None:
-        SESSIONS.labels("postponed").inc()
-        await self._state.postpone(claim, _backoff(claim.attempts), reason, counts=counts)
-
-    @asynccontextmanager
-    async def _keeping_leases(self, claims: Sequence[Claim]) -> AsyncIterator[None]:
-        async def extend() -> None:
-            while True:
-                await asyncio.sleep(self._lease_seconds / 3)
-                for claim in claims:
-                    # A lease that is lost needs no answer here: `finish` refuses without it.
-                    await self._state.extend(claim, self._lease_seconds)
-
-        task = asyncio.create_task(extend())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    async def _keep_leases(self, claims: Sequence[Claim], attempts: Sequence[asyncio.Task[bool]]) -> None:
+        """Extend the leases while the attempts run. An attempt whose lease is lost is given up: its user has come
+        back, or another worker has the session, and what is written last would be the older of the two."""
+        while True:
+            await asyncio.sleep(self._lease_seconds / 3)
+            for claim, attempt in zip(claims, attempts, strict=True):
+                try:
+                    if not attempt.done() and not await self._state.extend(claim, self._lease_seconds):
+                        attempt.cancel()
+                except StateUnavailable as error:
+                    self._state_gate.close(error)
 
     async def _remember(self, claim: Claim) -> None:
         owner, snapshot = claim.owner, claim.snapshot
@@ -162,7 +165,8 @@ class Processor:
             message_count=len(messages),
             summary=summary.text if summary else "",
         )
-        await self._vectors.save_session(owner, session, turns, summary)
+        if await self._state.extend(claim, self._lease_seconds):
+            await self._vectors.save_session(owner, session, turns, summary)
 
     async def _summary(self, turns: list[Turn]) -> Passage | None:
         said = [(turn.stored.message.role, passage) for turn in turns for passage in turn.passages]
@@ -195,6 +199,11 @@ def _deal_out(messages: list[StoredMessage], texts: list[list[str]], passages: l
         turns.append(Turn(stored, tuple(passages[begin:end])))
         begin = end
     return turns
+
+
+def _after_outage() -> float:
+    """Seconds until a session is tried again that failed through no fault of its own."""
+    return random.uniform(2.0, 6.0)  # noqa: S311 - not a secret
 
 
 def _backoff(attempts: int) -> float:

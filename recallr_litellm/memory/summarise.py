@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from recallr_litellm.core.messages import Role
 from recallr_litellm.core.passages import estimate_tokens, split
-from recallr_litellm.stores.embedding.stopwords import ENGLISH
+from recallr_litellm.core.stopwords import ENGLISH
 
 MAX_SUMMARY_TOKENS = 120
 """By `estimate_tokens`, speaker labels included."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from recallr_litellm.errors import RecallrError
+from recallr_litellm.errors import RecallrError, Unavailable
 from recallr_litellm.metrics import STORE_UP
 
 _log = logging.getLogger(__name__)
@@ -23,42 +23,59 @@ class Gate:
     """
 
     def __init__(
-        self, name: str, probe: Callable[[], Awaitable[None]], *, interval: float = 1.0, probe_timeout: float = 5.0
+        self, name: str, probe: Callable[[], Awaitable[None]], *, interval: float = 1.0, probe_timeout: float = 3.0
     ) -> None:
         self.name = name
-        self.is_open = False
-        self.fault = "not probed yet"
-        """Why it is closed, for the readiness answer."""
+        self.error: RecallrError | None = Unavailable(f"{name} was not asked yet")
+        """Why it is closed; None while it is open."""
         self._probe = probe
         self._interval = interval
         self._probe_timeout = probe_timeout
         self._wake = asyncio.Event()
 
-    def close(self, error: BaseException) -> None:
+    @property
+    def is_open(self) -> bool:
+        """Whether the store is taken to answer."""
+        return self.error is None
+
+    def require(self) -> None:
+        """Return while the gate is open.
+
+        Raises:
+            RecallrError: why it is closed.
+        """
+        if self.error is not None:
+            raise self.error
+
+    def close(self, error: RecallrError) -> None:
         """Let nobody through until a probe succeeds."""
         if self.is_open:
-            _log.warning("%s does not answer (%s); requests go on without it", self.name, _reason(error))
-        self._set(is_open=False, fault=_reason(error))
+            _log.warning("%s does not answer (%s); requests go on without it", self.name, error)
+        self._set(error)
+        self._wake.set()
+
+    def suspect(self) -> None:
+        """Probe at once. Somebody has waited for the store in vain, which may be the store's fault or not."""
         self._wake.set()
 
     async def probe(self) -> bool:
         """Ask the store now and set the gate accordingly."""
+        error: RecallrError | None = None
         try:
             async with asyncio.timeout(self._probe_timeout):
                 await self._probe()
-        except (RecallrError, TimeoutError) as error:
-            reason = _reason(error)
-            if reason != self.fault:
-                _log.warning("%s cannot be used: %s", self.name, reason)
-            self._set(is_open=False, fault=reason)
-            return False
-        if not self.is_open:
-            _log.info("%s answers", self.name)
-        self._set(is_open=True, fault="")
-        return True
+        except RecallrError as raised:
+            error = raised
+        except TimeoutError:
+            error = Unavailable(f"{self.name} gave no answer in {self._probe_timeout:g} s")
+        if str(error or "") != str(self.error or ""):
+            level, outcome = (logging.WARNING, f"cannot be used: {error}") if error else (logging.INFO, "answers")
+            _log.log(level, "%s %s", self.name, outcome)
+        self._set(error)
+        return self.is_open
 
     async def watch(self) -> None:
-        """Probe for ever: each interval, and at once when the gate has been closed."""
+        """Probe for ever: each interval, and at once when the gate has been closed or the store is suspected."""
         while True:
             self._wake.clear()
             await self.probe()
@@ -68,11 +85,6 @@ class Gate:
             except TimeoutError:
                 continue
 
-    def _set(self, *, is_open: bool, fault: str) -> None:
-        self.is_open = is_open
-        self.fault = fault
-        STORE_UP.labels(self.name).set(is_open)
-
-
-def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    def _set(self, error: RecallrError | None) -> None:
+        self.error = error
+        STORE_UP.labels(self.name).set(self.is_open)

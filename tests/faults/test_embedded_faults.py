@@ -50,9 +50,15 @@ def gateway(_gateway: Proxy, provider: Provider) -> Proxy:
     return _gateway
 
 
-def refused_start(folder: Path, provider: Provider, **options: object) -> str:
+class Guest(Proxy):
+    """A gateway whose end does not end the Valkey of its data folder: that one belongs to another gateway."""
+
+    def stop(self) -> None:
+        self.kill()
+
+
+def refused_start(proxy: Proxy) -> str:
     """The log of a gateway that has to refuse its start."""
-    proxy = Proxy(folder, provider, **options)
     try:
         with pytest.raises(StartFailed, match="ended with"):
             proxy.start()
@@ -61,15 +67,22 @@ def refused_start(folder: Path, provider: Provider, **options: object) -> str:
         proxy.stop()
 
 
+def reason(log: str) -> str:
+    """The line of a log in which the plugin says why it refuses the start."""
+    lines = [line for line in log.splitlines() if line.startswith("recallr_litellm.errors.")]
+    assert lines, f"the start was stopped by something else than a clear error of the plugin: {log[-2000:]}"
+    return lines[-1]
+
+
 def test_a_second_gateway_on_the_same_folder_refuses_to_start_and_harms_nothing(
     gateway: Proxy, provider: Provider, user: str, tmp_path: Path
 ) -> None:
     told = gateway.ask(user, "My bicycle is orange.", session_timeout_seconds=60)
 
-    log = refused_start(tmp_path / "second", provider, data_dir=gateway.data_dir)
+    log = refused_start(Guest(tmp_path, provider, data_dir=gateway.data_dir))
 
-    assert "belongs to another running process" in log, "the log does not say that the folder is in use"
-    assert "RECALLR_REDIS_URL and RECALLR_QDRANT_URL" in log, "the log does not say how to run several"
+    assert "belongs to another running process" in reason(log), "the log does not say that the folder is in use"
+    assert "RECALLR_REDIS_URL and RECALLR_QDRANT_URL" in reason(log), "the log does not say how to run several"
     asked = gateway.ask(user, "What is orange?", session_timeout_seconds=60)
     assert asked.session_id == told.session_id, "the refused gateway has touched the sessions of the running one"
     assert "My bicycle is orange." in provider.last.user_text
@@ -99,42 +112,38 @@ def test_vectors_of_another_model_stop_the_start(provider: Provider, tmp_path: P
     data = tmp_path / "data"
     asyncio.run(_fill_by_another_model(data))
 
-    log = refused_start(tmp_path / "proxy", provider, data_dir=data)
+    log = refused_start(Proxy(tmp_path, provider, data_dir=data))
 
-    assert "filled with the embedding model 'some-other-model'" in log, "the log does not name the model of the store"
-    assert "recallr reindex" in log, "the log does not say what to do"
+    assert "filled with the embedding model 'some-other-model'" in reason(log), "the model of the store is not named"
+    assert "recallr reindex" in reason(log), "the log does not say what to do"
 
 
 def test_wrong_settings_stop_the_start_and_are_named_without_their_values(provider: Provider, tmp_path: Path) -> None:
-    log = refused_start(
-        tmp_path,
-        provider,
-        settings={
-            "RECALLR_LEASE_SECONDS": "soon-4711",
-            "RECALLR_INJECT": "elsewhere-4711",
-            "RECALLR_HELD_EXCHANGES": "-4711",
-            "RECALLR_PROJECTS": json.dumps({"acme": "rai_secret-4711"}),
-        },
-    )
-    for name in ("RECALLR_LEASE_SECONDS", "RECALLR_INJECT", "RECALLR_HELD_EXCHANGES", "RECALLR_PROJECTS"):
-        assert name in log, f"{name} is wrong, and the log does not name it"
+    wrong = {
+        "RECALLR_LEASE_SECONDS": "soon-4711",
+        "RECALLR_INJECT": "elsewhere-4711",
+        "RECALLR_HELD_EXCHANGES": "-4711",
+        "RECALLR_PROJECTS": json.dumps({"acme": "rai_secret-4711"}),
+    }
+    log = refused_start(Proxy(tmp_path, provider, settings=wrong))
+    for name in wrong:
+        assert name in reason(log), f"{name} is wrong, and the error does not name it"
     assert "4711" not in log, "the log quotes a wrong value, which may be a secret"
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("setting", "value"),
     [
-        {"RECALLR_REDIS_URL": "redis://:pass-4711@host:not-a-port-4711/0"},
-        {"RECALLR_PROJECTS": '{"acme": ["rai_secret-4711"]'},
+        ("RECALLR_REDIS_URL", "redis://:pass-4711@host:not-a-port-4711/0"),
+        ("RECALLR_PROJECTS", '{"acme": ["rai_secret-4711"]'),
     ],
     ids=["redis-url", "projects-json"],
 )
 def test_a_setting_that_cannot_be_read_stops_the_start_without_showing_its_secret(
-    provider: Provider, tmp_path: Path, settings: dict[str, str]
+    provider: Provider, tmp_path: Path, setting: str, value: str
 ) -> None:
-    log = refused_start(tmp_path, provider, settings=settings)
-    [name] = settings
-    assert name in log or name.removeprefix("RECALLR_").lower() in log, f"the log does not say that {name} is wrong"
+    log = refused_start(Proxy(tmp_path, provider, settings={setting: value}))
+    assert setting in reason(log), f"the error does not say that {setting} is wrong"
     assert "4711" not in log, "the log shows a secret"
 
 

@@ -98,7 +98,7 @@ def test_while_qdrant_is_down_chats_have_what_redis_holds_and_ended_sessions_wai
     wait_until_noticed(gateway.proxy, "qdrant")
     told = gateway.proxy.ask(user, during, session_timeout_seconds=1)
     time.sleep(1.2)  # longer than the session's timeout
-    asked = gateway.proxy.ask(user, question)
+    asked = gateway.proxy.ask(user, question, session_timeout_seconds=1)
 
     assert asked.session_id != told.session_id
     assert told.text == answer_to(during)
@@ -111,11 +111,12 @@ def test_while_qdrant_is_down_chats_have_what_redis_holds_and_ended_sessions_wai
     gateway.qdrant.start()
     wait_until_sound(gateway.proxy)
     wait_until_processed(gateway.redis.url, owner_of(user))
+    expected = [text for one in (before, during, question) for text in (one, answer_to(one))]
+    assert_once(gateway.remembered(user), expected=expected)
     again = gateway.proxy.ask(user, "And what of my bicycle?")
     assert again.memory_status == "ok"
     assert before in provider.last.user_text
     assert during in provider.last.user_text
-    assert_once(gateway.remembered(user), expected=[text for one in (before, during) for text in (one, answer_to(one))])
 
 
 def test_a_qdrant_that_hangs_holds_up_no_chat_and_no_session(gateway: Gateway, provider: Provider, user: str) -> None:

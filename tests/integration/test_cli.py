@@ -1,4 +1,9 @@
-"""The `recallr` command, as a newcomer uses it: a process, its output, its exit code."""
+"""`recallr serve` and `recallr demo` as a newcomer uses them: a process, its output, its exit code.
+
+Each start of a gateway takes many seconds, so one `recallr serve` and one kept `recallr demo` serve most tests here.
+What looks at a running gateway from beside it, `recallr doctor` and `recallr failed`, is here too; the rest of these
+two is in test_doctor.py and test_failed.py.
+"""
 
 from __future__ import annotations
 
@@ -11,46 +16,27 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import openai
 import pytest
-import redis
 from typer.testing import CliRunner
 
 from recallr_litellm.cli import app
+from recallr_litellm.cli.demo_gateway import DemoGateway
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.stores.state import EmbeddedValkey
+from tests.support.command import COMMAND, OFFLINE, prose, recallr
 from tests.support.listeners import free_port
 from tests.support.process import ServerProcess, clean_environment
 from tests.support.provider import Provider, ThreadedProvider
-from tests.support.qdrant_server import QdrantServer
-from tests.support.redis_server import RedisServer
+from tests.support.set_aside import set_all_aside, texts
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-OFFLINE = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOCAL_BLOG_POSTS": "True", "PYTHONPATH": str(ROOT)}
-STORES = ("Redis", "Qdrant")
-COMMAND = [sys.executable, "-m", "recallr_litellm.cli"]
-
-
-def recallr(
-    *arguments: str, folder: Path, environment: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end in this folder; output and errors are one text, as on a terminal."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=folder,
-        env=clean_environment({**OFFLINE, "COLUMNS": "100", **(environment or {})}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-
-
-def prose(output: str) -> str:
-    """What was printed, without the frames and the line breaks of the terminal."""
-    return " ".join(re.sub(r"[│╭╰╮╯─]", " ", output).split())
+QUESTION = "Which food am I allergic to?"
 
 
 def run_suggested_request(output: str) -> str:
@@ -228,36 +214,161 @@ def test_examples_run_against_serve(served: Served, tmp_path: Path, script: str)
     assert "Demo model" in ran.stdout
 
 
+# beside the running gateway
+
+
+def test_failed_sessions_are_counted_listed_and_given_back_beside_the_running_gateway(
+    served: Served, user: str
+) -> None:
+    create = served.openai(user).chat.completions.with_raw_response.create
+    reply = create(model="recallr-demo", messages=[{"role": "user", "content": "My cat is called Felix."}])
+    session, owner = reply.headers["x-recallr-session-id"], Owner("default", user)
+    url = EmbeddedValkey(served.data / "redis").running_url()
+    assert url, "the gateway's embedded store is not found where it runs"
+    set_aside = set_all_aside(url, "the model said no")
+    assert session in set_aside, "the session was not there to be set aside"
+
+    found = recallr("doctor", folder=served.folder)
+    assert found.returncode == 0, found.stdout
+    assert "in use by a running gateway" in found.stdout
+    assert re.search(rf"warning +Failed sessions: {len(set_aside)} ", found.stdout), found.stdout
+    assert served.ready(), "the gateway suffered from being looked at"
+
+    listed = recallr("failed", folder=served.folder)
+    assert listed.returncode == 0, listed.stdout
+    assert re.search(rf"default +{user} +{session} +the model said no", listed.stdout), listed.stdout
+    assert texts(url, owner, session), "listing the failed sessions has changed one"
+
+    retried = recallr("failed", "--retry", folder=served.folder)
+    assert f"processed anew: {len(set_aside)}" in retried.stdout, retried.stdout
+    eventually(
+        lambda: texts(url, owner, session),
+        "the gateway makes the session memory, so that it leaves Redis",
+        until=lambda left: left is None,
+        timeout=60.0,
+    )
+    assert "No session is set aside" in recallr("failed", folder=served.folder).stdout
+
+
 # demo
 
 
-def test_demo_recalls_shows_what_went_out_and_keeps_the_gateway(provider: Provider, tmp_path: Path) -> None:
-    """With a provider, so that what the demo shows can be compared with what reached the provider."""
-    environment = {"OPENAI_API_KEY": "sk-of-the-user", "OPENAI_BASE_URL": provider.base_url, "TMPDIR": str(tmp_path)}
-    shown = recallr("demo", "--model", "openai/gpt-4o-mini", "--keep", folder=tmp_path, environment=environment)
-    pid = re.search(r"kill (\d+)", shown.stdout)
+@dataclass(frozen=True)
+class Kept:
+    """A demo that was held with a model of the stand-in provider and has left its gateway running."""
+
+    shown: subprocess.CompletedProcess[str]
+    question: str
+    """The user message with which the provider was asked for the first fact."""
+
+    @property
+    def pid(self) -> int:
+        """Of its gateway."""
+        found = re.search(r"kill (\d+)", self.shown.stdout)
+        assert found, f"--keep does not say how to end the gateway: {self.shown.stdout}"
+        return int(found[1])
+
+    @property
+    def folder(self) -> Path:
+        """Of its gateway."""
+        found = re.search(r"rm -r (\S+)", self.shown.stdout)
+        assert found, f"--keep does not say where the gateway's folder is: {self.shown.stdout}"
+        return Path(found[1])
+
+    @property
+    def url(self) -> str:
+        """Of its gateway."""
+        found = re.search(r"^Gateway +(\S+)", self.shown.stdout, re.MULTILINE)
+        assert found, f"--keep does not say where the gateway is: {self.shown.stdout}"
+        return found[1]
+
+
+@pytest.fixture(scope="module")
+def kept(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    folder = tmp_path_factory.mktemp("demo")
+    running_provider.clear()
+    environment = {
+        "OPENAI_API_KEY": "sk-of-the-user",
+        "OPENAI_BASE_URL": running_provider.base_url,
+        "TMPDIR": str(folder),
+    }
+    shown = recallr("demo", "--model", "openai/gpt-4o-mini", "--keep", folder=folder, environment=environment)
+    asked = running_provider.chats(QUESTION)
+    kept = Kept(shown, question=asked[-1].user_text if asked else "")
     try:
-        assert shown.returncode == 0, shown.stdout
-        text = prose(shown.stdout)
-        assert "The second session recalled the first." in text
-        question = provider.chats("Which food am I allergic to?")[-1].user_text
-        memory = question.removesuffix("Which food am I allergic to?").strip()
-        assert "peanuts" in memory, "the fact did not reach the provider"
-        assert prose(memory) in text, "what the demo shows is not what reached the provider"
-        for header in ("Session-Id", "User-Id", "Request-Id", "Process-Time", "Memory-Status"):
-            assert f"X-Recallr-{header}" in text, f"X-Recallr-{header} is not shown"
-        assert pid, "--keep does not say how to end the gateway"
-        if shutil.which("curl"):
-            assert run_suggested_request(shown.stdout).startswith("HTTP/1.1 200"), "the gateway is gone"
+        yield kept
     finally:
-        if pid:
-            os.kill(int(pid[1]), signal.SIGTERM)
-            eventually(lambda: not is_alive(int(pid[1])), "the gateway ends when it is told to")
+        if "kill " in shown.stdout:
+            os.kill(kept.pid, signal.SIGTERM)
+            eventually(lambda: not is_alive(kept.pid), "the gateway ends when it is told to")
 
 
-def test_demo_without_any_key_recalls_and_leaves_the_users_own_gateway_alone(
-    tmp_path: Path,
+class AtKept(DemoGateway):
+    """What a demo takes for a gateway of its own: the one of a demo before it, already running."""
+
+    def __init__(self, kept: Kept) -> None:
+        super().__init__(kept.folder)
+        self.url = kept.url
+        self._before = super()._processed_sessions()
+
+    def start(self) -> None:
+        """It runs."""
+
+    def stop(self) -> None:
+        """It is still needed."""
+
+    def _processed_sessions(self) -> float:
+        return super()._processed_sessions() - self._before
+
+
+def hold_demo_at(kept: Kept, monkeypatch: pytest.MonkeyPatch, user: str, *arguments: str):
+    """Hold another demo at that gateway, as another user."""
+    demo_module = importlib.import_module("recallr_litellm.cli.demo")  # the package exports the command of that name
+    monkeypatch.setattr(demo_module, "DemoGateway", lambda folder: AtKept(kept))
+    monkeypatch.setattr("recallr_litellm.cli.demo_client.USER", user)
+    return CliRunner().invoke(app, ["demo", *arguments])
+
+
+def test_demo_recalls_and_shows_what_reached_the_provider(kept: Kept) -> None:
+    assert kept.shown.returncode == 0, kept.shown.stdout
+    text = prose(kept.shown.stdout)
+    assert "The second session recalled the first." in text
+    memory = kept.question.removesuffix(QUESTION).strip()
+    assert "peanuts" in memory, "the fact did not reach the provider"
+    assert prose(memory) in text, "what the demo shows is not what reached the provider"
+    for header in ("Session-Id", "User-Id", "Request-Id", "Process-Time", "Memory-Status"):
+        assert f"X-Recallr-{header}" in text, f"X-Recallr-{header} is not shown"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
+def test_a_kept_demo_answers_the_request_that_it_suggests(kept: Kept) -> None:
+    answer = run_suggested_request(kept.shown.stdout)
+    assert answer.startswith("HTTP/1.1 200"), f"the gateway is gone: {answer}"
+
+
+def test_demo_ends_with_1_when_the_second_session_does_not_recall(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, user: str
 ) -> None:
+    monkeypatch.setattr(
+        importlib.import_module("recallr_litellm.cli.demo"),
+        "SECOND_SESSION",
+        (("What is my favourite animal?", "giraffe"),),
+    )
+    result = hold_demo_at(kept, monkeypatch, user)
+    assert result.exit_code == 1, result.output
+    assert "Not recalled in the second session: giraffe" in prose(result.output)
+
+
+def test_demo_ends_with_1_and_a_reason_when_the_model_cannot_be_asked(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    result = hold_demo_at(kept, monkeypatch, user, "--model", "no-such-model")
+    assert result.exit_code == 1, result.output
+    assert "no-such-model could not be asked" in prose(result.output)
+    assert isinstance(result.exception, SystemExit), "a model that cannot be asked is shown as a crash"
+
+
+def test_demo_without_any_key_recalls_and_leaves_the_users_own_gateway_alone(tmp_path: Path) -> None:
     """The user's stores, of the environment and of `.env`, do not answer: using either would fail."""
     (tmp_path / ".env").write_text(f"RECALLR_QDRANT_URL=http://127.0.0.1:{free_port()}\n")
     environment = {
@@ -272,96 +383,3 @@ def test_demo_without_any_key_recalls_and_leaves_the_users_own_gateway_alone(
     assert re.search(r"recallr-demo answers.*allergic to peanuts", text), "the demo model did not use its memory"
     assert not (tmp_path / "mine").exists(), "the demo used the user's data folder"
     assert not list(tmp_path.glob("recallr-demo-*")), "the demo left its folder behind"
-
-
-def test_demo_ends_with_1_when_the_second_session_does_not_recall(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    demo_module = importlib.import_module("recallr_litellm.cli.demo")  # the package exports the command of that name
-    monkeypatch.setattr(demo_module, "SECOND_SESSION", (("What is my favourite animal?", "giraffe"),))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    result = CliRunner().invoke(app, ["demo"])
-    assert result.exit_code == 1, result.output
-    assert "Not recalled in the second session: giraffe" in prose(result.output)
-
-
-def test_demo_ends_with_1_and_a_reason_when_the_model_cannot_be_asked(tmp_path: Path) -> None:
-    shown = recallr("demo", "--model", "no-such-model", folder=tmp_path)
-    assert shown.returncode == 1
-    assert "no-such-model could not be asked" in prose(shown.stdout)
-    assert "Traceback" not in shown.stdout, "a model that cannot be asked is shown as a crash"
-
-
-# doctor
-
-
-def test_doctor_finds_no_fault_before_the_first_start_and_changes_nothing(tmp_path: Path) -> None:
-    found = recallr("doctor", folder=tmp_path)
-    assert found.returncode == 0, found.stdout
-    assert "0 faults" in found.stdout
-    for about in (
-        "Settings",
-        "LiteLLM",
-        "LITELLM_MASTER_KEY",
-        "Projects",
-        "Data folder",
-        "Embedding",
-        "Redis",
-        "Qdrant",
-    ):
-        assert about in found.stdout, f"nothing is said about {about}"
-    assert not list(tmp_path.iterdir()), "looking changed something"
-
-
-def test_doctor_leaves_a_running_gateway_alone(served: Served) -> None:
-    found = recallr("doctor", folder=served.folder)
-    assert found.returncode == 0, found.stdout
-    assert "in use by a running gateway" in found.stdout
-    assert served.ready(), "the gateway suffered from being looked at"
-
-
-def test_doctor_names_a_wrong_setting(tmp_path: Path) -> None:
-    found = recallr("doctor", folder=tmp_path, environment={"RECALLR_CONTEXT_TOKENS": "few"})
-    assert found.returncode == 1
-    assert "RECALLR_CONTEXT_TOKENS" in found.stdout
-
-
-def test_doctor_names_stores_that_do_not_answer_and_no_password(tmp_path: Path) -> None:
-    environment = {
-        "RECALLR_REDIS_URL": f"redis://:secret-word@127.0.0.1:{free_port()}",
-        "RECALLR_QDRANT_URL": f"http://127.0.0.1:{free_port()}",
-        "RECALLR_QDRANT_API_KEY": "secret-word",
-    }
-    found = recallr("doctor", folder=tmp_path, environment=environment)
-    assert found.returncode == 1
-    assert re.search(r"fault +Redis: 127\.0\.0\.1", found.stdout), found.stdout
-    assert re.search(r"fault +Qdrant: http://127\.0\.0\.1", found.stdout), found.stdout
-    assert "secret-word" not in found.stdout, "a password was printed"
-
-
-def test_doctor_checks_how_redis_is_set_up(tmp_path: Path) -> None:
-    with RedisServer(tmp_path / "redis") as server:
-        environment = {"RECALLR_REDIS_URL": server.url}
-        good = recallr("doctor", folder=tmp_path, environment=environment)
-        assert re.search(r"ok +Redis: .*append-only file, noeviction", good.stdout), good.stdout
-
-        with redis.Redis.from_url(server.url) as client:
-            client.config_set("appendonly", "no")
-        forgetful = recallr("doctor", folder=tmp_path, environment=environment)
-        assert re.search(r"warning +Redis: .*no append-only file", forgetful.stdout), forgetful.stdout
-
-        with redis.Redis.from_url(server.url) as client:
-            client.config_set("maxmemory", "100mb")
-            client.config_set("maxmemory-policy", "allkeys-lru")
-        evicting = recallr("doctor", folder=tmp_path, environment=environment)
-        assert re.search(r"fault +Redis: .*maxmemory-policy is allkeys-lru", evicting.stdout), evicting.stdout
-        assert evicting.returncode == 1
-
-
-def test_doctor_looks_at_a_qdrant_server_without_making_a_collection(tmp_path: Path) -> None:
-    with QdrantServer(tmp_path / "qdrant") as server:
-        found = recallr("doctor", folder=tmp_path, environment={"RECALLR_QDRANT_URL": server.url})
-        assert re.search(r"ok +Qdrant: .*the first start makes the collection 'recallr'", found.stdout), found.stdout
-        assert (
-            httpx.get(f"{server.url}/collections/recallr/exists", trust_env=False).json()["result"]["exists"] is False
-        )

@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -139,7 +140,7 @@ def edge(proxy: Proxy) -> Engine:
 
 def server(qdrant_url: str) -> Engine:
     """A Qdrant server with the gateway's collection."""
-    return ServerEngine(connect(qdrant_url, None), "recallr")
+    return ServerEngine(partial(connect, qdrant_url, None), "recallr")
 
 
 def assert_once(kept: Collection[Kept], *, expected: Iterable[str], allowed: Iterable[str] = ()) -> None:

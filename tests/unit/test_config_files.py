@@ -102,8 +102,31 @@ def test_only_the_gateway_to_try_has_the_demo_model() -> None:
     assert "recallr-demo" not in models["production.yaml"], "the demo model is in production.yaml"
 
 
+def test_both_gateways_route_the_same_models_but_for_the_demo_model() -> None:
+    routes = {
+        name: {model["model_name"]: model["litellm_params"] for model in read(name)["model_list"]} for name in GATEWAYS
+    }
+    del routes["config.yaml"]["recallr-demo"]
+    assert routes["config.yaml"] == routes["production.yaml"], "a model that works on trial is routed elsewhere, or not"
+
+
+def test_json_logs_are_set_up_before_the_plugin_starts_to_log() -> None:
+    """LiteLLM goes through these in order; in a worker of several, nothing else has set logging up before."""
+    names = list(read("production.yaml")["litellm_settings"])
+    assert names.index("json_logs") < names.index("callbacks"), "the plugin would log plain text between lines of JSON"
+
+
+@pytest.mark.parametrize("name", ["RECALLR_MEMORY_MODEL", "RECALLR_FORWARD_UPSTREAMS", "RECONIFY_APP_KEY"])
+def test_env_example_says_which_settings_have_no_effect_yet(name: str) -> None:
+    explained = ENV_EXAMPLE[: ENV_EXAMPLE.index(f"\n#{name}=")].rpartition("\n\n")[2]
+    assert "No effect yet" in explained, f".env.example explains {name} as if it did something: {explained}"
+
+
 def test_composed_redis_loses_and_evicts_nothing() -> None:
-    command = " ".join(read("docker-compose.yml")["services"]["redis"]["command"])
+    arguments = read("docker-compose.yml")["services"]["redis"]["command"]
+    assert arguments[0] == "redis-server", "the image's entrypoint would not give up root"
+    assert all(isinstance(argument, str) for argument in arguments), f"YAML reads one of these as no text: {arguments}"
+    command = " ".join(arguments)
     assert "--appendonly yes" in command, "Redis keeps no append-only file: a restart loses sessions in motion"
     assert "--maxmemory-policy noeviction" in command, "Redis may evict sessions in motion"
     assert "--requirepass" in command, "Redis asks for no password"

@@ -295,3 +295,20 @@ def test_any_request_is_planned_without_fault_and_nothing_is_both_replaced_and_u
     todo = plan(store.messages, incoming, retry=retry)
     assert not {m.id for m in todo.unseen} & todo.replaced
     assert todo.new == tuple(incoming[len(incoming) - len(todo.new) :]), "what is new is an end of the request"
+
+
+def test_thousands_of_equal_messages_are_matched_without_holding_anybody_up():
+    """The work is bounded: in the cubic search that this replaced, this test would not end within the hour."""
+    store = Store()
+    said = [user("ok"), assistant("ok")] * 2000
+    store.send(said[:-1], "ok")
+    todo = store.send([*said, user("and now?")], "ok")
+    assert [m.text for m in todo.new] == ["and now?"]
+
+
+def test_an_exchange_stored_late_does_not_bring_back_what_a_later_one_brought_along():
+    store = Store()
+    store.send([user("two")], "2")  # the session begins with the second turn: the first is still held elsewhere
+    store.send([user("one")], "1")  # and comes late
+    todo = store.send([user("one"), assistant("1"), user("two"), assistant("2"), user("three")], "3")
+    assert [m.text for m in todo.new] == ["three"]

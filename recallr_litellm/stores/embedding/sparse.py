@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from recallr_litellm.core.records import SparseVector
+from recallr_litellm.core.stopwords import ENGLISH
 from recallr_litellm.stores.embedding.base import bounded
 from recallr_litellm.stores.embedding.bundled import DATA
-from recallr_litellm.stores.embedding.stopwords import ENGLISH
 
 if TYPE_CHECKING:
     from fastembed import SparseEmbedding

@@ -7,6 +7,7 @@ import logging
 import os
 import stat
 import tempfile
+import threading
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -50,6 +51,7 @@ class EmbeddedValkey:
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
         self._process: ValkeyProcess | None = None
+        self._one_at_a_time = threading.Lock()
 
     def start(self) -> str:
         """Start the server, or adopt the one that a killed process has left, and wait until it answers. Blocks.
@@ -67,10 +69,11 @@ class EmbeddedValkey:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         socket = _socket(self._folder)
         try:
-            self._process = self._adopt(socket) or self._launch(socket)
+            with self._one_at_a_time:  # two starts that both find no server would make two on one append-only file
+                self._process = self._adopt(socket) or self._launch(socket)
         except redis.RedisError as error:
             raise StateUnavailable(f"The Valkey server at {socket}: {error}") from error
-        return f"unix://{quote(str(socket))}"
+        return _url(socket)
 
     def stop(self) -> None:
         """End the server, so that all it was told is on the disk, and wait for its end. Blocks. Does nothing without
@@ -79,18 +82,37 @@ class EmbeddedValkey:
         Raises:
             ConfigurationError: it cannot be ended.
         """
-        if self._process is None:
-            return
+        with self._one_at_a_time:
+            process, self._process = self._process, None
+            if process is None:
+                return
+            try:
+                with _client(_socket(self._folder)) as client:
+                    client.shutdown()
+            except redis.RedisError as error:
+                logger.warning("The embedded Valkey did not take SHUTDOWN (%s); it is signalled instead", error)
+                process.end()
+            else:
+                if not process.wait():
+                    process.end()
+
+    def running_url(self) -> str | None:
+        """The URL of the folder's server if one runs, whoever started it: to ask it beside its gateway. Starts none.
+
+        Raises:
+            StateUnavailable: it runs but does not answer.
+        """
+        if not self._folder.exists():
+            return None
+        socket = _socket(self._folder)
         try:
-            with _client(_socket(self._folder)) as client:
-                client.shutdown()
+            with _client(socket) as client:
+                client.ping()
+        except redis.ConnectionError:
+            return None
         except redis.RedisError as error:
-            logger.warning("The embedded Valkey did not take SHUTDOWN (%s); it is signalled instead", error)
-            self._process.end()
-        else:
-            if not self._process.wait():
-                self._process.end()
-        self._process = None
+            raise StateUnavailable(f"The Valkey server at {socket}: {error}") from error
+        return _url(socket)
 
     def _adopt(self, socket: Path) -> ValkeyProcess | None:
         """The server that answers at the socket, if it is one of this folder."""
@@ -165,6 +187,10 @@ def _client(socket: Path) -> redis.Redis:
         decode_responses=True,
         retry=Retry(NoBackoff(), 0),
     )
+
+
+def _url(socket: Path) -> str:
+    return f"unix://{quote(str(socket))}"
 
 
 def _socket(folder: Path) -> Path:

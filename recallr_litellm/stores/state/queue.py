@@ -8,12 +8,16 @@ worker dies it is due again by itself.
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
+from dataclasses import replace
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.stores.state import codec, keys
 from recallr_litellm.stores.state.calls import RedisCaller
 from recallr_litellm.stores.state.records import Claim, Snapshot
+
+logger = logging.getLogger(__name__)
 
 
 class Queue(RedisCaller):
@@ -146,16 +150,25 @@ class Queue(RedisCaller):
         lease = uuid.uuid4().hex
         arguments = (limit, _milliseconds(lease_seconds), lease, keys.sessions(bucket), keys.messages_of(bucket))
         now, rows = await self._run(self._scripts.claim, [keys.due(bucket)], now_ms, *arguments)
-        return now, [
-            Claim(
+        claims: list[Claim] = []
+        unreadable: list[Claim] = []
+        for member, owner, created, last, timeout, version, attempts, messages in rows:
+            claim = Claim(
                 owner=codec.load_owner(owner),
                 session_id=keys.session_id_of(member),
-                snapshot=Snapshot(version, codec.load_messages(messages), created, last, timeout),
+                snapshot=Snapshot(version, (), created, last, timeout),
                 attempts=attempts,
                 lease=lease,
             )
-            for member, owner, created, last, timeout, version, attempts, messages in rows
-        ]
+            try:
+                snapshot = replace(claim.snapshot, messages=codec.load_messages(messages))
+            except ValueError:  # written by another version, or damaged: it must not keep the others from their turn
+                logger.exception("Session %s cannot be read and is set aside", claim.session_id)
+                unreadable.append(claim)
+            else:
+                claims.append(replace(claim, snapshot=snapshot))
+        await asyncio.gather(*(self.set_failed(claim, "cannot be read") for claim in unreadable))
+        return now, claims
 
 
 def _milliseconds(seconds: float) -> int:

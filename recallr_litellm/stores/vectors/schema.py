@@ -21,6 +21,9 @@ DENSE: Final = "dense"
 """Vector of embeddings, cosine, half precision: 0.1 % of error for half the memory."""
 SPARSE: Final = "sparse"
 """Vector of term weights, with IDF: BM25."""
+SPARSE_SCAN: Final = 100_000
+"""Points of one user up to which BM25 goes through these, and not through all that the words of the query occur in.
+At Qdrant's own 5000, a user with 5250 points among a million waited 17 ms for it instead of 0.6."""
 
 
 class Kind(StrEnum):

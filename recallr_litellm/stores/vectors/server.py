@@ -15,7 +15,7 @@ from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 from recallr_litellm.core.records import SparseVector, Vector
 from recallr_litellm.errors import ConfigurationError, VectorsUnavailable
 from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, Where
-from recallr_litellm.stores.vectors.schema import AT, DENSE, INDEXES, SPARSE, Index
+from recallr_litellm.stores.vectors.schema import AT, DENSE, INDEXES, SPARSE, SPARSE_SCAN, Index
 
 _TIMEOUT_SECONDS = 10
 """For one call. Requests have deadlines of their own, much shorter; this one is for the writes."""
@@ -88,7 +88,11 @@ class ServerEngine:
                         memory=models.Memory.COLD,
                     )
                 },
-                sparse_vectors_config={SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+                sparse_vectors_config={
+                    SPARSE: models.SparseVectorParams(
+                        modifier=models.Modifier.IDF, index=models.SparseIndexParams(full_scan_threshold=SPARSE_SCAN)
+                    )
+                },
                 on_disk_payload=True,
                 # A graph per user instead of one over all: no search ever leaves its user.
                 hnsw_config=models.HnswConfigDiff(m=0, payload_m=16),

@@ -148,9 +148,18 @@ def test_headers_are_taken_off_in_any_case():
     assert ours.first("api-key") is None
 
 
-def test_latin_1_headers_are_read_too():
+def test_ids_in_another_encoding_are_refused_and_never_taken_for_somebody_else():
     ours, _ = RawHeaders.take([(b"x-recallr-user-id", "Zoë".encode("latin-1"))])
-    assert ours.first("user-id") == "Zoë"
+    with pytest.raises(InvalidHeaders, match="UTF-8"):
+        parse(ours, min_session_timeout_seconds=600)
+    lookalike, _ = RawHeaders.take([(b"x-recallr-user-id", "ZoÃ«".encode())])
+    assert lookalike.first("user-id") == "ZoÃ«"
+
+
+def test_bad_limits_and_a_bad_timezone_are_both_reported():
+    with pytest.raises(InvalidHeaders) as caught:
+        parsed(min_top_k="60", timezone="Mars")
+    assert set(caught.value.problems) == {"X-Recallr-Min-Top-K", "X-Recallr-Timezone"}
 
 
 @pytest.mark.parametrize("user", ["a", "x" * 256, "\u00a0", " ", "日本語", "👩‍👩‍👧", "a:b", "*", "null"])

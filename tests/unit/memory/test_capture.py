@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.memory.capture import Capture, beginning_of
+from recallr_litellm.memory.capture import Capture, Exchange, beginning_of
 from recallr_litellm.metrics import EXCHANGES
 from tests.unit.memory.conftest import Plugin
 
@@ -140,3 +142,55 @@ async def test_a_cancelled_write_is_held(plugin: Plugin) -> None:
     await asyncio.gather(task, return_exceptions=True)
     await plugin.capture.flush()
     assert await plugin.texts(exchange.session.id) == ["hello", "hi"], "whether it was written or not, it is there once"
+
+
+async def test_an_exchange_held_elsewhere_is_not_doubled_by_the_next_one_that_came_before_it(plugin: Plugin) -> None:
+    first = await plugin.exchange("x0", "u0", reply="a0")
+    assert first.session is not None
+    await plugin.capture.store_or_hold(first, within=5)
+    history = (Message(role="user", text="u0"), Message(role="assistant", text="a0"))
+    u1, a1 = Message(role="user", text="u1"), Message(role="assistant", text="a1")
+    held = replace(await plugin.exchange("x1", reply="a1"), incoming=(*history, u1))
+    other_worker = Capture(plugin.state, plugin.sessions, plugin.state_gate, capacity=3)
+    other_worker.hold(held)
+    later = replace(
+        await plugin.exchange("x2", reply="a2"), incoming=(*history, u1, a1, Message(role="user", text="u2"))
+    )
+    assert await plugin.capture.store_or_hold(later, within=5)
+    await other_worker.flush()
+    assert await plugin.texts(first.session.id) == ["u0", "a0", "u1", "a1", "u2", "a2"]
+
+
+async def test_a_session_of_thousands_of_messages_is_stored_and_reopened(plugin: Plugin) -> None:
+    exchange = await plugin.exchange("x1", *(f"message {n}" for n in range(4500)), reply="ok")
+    assert exchange.session is not None
+    assert await plugin.capture.store_or_hold(exchange, within=30)
+    assert len(await plugin.texts(exchange.session.id)) == 4501
+
+
+async def test_what_fails_each_time_does_not_keep_the_others_waiting(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = counted("dropped")
+    bad, good = await plugin.exchange("x1", "bad"), await plugin.exchange("x2", "good")
+    assert good.session is not None
+    plugin.capture.hold(bad)
+    plugin.capture.hold(good)
+    store = plugin.capture._store
+
+    async def failing(exchange: Exchange) -> None:
+        if exchange.id == "x1":
+            raise ZeroDivisionError
+        await store(exchange)
+
+    monkeypatch.setattr(plugin.capture, "_store", failing)
+    await plugin.capture.flush()
+    assert (plugin.capture.held, counted("dropped") - before) == (0, 1)
+    assert await plugin.texts(good.session.id) == ["good", "ok"]
+
+
+async def test_an_exchange_too_large_to_hold_costs_nobody_else_theirs(plugin: Plugin) -> None:
+    before = counted("dropped")
+    plugin.capture.hold(await plugin.exchange("x1", "small"))
+    plugin.capture.hold(await plugin.exchange("x2", "x" * 3_000_000))
+    assert (plugin.capture.held, counted("dropped") - before) == (1, 1)

@@ -8,10 +8,12 @@ import pytest
 
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import Vector
 from recallr_litellm.errors import VectorsUnavailable
 from recallr_litellm.memory import processing
 from recallr_litellm.memory.capture import Exchange
-from recallr_litellm.stores.state import Claim
+from recallr_litellm.runtime import _end
+from recallr_litellm.stores.state import Claim, keys
 from tests.unit.memory.conftest import ANA, Plugin
 
 LATER = 700_000
@@ -147,17 +149,64 @@ async def test_a_session_that_fails_again_and_again_is_set_aside_with_all_it_hol
     assert await plugin.vectors.get_session(ANA, last.session.id) is not None
 
 
-async def test_a_message_that_comes_during_processing_is_not_lost(
-    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_message_that_comes_during_processing_is_not_lost(plugin: Plugin) -> None:
     first = await talked(plugin, ("hello", "hi"))
     assert first.session is not None
     claim = await due(plugin, first)
-    processor = plugin.processor()
-    await processor._remember(claim)
     await talked(plugin, ("one more thing", "yes?"))
-    await plugin.state.finish(claim)
+    await plugin.processor().process([claim])
     assert await plugin.texts(first.session.id) == ["hello", "hi", "one more thing", "yes?"]
+
+
+async def test_a_worker_that_lost_its_lease_does_not_write_the_older_state_over_the_newer(plugin: Plugin) -> None:
+    first = await talked(plugin, ("hello", "hi"))
+    assert first.session is not None
+    stale = await due(plugin, first)
+    last = await talked(plugin, ("one more thing", "yes?"))
+    await plugin.processor().process([await due(plugin, last, at=2 * LATER)])
+    await plugin.processor().process([stale])
+    messages = await plugin.vectors.read_messages(ANA, first.session.id)
+    assert [stored.message.text for stored in messages] == ["hello", "hi", "one more thing", "yes?"]
+
+
+async def test_an_attempt_whose_lease_is_lost_is_given_up(plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await talked(plugin, ("hello", "hi"))
+    claim = await due(plugin, first)
+    begun = asyncio.Event()
+
+    async def never(texts: list[str]) -> list[Vector]:
+        begun.set()
+        await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr(plugin.embedder, "passages", never)
+    working = asyncio.create_task(plugin.processor(lease_seconds=0.3).process([claim]))
+    await begun.wait()
+    await talked(plugin, ("one more thing", "yes?"))
+    async with asyncio.timeout(30):
+        await working
+    assert first.session is not None
+    assert await plugin.texts(first.session.id) == ["hello", "hi", "one more thing", "yes?"]
+
+
+async def test_a_session_that_cannot_be_read_is_set_aside_and_the_others_have_their_turn(plugin: Plugin) -> None:
+    broken = await talked(plugin, ("hello", "hi"))
+    assert broken.session is not None
+    other = Owner("acme", "ben")
+    request = plugin.request(other)
+    session = await plugin.sessions.open(request)
+    await plugin.capture.store_or_hold(
+        Exchange(
+            "x9", request, (Message(role="user", text="I am Ben"),), (), request.at, partial=False, session=session
+        ),
+        within=5,
+    )
+    stored = await plugin.state.load(ANA, broken.session.id)
+    assert stored is not None
+    await plugin.state._client.hset(keys.messages(ANA, broken.session.id), stored.messages[0].id, "not what we wrote")
+    claims = await plugin.state.claim(8, lease_seconds=60, now_ms=request.at + LATER)
+    assert [claim.owner for claim in claims] == [other]
+    assert [(owner, reason) for owner, _, reason in await plugin.state.failed()] == [(ANA, "cannot be read")]
 
 
 async def test_the_loop_processes_what_is_due_and_survives_an_outage(plugin: Plugin) -> None:
@@ -173,9 +222,7 @@ async def test_the_loop_processes_what_is_due_and_survives_an_outage(plugin: Plu
         while await plugin.vectors.get_session(ANA, session.id) is None:
             await asyncio.sleep(0.05)
     assert not running.done()
-    for task in (running, watching):
-        task.cancel()
-    await asyncio.gather(running, watching, return_exceptions=True)
+    await _end({running, watching})
 
 
 async def test_another_user_finds_nothing(plugin: Plugin) -> None:

@@ -270,6 +270,34 @@ class TestLeftovers:
         server.stop()
 
 
+class TestAskingFromBeside:
+    def test_a_running_server_is_found_at_its_url(self, server: EmbeddedValkey, tmp_path: Path) -> None:
+        url = server.start()
+        beside = EmbeddedValkey(tmp_path / "valkey")
+        assert beside.running_url() == url
+        beside.stop()
+        assert beside.running_url() == url, "whoever only asks has ended a server that is not its own"
+        server.stop()
+        assert beside.running_url() is None
+
+    def test_asking_makes_no_folder(self, server: EmbeddedValkey, tmp_path: Path) -> None:
+        assert server.running_url() is None
+        assert not (tmp_path / "valkey").exists()
+
+    def test_a_server_that_hangs_is_not_taken_for_none(
+        self, server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(embedded, "ANSWER_SECONDS", 0.5)
+        hung = pid_of(server.start())
+        os.kill(hung, signal.SIGSTOP)
+        try:
+            with pytest.raises(StateUnavailable, match=r"valkey\.sock"):
+                server.running_url()
+        finally:
+            os.kill(hung, signal.SIGCONT)
+        server.stop()
+
+
 async def test_no_acknowledged_commit_is_lost_to_kill_minus_nine(server: EmbeddedValkey) -> None:
     """Ten users write as fast as they can; the server is killed in the middle, three times."""
     owners = [Owner("acme", f"user {number}") for number in range(10)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from recallr_litellm.errors import StateUnavailable
 from recallr_litellm.stores.gate import Gate
 
@@ -36,7 +38,7 @@ async def test_closed_until_a_probe_succeeds() -> None:
     assert not gate.is_open
     assert await gate.probe()
     assert gate.is_open
-    assert gate.fault == ""
+    gate.require()
 
 
 async def test_a_failure_closes_it_and_the_watch_opens_it_again_at_once() -> None:
@@ -47,8 +49,9 @@ async def test_a_failure_closes_it_and_the_watch_opens_it_again_at_once() -> Non
     store.fault = "connection refused"
     gate.close(StateUnavailable("boom"))
     assert not gate.is_open
-    assert gate.fault == "boom"
-    await until(lambda: gate.fault == "connection refused")
+    with pytest.raises(StateUnavailable, match="boom"):
+        gate.require()
+    await until(lambda: str(gate.error) == "connection refused")
     store.fault = None
     gate.close(StateUnavailable("boom"))
     await until(lambda: gate.is_open)
@@ -61,3 +64,18 @@ async def test_a_store_that_hangs_does_not_answer() -> None:
     gate = Gate("test", store.probe, probe_timeout=0.05)
     assert not await gate.probe()
     assert not gate.is_open
+
+
+async def test_a_suspected_store_is_asked_at_once_and_stays_open_when_it_answers() -> None:
+    store = Store()
+    gate = Gate("test", store.probe, interval=3600)
+    watching = asyncio.create_task(gate.watch())
+    await until(lambda: store.probes == 1)
+    gate.suspect()
+    assert gate.is_open, "one slow answer does not close it"
+    await until(lambda: store.probes == 2)
+    assert gate.is_open
+    store.fault = "gone"
+    gate.suspect()
+    await until(lambda: not gate.is_open)
+    watching.cancel()

@@ -1,6 +1,6 @@
 -- Write one exchange into its session, once, if nobody else wrote to the session since it was read.
 local session, messages, due, failed, open, exchange = unpack(KEYS)
-local given_now, member, id, expected, kind, marker_ttl, added = unpack(ARGV)
+local given_now, member, id, expected, kind, marker_ttl, added = unpack(ARGV, 1, 7) -- all of ARGV may be more than `unpack` takes
 local FIRST_MESSAGE = 8
 
 local mark = redis.call('GET', exchange)

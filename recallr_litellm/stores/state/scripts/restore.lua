@@ -1,6 +1,6 @@
 -- Put a processed session back.
 local session, messages, due, failed, open, current = unpack(KEYS)
-local given_now, member, id, who, created, timeout = unpack(ARGV)
+local given_now, member, id, who, created, timeout = unpack(ARGV, 1, 6) -- all of ARGV may be more than `unpack` takes
 local FIRST_MESSAGE = 7
 
 if redis.call('EXISTS', session) == 1 then return 0 end

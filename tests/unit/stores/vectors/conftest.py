@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from qdrant_client import AsyncQdrantClient
-from vector_samples import DIMENSION, MODEL, Model
 
 from recallr_litellm.stores.vectors import Engine, VectorStore
 from recallr_litellm.stores.vectors.edge import EdgeEngine
 from recallr_litellm.stores.vectors.server import ServerEngine
+from tests.unit.stores.vectors.vector_samples import DIMENSION, MODEL, Model
 
 
 @pytest.fixture(params=["edge", "server"])

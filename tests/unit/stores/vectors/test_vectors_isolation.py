@@ -6,7 +6,14 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qdrant_client import AsyncQdrantClient
-from vector_samples import (
+
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import User
+from recallr_litellm.stores.vectors import Engine, VectorStore
+from recallr_litellm.stores.vectors.edge import EdgeEngine
+from recallr_litellm.stores.vectors.schema import Kind
+from recallr_litellm.stores.vectors.server import ServerEngine
+from tests.unit.stores.vectors.vector_samples import (
     ADA,
     BOB,
     DIMENSION,
@@ -21,13 +28,6 @@ from vector_samples import (
     towards,
     turn,
 )
-
-from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import User
-from recallr_litellm.stores.vectors import Engine, VectorStore
-from recallr_litellm.stores.vectors.edge import EdgeEngine
-from recallr_litellm.stores.vectors.schema import Kind
-from recallr_litellm.stores.vectors.server import ServerEngine
 
 identifiers = st.text(min_size=1, max_size=6) | st.sampled_from(["a", "A", "a ", "a:b", "b", "á", "á", "\x00"])
 owners = st.builds(Owner, identifiers, identifiers)

@@ -14,7 +14,6 @@ import pytest
 from pydantic import SecretStr
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException
-from vector_samples import ADA, DIMENSION, MODEL, NO_TERMS, Model, passage, session, stored, terms, texts, towards, turn
 
 from recallr_litellm.core.records import User
 from recallr_litellm.errors import (
@@ -28,6 +27,20 @@ from recallr_litellm.settings import Settings
 from recallr_litellm.stores.vectors import Engine, VectorStore, open_engine
 from recallr_litellm.stores.vectors.edge import EdgeEngine
 from recallr_litellm.stores.vectors.server import ServerEngine, connect
+from tests.unit.stores.vectors.vector_samples import (
+    ADA,
+    DIMENSION,
+    MODEL,
+    NO_TERMS,
+    Model,
+    passage,
+    session,
+    stored,
+    terms,
+    texts,
+    towards,
+    turn,
+)
 
 API_KEY = "a-very-secret-key"
 

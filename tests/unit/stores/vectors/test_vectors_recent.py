@@ -1,8 +1,7 @@
 """The last messages of the user and the last summaries, across sessions."""
 
-from vector_samples import ADA, START, passage, session, stored, turn
-
 from recallr_litellm.stores.vectors import VectorStore
+from tests.unit.stores.vectors.vector_samples import ADA, START, passage, session, stored, turn
 
 
 async def test_last_messages_come_from_all_sessions_oldest_first(store: VectorStore) -> None:

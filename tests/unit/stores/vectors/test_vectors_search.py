@@ -3,7 +3,11 @@
 import asyncio
 
 import pytest
-from vector_samples import (
+
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.stores.vectors import Engine, VectorStore
+from recallr_litellm.stores.vectors.schema import Kind
+from tests.unit.stores.vectors.vector_samples import (
     ADA,
     BOB,
     NO_TERMS,
@@ -16,10 +20,6 @@ from vector_samples import (
     towards,
     turn,
 )
-
-from recallr_litellm.core.owner import Owner
-from recallr_litellm.stores.vectors import Engine, VectorStore
-from recallr_litellm.stores.vectors.schema import Kind
 
 HALF_PRECISION = 2e-3
 

@@ -1,13 +1,13 @@
 """Sessions are written whole, read whole, and can be written again at any time."""
 
 import pytest
-from vector_samples import ADA, START, count, passage, session, stored, terms, texts, turn
 
 from recallr_litellm.core.messages import Message, StoredMessage, ToolCall
 from recallr_litellm.core.records import Turn
 from recallr_litellm.errors import VectorsUnavailable
 from recallr_litellm.stores.vectors import Engine, VectorStore
 from recallr_litellm.stores.vectors.schema import Kind
+from tests.unit.stores.vectors.vector_samples import ADA, START, count, passage, session, stored, terms, texts, turn
 
 
 async def test_a_session_comes_back_as_it_was_saved(store: VectorStore) -> None:

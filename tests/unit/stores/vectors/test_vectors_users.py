@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from vector_samples import ADA, BOB, START
 
 from recallr_litellm.core.records import User
 from recallr_litellm.stores.vectors import VectorStore
+from tests.unit.stores.vectors.vector_samples import ADA, BOB, START
 
 
 def ada(created_at: int = START, **metadata: object) -> User:

@@ -1,0 +1,129 @@
+"""`recallr doctor` where no gateway runs: fresh folders, wrong settings, servers that are away or badly set up.
+
+Beside a running gateway: test_cli.py. What it makes of keys, folders and versions: unit/test_doctor_checks.py.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+import redis
+from typer.testing import CliRunner
+
+from recallr_litellm.cli import app
+from recallr_litellm.cli.findings import Level
+from recallr_litellm.cli.store_checks import check_qdrant, check_redis
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.settings import Settings
+from recallr_litellm.stores.state import EmbeddedValkey
+from tests.support.command import recallr
+from tests.support.listeners import free_port
+from tests.support.qdrant_server import QdrantServer
+from tests.support.redis_server import RedisServer
+from tests.support.set_aside import add_session, set_all_aside
+
+OWNER = Owner("acme", "ana")
+CHECKED = (
+    "Settings",
+    "LiteLLM",
+    "LITELLM_MASTER_KEY",
+    "Projects",
+    "Data folder",
+    "Embedding",
+    "Redis",
+    "Failed sessions",
+    "Qdrant",
+)
+
+
+def examine(monkeypatch: pytest.MonkeyPatch, **environment: str) -> tuple[int, str]:
+    """Exit code and output of the command in this process, in the test's empty working folder."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(app, ["doctor"])
+    assert isinstance(result.exception, SystemExit | None), f"the doctor crashed: {result.exception!r}"
+    return result.exit_code, result.output
+
+
+def test_doctor_finds_no_fault_before_the_first_start_and_changes_nothing(tmp_path: Path) -> None:
+    found = recallr("doctor", folder=tmp_path)
+    assert found.returncode == 0, found.stdout
+    assert "0 faults" in found.stdout
+    for about in CHECKED:
+        assert about in found.stdout, f"nothing is said about {about}"
+    assert not list(tmp_path.iterdir()), "looking changed something"
+
+
+def test_doctor_names_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, output = examine(monkeypatch, RECALLR_CONTEXT_TOKENS="few")
+    assert code == 1, output
+    assert "RECALLR_CONTEXT_TOKENS" in output
+
+
+def test_doctor_names_stores_that_do_not_answer_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, output = examine(
+        monkeypatch,
+        RECALLR_REDIS_URL=f"redis://:secret-word@127.0.0.1:{free_port()}",
+        RECALLR_QDRANT_URL=f"http://127.0.0.1:{free_port()}",
+        RECALLR_QDRANT_API_KEY="secret-word",
+    )
+    assert code == 1, output
+    assert re.search(r"fault +Redis: 127\.0\.0\.1", output), output
+    assert re.search(r"fault +Qdrant: http://127\.0\.0\.1", output), output
+    assert "secret-word" not in output, "a password was printed"
+
+
+async def test_an_address_of_qdrant_that_is_none_is_a_fault() -> None:
+    found = await check_qdrant(Settings(qdrant_url="http://127.0.0.1:999999"), None)
+    assert (found.level, "127.0.0.1:999999" in found.detail) == (Level.FAULT, True), found
+    assert "RECALLR_QDRANT_URL" in found.advice, "nobody is told which setting to correct"
+
+
+def test_doctor_looks_at_servers_counts_failed_sessions_and_makes_no_collection(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with RedisServer(tmp_path / "redis") as state, QdrantServer(tmp_path / "qdrant") as vectors:
+        add_session(state.url, OWNER, "poison")
+        assert len(set_all_aside(state.url, "cannot be understood")) == 1
+        code, output = examine(monkeypatch, RECALLR_REDIS_URL=state.url, RECALLR_QDRANT_URL=vectors.url)
+        assert code == 0, f"failed sessions are no fault of the set-up: {output}"
+        assert re.search(r"ok +Redis: .*append-only file, noeviction", output), output
+        assert re.search(r"warning +Failed sessions: 1 .*\n +→ .*recallr failed --retry", output), output
+        assert re.search(r"ok +Qdrant: .*the first start makes the collection 'recallr'", output), output
+        exists = httpx.get(f"{vectors.url}/collections/recallr/exists", trust_env=False).json()["result"]["exists"]
+        assert exists is False, "looking made a collection"
+
+
+async def test_a_real_redis_is_judged_by_how_it_is_set_up(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server, redis.Redis.from_url(server.url) as client:
+        settings = Settings(redis_url=server.url)
+        good = await check_redis(settings)
+        assert good.level is Level.OK, good
+
+        client.config_set("appendonly", "no")
+        forgetful = await check_redis(settings)
+        assert (forgetful.level, "no append-only file" in forgetful.detail) == (Level.WARNING, True), forgetful
+
+        client.config_set("maxmemory", "100mb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        evicting = await check_redis(settings)
+        assert (evicting.level, "allkeys-lru" in evicting.detail) == (Level.FAULT, True), evicting
+
+
+def test_doctor_counts_failed_sessions_of_an_embedded_store_that_nobody_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Path(".recallr")
+    data.mkdir(mode=0o700)
+    server = EmbeddedValkey(data / "redis")
+    url = server.start()
+    try:
+        add_session(url, OWNER, "poison")
+        set_all_aside(url, "cannot be understood")
+    finally:
+        server.stop()
+    code, output = examine(monkeypatch)
+    assert code == 0, output
+    assert re.search(r"warning +Failed sessions: 1 ", output), output
+    assert server.running_url() is None, "the doctor left the embedded store running"

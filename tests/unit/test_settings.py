@@ -1,0 +1,66 @@
+"""Settings from the environment and from `.env`: blank values, wrong values, the folders of the embedded stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recallr_litellm.errors import ConfigurationError
+from recallr_litellm.settings import Settings, load_settings
+
+NAMES = {f"RECALLR_{field.upper()}": field for field in Settings.model_fields}
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\t"], ids=["empty", "spaces", "tab"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_blank_variable_is_a_variable_not_set(monkeypatch: pytest.MonkeyPatch, name: str, blank: str) -> None:
+    default = getattr(load_settings(), NAMES[name])
+    monkeypatch.setenv(name, blank)
+    assert getattr(load_settings(), NAMES[name]) == default, f"{name}={blank!r} is taken for a value"
+
+
+@pytest.mark.parametrize("line", ["{}", "{}=", "{}='  '"], ids=["no value", "empty", "spaces"])
+def test_blank_lines_of_a_dotenv_file_set_nothing(line: str) -> None:
+    default = load_settings()
+    Path(".env").write_text("\n".join(line.format(name) for name in NAMES))
+    assert load_settings() == default
+
+
+def test_a_blank_variable_leaves_the_value_of_the_dotenv_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("RECALLR_CONTEXT_TOKENS=500\n")
+    monkeypatch.setenv("RECALLR_CONTEXT_TOKENS", " ")
+    assert load_settings().context_tokens == 500
+
+
+def test_the_environment_wins_over_the_dotenv_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text('RECALLR_CONTEXT_TOKENS=500\nRECALLR_PROJECTS={"acme": ["rai_of-the-file"]}\n')
+    monkeypatch.setenv("RECALLR_CONTEXT_TOKENS", "600")
+    found = load_settings()
+    assert found.context_tokens == 600
+    assert found.projects is not None, "the file's JSON was not read"
+    assert [key.get_secret_value() for key in found.projects["acme"]] == ["rai_of-the-file"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RECALLR_CONTEXT_TOKENS", "secret-word"),
+        ("RECALLR_PROJECTS", "secret-word"),
+        ("RECALLR_FORWARD_UPSTREAMS", "secret-word"),
+        ("RECALLR_INJECT", "secret-word"),
+    ],
+)
+def test_a_wrong_value_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings()
+    assert NAMES[name] in str(raised.value).lower(), f"it is not said that {name} is wrong: {raised.value}"
+    assert value not in str(raised.value), "the value, which may be a key, is shown"
+
+
+def test_the_embedded_stores_are_in_the_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RECALLR_DATA_DIR", str(tmp_path))
+    found = load_settings()
+    # The names are part of the stored data: with others, a gateway would start with an empty memory.
+    assert (found.valkey_dir, found.qdrant_dir) == (tmp_path / "redis", tmp_path / "qdrant")
