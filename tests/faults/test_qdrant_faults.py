@@ -17,6 +17,7 @@ from tests.conftest import StartProxy
 from tests.support.observe import (
     Kept,
     assert_once,
+    attempts,
     failed,
     in_motion,
     leased,
@@ -160,13 +161,15 @@ def test_an_outage_does_not_use_up_the_attempts_of_a_session(gateway: Gateway, u
     """Everything can be read, but no message can be written: the session is tried again and again."""
     given_back = metric(gateway.proxy, "recallr_sessions_total", outcome="postponed")
     gateway.relay.refuse = WRITES_OF_MESSAGES
-    gateway.proxy.ask(user, "My bicycle is orange.", session_timeout_seconds=1)
+    told = gateway.proxy.ask(user, "My bicycle is orange.", session_timeout_seconds=1)
     eventually(
         lambda: metric(gateway.proxy, "recallr_sessions_total", outcome="postponed") - given_back,
         "the session is tried three times",
         until=lambda times: times >= 3,
     )
     assert gateway.relay.refused >= 3, "nothing was refused: the test did not show anything"
+    counted = attempts(gateway.redis.url, owner_of(user), told.session_id)
+    assert counted <= 1, f"{counted} attempts count against a session that could not be written for an outage"
     assert failed(gateway.redis.url) == 0, "an outage of Qdrant counts as a failure of the session"
     assert in_motion(gateway.redis.url, owner_of(user)), "the session went out of Redis without being in Qdrant"
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.observe import (
     assert_once,
+    attempts,
     client,
     in_motion,
     leased,
@@ -59,7 +60,7 @@ class Cluster:
 def _cluster(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder: Path = tmp_path_factory.mktemp("two-workers")
     with RedisServer(folder / "redis") as redis, QdrantServer(folder / "qdrant") as qdrant:
-        settings = {"RECALLR_LEASE_SECONDS": "2", "RECALLR_DEADLINE_MS_BALANCED": "30000"}
+        settings = {"RECALLR_LEASE_SECONDS": "5", "RECALLR_DEADLINE_MS_BALANCED": "30000"}
         first, second = (
             Proxy(folder / name, running_provider, redis_url=redis.url, qdrant_url=qdrant.url, settings=settings)
             for name in ("first", "second")
@@ -99,26 +100,35 @@ def test_a_new_user_who_comes_to_both_gateways_at_once_has_one_session(cluster: 
 
 
 def test_each_ended_session_is_processed_by_one_gateway_only(cluster: Cluster, user: str) -> None:
-    users = [f"{user}-{number}" for number in range(12)]
     _process_what_others_left(cluster)
     before = cluster.processed()
+    said = {f"{user}-{number}": f"I am user {number}. {LONG_TEXT[: 3000 * (number % 2)]}" for number in range(8)}
+    owners = [owner_of(one) for one in said]
     with ThreadPoolExecutor(4) as pool:
-        list(
+        replies = list(
             pool.map(
-                lambda n: cluster.both[n % 2].ask(users[n], f"I am {users[n]}.", session_timeout_seconds=1),
-                range(len(users)),
+                lambda n, one: cluster.both[n % 2].ask(one, said[one], session_timeout_seconds=1),
+                range(len(said)),
+                said,
             )
         )
-    wait_until_processed(cluster.redis.url)
+    sessions = list(zip(owners, (reply.session_id for reply in replies), strict=True))
+    most = 0
 
+    def look() -> int:
+        nonlocal most
+        most = max(most, *(attempts(cluster.redis.url, owner, session) for owner, session in sessions))
+        return len(in_motion(cluster.redis.url, *owners))
+
+    eventually(look, "all sessions are processed", until=lambda left: left == 0, timeout=90)
+    assert most == 1, f"a session was claimed {most} times: the gateways do not leave each other's sessions alone"
     eventually(
         lambda: cluster.processed() - before,
         "as many sessions are processed as there were, none by both gateways",
-        until=lambda count: count == len(users),
+        until=lambda count: count == len(said),
     )
-    kept = remembered(server(cluster.qdrant.url), [owner_of(one) for one in users])
-    said = [f"I am {one}." for one in users]
-    assert_once(kept, expected=[text for one in said for text in (one, answer_to(one))])
+    kept = remembered(server(cluster.qdrant.url), owners)
+    assert_once(kept, expected=[text for one in said.values() for text in (one, answer_to(one))])
 
 
 def test_what_one_gateway_was_processing_when_it_was_killed_the_other_takes_over(

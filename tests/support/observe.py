@@ -92,6 +92,12 @@ def leased(redis_url: str) -> list[str]:
         return [key for key in found if connection.hexists(key, "lease")]
 
 
+def attempts(redis_url: str, owner: Owner, session_id: str) -> int:
+    """How many attempts at processing a session count against it, one that is under way included."""
+    with client(redis_url) as connection:
+        return int(connection.hget(keys.session(owner, session_id), "attempts") or 0)
+
+
 def wait_until_processed(redis_url: str, *owners: Owner) -> None:
     """Until the sessions of these users, or of all, have ended and are in Qdrant: Redis holds none any more."""
     eventually(

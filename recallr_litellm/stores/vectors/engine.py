@@ -12,10 +12,15 @@ from typing import Any, Protocol
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import SparseVector, Vector
-from recallr_litellm.stores.vectors.schema import KIND, OWNER, SESSION, Kind
+from recallr_litellm.stores.vectors.schema import SCOPE, SESSION, Kind
 
 Payload = dict[str, Any]
 """Fields of a point, as JSON knows them."""
+
+
+def scope(owner: Owner, kind: Kind) -> str:
+    """Value of the field `SCOPE` of an owner's points of a kind."""
+    return f"{owner.key}/{kind.value}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,8 +63,8 @@ class Where:
 
     @property
     def equal(self) -> dict[str, str]:
-        """Field → the value it must have, the owner's key among them."""
-        return {**self.match, OWNER: self.owner.key, KIND: self.kind.value}
+        """Field → the value it must have, the owner's scope among them."""
+        return {**self.match, SCOPE: scope(self.owner, self.kind)}
 
     @property
     def none_of(self) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Passage, PassageHit, Session, SummaryHit, Turn, User
 from recallr_litellm.stores.vectors import schema
-from recallr_litellm.stores.vectors.engine import Found, Payload, Point
+from recallr_litellm.stores.vectors.engine import Found, Payload, Point, scope
 from recallr_litellm.stores.vectors.schema import Kind
 
 META_ID = str(uuid.uuid5(schema.NAMESPACE, Kind.META.value))
@@ -45,17 +45,21 @@ def meta_point(model: str, dimension: int) -> Point:
     return Point(META_ID, payload)
 
 
+def _belonging(owner: Owner, kind: Kind) -> Payload:
+    """Whose a point is, and what."""
+    return {schema.SCOPE: scope(owner, kind), schema.OWNER: owner.key, schema.KIND: kind.value}
+
+
 def user_point(owner: Owner, user: User) -> Point:
     """A user."""
-    payload = {schema.OWNER: owner.key, schema.KIND: Kind.USER.value, schema.RECORD: user.model_dump_json()}
+    payload = {**_belonging(owner, Kind.USER), schema.RECORD: user.model_dump_json()}
     return Point(point_id(owner, Kind.USER), payload)
 
 
 def session_point(owner: Owner, session: Session, summary: Passage | None) -> Point:
     """A session; with the vectors of its summary it can be searched."""
     payload: Payload = {
-        schema.OWNER: owner.key,
-        schema.KIND: Kind.SESSION.value,
+        **_belonging(owner, Kind.SESSION),
         schema.SESSION: session.id,
         schema.AT: session.last_at,
         schema.RECORD: session.model_dump_json(),
@@ -71,8 +75,7 @@ def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
     role = stored.message.role
     for part, passage in enumerate(turn.passages or (None,)):
         payload: Payload = {
-            schema.OWNER: owner.key,
-            schema.KIND: Kind.TURN.value,
+            **_belonging(owner, Kind.TURN),
             schema.SESSION: session_id,
             schema.MESSAGE: stored.id,
             schema.POSITION: stored.position,

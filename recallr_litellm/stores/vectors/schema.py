@@ -36,6 +36,9 @@ class Kind(StrEnum):
     """A passage of a message, or a whole message that has none."""
 
 
+SCOPE: Final = "scope"
+"""Owner and kind in one: what every read and write is filtered by. One index for both, since the points of a kind
+are those of all users, and to intersect with them costs more than all the rest of a search."""
 OWNER: Final = "owner"
 KIND: Final = "kind"
 SESSION: Final = "session"
@@ -72,8 +75,7 @@ class Index(StrEnum):
 
 
 INDEXES: Final[Mapping[str, Index]] = {
-    OWNER: Index.TENANT,
-    KIND: Index.KEYWORD,
+    SCOPE: Index.TENANT,
     SESSION: Index.KEYWORD,
     AT: Index.TIME,
     # Flags rather than indexes on `part` and `role`: one takes bits, the other 130 bytes a point. They are
