@@ -16,9 +16,9 @@ from recallr_litellm.errors import RequestError
 from recallr_litellm.gateway.call import CURRENT
 from recallr_litellm.gateway.install import install
 from recallr_litellm.gateway.rejections import rejection
+from recallr_litellm.gateway.runtime import Runtime
 from recallr_litellm.gateway.upstream import count_tokens, embed_through_gateway
 from recallr_litellm.logs import show_logs
-from recallr_litellm.runtime import Runtime
 from recallr_litellm.settings import load_settings
 
 

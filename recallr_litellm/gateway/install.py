@@ -16,7 +16,7 @@ from typing import Any
 from recallr_litellm.api.health import health_router
 from recallr_litellm.gateway.call import Call
 from recallr_litellm.gateway.middleware import RecallrMiddleware
-from recallr_litellm.runtime import Runtime
+from recallr_litellm.gateway.runtime import Runtime
 
 _log = logging.getLogger(__name__)
 

@@ -102,17 +102,14 @@ def test_a_new_user_who_comes_to_both_gateways_at_once_has_one_session(cluster: 
 def test_each_ended_session_is_processed_by_one_gateway_only(cluster: Cluster, user: str) -> None:
     _process_what_others_left(cluster)
     before = cluster.processed()
-    said = {f"{user}-{number}": f"I am user {number}. {LONG_TEXT[: 3000 * (number % 2)]}" for number in range(8)}
+    said = {f"{user}-{n}": f"I am user {n}. {LONG_TEXT[: 3000 * (n % 2)]}".strip() for n in range(8)}
     owners = [owner_of(one) for one in said]
     with ThreadPoolExecutor(4) as pool:
-        replies = list(
-            pool.map(
-                lambda n, one: cluster.both[n % 2].ask(one, said[one], session_timeout_seconds=1),
-                range(len(said)),
-                said,
-            )
-        )
-    sessions = list(zip(owners, (reply.session_id for reply in replies), strict=True))
+        asked = [
+            pool.submit(cluster.both[number % 2].ask, one, text, session_timeout_seconds=1)
+            for number, (one, text) in enumerate(said.items())
+        ]
+    sessions = [(owner, reply.result().session_id) for owner, reply in zip(owners, asked, strict=True)]
     most = 0
 
     def look() -> int:

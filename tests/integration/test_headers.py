@@ -14,7 +14,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from tests.support.memory import Memory
 from tests.support.provider import Answer, Provider
-from tests.support.proxy import API_KEY, CHAT_MODEL, OTHER_API_KEY, OTHER_PROJECT, PROJECT, Proxy
+from tests.support.proxy import API_KEY, CHAT_MODEL, EMBEDDING_MODEL, OTHER_API_KEY, OTHER_PROJECT, PROJECT, Proxy
 
 CHAT = "/v1/chat/completions"
 ALWAYS = {"x-recallr-request-id", "x-recallr-process-time", "x-recallr-memory-status"}
@@ -322,3 +322,11 @@ def test_values_are_read_in_any_case_and_unknown_recallr_headers_are_ignored(
 
     assert reply.memory_status == "empty"
     assert provider.last.messages == [{"role": "user", "content": "Hello."}]
+
+
+def test_a_wrong_key_is_refused_on_formats_that_have_no_memory_too(proxy: Proxy, user: str) -> None:
+    client = proxy.openai(user, api_key="rai_wrong")
+    with pytest.raises(openai.AuthenticationError):
+        client.embeddings.create(model=EMBEDDING_MODEL, input="hello")
+    raw = proxy.openai(user).embeddings.with_raw_response.create(model=EMBEDDING_MODEL, input="hello")
+    check(raw.headers, ALWAYS, status="off")

@@ -89,6 +89,10 @@ def test_odd_fields_are_answered_as_without_the_plugin(
     there, here = send(plain_proxy, user, body, memory=False), send(proxy, user, body)
 
     assert here.status_code == there.status_code, f"with the plugin: {here.text}\nwithout: {there.text}"
+    assert here.headers["x-recallr-memory-status"] in {"ok", "empty", "off"}, f"trouble with it: {here.headers}"
+    if there.status_code == 200:
+        kept = [message for session in Memory(proxy).sessions(user) for message in session.said]
+        assert kept, "the exchange is kept"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +107,7 @@ def test_odd_answers_reach_the_client_as_without_the_plugin(
     there, here = send(plain_proxy, user, {"messages": [LAST]}, memory=False), send(proxy, user, {"messages": [LAST]})
 
     assert here.status_code == there.status_code, f"with the plugin: {here.text}\nwithout: {there.text}"
-    assert "x-recallr-request-id" in here.headers
+    assert here.headers["x-recallr-memory-status"] in {"ok", "empty"}, f"trouble with it: {here.headers}"
 
 
 def test_a_megabyte_of_text_is_passed_on_and_kept_whole(proxy: Proxy, provider: Provider, user: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Self
 
 
@@ -81,7 +82,7 @@ class Relay:
 
 
 @contextlib.contextmanager
-def _until_closed(*connections: socket.socket):
+def _until_closed(*connections: socket.socket) -> Iterator[None]:
     """Whichever side goes away, and however: both are closed then."""
     try:
         with contextlib.suppress(OSError):

@@ -27,4 +27,4 @@ def open_engine(settings: Settings) -> Engine:
             "The embedded Qdrant (qdrant-edge-py) has no build for this platform. "
             "Set RECALLR_QDRANT_URL to use a Qdrant server."
         ) from error
-    return EdgeEngine(settings.data_dir / "qdrant")
+    return EdgeEngine(settings.qdrant_dir)

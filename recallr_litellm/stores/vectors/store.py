@@ -101,7 +101,8 @@ class VectorStore:
             raise EmbeddingMismatch(
                 f"The vector store was filled with the embedding model {meta[schema.MODEL]!r} "
                 f"({meta[schema.DIMENSION]} dimensions), but {self._model.name!r} ({self._model.dimension}) is "
-                "configured. Set RECALLR_EMBEDDING_MODEL back, or run `recallr reindex` to embed everything anew."
+                "configured. Set RECALLR_EMBEDDING_MODEL back, or name another RECALLR_COLLECTION or RECALLR_DATA_DIR "
+                "(`recallr reindex`, which embeds everything anew, comes with a later version)."
             )
 
     async def close(self) -> None:
