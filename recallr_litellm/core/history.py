@@ -173,7 +173,7 @@ def _best_match(forest: _Forest, incoming: Sequence[Message], prints: Sequence[s
                 from_root=run.from_root if run else above is None,
             )
             ending[stored.id] = match
-            if best is None or match.rank > best.rank:
+            if best is None or match.rank >= best.rank:  # of equal ones the newest: the client goes on from there
                 best = match
     return best
 

@@ -312,3 +312,11 @@ def test_an_exchange_stored_late_does_not_bring_back_what_a_later_one_brought_al
     store.send([user("one")], "1")  # and comes late
     todo = store.send([user("one"), assistant("1"), user("two"), assistant("2"), user("three")], "3")
     assert [m.text for m in todo.new] == ["three"]
+
+
+def test_a_window_of_words_that_were_said_twice_goes_on_from_the_newer():
+    store = Store()
+    store.send([user("cat")], "Nice.")
+    store.send([assistant("Nice."), user("Yes.")], "Nice.")
+    store.send([assistant("Nice."), user("dog")], "Noted.")
+    assert store.texts == ["cat", "Nice.", "Yes.", "Nice.", "dog", "Noted."]
