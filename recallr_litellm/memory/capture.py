@@ -94,11 +94,17 @@ class Capture:
         Returns:
             True when it is in Redis.
         """
-        if not self._gate.is_open or (exchange.final and self._behind_held(exchange.request.owner)):
+        if not self._gate.is_open:
             self.hold(exchange)
             return False
+        owner = exchange.request.owner
         try:
             async with asyncio.timeout(within):
+                if exchange.final and self._behind_held(owner):  # a user's exchanges are stored in their order
+                    await self.flush(only=owner)
+                    if self._behind_held(owner):
+                        self.hold(exchange)
+                        return False
                 await self._store(exchange)
         except StateUnavailable as error:
             self._gate.close(error)
@@ -132,8 +138,8 @@ class Capture:
             self._drop(self._take_first(), f"more than RECALLR_HELD_EXCHANGES={self._capacity} or 64 MB are waiting")
         HELD.set(len(self._held))
 
-    async def flush(self) -> None:
-        """Store what is held, oldest first. What still cannot be stored stays held.
+    async def flush(self, *, only: Owner | None = None) -> None:
+        """Store what is held, of one user or of all, oldest first. What still cannot be stored stays held.
 
         Raises:
             StateUnavailable: Redis does not answer.
@@ -144,18 +150,19 @@ class Capture:
                 for _ in range(len(self._held)):
                     if not self._held:
                         break  # dropped meanwhile for newer ones
-                    await self._flush_first(stuck)
+                    await self._flush_first(stuck, only)
             finally:
                 for exchange in reversed(stuck):  # to the front again: a user's exchanges keep their order
                     self._put_back(exchange)
                 self._taken.clear()
                 HELD.set(len(self._held))
 
-    async def _flush_first(self, stuck: list[Exchange]) -> None:
+    async def _flush_first(self, stuck: list[Exchange], only: Owner | None) -> None:
         """Take the oldest out and store it, or put it with the stuck ones, as one behind a stuck one of its user."""
         exchange = self._take_first()
         owner = exchange.request.owner
-        if owner in self._taken:
+        if owner in self._taken or only not in {None, owner}:
+            self._taken.add(owner)
             stuck.append(exchange)
             return
         self._taken.add(owner)

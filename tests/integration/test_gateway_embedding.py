@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.conftest import StartProxy
 from tests.support.memory import SHORT, Memory
 from tests.support.provider import Provider
 from tests.support.proxy import EMBEDDING_MODEL
+from tests.support.waiting import eventually
 
 LISTENER = """
 from litellm.integrations.custom_logger import CustomLogger
@@ -38,8 +40,10 @@ def test_memory_is_embedded_through_the_gateway_and_kept_from_its_loggers(
         callbacks=["listening.listener"],
         settings={"RECALLR_EMBEDDING_MODEL": f"litellm/{EMBEDDING_MODEL}"},
     )
+    ready = f"{proxy.url}/recallr/health/ready"
+    eventually(lambda: httpx.get(ready, trust_env=False).is_success, "the gateway has its router, and memory its model")
     first = proxy.ask(user, "My cat is called Felix.", session_timeout_seconds=SHORT)
-    assert first.memory_status == "empty", "the model is there from the first request on"
+    assert first.memory_status == "empty"
     Memory(proxy).wait_processed(user, first.session_id)
     embedded = [text for seen in provider.recorded if seen.path == "/v1/embeddings" for text in seen.json["input"]]
     assert "My cat is called Felix." in embedded
