@@ -27,9 +27,6 @@ class Projects:
     def __init__(self, keys: Mapping[str, Iterable[str]]) -> None:
         self._digests = {project: tuple(_digest(key) for key in of_project) for project, of_project in keys.items()}
 
-    def __len__(self) -> int:
-        return len(self._digests)
-
     def authenticate(self, project: str | None, api_key: str | None) -> None:
         """Check that the key belongs to the project, in constant time for any key.
 

@@ -13,7 +13,7 @@ from recallr_litellm.core.context import render
 from recallr_litellm.core.history import plan
 from recallr_litellm.core.instructions import instructions
 from recallr_litellm.core.recalled import OngoingSession, Recalled
-from recallr_litellm.errors import RequestError, StateUnavailable, Unavailable, VectorsUnavailable
+from recallr_litellm.errors import RecallrError, RequestError, StateUnavailable, Unavailable, VectorsUnavailable
 from recallr_litellm.gateway.admission import Admitted, admit
 from recallr_litellm.gateway.call import Call, Draft
 from recallr_litellm.gateway.formats import FORMATS
@@ -86,6 +86,7 @@ class Recollection:
                 into_system=self._settings.inject is InjectInto.SYSTEM,
             )
         except RequestError as error:
+            call.status = "off"
             REJECTED.labels(error.code).inc()
             raise
         except Exception:  # noqa: BLE001 - whatever it is, it is ours and not the user's
@@ -106,9 +107,11 @@ class Recollection:
         except TimeoutError as error:
             (self._vectors_gate if stage.searching else self._state_gate).suspect()
             self._note(call, "timeout", error)
-        except Unavailable as error:
+        except RequestError:
+            raise
+        except RecallrError as error:  # an outage, or a store that came up with another model's vectors
             self._close_gate(error)
-            self._note(call, error.reason, error)
+            self._note(call, error.reason if isinstance(error, Unavailable) else "store", error)
         memory = stage.block if stage.block is not None else self._render(stage)
         if not memory and call.status == "ok":
             call.status = "empty"
@@ -157,7 +160,7 @@ class Recollection:
             count_tokens=self._count_tokens,
         )
 
-    def _close_gate(self, error: Unavailable) -> None:
+    def _close_gate(self, error: RecallrError) -> None:
         if isinstance(error, StateUnavailable):
             self._state_gate.close(error)
         elif isinstance(error, VectorsUnavailable):

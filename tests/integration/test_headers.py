@@ -330,3 +330,9 @@ def test_a_wrong_key_is_refused_on_formats_that_have_no_memory_too(proxy: Proxy,
         client.embeddings.create(model=EMBEDDING_MODEL, input="hello")
     raw = proxy.openai(user).embeddings.with_raw_response.create(model=EMBEDDING_MODEL, input="hello")
     check(raw.headers, ALWAYS, status="off")
+
+
+def test_a_request_refused_for_its_user_says_that_memory_was_off(proxy: Proxy, user: str) -> None:
+    with pytest.raises(openai.NotFoundError) as caught:
+        proxy.ask(user, "Hello.", allow_new_user_creation=False)
+    assert caught.value.response.headers["x-recallr-memory-status"] == "off"
