@@ -55,23 +55,17 @@ def render(
         now: an aware datetime.
         timezone: that of the user; every time in the block is written in it.
         budget: most tokens that the block takes, by `count_tokens`, delimiters included.
-        count_tokens: tokens of a text, for the model that will read the block.
+        count_tokens: tokens of a text, for the model that will read the block. Not more for two texts together
+            than for each by itself, where the first ends with a line and the second begins with `<`: true of
+            all tokenizers that cut text into words first, as tiktoken's do.
     """
     clock = Clock(timezone)
     opening = f'<recallr_memory now="{clock.now(now)}" timezone="{escape(str(timezone))}" note="{_NOTE}">\n'
-    plan = _Plan(_sections(Ink(Meter(count_tokens), clock), recalled, ongoing, unseen))
+
+    # Lines are counted one by one and not once more together: counting is most of what a block takes to write.
     room = budget - count_tokens(opening + _CLOSING)
-    while room > 0:
-        body = plan.fill(room)
-        if not body:
-            return ""
-        block = opening + body + _CLOSING
-        # Pieces are counted one by one, and a tokenizer may need more for their sum: rarely, and by little.
-        excess = count_tokens(block) - budget
-        if excess <= 0:
-            return block
-        room -= excess
-    return ""
+    body = _fill(_sections(Ink(Meter(count_tokens), clock), recalled, ongoing, unseen), room) if room > 0 else ""
+    return opening + body + _CLOSING if body else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,32 +126,28 @@ _CHOOSING = ("unseen", "ongoing", "recent messages", "memories", "summaries", "r
 asked for by name and a memory can only leave out a message that is surely shown."""
 
 
-class _Plan:
-    """Divides the room of a block among its sections."""
+def _fill(sections: tuple[_Section, ...], room: int) -> str:
+    """The lines of all sections, at most `room` tokens by the sum of their pieces, divided among them."""
+    by_name = {section.name: section for section in sections}
+    filled: dict[str, Filled] = {}
 
-    def __init__(self, sections: tuple[_Section, ...]) -> None:
-        self._sections = {section.name: section for section in sections}
-
-    def fill(self, room: int) -> str:
-        """The lines of all sections, at most `room` tokens by the sum of their pieces."""
-        filled: dict[str, Filled] = {}
-        left = room
-        for name in _CHOOSING:
-            section = self._sections[name]
-            allowed = int(left * section.share)
-            if name == "unseen" and self._fill(section, left, filled).complete:
-                allowed = left
-            filled[name] = self._fill(section, allowed, filled)
-            left -= filled[name].cost
-        for name, section in self._sections.items():
-            if filled[name].complete:
-                continue
-            left += filled[name].cost
-            filled[name] = self._fill(section, left, filled)
-            left -= filled[name].cost
-        return "".join(filled[name].text for name in self._sections)
-
-    @staticmethod
-    def _fill(section: _Section, room: int, filled: dict[str, Filled]) -> Filled:
+    def attempt(section: _Section, allowed: int) -> Filled:
         hidden = frozenset().union(*(filled[name].shown for name in section.yields_to if name in filled))
-        return section.fill(room, hidden)
+        return section.fill(allowed, hidden)
+
+    left = room
+    for name in _CHOOSING:
+        section = by_name[name]
+        allowed = int(left * section.share)
+        if name == "unseen" and (everything := attempt(section, left)).complete:
+            filled[name] = everything
+        else:
+            filled[name] = attempt(section, allowed)
+        left -= filled[name].cost
+    for section in sections:
+        if filled[section.name].complete:
+            continue
+        left += filled[section.name].cost
+        filled[section.name] = attempt(section, left)
+        left -= filled[section.name].cost
+    return "".join(filled[section.name].text for section in sections)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from recallr_litellm.core.markup import Clock, escape, mark
 from recallr_litellm.core.messages import StoredMessage, ToolCall
@@ -140,38 +139,31 @@ class Ink:
         wanted = {(p.message, p.part): p for p in passages if p.message not in hidden and p.text.strip()}
         complete = True
         for passage in wanted.values():
+            if too_long(passage.text, left):
+                complete = False
+                continue
             conversation = conversations.get(passage.session) or _Conversation(self.clock.date(passage.at))
-            pieces = self._added(passage, conversation)
-            if too_long(passage.text, left) or (cost := sum(map(self.meter.cost, pieces))) > left:
+            place = (passage.position, passage.message)
+            message = conversation.messages.get(place) or _Remembered(self._said(passage, conversation.date))
+            text = escape(passage.text)
+            pieces = [_SKIPPED, text] if message.parts else [_line(message.said, text)]
+            if not conversation.messages:
+                pieces.append(conversation.heading)
+            cost = sum(map(self.meter.cost, pieces))
+            if cost > left:
                 complete = False
                 continue
             left -= cost
+            message.parts[passage.part] = text
+            conversation.messages[place] = message
             conversations[passage.session] = conversation
-            conversation.messages.setdefault((passage.position, passage.message), []).append(passage)
         if not conversations:
             return Filled(complete=complete)
-        text = _MEMORIES + "".join(line for c in conversations.values() for line in self._recalled(c))
+        text = _MEMORIES + "".join(conversation.text for conversation in conversations.values())
         shown = frozenset(message for c in conversations.values() for _, message in c.messages)
         return Filled(text, room - left, shown, complete)
 
-    def _added(self, passage: RecalledPassage, conversation: _Conversation) -> list[str]:
-        """The pieces of text that a passage adds to what is shown of its conversation."""
-        if (passage.position, passage.message) in conversation.messages:
-            return [_SKIPPED, escape(passage.text)]
-        line = _line(self._remembered(passage, conversation.date), escape(passage.text))
-        return [line] if conversation.messages else [conversation.heading, line]
-
-    def _recalled(self, conversation: _Conversation) -> Iterator[str]:
-        yield conversation.heading
-        for _, passages in sorted(conversation.messages.items()):
-            best = passages[0]
-            parts = sorted(passages, key=lambda passage: passage.part)
-            text = escape(parts[0].text)
-            for before, after in pairwise(parts):
-                text += ("\n" if after.part == before.part + 1 else _SKIPPED) + escape(after.text)
-            yield _line(self._remembered(best, conversation.date), text)
-
-    def _remembered(self, passage: RecalledPassage, date: str) -> str:
+    def _said(self, passage: RecalledPassage, date: str) -> str:
         return mark(passage.role, self.clock.time(passage.at, on=date), _percent(passage.relevance))
 
     def summaries(
@@ -219,16 +211,42 @@ class SummaryItem:
 
 
 @dataclass(slots=True)
+class _Remembered:
+    """What is shown of one remembered message."""
+
+    said: str
+    """By whom and when; and the relevance of its best passage, which is the first to be shown."""
+    parts: dict[int, str] = field(default_factory=dict)
+    """Number of the passage → its text, escaped."""
+
+    @property
+    def line(self) -> str:
+        [(last, text), *others] = sorted(self.parts.items())
+        for part, more in others:
+            text += ("\n" if part == last + 1 else _SKIPPED) + more
+            last = part
+        return _line(self.said, text)
+
+
+@dataclass(slots=True)
 class _Conversation:
     """What is shown of one remembered conversation."""
 
     date: str
-    messages: dict[tuple[int, str], list[RecalledPassage]] = field(default_factory=dict)
-    """(position, message id) → its passages, best first."""
+    messages: dict[tuple[int, str], _Remembered] = field(default_factory=dict)
+    """(position, message id) → the message."""
 
     @property
     def heading(self) -> str:
         return mark("conversation", self.date) + "\n"
+
+    @property
+    def text(self) -> str:
+        return self.heading + "".join(message.line for _, message in sorted(self.messages.items(), key=_place))
+
+
+def _place(item: tuple[tuple[int, str], _Remembered]) -> tuple[int, str]:
+    return item[0]
 
 
 _MEMORIES = mark(f"memories, {IN_PERCENT}") + "\n"

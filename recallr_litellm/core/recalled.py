@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from recallr_litellm.core.messages import Role, StoredMessage
 from recallr_litellm.core.records import Session
 
 
-@dataclass(frozen=True, slots=True)
-class RecalledPassage:
+class RecalledPassage(NamedTuple):
     """A passage of an earlier session's message."""
 
     session: str
@@ -26,8 +26,7 @@ class RecalledPassage:
     """Calibrated, 0–1 (`recall/calibration.py`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecalledSummary:
+class RecalledSummary(NamedTuple):
     """The summary of an earlier session that is related to the question."""
 
     session: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,8 +67,7 @@ class Passage:
     sparse: SparseVector
 
 
-@dataclass(frozen=True, slots=True)
-class PassageHit:
+class PassageHit(NamedTuple):
     """A passage found by a search."""
 
     session: str
@@ -85,8 +85,7 @@ class PassageHit:
     """BM25 score with the owner's own IDF; 0 when no term matched or the sparse search did not reach it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SummaryHit:
+class SummaryHit(NamedTuple):
     """A session summary found by a search."""
 
     session: str

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from recallr_litellm.core.records import PassageHit, SummaryHit
 from recallr_litellm.recall.recipes import Weights
@@ -30,13 +30,13 @@ def score_passages(
         scale: of BM25 (`bm25_scale`).
     """
     messages = _by_place(hits)
-    nothing = _Message()
 
     def score(hit: PassageHit, similarity: float) -> float:
-        before = messages.get((hit.session, hit.position - 1), nothing)
-        after = messages.get((hit.session, hit.position + 1), nothing)
-        from_before = weights.previous_bm25 + weights.answered_bm25 * before.asks
-        neighbours = from_before * before.bm25 + weights.next_bm25 * after.bm25
+        neighbours = 0.0
+        if before := messages.get((hit.session, hit.position - 1)):
+            neighbours = (weights.previous_bm25 + weights.answered_bm25 * before.asks) * before.bm25
+        if after := messages.get((hit.session, hit.position + 1)):
+            neighbours += weights.next_bm25 * after.bm25
         return similarity + scale * (weights.bm25 * hit.bm25 + neighbours / max(hit.parts, 1))
 
     return [score(hit, similarity) for hit, similarity in zip(hits, dense, strict=True)]
@@ -49,25 +49,30 @@ def score_summaries(
     return [similarity + scale * weights.bm25 * hit.bm25 for hit, similarity in zip(hits, dense, strict=True)]
 
 
-@dataclass(slots=True)
 class _Message:
     """What the candidates say of a message as a neighbour."""
 
-    bm25: float = 0.0
-    """Of its best passage."""
-    asks: bool = False
-    """It ends in a question."""
+    __slots__ = ("bm25", "last")
+
+    def __init__(self) -> None:
+        self.bm25 = 0.0
+        """Of its best passage."""
+        self.last = ""
+        """Its last passage, if that is among the candidates."""
+
+    @property
+    def asks(self) -> bool:
+        """It ends in a question."""
+        return self.last.rstrip(_AFTER_QUESTION_MARK).endswith(_QUESTION_MARKS)
 
 
 def _by_place(hits: Sequence[PassageHit]) -> dict[tuple[str, int], _Message]:
     """(session, position) → message."""
-    messages: dict[tuple[str, int], _Message] = {}
+    messages: defaultdict[tuple[str, int], _Message] = defaultdict(_Message)
     for hit in hits:
-        message = messages.setdefault((hit.session, hit.position), _Message())
-        message.bm25 = max(message.bm25, hit.bm25)
-        message.asks |= hit.part == hit.parts - 1 and _asks(hit.text)
+        message = messages[hit.session, hit.position]
+        if hit.bm25 > message.bm25:
+            message.bm25 = hit.bm25
+        if hit.part == hit.parts - 1:
+            message.last = hit.text
     return messages
-
-
-def _asks(text: str) -> bool:
-    return text.rstrip(_AFTER_QUESTION_MARK).endswith(_QUESTION_MARKS)

@@ -21,6 +21,8 @@ from recallr_litellm.stores.vectors import VectorStore
 
 _log = logging.getLogger(__name__)
 
+_HEAD_START_SECONDS = 0.001
+
 
 class Recall:
     """Searches the memory of one owner at a time; keeps nothing between calls.
@@ -64,15 +66,22 @@ class Recall:
         if not text:
             return (), ()
         recipe = RECIPES[options.strategy]
-        terms = self._sparse.query(text)
-        passages, summaries = await self._vectors.search(
-            owner,
-            await self._embedder.query(text),
-            terms,
-            exclude_sessions=exclude_sessions,
-            turn_candidates=recipe.turn_candidates,
-            summary_candidates=recipe.summary_candidates,
-        )
+        embedding = asyncio.ensure_future(self._embedder.query(text))
+        try:
+            # The thread of the model needs the interpreter for the first half millisecond; once it computes,
+            # the search by words can have it.
+            await asyncio.wait([embedding], timeout=_HEAD_START_SECONDS)
+            terms = self._sparse.query(text)
+            passages, summaries = await self._vectors.search(
+                owner,
+                embedding,
+                terms,
+                exclude_sessions=exclude_sessions,
+                turn_candidates=recipe.turn_candidates,
+                summary_candidates=recipe.summary_candidates,
+            )
+        finally:
+            embedding.cancel()
         scale = bm25_scale(len(terms.indices), recipe.weights)
         model = self._embedder.name
         return (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import takewhile
 from typing import Protocol, TypeVar
 
@@ -60,5 +59,5 @@ def without_repeats(ranked: Iterable[RecalledPassage]) -> list[RecalledPassage]:
         if earlier is None:
             kept[key] = passage
         elif passage.at > earlier.at:
-            kept[key] = replace(passage, relevance=earlier.relevance)
+            kept[key] = passage._replace(relevance=earlier.relevance)
     return list(kept.values())

@@ -12,7 +12,8 @@ _MEGABYTE = 1 << 20
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident memory of a process, MB."""
+    """Physical memory of a process, MB: its proportional set size, since Qdrant maps the file of its vectors twice,
+    and the resident set size counts every page of it as often."""
 
     total: float
     own: float
@@ -25,8 +26,9 @@ class Memory:
 
 def memory_of(pid: int | str = "self") -> Memory:
     """Memory of a process."""
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    total, own = (int(status[name].split()[0]) * 1024 / _MEGABYTE for name in ("VmRSS", "RssAnon"))
+    _, *lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    rollup = dict(line.split(":", 1) for line in lines)
+    total, own = (int(rollup[name].split()[0]) * 1024 / _MEGABYTE for name in ("Pss", "Pss_Anon"))
     return Memory(total, own)
 
 

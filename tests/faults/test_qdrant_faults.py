@@ -41,7 +41,7 @@ STORE_AWAY = "degraded; reason=store"
 AWAY = {STORE_AWAY, "degraded; reason=timeout"}
 """What may be said by the request that finds out that Qdrant is away."""
 
-WRITES_OF_MESSAGES = b'"kind":"turn"'
+WRITES_OF_MESSAGES = b'"first":true'
 """Stands in every request that writes a message, and in no search."""
 
 

@@ -27,8 +27,8 @@ from recallr_litellm.stores.state import keys
 from recallr_litellm.stores.state.embedded import _socket
 from recallr_litellm.stores.vectors import Engine, schema
 from recallr_litellm.stores.vectors.edge import EdgeEngine
-from recallr_litellm.stores.vectors.engine import Where
-from recallr_litellm.stores.vectors.points import message_of
+from recallr_litellm.stores.vectors.engine import Found, Where
+from recallr_litellm.stores.vectors.points import message_of, passage_hit
 from recallr_litellm.stores.vectors.schema import Kind
 from recallr_litellm.stores.vectors.server import ServerEngine, connect
 from tests.support.proxy import PROJECT, Proxy
@@ -126,16 +126,19 @@ async def _remembered(engine: Engine, owners: Sequence[Owner]) -> list[Kept]:
 
 
 async def _of_owner(engine: Engine, owner: Owner) -> list[Kept]:
-    fields = [schema.SESSION, schema.MESSAGE, schema.PART, schema.PARTS, schema.FIRST, schema.RECORD]
+    fields = [schema.SESSION, schema.FIRST, schema.RECORD, schema.HIT]
     points, after = await engine.page(Where(owner, Kind.TURN), fields, PAGE)
     while after is not None:
         more, after = await engine.page(Where(owner, Kind.TURN), fields, PAGE, after=after)
         points += more
-    parts = Counter((point[schema.SESSION], point[schema.MESSAGE]) for point in points)
     first = [point for point in points if point.get(schema.FIRST)]
-    whole = {(point[schema.SESSION], point[schema.MESSAGE]): max(point[schema.PARTS], 1) for point in first}
-    assert parts == whole, f"of {owner}, passages are missing or left over: there are {parts}, there should be {whole}"
     kept = [Kept(owner.key, point[schema.SESSION], message_of(point)) for point in first]
+    hits = [passage_hit(Found("", 0.0, point), 0.0) for point in points if schema.HIT in point]
+    parts = Counter((hit.session, hit.message) for hit in hits)
+    whole = {(hit.session, hit.message): hit.parts for hit in hits if hit.part == 0}
+    unindexed = [point for point in first if schema.HIT not in point]
+    assert parts == whole, f"of {owner}, passages are missing or left over: there are {parts}, there should be {whole}"
+    assert len(whole) + len(unindexed) == len(kept), f"of {owner}, messages have no record, or more than one"
     return sorted(kept, key=lambda one: (one.session, one.message.position))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from uuid import UUID
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import SparseVector, Vector
@@ -16,6 +17,8 @@ from recallr_litellm.stores.vectors.schema import SCOPE, SESSION, Kind
 
 Payload = dict[str, Any]
 """Fields of a point, as JSON knows them."""
+PointId = UUID | str | int
+"""As an engine gives it in its answers."""
 
 
 def scope(owner: Owner, kind: Kind) -> str:
@@ -38,7 +41,7 @@ class Point:
 class Found:
     """A point that a query found. `payload` has the fields that the query asked for."""
 
-    id: str
+    id: PointId
     score: float
     payload: Payload
 
@@ -60,6 +63,8 @@ class Where:
     """Smallest `at`, milliseconds since the epoch."""
     exclude_sessions: Collection[str] = ()
     exclude_ids: Collection[str] = ()
+    ids: Collection[PointId] | None = None
+    """None for any."""
 
     @property
     def equal(self) -> dict[str, str]:
@@ -85,8 +90,6 @@ class Nearest:
     """At least 1."""
     corpus: Where | None = None
     """For BM25: the points over which the rarity of a term is counted."""
-    among: tuple[Nearest, ...] = ()
-    """Rank only what these find, together."""
     fields: tuple[str, ...] = ()
     """Payload fields to fetch."""
 

@@ -15,18 +15,6 @@ from recallr_litellm.stores.vectors.schema import Kind
 
 META_ID = str(uuid.uuid5(schema.NAMESPACE, Kind.META.value))
 
-HIT_FIELDS = (
-    schema.SESSION,
-    schema.MESSAGE,
-    schema.POSITION,
-    schema.PART,
-    schema.PARTS,
-    schema.ROLE,
-    schema.AT,
-    schema.TEXT,
-)
-"""What a `PassageHit` is made of."""
-
 
 def point_id(owner: Owner, kind: Kind, *natural_key: str | int) -> str:
     """The id under which a record is always written, so that writing it twice is writing it once."""
@@ -37,7 +25,6 @@ def point_id(owner: Owner, kind: Kind, *natural_key: str | int) -> str:
 def meta_point(model: str, dimension: int) -> Point:
     """The description of the collection: by which embedding model it is filled."""
     payload = {
-        schema.KIND: Kind.META.value,
         schema.MODEL: model,
         schema.DIMENSION: dimension,
         schema.SCHEMA: schema.SCHEMA_VERSION,
@@ -45,25 +32,22 @@ def meta_point(model: str, dimension: int) -> Point:
     return Point(META_ID, payload)
 
 
-def _belonging(owner: Owner, kind: Kind) -> Payload:
-    """Whose a point is, and what."""
-    return {schema.SCOPE: scope(owner, kind), schema.OWNER: owner.key, schema.KIND: kind.value}
-
-
 def user_point(owner: Owner, user: User) -> Point:
     """A user."""
-    payload = {**_belonging(owner, Kind.USER), schema.RECORD: user.model_dump_json()}
+    payload = {schema.SCOPE: scope(owner, Kind.USER), schema.RECORD: user.model_dump_json()}
     return Point(point_id(owner, Kind.USER), payload)
 
 
 def session_point(owner: Owner, session: Session, summary: Passage | None) -> Point:
     """A session; with the vectors of its summary it can be searched."""
     payload: Payload = {
-        **_belonging(owner, Kind.SESSION),
+        schema.SCOPE: scope(owner, Kind.SESSION),
         schema.SESSION: session.id,
         schema.AT: session.last_at,
         schema.RECORD: session.model_dump_json(),
     }
+    if summary is not None:
+        payload[schema.HIT] = _json(session.id, session.created_at, session.last_at, session.summary)
     if session.summary:
         payload[schema.SUMMARISED] = True
     return _with_vectors(point_id(owner, Kind.SESSION, session.id), payload, summary)
@@ -75,16 +59,14 @@ def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
     role = stored.message.role
     for part, passage in enumerate(turn.passages or (None,)):
         payload: Payload = {
-            **_belonging(owner, Kind.TURN),
+            schema.SCOPE: scope(owner, Kind.TURN),
             schema.SESSION: session_id,
-            schema.MESSAGE: stored.id,
-            schema.POSITION: stored.position,
-            schema.PART: part,
-            schema.PARTS: len(turn.passages),
-            schema.ROLE: role,
             schema.AT: stored.at,
-            schema.TEXT: passage.text if passage else "",
         }
+        if passage is not None:
+            payload[schema.HIT] = _json(
+                session_id, stored.id, stored.position, part, len(turn.passages), role, stored.at, passage.text
+            )
         if part == 0:
             payload |= {schema.FIRST: True, schema.RECORD: stored.model_dump_json()}
             if role == "user":
@@ -117,29 +99,16 @@ def message_of(payload: Payload) -> StoredMessage:
 
 def passage_hit(found: Found, bm25: float) -> PassageHit:
     """A found `turn` point; it was ranked by cosine."""
-    fields = found.payload
-    return PassageHit(
-        session=fields[schema.SESSION],
-        message=fields[schema.MESSAGE],
-        position=fields[schema.POSITION],
-        part=fields[schema.PART],
-        parts=fields[schema.PARTS],
-        role=fields[schema.ROLE],
-        at=fields[schema.AT],
-        text=fields[schema.TEXT],
-        dense=found.score,
-        bm25=bm25,
-    )
+    session, message, position, part, parts, role, at, text = json.loads(found.payload[schema.HIT])
+    return PassageHit(session, message, position, part, parts, role, at, text, found.score, bm25)
 
 
 def summary_hit(found: Found, bm25: float) -> SummaryHit:
     """A found `session` point; it was ranked by cosine."""
-    session = session_of(found.payload)
-    return SummaryHit(
-        session=session.id,
-        created_at=session.created_at,
-        last_at=session.last_at,
-        summary=session.summary,
-        dense=found.score,
-        bm25=bm25,
-    )
+    session, created_at, last_at, summary = json.loads(found.payload[schema.HIT])
+    return SummaryHit(session, created_at, last_at, summary, found.score, bm25)
+
+
+def _json(*fields: str | int) -> str:
+    """The first fields of a hit, in their order."""
+    return json.dumps(fields, ensure_ascii=False)

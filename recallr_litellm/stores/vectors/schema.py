@@ -1,7 +1,7 @@
 """What the collection looks like: kinds of points, payload fields, indexes, vectors.
 
-One collection holds everything. A point is told from another by its `kind`, and belongs to the
-user whose key is in its `owner`; only the `meta` point, which describes the collection, has none.
+One collection holds everything. The `scope` of a point says which user's it is and what it stands for;
+only the `meta` point, which describes the collection, has none.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Raised with every change that older code could not read."""
 
 NAMESPACE: Final = UUID("5d1e6a0a-7c0b-5d43-9a57-1f6a8a3c2b10")
@@ -39,8 +39,6 @@ class Kind(StrEnum):
 SCOPE: Final = "scope"
 """Owner and kind in one: what every read and write is filtered by. One index for both, since the points of a kind
 are those of all users, and to intersect with them costs more than all the rest of a search."""
-OWNER: Final = "owner"
-KIND: Final = "kind"
 SESSION: Final = "session"
 AT: Final = "at"
 """Milliseconds since the epoch: when a message was said, when a session was last used."""
@@ -52,13 +50,9 @@ SUMMARISED: Final = "summarised"
 """On a session with a summary."""
 RECORD: Final = "record"
 """The core record as JSON text. Text, since the engine then neither walks it nor limits its numbers."""
-
-MESSAGE: Final = "message"
-POSITION: Final = "position"
-PART: Final = "part"
-PARTS: Final = "parts"
-ROLE: Final = "role"
-TEXT: Final = "text"
+HIT: Final = "hit"
+"""On a passage: all that a search wants to know of it, a JSON array as text. One field, since an engine parses
+every field of a point that is found, and hands out each by itself: half of what a search took."""
 
 MODEL: Final = "model"
 DIMENSION: Final = "dimension"

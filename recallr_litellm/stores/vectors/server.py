@@ -161,9 +161,7 @@ class ServerEngine:
         """See `Engine.query`."""
         async with _translated("search"):
             answers = await self._client.query_batch_points(self._collection, [_query(query) for query in queries])
-        return [
-            [Found(str(point.id), point.score, point.payload or {}) for point in answer.points] for answer in answers
-        ]
+        return [[Found(point.id, point.score, point.payload or {}) for point in answer.points] for answer in answers]
 
 
 def _require_supported(version: str) -> None:
@@ -223,37 +221,19 @@ def _filter(where: Where) -> models.Filter:
         models.FieldCondition(key=name, match=models.MatchAny(any=values)) for name, values in where.none_of.items()
     ]
     must_not += [models.IsEmptyCondition(is_empty=models.PayloadField(key=name)) for name in where.having]
+    if where.ids is not None:
+        must.append(models.HasIdCondition(has_id=list(where.ids)))
     if where.exclude_ids:
         must_not.append(models.HasIdCondition(has_id=list(where.exclude_ids)))
     return models.Filter(must=must, must_not=must_not)
 
 
-def _using(query: Nearest) -> str:
-    return SPARSE if isinstance(query.vector, SparseVector) else DENSE
-
-
-def _params(query: Nearest) -> models.SearchParams | None:
-    return models.SearchParams(idf=models.IdfCorpusParams(corpus=_filter(query.corpus))) if query.corpus else None
-
-
-def _prefetch(query: Nearest) -> models.Prefetch:
-    return models.Prefetch(
-        query=_vector(query.vector),
-        using=_using(query),
-        prefetch=[_prefetch(inner) for inner in query.among] or None,
-        filter=_filter(query.where),
-        params=_params(query),
-        limit=query.limit,
-    )
-
-
 def _query(query: Nearest) -> models.QueryRequest:
     return models.QueryRequest(
         query=_vector(query.vector),
-        using=_using(query),
-        prefetch=[_prefetch(inner) for inner in query.among] or None,
+        using=SPARSE if isinstance(query.vector, SparseVector) else DENSE,
         filter=_filter(query.where),
-        params=_params(query),
+        params=models.SearchParams(idf=models.IdfCorpusParams(corpus=_filter(query.corpus))) if query.corpus else None,
         limit=query.limit,
         with_payload=list(query.fields) if query.fields else False,
     )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
+
+import numpy as np
 
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Passage, PassageHit, Session, SparseVector, SummaryHit, Turn, User, Vector
 from recallr_litellm.errors import ConfigurationError, EmbeddingMismatch, VectorsUnavailable
 from recallr_litellm.stores.vectors import points, schema
-from recallr_litellm.stores.vectors.engine import Engine, Found, Nearest, Payload, Point, Where
+from recallr_litellm.stores.vectors.engine import Engine, Found, Nearest, Payload, Point, Where, scope
 from recallr_litellm.stores.vectors.schema import Kind
 
 _READ_PAGE = 256
@@ -179,17 +181,17 @@ class VectorStore:
     async def search(
         self,
         owner: Owner,
-        dense: Vector,
+        dense: Vector | Awaitable[Vector],
         sparse: SparseVector,
         *,
         exclude_sessions: Collection[str],
         turn_candidates: int = 60,
         summary_candidates: int = 20,
     ) -> tuple[list[PassageHit], list[SummaryHit]]:
-        """What this user's sessions hold near a query, in one call to Qdrant.
+        """What this user's sessions hold near a query.
 
         Args:
-            dense: embedding of the query.
+            dense: embedding of the query, or what it will come from: the words are searched for meanwhile.
             sparse: its terms; may be empty.
             exclude_sessions: ids of sessions that must not be found.
             turn_candidates: N ≥ 1 for passages.
@@ -197,20 +199,23 @@ class VectorStore:
 
         Returns:
             Passages and summaries, each the union of the N best by cosine and the N best by BM25,
-            in order of cosine. All have their exact cosine. BM25 scores count the rarity of a term
-            among this user's passages (or summaries) only, and are 0 for what is not among the N best.
-        """
-        turns = Where(owner, Kind.TURN, exclude_sessions=exclude_sessions)
-        sessions = Where(owner, Kind.SESSION, exclude_sessions=exclude_sessions)
-        turn_queries = _hybrid(turns, dense, sparse, turn_candidates, points.HIT_FIELDS)
-        session_queries = _hybrid(sessions, dense, sparse, summary_candidates, (schema.RECORD,))
+            in no order. All have their exact cosine. BM25 scores count the rarity of a term among this
+            user's passages (or summaries) only, and are 0 for what is not among the N best.
 
-        answers = await self._engine.query([*turn_queries, *session_queries])
-        passages = _scored(answers[: len(turn_queries)])
-        summaries = _scored(answers[len(turn_queries) :])
+        Raises:
+            VectorsUnavailable: Qdrant did not answer.
+            Exception: what awaiting `dense` raises.
+        """
+        turns = _Candidates(Where(owner, Kind.TURN, exclude_sessions=exclude_sessions), turn_candidates)
+        sessions = _Candidates(Where(owner, Kind.SESSION, exclude_sessions=exclude_sessions), summary_candidates)
+        if sparse.indices:
+            turns.words, sessions.words = await self._engine.query([turns.by_words(sparse), sessions.by_words(sparse)])
+        vector = dense if isinstance(dense, np.ndarray) else await dense
+        of_turns, of_sessions = turns.by_meaning(vector), sessions.by_meaning(vector)
+        answers = await self._engine.query([*of_turns, *of_sessions])
         return (
-            [points.passage_hit(found, bm25) for found, bm25 in passages],
-            [points.summary_hit(found, bm25) for found, bm25 in summaries],
+            [points.passage_hit(found, bm25) for found, bm25 in turns.union(answers[: len(of_turns)])],
+            [points.summary_hit(found, bm25) for found, bm25 in sessions.union(answers[len(of_turns) :])],
         )
 
     async def last_user_messages(
@@ -234,7 +239,7 @@ class VectorStore:
 
     async def _get(self, owner: Owner, kind: Kind, *natural_key: str) -> Payload | None:
         payload = await self._engine.get(points.point_id(owner, kind, *natural_key))
-        return payload if payload and payload[schema.OWNER] == owner.key else None
+        return payload if payload and payload[schema.SCOPE] == scope(owner, kind) else None
 
     async def _newest(self, where: Where, n: int, fields: Sequence[str]) -> list[Payload]:
         """At least the newest `n` points, in any order.
@@ -255,28 +260,46 @@ class VectorStore:
         return found
 
 
-def _hybrid(
-    where: Where, dense: Vector, sparse: SparseVector, candidates: int, fields: tuple[str, ...]
-) -> list[Nearest]:
-    """Queries whose answers `_scored` puts together: the union by cosine, then the best by BM25 alone."""
-    by_meaning = Nearest(dense, where, candidates)
-    if not sparse.indices:
-        return [replace(by_meaning, fields=fields)]
-    by_words = Nearest(sparse, where, candidates, corpus=Where(where.owner, where.kind))
-    return [Nearest(dense, where, 2 * candidates, among=(by_meaning, by_words), fields=fields), by_words]
+class _Candidates:
+    """The points of a kind that may answer a query: the `limit` best by words and the `limit` best by meaning."""
 
+    def __init__(self, where: Where, limit: int) -> None:
+        self._where = where
+        self._limit = limit
+        self.words: list[Found] = []
+        """What `by_words` found."""
 
-def _scored(answers: Sequence[list[Found]]) -> Iterator[tuple[Found, float]]:
-    union, *by_words = answers
-    bm25 = {found.id: found.score for found in by_words[0]} if by_words else {}
-    return ((found, bm25.get(found.id, 0.0)) for found in union)
+    def by_words(self, sparse: SparseVector) -> Nearest:
+        corpus = Where(self._where.owner, self._where.kind)
+        return Nearest(sparse, self._where, self._limit, corpus=corpus, fields=(schema.HIT,))
+
+    def by_meaning(self, dense: Vector) -> list[Nearest]:
+        """The best, and the cosines of those that the words have found."""
+        best = Nearest(dense, self._where, self._limit, fields=(schema.HIT,))
+        if not self.words:
+            return [best]
+        known = replace(self._where, ids=[found.id for found in self.words])
+        return [best, Nearest(dense, known, len(self.words))]
+
+    def union(self, answers: Sequence[list[Found]]) -> Iterator[tuple[Found, float]]:
+        """Each point once, with its cosine as score, and its BM25."""
+        best, *known = answers
+        bm25 = {found.id: found.score for found in self.words}
+        for found in best:
+            yield found, bm25.get(found.id, 0.0)
+        cosines = {found.id: found.score for answer in known for found in answer}
+        for found in best:
+            cosines.pop(found.id, None)
+        for found in self.words:
+            if found.id in cosines:  # else it is among the best, or was deleted meanwhile
+                yield replace(found, score=cosines[found.id]), found.score
 
 
 def _batches(all_points: Iterable[Point]) -> Iterator[list[Point]]:
     batch: list[Point] = []
     characters = 0
     for point in all_points:
-        size = len(point.payload.get(schema.RECORD, "")) + len(point.payload[schema.TEXT])
+        size = sum(len(point.payload.get(field, "")) for field in (schema.RECORD, schema.HIT))
         if batch and (len(batch) == _WRITE_POINTS or characters + size > _WRITE_CHARACTERS):
             yield batch
             batch, characters = [], 0

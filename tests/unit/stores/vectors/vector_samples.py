@@ -9,7 +9,7 @@ from recallr_litellm.core.messages import Message, Role, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Passage, Session, SparseVector, Turn, Vector
 from recallr_litellm.stores.vectors.engine import Engine, Where
-from recallr_litellm.stores.vectors.schema import KIND, Kind
+from recallr_litellm.stores.vectors.schema import SCOPE, Kind
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ def session(id: str = "s1", *, messages: int = 1, summary: str = "", last_at: in
 async def count(engine: Engine, owner: Owner, kind: Kind) -> int:
     """Number of points that the engine holds, as opposed to what the store makes of them."""
     found: list[object] = []
-    page, after = await engine.page(Where(owner, kind), [KIND], 100)
+    page, after = await engine.page(Where(owner, kind), [SCOPE], 100)
     found += page
     while after is not None:
-        page, after = await engine.page(Where(owner, kind), [KIND], 100, after=after)
+        page, after = await engine.page(Where(owner, kind), [SCOPE], 100, after=after)
         found += page
     return len(found)
 
