@@ -65,10 +65,10 @@ class Recollection:
         begun = perf_counter()
         try:
             format = FORMATS.get(call_type)
-            if format is None:  # no memory in this format; a wrong key is refused all the same
+            conversation = format.read(body) if format else None
+            if format is None or conversation is None:  # no memory here; a wrong key is refused all the same
                 self._projects.authenticate(call.raw.first("project-id"), call.raw.first("api-key"))
                 return
-            conversation = format.read(body)
             admitted = admit(
                 call,
                 conversation.user,
@@ -124,8 +124,12 @@ class Recollection:
         session = draft.session = await self._sessions.open(draft.request)
         stage.call.session_id = session.id
         owner, conversation = draft.request.owner, draft.conversation
+        turn, question = conversation.turn, conversation.question
+        if not turn:  # the provider keeps the history, and this request brings only the results of tools
+            last = next((m.message for m in reversed(session.messages) if m.message.role == "user"), None)
+            turn, question = (last.fingerprint, last.text) if last else ("", "")
         if conversation.continues_turn:
-            stage.block = await self._state.load_block(owner, session.id, conversation.turn)
+            stage.block = await self._state.load_block(owner, session.id, turn)
             if stage.block is not None:
                 return
         stage.ongoing = await self._sessions.ongoing(owner, session.other_ids)
@@ -134,20 +138,21 @@ class Recollection:
         with RECALL.time():
             stage.recalled = await self._recall(
                 owner,
-                conversation.question,
+                question,
                 stage.admitted.headers.recall_options,
                 exclude_sessions=frozenset((session.id, *session.other_ids)),
             )
         stage.searching = False
         if conversation.uses_tools and not conversation.continues_turn:
             stage.block = self._render(stage)
-            await self._state.save_block(owner, session.id, conversation.turn, stage.block)
+            await self._state.save_block(owner, session.id, turn, stage.block)
 
     def _render(self, stage: _Stage) -> str:
         session: OpenedSession | None = stage.draft.session
+        conversation = stage.draft.conversation
         unseen = (
-            plan(session.messages, stage.draft.conversation.messages, retry=stage.call.retried).unseen
-            if session
+            plan(session.messages, conversation.messages, retry=stage.call.retried).unseen
+            if session and not conversation.history_elsewhere
             else ()
         )
         return render(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -14,8 +14,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.support import wire
 from tests.support.script import Answer, Recorded, Script
+from tests.support.wires import WIRES, Event, Wire
+from tests.support.wires.embeddings import embeddings
 
 ANSWERS = TypeAdapter(list[Answer])
 RECORDED = TypeAdapter(list[Recorded])
@@ -35,7 +36,7 @@ class StandIn:
         self._held = Held()
         self.app = Starlette(
             routes=[
-                Route("/v1/chat/completions", self._chat, methods=["POST"]),
+                *(Route(path, self._speak(wire), methods=["POST"]) for wire in WIRES for path in wire.paths),
                 Route("/v1/embeddings", self._embeddings, methods=["POST"]),
                 Route("/_script", self._control_script, methods=["POST", "DELETE"]),
                 Route("/_recorded", self._control_recorded, methods=["GET", "DELETE"]),
@@ -43,9 +44,15 @@ class StandIn:
             ]
         )
 
-    async def _chat(self, request: Request) -> ASGIApp:
-        body = await self._record(request)
-        answer = self._script.take(body)
+    def _speak(self, wire: Wire) -> Callable[[Request], Awaitable[ASGIApp]]:
+        async def answer_in_its_shape(request: Request) -> ASGIApp:
+            return await self._answer(wire, request)
+
+        return answer_in_its_shape
+
+    async def _answer(self, wire: Wire, request: Request) -> ASGIApp:
+        body, path = await self._record(request), request.url.path
+        answer = self._script.take(wire.user_text(body), wire.model(path, body))
         self._answered += 1
         await asyncio.sleep(answer.delay)
         if answer.hang and not await self._held.go_on(request.receive):
@@ -54,13 +61,13 @@ class StandIn:
             return Response(answer.raw, answer.status, answer.headers, media_type="application/json")
         if answer.is_error:
             return JSONResponse(wire.error(answer), answer.status, answer.headers)
-        if body.get("stream"):
-            return EventStream(answer, body, self._answered, self._held)
-        whole = JSONResponse(wire.completion(answer, body, self._answered), headers=answer.headers)
+        if wire.streamed(path, body):
+            return EventStream(answer, wire.events(answer, body, self._answered), self._held)
+        whole = JSONResponse(wire.whole(answer, body, self._answered), headers=answer.headers)
         return whole if answer.drop_after is None else HalfResponse(whole)
 
     async def _embeddings(self, request: Request) -> Response:
-        return JSONResponse(wire.embeddings(await self._record(request)))
+        return JSONResponse(embeddings(await self._record(request)))
 
     async def _record(self, request: Request) -> dict[str, Any]:
         raw = await request.body()
@@ -124,28 +131,27 @@ class Held:
 class EventStream:
     """A streamed answer, as server-sent events; breaks off or hangs where the answer says so."""
 
-    def __init__(self, answer: Answer, body: dict[str, Any], number: int, held: Held) -> None:
+    def __init__(self, answer: Answer, events: Iterator[Event], held: Held) -> None:
         self._answer = answer
-        self._chunks = wire.chunks(answer, body, number)
+        self._events = events
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = self._answer
         await _start(send, 200, {"content-type": "text/event-stream; charset=utf-8", **answer.headers})
         sent, hang_after = 0, answer.hang_after
-        for chunk, is_content in self._chunks:
-            if is_content or sent:
+        for event in self._events:
+            if event.content or sent:
                 if answer.drop_after == sent:
                     raise Dropped
                 if hang_after == sent:
                     hang_after = None  # once
                     if not await self._held.go_on(receive):
                         return
-            if is_content:
+            if event.content:
                 await asyncio.sleep(answer.chunk_delay)
                 sent += 1
-            await _event(send, json.dumps(chunk, ensure_ascii=False, separators=(",", ":")))
-        await _event(send, "[DONE]")
+            await send({"type": "http.response.body", "body": event.data, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 
@@ -171,7 +177,3 @@ async def _until_gone(receive: Receive) -> None:
 async def _start(send: Send, status: int, headers: Mapping[str, str]) -> None:
     encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": encoded})
-
-
-async def _event(send: Send, data: str) -> None:
-    await send({"type": "http.response.body", "body": f"data: {data}\n\n".encode(), "more_body": True})

@@ -141,13 +141,12 @@ class Script:
         for answer in answers:
             (self.rules if answer.is_rule else self.queue).append(answer)
 
-    def take(self, body: dict[str, Any]) -> Answer:
-        """The answer for this request body; used up where it is to be used up."""
-        user_text = last_user_text(body)
+    def take(self, user_text: str, model: str) -> Answer:
+        """The answer for a request with this last user message, for this model; used up where it is to be used up."""
         matching = [
             (user_text.rfind(rule.when or ""), -number)
             for number, rule in enumerate(self.rules)
-            if (rule.when is None or rule.when in user_text) and rule.model in (None, body.get("model"))
+            if (rule.when is None or rule.when in user_text) and rule.model in (None, model)
         ]
         if not matching:
             return self.queue.pop(0) if self.queue else Answer()

@@ -3,7 +3,9 @@
 from recallr_litellm.gateway.formats import chat
 from recallr_litellm.gateway.formats.base import Conversation, Format, Reply, StreamReader
 
-FORMATS: dict[str, Format] = dict.fromkeys(chat.CHAT.call_types, chat.CHAT)
+_ALL: tuple[Format, ...] = (chat.CHAT,)
+
+FORMATS: dict[str, Format] = {call_type: format for format in _ALL for call_type in format.call_types}
 """LiteLLM's `call_type` in `async_pre_call_hook` → how to read and write its requests."""
 
 __all__ = ["FORMATS", "Conversation", "Format", "Reply", "StreamReader"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,8 @@ class Conversation:
     """The user id in the body, if there is one."""
     uses_tools: bool = False
     """The model may answer with tool calls, so that the turn may go on in further requests."""
+    history_elsewhere: bool = False
+    """The provider keeps the messages before these and shows them to the model itself."""
 
     @property
     def question(self) -> str:
@@ -69,8 +71,8 @@ class Format(Protocol):
     call_types: frozenset[str]
     """LiteLLM's names for requests of this format."""
 
-    def read(self, body: Mapping[str, Any]) -> Conversation:
-        """What the client sent."""
+    def read(self, body: Mapping[str, Any]) -> Conversation | None:
+        """What the client sent; None where memory cannot work: the request then passes through with status `off`."""
 
     def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool) -> None:
         """Put instructions and memory (either may be empty) into the request.
@@ -85,3 +87,13 @@ class Format(Protocol):
 
     def stream_reader(self, body: Mapping[str, Any]) -> StreamReader:
         """A reader for the streamed answer to this request."""
+
+
+def items(value: Any) -> Iterator[Mapping[str, Any]]:
+    """The objects of a JSON array; nothing for any other value."""
+    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+
+
+def reply_of(messages: Sequence[Message], *, complete: bool) -> Reply:
+    """An answer without the messages that hold nothing."""
+    return Reply(tuple(message for message in messages if not message.empty), complete=complete)

@@ -6,12 +6,12 @@ Reference: https://platform.openai.com/docs/api-reference/chat
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from recallr_litellm.core.messages import Message, Role, ToolCall
-from recallr_litellm.gateway.formats.base import Body, Conversation, Reply
+from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, items, reply_of
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "tool": "tool", "function": "tool"}
@@ -46,8 +46,8 @@ class Chat:
 
     def read_reply(self, body: Mapping[str, Any]) -> Reply:
         """Every choice of a `chat.completion` object."""
-        choices = [choice for choice in _items(body.get("choices")) if isinstance(choice.get("message"), dict)]
-        return _reply(
+        choices = [choice for choice in items(body.get("choices")) if isinstance(choice.get("message"), dict)]
+        return reply_of(
             [_message(choice["message"], "assistant") for choice in choices],
             complete=all(choice.get("finish_reason") for choice in choices),
         )
@@ -100,7 +100,7 @@ class ChatStream:
             return
         if not isinstance(event, dict):
             return
-        for raw in _items(event.get("choices")):
+        for raw in items(event.get("choices")):
             index = raw.get("index", 0)
             choice = self._choices.setdefault(index if isinstance(index, int) else 0, _Choice())
             delta = raw.get("delta")
@@ -118,14 +118,14 @@ class ChatStream:
     @property
     def reply(self) -> Reply:
         """See `StreamReader.reply`."""
-        return _reply([choice.message() for _, choice in sorted(self._choices.items())], complete=self.complete)
+        return reply_of([choice.message() for _, choice in sorted(self._choices.items())], complete=self.complete)
 
 
 def _add(choice: _Choice, delta: Mapping[str, Any]) -> None:
     for key in ("content", "refusal"):
         if isinstance(delta.get(key), str):
             choice.text.append(delta[key])
-    for raw in _items(delta.get("tool_calls")):
+    for raw in items(delta.get("tool_calls")):
         index = raw.get("index", 0)
         call = choice.tool_calls.setdefault(index if isinstance(index, int) else 0, _ToolCallParts())
         call.id = str(raw.get("id") or call.id)
@@ -135,17 +135,8 @@ def _add(choice: _Choice, delta: Mapping[str, Any]) -> None:
             call.arguments.append(str(function.get("arguments") or ""))
 
 
-def _reply(messages: Sequence[Message], *, complete: bool) -> Reply:
-    said = tuple(message for message in messages if not message.empty)
-    return Reply(said, complete=complete)
-
-
-def _items(value: Any) -> Iterator[Mapping[str, Any]]:
-    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
-
-
 def _raw_messages(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    return _items(body.get("messages"))
+    return items(body.get("messages"))
 
 
 def _role(raw: Any) -> str:
@@ -162,7 +153,7 @@ def _message(raw: Mapping[str, Any], role: Role) -> Message:
     return Message(
         role=role,
         text=text,
-        tool_calls=tuple(_tool_call(call) for call in _items(raw.get("tool_calls"))),
+        tool_calls=tuple(_tool_call(call) for call in items(raw.get("tool_calls"))),
         tool_call_id=str(call_id) if role == "tool" and call_id else None,
         attachments=attachments,
     )

@@ -1,47 +1,53 @@
-"""Answers in OpenAI's wire shapes: chat completions, whole and in chunks, embeddings, errors."""
+"""OpenAI Chat Completions."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from tests.support.script import Answer, last_user_text
-
-EMBEDDING_DIMENSION = 256
-
-_ERRORS = {
-    400: ("invalid_request_error", None),
-    401: ("invalid_request_error", "invalid_api_key"),
-    403: ("invalid_request_error", "unsupported_country_region_territory"),
-    404: ("invalid_request_error", "model_not_found"),
-    429: ("requests", "rate_limit_exceeded"),
-}
+from tests.support.wires.base import Event, data_event, error, pieces_of, said_back
 
 
-def error(answer: Answer) -> dict[str, Any]:
-    """OpenAI's error object for `answer.status`."""
-    kind, code = _ERRORS.get(answer.status, ("server_error", None))
-    return {"error": {"message": answer.message, "type": kind, "param": None, "code": code}}
+class Chat:
+    """See `Wire`."""
+
+    paths: tuple[str, ...] = ("/v1/chat/completions",)
+
+    def streamed(self, path: str, body: dict[str, Any]) -> bool:
+        return bool(body.get("stream"))
+
+    def model(self, path: str, body: dict[str, Any]) -> str:
+        return str(body.get("model"))
+
+    def user_text(self, body: dict[str, Any]) -> str:
+        return last_user_text(body)
+
+    def error(self, answer: Answer) -> dict[str, Any]:
+        return error(answer)
+
+    def whole(self, answer: Answer, body: dict[str, Any], number: int) -> dict[str, Any]:
+        return _completion(answer, body, number)
+
+    def events(self, answer: Answer, body: dict[str, Any], number: int) -> Iterator[Event]:
+        for chunk, is_content in _chunks(answer, body, number):
+            yield data_event(chunk, content=is_content)
+        yield data_event("[DONE]")
 
 
-def completion(answer: Answer, body: dict[str, Any], number: int) -> dict[str, Any]:
-    """A whole chat completion; `number` makes the id."""
+def _completion(answer: Answer, body: dict[str, Any], number: int) -> dict[str, Any]:
     choices = []
     for index, text in enumerate(_texts(answer, body)):
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
         if answer.tool_calls:
             message["tool_calls"] = _tool_calls(answer, number, index)
         choices.append({"index": index, "message": message, "logprobs": None, "finish_reason": _finish_reason(answer)})
-    return {**_head("chat.completion", body, number), "choices": choices, "usage": usage(answer, body)}
+    return {**_head("chat.completion", body, number), "choices": choices, "usage": _usage(answer, body)}
 
 
-def chunks(answer: Answer, body: dict[str, Any], number: int) -> Iterator[tuple[dict[str, Any], bool]]:
+def _chunks(answer: Answer, body: dict[str, Any], number: int) -> Iterator[tuple[dict[str, Any], bool]]:
     """The chunks of a streamed chat completion, each with True if it brings content (text or a tool call).
 
     Per choice a chunk with the role, then the content, the choices taking turns; per choice a
@@ -60,7 +66,7 @@ def chunks(answer: Answer, body: dict[str, Any], number: int) -> Iterator[tuple[
     for index, text in enumerate(texts):
         content = None if text is None else ""
         yield chunk(index, {"role": "assistant", "content": content, "refusal": None}), False
-    pieces = [list(_pieces(text or "", answer.chunks)) for text in texts]
+    pieces = [list(pieces_of(text or "", answer.chunks)) for text in texts]
     for turn in range(max(len(of_choice) for of_choice in pieces)):
         for index, of_choice in enumerate(pieces):
             if turn < len(of_choice):
@@ -70,15 +76,15 @@ def chunks(answer: Answer, body: dict[str, Any], number: int) -> Iterator[tuple[
             arguments = call["function"]["arguments"]
             call["function"]["arguments"] = ""
             yield chunk(index, {"tool_calls": [{"index": position, **call}]}), True
-            for part in _pieces(arguments, 2):
+            for part in pieces_of(arguments, 2):
                 yield chunk(index, {"tool_calls": [{"index": position, "function": {"arguments": part}}]}), True
     for index in range(len(texts)):
         yield chunk(index, {}, _finish_reason(answer)), False
     if wants_usage:
-        yield {**head, "choices": [], "usage": usage(answer, body)}, False
+        yield {**head, "choices": [], "usage": _usage(answer, body)}, False
 
 
-def usage(answer: Answer, body: dict[str, Any]) -> dict[str, Any]:
+def _usage(answer: Answer, body: dict[str, Any]) -> dict[str, Any]:
     """Token counts: words, so that they are the same each time and grow with what is injected."""
     prompt = len(re.findall(r"\w+", str(body.get("messages", ""))))
     answered = sum(len((text or "").split()) for text in _texts(answer, body))
@@ -89,26 +95,6 @@ def usage(answer: Answer, body: dict[str, Any]) -> dict[str, Any]:
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
     }
-
-
-def embeddings(body: dict[str, Any]) -> dict[str, Any]:
-    """Embeddings of the input texts: the same text the same vector, texts that share words near each other."""
-    given = body["input"]
-    texts = [given] if isinstance(given, str) else given
-    dimension = body.get("dimensions") or EMBEDDING_DIMENSION
-    as_base64 = body.get("encoding_format") == "base64"
-    vectors = [_embed(str(text), dimension) for text in texts]
-    data = [
-        {
-            "object": "embedding",
-            "index": index,
-            "embedding": base64.b64encode(vector.tobytes()).decode() if as_base64 else vector.tolist(),
-        }
-        for index, vector in enumerate(vectors)
-    ]
-    tokens = sum(len(str(text).split()) for text in texts)
-    counts = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return {"object": "list", "data": data, "model": body["model"], "usage": counts}
 
 
 def _head(kind: str, body: dict[str, Any], number: int) -> dict[str, Any]:
@@ -131,9 +117,7 @@ def _texts(answer: Answer, body: dict[str, Any]) -> list[str | None]:
         return [None] * count
     text = answer.text
     if text is None:
-        # only the last line, so that a memory block put before the user's words is not said back
-        lines = last_user_text(body).strip().splitlines() or [""]
-        text = f'You said: "{lines[-1][:200]}".'
+        text = said_back(last_user_text(body))
     return [text if index == 0 else f"{text} ({index + 1})" for index in range(count)]
 
 
@@ -150,25 +134,3 @@ def _tool_calls(answer: Answer, number: int, choice: int) -> list[dict[str, Any]
 
 def _finish_reason(answer: Answer) -> str:
     return answer.finish_reason or ("tool_calls" if answer.tool_calls else "stop")
-
-
-def _pieces(text: str, count: int | None) -> Iterator[str]:
-    """The text in `count` pieces, or word by word; never an empty piece."""
-    if count is None:
-        yield from re.findall(r"\s*\S+|\s+$", text)
-        return
-    for number in range(count):
-        piece = text[len(text) * number // count : len(text) * (number + 1) // count]
-        if piece:
-            yield piece
-
-
-def _embed(text: str, dimension: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Hashed bag of words, shape (dimension,), unit length."""
-    vector = np.zeros(dimension, dtype=np.float32)
-    for word in re.findall(r"\w+", text.lower()) or [""]:
-        digest = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
-        vector[digest % dimension] += 1.0 if digest >> 63 else -1.0
-    length = float(np.linalg.norm(vector))
-    # two words may cancel each other out; a vector of length 0 is no embedding
-    return (vector / length if length else np.eye(1, dimension, dtype=np.float32)[0]).astype(np.float32)
