@@ -18,10 +18,10 @@ class Weights:
 
     | | R@5 | R@10 | R@20 | R@50 |
     |---|---|---|---|---|
-    | dense alone | 49.0 | 59.6 | 71.4 | 82.6 |
-    | + BM25 | 58.6 | 68.5 | 74.7 | 84.6 |
-    | + BM25 of the messages before and after | 61.6 | 71.9 | 77.6 | 86.5 |
-    | + a question before it | 64.7 | 73.6 | 79.2 | 86.5 |
+    | dense alone | 49.2 | 60.4 | 71.7 | 82.8 |
+    | + BM25 | 59.1 | 68.4 | 74.9 | 84.6 |
+    | + BM25 of the messages before and after | 61.8 | 72.0 | 77.5 | 86.7 |
+    | + a question before it | 64.9 | 73.8 | 79.2 | 86.6 |
     """
 
     bm25: float = 0.04

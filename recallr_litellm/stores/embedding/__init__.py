@@ -30,7 +30,7 @@ def open_embedder(settings: Settings, gateway_embed: GatewayEmbed) -> Embedder:
     """
     model = settings.embedding_model
     if model is None or model == bundled.NAME:
-        return LocalEmbedder(bundled.NAME, bundled.load, dimension=bundled.DIMENSION)
+        return LocalEmbedder(bundled.NAME, bundled.load, dimension=bundled.DIMENSION, batch=bundled.BATCH)
     if model.startswith(_GATEWAY_PREFIX):
         if model == _GATEWAY_PREFIX:
             raise ConfigurationError(

