@@ -248,8 +248,10 @@ async def test_the_same_thanks_in_every_session_is_one_memory(memory: Memory) ->
 
 async def test_a_request_after_a_pasted_page_is_searched_for(memory: Memory) -> None:
     page = "The municipal council discussed the budget of the harbour extension at length. " * 400
+    alone = await ask(memory, page)
     found = await ask(memory, f"{page}\n\nUnrelated: what is my dog called?")
-    assert "dog-2" in [passage.message for passage in found.memories[:5]]
+    assert alone.memories[0].session != "dog", "the page alone has nothing to do with the dog"
+    assert {passage.session for passage in found.memories[:2]} == {"dog"}, "the question at its end was not searched for"
 
 
 async def test_a_long_text_does_not_make_everything_relevant_that_shares_words_with_it(memory: Memory) -> None:
