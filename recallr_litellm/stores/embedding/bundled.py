@@ -14,8 +14,8 @@ NAME = "all-MiniLM-L6-v2-dynamic-int8"
 """Of weights and arithmetic: stored vectors belong to both."""
 DIMENSION = 384
 BATCH = 1
-"""Passages per call. Integer arithmetic has one scale for all that is embedded together, so a passage has the same
-vector each time only when it is alone; and batches would not be faster (19 ms a passage of 130 tokens, 21 in eights)."""
+"""Passages per call. Integer arithmetic has one scale for all that is embedded together, so only when it is alone has
+a passage the same vector each time; nor are batches faster (19 ms a passage of 130 tokens, 21 in eights)."""
 DATA = Path(__file__).parent / "data"
 """Folder of the tokenizer."""
 

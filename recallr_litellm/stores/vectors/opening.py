@@ -13,6 +13,7 @@ def open_engine(settings: Settings) -> Engine:
     """The engine of these settings, not yet opened: a server if a URL is set, else the embedded one.
 
     Raises:
+        ConfigurationError: RECALLR_QDRANT_URL is not the URL of a server.
         PlatformUnsupported: the embedded engine has no build for this platform.
     """
     # Imported late: of the two, a process loads the one that it uses.

@@ -292,7 +292,7 @@ class _Candidates:
             cosines.pop(found.id, None)
         for found in self.words:
             if found.id in cosines:  # else it is among the best, or was deleted meanwhile
-                yield replace(found, score=cosines[found.id]), found.score
+                yield Found(found.id, cosines[found.id], found.payload), found.score
 
 
 def _batches(all_points: Iterable[Point]) -> Iterator[list[Point]]:
