@@ -3,13 +3,20 @@
     RecallrError
      ├─ RequestError              the request is at fault; the client is told, the model is not called
      │   ├─ InvalidHeaders          400, every bad header at once
+     │   │   └─ InvalidReconifyUser   400, `X-Reconify-User-*` headers and `metadata.reconify_user`
      │   ├─ Unauthorized            401, bad or missing key or project
      │   ├─ UserNotFound            404
-     │   └─ SessionNotFound         404
+     │   ├─ SessionNotFound         404
+     │   ├─ UpstreamNotAllowed      403, forward URL
+     │   ├─ EndpointNotSupported    404, forward URL
+     │   ├─ MethodNotSupported      405, forward URL
+     │   ├─ ProviderKeyMissing      401, forward URL
+     │   └─ InvalidForwardBody      400, forward URL
      ├─ ConfigurationError        the start is at fault; the gateway does not start
      │   ├─ EmbeddingMismatch       the store was filled with another embedding model
      │   ├─ DataDirInUse            the embedded stores belong to another process
      │   └─ PlatformUnsupported     an embedded store has no build for this platform
+     ├─ RedactionFailed           `RECONIFY_REDACT` cannot be applied; the payload is not sent
      └─ Unavailable               a dependency is at fault; the request goes on without memory
          ├─ StateUnavailable        Redis
          ├─ VectorsUnavailable      Qdrant
@@ -57,6 +64,12 @@ class InvalidHeaders(RequestError):
         """Header name → what is wrong with it and what would be right."""
 
 
+class InvalidReconifyUser(InvalidHeaders):
+    """`X-Reconify-User-*` headers or fields of `metadata.reconify_user` are malformed or sent twice."""
+
+    code = "invalid_reconify_user"
+
+
 class Unauthorized(RequestError):
     """The API key or the project is missing or wrong. Which of the two is never said."""
 
@@ -78,6 +91,41 @@ class SessionNotFound(RequestError):
     code = "session_not_found"
 
 
+class UpstreamNotAllowed(RequestError):
+    """A forward URL names an upstream that is not in `RECALLR_FORWARD_UPSTREAMS`, or none that can be read."""
+
+    status = 403
+    code = "upstream_not_allowed"
+
+
+class EndpointNotSupported(RequestError):
+    """A forward URL names something of its upstream that is not one of the supported endpoints."""
+
+    status = 404
+    code = "endpoint_not_supported"
+
+
+class MethodNotSupported(RequestError):
+    """A forward URL is asked with another method than POST."""
+
+    status = 405
+    code = "method_not_supported"
+
+
+class ProviderKeyMissing(RequestError):
+    """A request to a forward URL brings no key for the upstream."""
+
+    status = 401
+    code = "provider_key_missing"
+
+
+class InvalidForwardBody(RequestError):
+    """The body of a request to a forward URL is not JSON, or has fields that speak to the gateway."""
+
+    status = 400
+    code = "invalid_forward_body"
+
+
 class ConfigurationError(RecallrError):
     """The settings or the machine do not allow a start. The message says what to do."""
 
@@ -92,6 +140,10 @@ class DataDirInUse(ConfigurationError):
 
 class PlatformUnsupported(ConfigurationError):
     """An embedded store has no build for this platform; a URL must be configured."""
+
+
+class RedactionFailed(RecallrError):
+    """The callable of `RECONIFY_REDACT` raised or returned no text. Its payload must be dropped, not sent as it is."""
 
 
 class Unavailable(RecallrError):

@@ -35,7 +35,7 @@ class RecallrHooks(CustomLogger):  # type: ignore[misc]
     async def async_pre_call_hook(
         self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: Literal["completion"] | str
     ) -> dict[str, Any] | None:
-        """Recall and inject. Requests without `X-Recallr-*` headers are left as they are.
+        """Recall and inject. Requests without `X-Recallr-*` headers whose key is bound to no project are left alone.
 
         Raises:
             ProxyException: the request is refused for its Recallr headers.
@@ -43,11 +43,23 @@ class RecallrHooks(CustomLogger):  # type: ignore[misc]
         call = CURRENT.get()
         if call is None or self._runtime is None:
             return None
+        if call.forwarded is not None:
+            call.forwarded.direct(data)
         try:
-            await self._runtime.recollection.enrich(call, data, call_type)
+            await self._runtime.recollection.enrich(call, data, call_type, user_api_key_dict)
         except RequestError as error:
-            raise rejection(error) from None
-        return data
+            raise rejection(error, call_type) from None
+        if self._runtime.reporting is not None:
+            self._runtime.reporting.sent(call, data)
+        return data if call.awake else None
+
+    async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
+        """Hand LiteLLM the client that reaches the upstream of a forwarded request. Other calls are left alone."""
+        call = CURRENT.get()
+        if call is None or call.forwarded is None:
+            return None
+        call.forwarded.arm(kwargs, getattr(call_type, "value", ""))
+        return kwargs
 
 
 def _attach() -> RecallrHooks:

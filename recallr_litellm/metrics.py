@@ -40,3 +40,17 @@ QUEUE = Gauge(
 )
 STORE_UP = Gauge("recallr_store_up", "1 while the store answers", ["store"], registry=REGISTRY)
 FAULTS = Counter("recallr_faults", "Faults of the plugin itself, by place", ["where"], registry=REGISTRY)
+RECONIFY = Counter(
+    "recallr_reconify_payloads",
+    "Interactions for Reconify, by what became of them: queued, held (Redis away), dropped (lost), delivered, retried, "
+    "dead (refused, see `recallr reconify dead`)",
+    ["outcome"],
+    registry=REGISTRY,
+)
+RECONIFY_HELD = Gauge("recallr_reconify_held", "Interactions waiting in this process for Redis", registry=REGISTRY)
+RECONIFY_QUEUE = Gauge(
+    "recallr_reconify_outbox",
+    "Interactions in Redis, of all workers: queued (to be sent), dead (refused); in_flight: sessions being sent",
+    ["state"],
+    registry=REGISTRY,
+)

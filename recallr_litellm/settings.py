@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -16,9 +16,17 @@ from pydantic_settings import (
 
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.errors import ConfigurationError
+from recallr_litellm.gateway.upstreams import Upstreams
 
 VALKEY_FOLDER = "redis"
 """Name of the embedded Valkey's folder in the data folder."""
+
+
+class BoundBy(StrEnum):
+    """Whose metadata may bind a project."""
+
+    KEY = "key"
+    TEAM = "team"
 
 
 class InjectInto(StrEnum):
@@ -64,6 +72,14 @@ class Settings(BaseSettings):
         ),
     )
 
+    bound_by: list[BoundBy] = Field(
+        [BoundBy.KEY, BoundBy.TEAM],
+        description=(
+            "Whose LiteLLM metadata may bind a project, JSON. Where users make keys of their own, `[\"team\"]`: "
+            "whoever writes a key's metadata chooses its project."
+        ),
+    )
+
     min_session_timeout_seconds: int = Field(600, ge=1, description="Smallest accepted session timeout.")
     process_interval_seconds: float = Field(1.0, gt=0, description="How often sessions that are due are looked for.")
     lease_seconds: float = Field(
@@ -104,8 +120,14 @@ class Settings(BaseSettings):
 
     forward_upstreams: list[str] = Field(
         ["https://api.openai.com", "https://api.anthropic.com", "https://generativelanguage.googleapis.com"],
-        description="JSON list of base URLs that the forward URL may reach. No effect yet.",
+        description="JSON list of base URLs that the forward URL may reach. Empty: none.",
     )
+
+    @field_validator("forward_upstreams")
+    @classmethod
+    def _can_be_matched(cls, urls: list[str]) -> list[str]:
+        Upstreams(urls)
+        return urls
 
     @property
     def valkey_dir(self) -> Path:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.errors import InvalidHeaders
+from recallr_litellm.errors import InvalidHeaders, Unauthorized
+from recallr_litellm.gateway.binding import Binding
 from recallr_litellm.gateway.call import Call
-from recallr_litellm.gateway.headers import HEADER_NAMES, RecallrHeaders, check_user_id, parse
+from recallr_litellm.gateway.headers import HEADER_NAMES, RawHeaders, RecallrHeaders, Switch, check_user_id, parse
 from recallr_litellm.memory.sessions import SessionRequest
 from recallr_litellm.projects import Projects
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,31 +22,76 @@ class Admitted:
 
     headers: RecallrHeaders
     session: SessionRequest
+    lenient: bool = False
+    """The client sent no header of ours, so it knows of no error of ours: an unknown user is let through."""
 
 
-def admit(call: Call, body_user: str | None, projects: Projects, *, min_session_timeout_seconds: int) -> Admitted:
-    """Check a request.
+def authorise(raw: RawHeaders, projects: Projects, binding: Binding | None) -> str | None:
+    """The project whose memory a request may use; None: it is let through without memory.
+
+    A Recallr key of the request's own makes its LiteLLM key's binding void.
+
+    Raises:
+        Unauthorized: bad or missing key or project.
+    """
+    if binding is None or raw.first("api-key") is not None:
+        if not raw.ask_for_memory:
+            return None
+        projects.authenticate(raw.first("project-id"), raw.first("api-key"))
+        return raw.first("project-id")
+    if not binding.enabled:
+        return None
+    if raw.first("project-id") not in (None, binding.project_id):
+        raise Unauthorized("X-Recallr-API-Key is missing", param="X-Recallr-API-Key")
+    return binding.project_id
+
+
+def admit(
+    call: Call,
+    body_user: str | None,
+    projects: Projects,
+    binding: Binding | None,
+    *,
+    min_session_timeout_seconds: int,
+) -> Admitted | None:
+    """Check a request. None: it is let through without memory.
 
     The key comes first, so that without one nothing can be learned of the rules behind it.
+
+    Args:
+        body_user: the user in the body, as the request's format has it.
+        binding: of the request's LiteLLM key.
 
     Raises:
         Unauthorized: bad or missing key or project.
         InvalidHeaders: whatever else is wrong, all at once.
     """
-    projects.authenticate(call.raw.first("project-id"), call.raw.first("api-key"))
+    raw = call.raw
+    project = authorise(raw, projects, binding)
+    bound = binding if raw.first("api-key") is None else None
+    defaults = bound.defaults if bound else {}
     problems: dict[str, str] = {}
     headers: RecallrHeaders | None = None
     try:
-        headers = parse(call.raw, min_session_timeout_seconds=min_session_timeout_seconds)
+        headers = parse(raw, min_session_timeout_seconds=min_session_timeout_seconds, defaults=defaults)
     except InvalidHeaders as error:
         problems = error.problems
-    user = call.raw.first("user-id")
-    if user is None and (problem := _problem_with_body_user(body_user)):
+    if bound is not None and bound.user_from == "header":
+        body_user = None
+    elsewhere = body_user or defaults.get("user_id")
+    problem = _problem_with_user(elsewhere) if raw.first("user-id") is None else None
+    needed = project is not None and (raw.first("memory") or "").lower() != Switch.OFF
+    # What a bound client's request says to its provider is no fault, as long as it does not speak to us.
+    if problem and needed and (bound is None or (elsewhere and raw.ask_for_memory)):
         problems[HEADER_NAMES["user_id"]] = problem
     if headers is None or problems:
         raise InvalidHeaders(problems)
-    # authenticate() and the checks above leave no None here; Owner itself refuses empty ids
-    owner = Owner(headers.project_id or "", headers.user_id or body_user or "")
+    if project is None or headers.memory is Switch.OFF:
+        return None
+    if problem:
+        _log.info("Request %s goes on without memory, because its user id %s", call.request_id, problem)
+        return None
+    owner = Owner(project, (headers.user_id if raw.first("user-id") is not None else elsewhere) or "")
     call.user_id = owner.user
     request = SessionRequest(
         owner=owner,
@@ -51,12 +100,13 @@ def admit(call: Call, body_user: str | None, projects: Projects, *, min_session_
         session_id=headers.session_id,
         timeout_seconds=headers.session_timeout_seconds,
     )
-    return Admitted(headers, request)
+    return Admitted(headers, request, lenient=bound is not None and not raw.ask_for_memory)
 
 
-def _problem_with_body_user(user: str | None) -> str | None:
+def _problem_with_user(user: str | None) -> str | None:
+    """What is wrong with an id that did not come in `X-Recallr-User-Id`."""
     if not user:
-        return "is required, here or as `user` in the body"
+        return "is required, here or as `user` in the body (`metadata.user_id` for Anthropic)"
     try:
         check_user_id(user)
     except ValueError as error:

@@ -10,7 +10,7 @@ import secrets
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import Strategy
@@ -18,6 +18,11 @@ from recallr_litellm.gateway.formats import Conversation, Format, Reply
 from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.memory.capture import Exchange
 from recallr_litellm.memory.sessions import OpenedSession, SessionRequest
+from recallr_litellm.reconify.person import ReconifyHeaders
+
+if TYPE_CHECKING:
+    from recallr_litellm.gateway.forward import Forwarded
+    from recallr_litellm.gateway.reporting import Asked
 
 CURRENT: ContextVar[Call | None] = ContextVar("recallr_call", default=None)
 """The Recallr request being served; None for all other requests."""
@@ -59,6 +64,9 @@ class Call:
     """One Recallr request."""
 
     raw: RawHeaders
+    awake: bool = True
+    """False while it is an ordinary request, which passes as if the plugin were not there: it has no header of ours,
+    and its LiteLLM key, as far as is known, is bound to no project."""
     retried: bool = False
     """The client library says that it repeats a request (`x-stainless-retry-count` of the OpenAI SDK)."""
     request_id: str = field(default_factory=lambda: secrets.token_hex(16))
@@ -69,6 +77,11 @@ class Call:
     """`X-Recallr-Memory-Status`."""
     user_id: str | None = None
     session_id: str | None = None
+    forwarded: Forwarded | None = None
+    """Set for a request to the forward URL once it is let in."""
+    about_user: ReconifyHeaders = field(default_factory=ReconifyHeaders)
+    asked: Asked | None = None
+    """Set for a request that Reconify is to be told of."""
     draft: Draft | None = None
     """Set once the request is admitted; what is captured is made of it."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -44,6 +45,20 @@ def _boolean(value: Any) -> Any:
         case "false" | "0":
             return False
     raise _say("must be true, false, 1 or 0")
+
+
+class Switch(StrEnum):
+    """Whether memory takes part in a request (`X-Recallr-Memory`)."""
+
+    ON = "on"
+    OFF = "off"
+
+
+def _switch(value: Any) -> Any:
+    try:
+        return Switch(str(value).lower())
+    except ValueError:
+        raise _say("must be on or off") from None
 
 
 def _strategy(value: Any) -> Any:
@@ -105,6 +120,7 @@ class RecallrHeaders(BaseModel):
     last_n_summaries: Annotated[int, Field(ge=1, le=20)] | None = None
     timezone: Annotated[ZoneInfo, BeforeValidator(_timezone)] = Field(default_factory=lambda: ZoneInfo("UTC"))
     include_system_prompt: Boolean = True
+    memory: Annotated[Switch, BeforeValidator(_switch)] = Switch.ON
 
     @field_validator("session_timeout_seconds")
     @classmethod
@@ -177,6 +193,11 @@ class RawHeaders:
         """Value of the first header of this (lower-case) name, None when there is none."""
         return next((value for header, value in self.pairs if header == PREFIX + name), None)
 
+    @property
+    def ask_for_memory(self) -> bool:
+        """Whether the client knows of us: it sent more than `X-Recallr-Memory`, which anyone may send."""
+        return any(header != f"{PREFIX}memory" for header, _ in self.pairs)
+
 
 def _text(value: bytes) -> str:
     """Header bytes as text: UTF-8 and nothing else.
@@ -187,8 +208,13 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "surrogateescape")
 
 
-def parse(raw: RawHeaders, *, min_session_timeout_seconds: int) -> RecallrHeaders:
+def parse(
+    raw: RawHeaders, *, min_session_timeout_seconds: int, defaults: Mapping[str, str] | None = None
+) -> RecallrHeaders:
     """Validate the headers of a request.
+
+    Args:
+        defaults: field → value of headers that were not sent.
 
     Raises:
         InvalidHeaders: names every header at fault and what is right.
@@ -205,16 +231,18 @@ def parse(raw: RawHeaders, *, min_session_timeout_seconds: int) -> RecallrHeader
             values[field] = value
     try:
         headers = RecallrHeaders.model_validate(
-            values, context={"min_session_timeout_seconds": min_session_timeout_seconds, "sent": values.keys()}
+            {**(defaults or {}), **values},
+            context={"min_session_timeout_seconds": min_session_timeout_seconds, "sent": values.keys()},
         )
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
             field = problem.get("ctx", {}).get("field", problem["loc"][0])
-            problems.setdefault(HEADER_NAMES[str(field)], _describe(problem["msg"]))
+            problems.setdefault(HEADER_NAMES[str(field)], describe(problem["msg"]))
     if problems:
         raise InvalidHeaders(problems)
     return headers
 
 
-def _describe(message: str) -> str:
+def describe(message: str) -> str:
+    """What pydantic says of a value, in the words of the other messages."""
     return message.removeprefix("Value error, ").replace("Input should", "must")

@@ -15,8 +15,10 @@ from typing import Any
 
 from recallr_litellm.api.health import health_router
 from recallr_litellm.gateway.call import Call
+from recallr_litellm.gateway.forward import Forward, KeyOutOfUrl
 from recallr_litellm.gateway.middleware import RecallrMiddleware
 from recallr_litellm.gateway.runtime import Runtime
+from recallr_litellm.gateway.upstreams import Upstreams
 
 _log = logging.getLogger(__name__)
 
@@ -37,13 +39,29 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
         return max(_LEAST_TIME_TO_STORE, deadline - call.spent)
 
     app: Any = proxy_server.app
-    middleware = RecallrMiddleware(
-        app.middleware_stack, store=runtime.store, later=runtime.store_later, deadline=seconds_left
+    forward = Forward(
+        app.middleware_stack,
+        upstreams=Upstreams(settings.forward_upstreams),
+        authenticate=runtime.authenticate,
+        gateway_headers=lambda: _headers_to_be_let_in(proxy_server),
     )
-    app.middleware_stack = middleware
+    middleware = RecallrMiddleware(
+        forward, store=runtime.store, later=runtime.store_later, deadline=seconds_left, reporting=runtime.reporting
+    )
+    app.middleware_stack = KeyOutOfUrl(middleware)
     app.include_router(health_router(runtime.faults))
     _stop_with(proxy_server, runtime)
     _on_termination(asyncio.get_running_loop(), middleware.store_beginnings)
+
+
+def _headers_to_be_let_in(proxy_server: ModuleType) -> dict[str, str]:
+    """The gateway's own key, where LiteLLM looks for one. Asked for late: at the start there are no settings yet."""
+    key = proxy_server.master_key
+    if not key:
+        return {}
+    settings = proxy_server.general_settings
+    name = settings.get("litellm_key_header_name") if isinstance(settings, dict) else None
+    return {str(name or "authorization").lower(): f"Bearer {key}"}
 
 
 def _stop_with(proxy_server: ModuleType, runtime: Runtime) -> None:

@@ -18,9 +18,11 @@ from urllib.parse import quote
 from recallr_litellm.gateway.call import CURRENT, Call
 from recallr_litellm.gateway.formats import Reply
 from recallr_litellm.gateway.headers import RawHeaders
+from recallr_litellm.gateway.reporting import Recorder, Reporting
 from recallr_litellm.gateway.sse import EventReader
 from recallr_litellm.memory.capture import Exchange, beginning_of
 from recallr_litellm.metrics import FAULTS, REQUESTS
+from recallr_litellm.reconify.person import ReconifyHeaders
 
 _log = logging.getLogger(__name__)
 
@@ -43,39 +45,53 @@ class RecallrMiddleware:
     Args:
         app: the wrapped ASGI application.
         store, later, deadline: see the types.
+        reporting: None while Reconify is off.
     """
 
-    def __init__(self, app: App, *, store: Store, later: Later, deadline: Deadline) -> None:
+    def __init__(
+        self, app: App, *, store: Store, later: Later, deadline: Deadline, reporting: Reporting | None = None
+    ) -> None:
         self._app = app
         self._store = store
         self._later = later
         self._deadline = deadline
+        self._reporting = reporting
         self._answers: set[Answer] = set()
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
-        """Serve one connection or request; all but Recallr requests pass through untouched."""
+        """Serve one connection or request; all but Recallr requests pass through untouched.
+
+        Whether a request without our headers is one, LiteLLM's authentication decides: see `Call.awake`.
+        """
         raw, rest = RawHeaders.take(scope.get("headers", ()))
-        if not raw.pairs:
+        about_user = ReconifyHeaders()
+        if self._reporting is not None:
+            about_user, rest = ReconifyHeaders.take(rest)
+        if raw.pairs or about_user.pairs:
+            scope = {**scope, "headers": rest}
+        if scope["type"] != "http" or (not raw.pairs and scope["method"] != "POST"):
+            # Nothing to remember, as of a WebSocket; but our headers are nobody else's business.
             await self._app(scope, receive, send)
             return
-        if scope["type"] != "http":  # a WebSocket: no memory there, but our headers are nobody else's business
-            await self._app({**scope, "headers": rest}, receive, send)
-            return
-        call = Call(raw, retried=_is_retry(rest))
-        answer = Answer(call, send, store=self._store, deadline=self._deadline)
+        call = Call(raw, awake=bool(raw.pairs), retried=_is_retry(rest), about_user=about_user)
+        recorder = Recorder(self._reporting, call, self._deadline) if self._reporting is not None else None
+        answer = Answer(call, send, store=self._store, deadline=self._deadline, recorder=recorder)
         token = CURRENT.set(call)
         self._answers.add(answer)
         try:
-            await self._app({**scope, "headers": rest}, receive, answer)
+            await self._app(scope, receive, answer)
         except Exception:
             await answer.fail()
             raise  # the server logs it
         finally:
             self._answers.discard(answer)
             CURRENT.reset(token)
-            REQUESTS.labels(call.status).inc()
+            if call.awake:
+                REQUESTS.labels(call.status).inc()
             if (exchange := answer.unstored()) is not None:
                 self._later(exchange)
+            if recorder is not None:
+                recorder.end()
 
     def store_beginnings(self) -> None:
         """Store what has been received of the answers still coming in. Called when the process is told to end."""
@@ -87,8 +103,11 @@ class RecallrMiddleware:
 class Answer:
     """Sends the answer on and keeps it: stored before the client can see that it is finished."""
 
-    def __init__(self, call: Call, send: Send, *, store: Store, deadline: Deadline) -> None:
+    def __init__(
+        self, call: Call, send: Send, *, store: Store, deadline: Deadline, recorder: Recorder | None = None
+    ) -> None:
         self._call = call
+        self._recorder = recorder
         self._send = send
         self._store = store
         self._deadline = deadline
@@ -104,7 +123,9 @@ class Answer:
 
     async def __call__(self, event: Event) -> None:
         """ASGI `send`."""
-        if event["type"] == "http.response.start":
+        if self._recorder is not None:
+            self._recorder.see(event)
+        if event["type"] == "http.response.start" and self._call.awake:
             self._begin(event)
             if self._body is None:  # a stream, or nothing that is kept: all that its headers say is known by now
                 await self._send_start()
@@ -117,7 +138,7 @@ class Answer:
 
     async def fail(self) -> None:
         """Answer for an application that has failed without an answer, as the server would, but with our headers."""
-        if not self._sending:
+        if self._call.awake and not self._sending:
             self._start = {
                 "type": "http.response.start",
                 "status": 500,
@@ -149,6 +170,7 @@ class Answer:
             return
         body, self._body = bytes(self._body), None
         await self._keep(self._read(body))
+        await self._reported()
         await self._send_start()
         await self._send({**event, "body": body})
 
@@ -157,8 +179,14 @@ class Answer:
             self._events.feed(event.get("body", b""))
             if self._events.complete or not event.get("more_body", False):
                 await self._keep(self._events.reply)
+        await self._reported()
         await self._send_start()
         await self._send(event)
+
+    async def _reported(self) -> None:
+        """Reconify is told while the exchange is stored; what is left of it is waited for here."""
+        if self._recorder is not None:
+            await self._recorder.reported()
 
     async def _keep(self, reply: Reply) -> None:
         exchange = None if self._done else self._call.exchange(reply)

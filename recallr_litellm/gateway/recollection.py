@@ -13,10 +13,20 @@ from recallr_litellm.core.context import render
 from recallr_litellm.core.history import plan
 from recallr_litellm.core.instructions import instructions
 from recallr_litellm.core.recalled import OngoingSession, Recalled
-from recallr_litellm.errors import RecallrError, RequestError, StateUnavailable, Unavailable, VectorsUnavailable
-from recallr_litellm.gateway.admission import Admitted, admit
+from recallr_litellm.errors import (
+    RecallrError,
+    RequestError,
+    StateUnavailable,
+    Unavailable,
+    UserNotFound,
+    VectorsUnavailable,
+)
+from recallr_litellm.gateway.admission import Admitted, admit, authorise
+from recallr_litellm.gateway.binding import Bindings
 from recallr_litellm.gateway.call import Call, Draft
-from recallr_litellm.gateway.formats import FORMATS
+from recallr_litellm.gateway.formats import FORMATS, Conversation
+from recallr_litellm.gateway.reporting import Reporting
+from recallr_litellm.gateway.tracing import name_session
 from recallr_litellm.memory.sessions import OpenedSession, Sessions
 from recallr_litellm.metrics import ADDED, FAULTS, RECALL, REJECTED
 from recallr_litellm.projects import Projects
@@ -33,6 +43,7 @@ class Recollection:
 
     Args:
         count_tokens: LiteLLM's own counter, for the budget of the memory block.
+        reporting: None while Reconify is off.
     """
 
     def __init__(
@@ -46,39 +57,68 @@ class Recollection:
         state_gate: Gate,
         vectors_gate: Gate,
         count_tokens: Callable[[str], int],
+        reporting: Reporting | None = None,
     ) -> None:
         self._settings = settings
         self._projects = projects
+        self._bindings = Bindings(
+            min_session_timeout_seconds=settings.min_session_timeout_seconds, holders=settings.bound_by
+        )
         self._sessions = sessions
         self._state = state
         self._recall = recall
         self._state_gate = state_gate
         self._vectors_gate = vectors_gate
         self._count_tokens = count_tokens
+        self._reporting = reporting
 
-    async def enrich(self, call: Call, body: dict[str, Any], call_type: str) -> None:
+    async def enrich(self, call: Call, body: dict[str, Any], call_type: str, key: Any = None) -> None:
         """Admit a request and put into its body what the model should know.
+
+        Args:
+            key: LiteLLM's `UserAPIKeyAuth` of the request. If a project is bound to it, `call` wakes.
 
         Raises:
             RequestError: the request must be refused. Any other fault is logged, and the request goes on.
         """
         begun = perf_counter()
         try:
+            binding = self._bindings.of(key)
+            call.awake = call.awake or binding is not None
+            if self._reporting is not None:
+                self._reporting.begin(call, body, call_type)
+            if not call.awake:
+                self._identify(call, takes_part=False)
+                return
             format = FORMATS.get(call_type)
             conversation = format.read(body) if format else None
             if format is None or conversation is None:  # no memory here; a wrong key is refused all the same
-                self._projects.authenticate(call.raw.first("project-id"), call.raw.first("api-key"))
+                project = authorise(call.raw, self._projects, binding)
+                self._identify(call, takes_part=project is not None)
                 return
             admitted = admit(
                 call,
                 conversation.user,
                 self._projects,
+                binding,
                 min_session_timeout_seconds=self._settings.min_session_timeout_seconds,
             )
+            self._identify(call, takes_part=admitted is not None)
+            if admitted is None:
+                return
             draft = Draft(format, body, conversation, admitted.session, admitted.headers.recall_strategy)
             # From here on the exchange is kept, whatever happens to its memory: only what succeeds is ever stored.
             call.draft = draft
-            memory = await self._remember_in_time(call, draft, admitted)
+            try:
+                memory = await self._remember_in_time(call, draft, admitted)
+            except UserNotFound:
+                if not admitted.lenient:
+                    raise
+                call.draft, call.status = None, "off"
+                _log.info("Request %s goes on without memory: its user may not be created", call.request_id)
+                return
+            if call.session_id is not None:
+                name_session(body, call.session_id)
             format.inject(
                 body,
                 instructions=instructions(draft.strategy) if admitted.headers.include_system_prompt else "",
@@ -94,8 +134,13 @@ class Recollection:
             _log.exception("Request %s goes on without memory", call.request_id)
             call.degrade("store")
         finally:
-            call.spent += perf_counter() - begun
-            ADDED.observe(call.spent)
+            if call.awake:
+                call.spent += perf_counter() - begun
+                ADDED.observe(call.spent)
+
+    def _identify(self, call: Call, *, takes_part: bool) -> None:
+        if self._reporting is not None:
+            self._reporting.identify(call, takes_part=takes_part)
 
     async def _remember_in_time(self, call: Call, draft: Draft, admitted: Admitted) -> str:
         """The memory block for the request; empty when there is nothing, or no time."""
@@ -113,7 +158,7 @@ class Recollection:
             self._close_gate(error)
             self._note(call, error.reason if isinstance(error, Unavailable) else "store", error)
         memory = stage.block if stage.block is not None else self._render(stage)
-        if not memory and call.status == "ok":
+        if not memory and call.status == "ok" and not stage.shown_already:
             call.status = "empty"
         return memory
 
@@ -129,7 +174,7 @@ class Recollection:
             last = next((m.message for m in reversed(session.messages) if m.message.role == "user"), None)
             turn, question = (last.fingerprint, last.text) if last else ("", "")
         if conversation.continues_turn:
-            stage.block = await self._state.load_block(owner, session.id, turn)
+            await self._load_block(stage, session.id, turn)
             if stage.block is not None:
                 return
         stage.ongoing = await self._sessions.ongoing(owner, session.other_ids)
@@ -145,7 +190,17 @@ class Recollection:
         stage.searching = False
         if conversation.uses_tools and not conversation.continues_turn:
             stage.block = self._render(stage)
-            await self._state.save_block(owner, session.id, turn, stage.block)
+            await self._state.save_block(owner, session.id, _block_name(conversation, turn), stage.block)
+
+    async def _load_block(self, stage: _Stage, session_id: str, turn: str) -> None:
+        """The block of the turn's first request, for one that goes on with it."""
+        owner, conversation = stage.draft.request.owner, stage.draft.conversation
+        stage.block = await self._state.load_block(owner, session_id, _block_name(conversation, turn))
+        if stage.block is None and conversation.history_elsewhere:
+            stage.block = await self._state.load_block(owner, session_id, turn)
+            if stage.block and self._settings.inject is InjectInto.USER:
+                # The turn began with a message of its own, before which the provider has kept the block.
+                stage.block, stage.shown_already = "", True
 
     def _render(self, stage: _Stage) -> str:
         session: OpenedSession | None = stage.draft.session
@@ -176,6 +231,11 @@ class Recollection:
         _log.warning("Request %s goes on without (all of) its memory: %s %s", call.request_id, reason, error)
 
 
+def _block_name(conversation: Conversation, turn: str) -> str:
+    """Names the block of a turn. A block that the provider does not keep with the messages has a name of its own."""
+    return f"{turn}:elsewhere" if conversation.history_elsewhere else turn
+
+
 class _Stage:
     """How far the memory work of one request has come."""
 
@@ -187,5 +247,7 @@ class _Stage:
         self.ongoing: tuple[OngoingSession, ...] = ()
         self.block: str | None = None
         """The finished block, when it is that of the turn's first request or is kept for the turn's next."""
+        self.shown_already = False
+        """The provider itself shows the model the turn's block again."""
         self.searching = False
         """The vector store or the embedding is being waited for."""

@@ -7,8 +7,10 @@ from typing import Any
 from litellm.proxy._types import ProxyException
 
 from recallr_litellm.errors import RequestError
+from recallr_litellm.gateway.formats.gemini import GEMINI
 
-_TYPES = {401: "authentication_error", 404: "not_found_error"}
+_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+_GOOGLE_STATUSES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
 
 
 class Rejection(ProxyException):  # type: ignore[misc]
@@ -19,9 +21,24 @@ class Rejection(ProxyException):  # type: ignore[misc]
         return {**super().to_dict(), "code": self.openai_code}
 
 
-def rejection(error: RequestError) -> ProxyException:
-    """LiteLLM turns this exception into the error shape of each API, with the status given as `code`."""
-    return Rejection(
+class GoogleRejection(ProxyException):  # type: ignore[misc]
+    """The same in Google's shape (https://google.aip.dev/193), which LiteLLM does not give its errors."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The `error` object of the answer."""
+        status = int(self.code)
+        name = _GOOGLE_STATUSES.get(status, "INTERNAL" if status >= 500 else "FAILED_PRECONDITION")
+        return {"code": status, "message": self.message, "status": name}
+
+
+def rejection(error: RequestError, call_type: str = "") -> ProxyException:
+    """LiteLLM answers with this exception, with the status given as `code`.
+
+    Args:
+        call_type: LiteLLM's name for the request; Gemini's get Google's shape, any other what LiteLLM makes of it.
+    """
+    shape = GoogleRejection if call_type in GEMINI.call_types else Rejection
+    return shape(
         message=error.message,
         type=_TYPES.get(error.status, "invalid_request_error"),
         param=error.param,

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
-
 from recallr_litellm.errors import EmbeddingUnavailable, StateUnavailable, Unavailable
+from recallr_litellm.gateway.background import end, for_ever, report_fault, run_aside
 from recallr_litellm.gateway.recollection import Recollection
+from recallr_litellm.gateway.reporting import Reporting
 from recallr_litellm.memory.capture import Capture, Exchange
 from recallr_litellm.memory.processing import Processor
 from recallr_litellm.memory.sessions import DEFAULT_TIMEOUT_SECONDS, Sessions
-from recallr_litellm.metrics import EXCHANGES, FAULTS, QUEUE
+from recallr_litellm.metrics import EXCHANGES, QUEUE
 from recallr_litellm.projects import load_projects
 from recallr_litellm.recall import Recall
+from recallr_litellm.reconify.service import Reconify
+from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import GatewayEmbed, SparseEncoder, open_embedder
@@ -58,6 +59,9 @@ class Runtime:
         self._to_store: set[asyncio.Task[Any]] = set()
         self._resources = AsyncExitStack()
         self._starting: asyncio.Future[str] | None = None
+        self._reconify: Reconify | None = None
+        self.reporting: Reporting | None = None
+        """None while Reconify is off."""
 
     def start(self, install: Callable[[], None]) -> None:
         """Open everything, put it into use and start the background work. Blocks; called once, on the worker's loop.
@@ -72,7 +76,7 @@ class Runtime:
             self._put_together()
             install()
         except BaseException:
-            _run_aside(self._resources.aclose())
+            run_aside(self._resources.aclose())
             raise
         self._work()
 
@@ -86,6 +90,7 @@ class Runtime:
         if self._valkey is not None:
             closing.push_async_callback(asyncio.to_thread, self._valkey.stop)
         url = self._valkey.start() if self._valkey is not None else _secret(settings)
+        self._redis_url = url
         self._state = StateStore.from_url(url, timeout_seconds=_REDIS_SECONDS)
         closing.push_async_callback(self._state.close)
         self._embedder = open_embedder(settings, self._gateway_embed)
@@ -93,18 +98,15 @@ class Runtime:
         self._vectors = VectorStore(open_engine(settings), self._embedder)
         closing.push_async_callback(self._vectors.close)
         self._sparse = SparseEncoder()
-        _run_aside(self._check())
+        run_aside(self._check())
 
     def _put_together(self) -> None:
         """Make the services out of what is open."""
         settings = self.settings
         self._state_gate = Gate("redis", self._probe_state)
         self._vectors_gate = Gate("qdrant", self._probe_vectors)
-        sessions = Sessions(
-            self._state,
-            self._vectors,
-            default_timeout_seconds=max(DEFAULT_TIMEOUT_SECONDS, settings.min_session_timeout_seconds),
-        )
+        default_timeout = max(DEFAULT_TIMEOUT_SECONDS, settings.min_session_timeout_seconds)
+        sessions = Sessions(self._state, self._vectors, default_timeout_seconds=default_timeout)
         self._capture = Capture(self._state, sessions, self._state_gate, capacity=settings.held_exchanges)
         self._processor = Processor(
             self._state,
@@ -117,6 +119,7 @@ class Runtime:
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_processing_attempts,
         )
+        self._open_reconify(default_timeout)
         self.recollection = Recollection(
             settings,
             self._projects,
@@ -126,6 +129,26 @@ class Runtime:
             state_gate=self._state_gate,
             vectors_gate=self._vectors_gate,
             count_tokens=self._count_tokens,
+            reporting=self.reporting,
+        )
+
+    def _open_reconify(self, default_timeout_seconds: int) -> None:
+        reconify, settings = load_reconify_settings(), self.settings
+        if not reconify.enabled:
+            return
+        self._reconify = Reconify.open(
+            reconify,
+            self._redis_url,
+            self._state_gate,
+            timeout_seconds=_REDIS_SECONDS,
+            interval=settings.process_interval_seconds,
+            capacity=settings.held_exchanges,
+        )
+        self._resources.push_async_callback(self._reconify.close)
+        self.reporting = Reporting(
+            self._reconify,
+            spawn=lambda work: self._spawn(work, self._to_store),
+            default_timeout_seconds=default_timeout_seconds,
         )
 
     def _work(self) -> None:
@@ -136,8 +159,13 @@ class Runtime:
             self._processor.run,
             self._keep_flushing_held,
             self._keep_counting,
+            *(self._reconify.background if self._reconify is not None else ()),
         ):
-            self._spawn(_for_ever(work), self._tasks)
+            self._spawn(for_ever(work), self._tasks)
+
+    def authenticate(self, project: str | None, api_key: str | None) -> None:
+        """See `Projects.authenticate`."""
+        self._projects.authenticate(project, api_key)
 
     async def store(self, exchange: Exchange, within: float) -> bool:
         """Store an exchange within so many seconds; held, and False, when that fails."""
@@ -163,13 +191,15 @@ class Runtime:
                     await asyncio.gather(*self._to_store, return_exceptions=True)
                     if self._capture.held:
                         await self._capture.flush()
+                    if self._reconify is not None:
+                        await self._reconify.drain()
             except (Unavailable, TimeoutError) as error:
                 _log.warning("Draining did not come to its end: %s", error or "time is up")
             if self._capture.held:
                 EXCHANGES.labels("dropped").inc(self._capture.held)
                 _log.error("%d exchanges are lost: the state store did not come back", self._capture.held)
         finally:
-            await _end(self._tasks | self._to_store)
+            await end(self._tasks | self._to_store)
             await self._resources.aclose()
 
     async def _check(self) -> None:
@@ -215,66 +245,14 @@ class Runtime:
                 except StateUnavailable as error:
                     self._state_gate.close(error)
 
-    def _spawn(self, work: Coroutine[Any, Any, Any], tasks: set[asyncio.Task[Any]]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, Any], tasks: set[asyncio.Task[Any]]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-        task.add_done_callback(_report)
+        task.add_done_callback(report_fault)
+        return task
 
 
 def _secret(settings: Settings) -> str:
     assert settings.redis_url is not None
     return settings.redis_url.get_secret_value()
-
-
-def _report(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        FAULTS.labels("background").inc()
-        _log.error("Background work ended by a fault", exc_info=error)
-
-
-async def _for_ever(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Do background work, and take it up again, with growing pauses, when a fault of ours has ended it."""
-
-    def report(state: RetryCallState) -> None:
-        FAULTS.labels("background").inc()
-        error = state.outcome.exception() if state.outcome else None
-        _log.error("Background work failed and is taken up again", exc_info=error)
-
-    async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type(Exception), wait=wait_random_exponential(max=30), before_sleep=report
-    ):
-        with attempt:
-            await work()
-
-
-async def _end(tasks: set[asyncio.Task[Any]]) -> None:
-    """Cancel tasks until they have ended.
-
-    One cancellation is not always enough: `asyncio.wait_for` of Python 3.11, which redis-py uses, loses it when the
-    answer that it waits for comes at the same moment.
-    """
-    while tasks := {task for task in tasks if not task.done()}:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=0.2)
-
-
-def _run_aside(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine to its end while the event loop of this thread stands still.
-
-    LiteLLM imports callbacks on its running loop, synchronously: only an error raised there stops the start.
-    """
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            asyncio.run(work)
-        except Exception as error:  # noqa: BLE001 - raised below, in the thread that waits
-            failures.append(error)
-
-    thread = threading.Thread(target=run, name="recallr-start")
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]

@@ -127,4 +127,4 @@ class Sessions:
 
 
 def _no_such_session() -> SessionNotFound:
-    return SessionNotFound("This user has no session with this id", param="X-Recallr-Session-Id")
+    return SessionNotFound("X-Recallr-Session-Id: this user has no session with this id", param="X-Recallr-Session-Id")

@@ -118,3 +118,59 @@ def test_qdrant_client_refuses_what_is_no_version_with_the_error_we_expect():
 
     with pytest.raises(ValueError):
         parse_version("unknown")
+
+
+# --- the forward URL ------------------------------------------------------------------------------------------
+
+
+def test_a_call_of_a_deployment_asks_the_hook_for_its_arguments_before_it_is_made():
+    assert "async_pre_call_deployment_hook" in vars(RecallrHooks)
+    taken = list(inspect.signature(RecallrHooks.async_pre_call_deployment_hook).parameters)
+    assert taken == list(inspect.signature(CustomLogger.async_pre_call_deployment_hook).parameters)
+    source = inspect.getsource(litellm.utils.client)
+    asked, cached, made = (
+        source.index("await async_pre_call_deployment_hook(kwargs, call_type)"),
+        source.index("_llm_caching_handler.async_get_cache("),
+        source.index("await original_function(*args, **call_kwargs)"),
+    )
+    assert asked < cached < made, "the client is handed over in time"
+
+
+def test_a_router_of_the_requests_own_goes_before_the_gateways():
+    from litellm.proxy import route_llm_request
+
+    source = inspect.getsource(route_llm_request._route_request_single_attempt)
+    order = ['"api_key" in data or "api_base" in data', '"," in data.get("model", "")', '"user_config" in data']
+    assert [source.index(text) for text in order] == sorted(source.index(text) for text in order)
+    assert source.index('"user_config" in data') < source.index("elif llm_router is not None:")
+    assert {"model_list", "num_retries", "disable_cooldowns", "fallbacks"} <= set(litellm.Router.get_valid_args())
+
+
+def test_every_parameter_of_litellms_is_known_where_bodies_are_sorted():
+    from litellm.constants import CLIENT_REQUESTED_MODEL_SCOPE_KEY
+    from litellm.proxy.auth.auth_utils import _BANNED_REQUEST_BODY_PARAMS
+    from litellm.types.utils import all_litellm_params
+
+    assert {"mock_response", "fallbacks", "cache", "custom_llm_provider", "metadata"} <= set(all_litellm_params)
+    assert {"api_base", "base_url", "user_config", "model_list"} <= set(_BANNED_REQUEST_BODY_PARAMS)
+    assert CLIENT_REQUESTED_MODEL_SCOPE_KEY == "litellm.client_requested_model"
+
+
+def test_mcp_servers_of_the_gateway_are_told_from_others():
+    from litellm.responses.mcp.litellm_proxy_mcp_handler import LiteLLM_Proxy_MCP_Handler
+
+    tools = [{"type": "mcp", "server_url": "litellm_proxy/mcp/x"}, {"type": "mcp", "server_url": "https://a.example/x"}]
+    assert asyncio.run(LiteLLM_Proxy_MCP_Handler.routes_through_gateway(tools)) == (True, False)
+
+
+def test_litellms_http_client_can_be_pinned():
+    from recallr_litellm.gateway.forward_client import PinnedHandler, PinnedTransport
+
+    async def check() -> None:
+        client = PinnedHandler(follow_redirects=False).client
+        assert isinstance(client._transport, PinnedTransport), "requests would be sent without the upstream's key"
+        assert all(isinstance(transport, PinnedTransport | None) for transport in client._mounts.values())
+        assert not client.follow_redirects
+        await client.aclose()
+
+    asyncio.run(check())

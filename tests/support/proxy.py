@@ -12,6 +12,10 @@ from typing import Any
 
 import httpx
 import yaml
+from anthropic import Anthropic
+from anthropic import DefaultHttpxClient as AnthropicHttpClient
+from google import genai
+from google.genai.types import HttpOptions
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
@@ -31,6 +35,9 @@ CHAT_MODEL = "gpt-4o-mini"
 MEMORY_MODEL = "memory-model"
 """What `RECALLR_MEMORY_MODEL` can be set to: the provider sees it under this name, so scripts can tell it apart."""
 EMBEDDING_MODEL = "text-embedding-3-small"
+GEMINI_MODEL = "gemini-2.5-flash"
+NEW_GEMINI_MODEL = "gemini-of-tomorrow"
+"""Missing from LiteLLM's list of models and their prices."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class Proxy(ServerProcess):
             client = proxy.openai("alice", recall_strategy="low_latency")
             client.chat.completions.create(model=CHAT_MODEL, messages=[...])
 
-    Models: `CHAT_MODEL`, `MEMORY_MODEL`, `EMBEDDING_MODEL` and `openai/<anything>`, all of the
+    Models: `CHAT_MODEL`, `MEMORY_MODEL`, `EMBEDDING_MODEL`, the two of Gemini and `openai/<anything>`, all of the
     stand-in provider, without retries and cooldowns, so that a scripted error is one error.
 
     The plugin runs with embedded stores under `data_dir`, projects `PROJECT` and `OTHER_PROJECT`,
@@ -146,6 +153,24 @@ class Proxy(ServerProcess):
     def async_openai(self, user: str | None = None, **options: object) -> AsyncOpenAI:
         """As `openai`, for concurrent requests."""
         return AsyncOpenAI(http_client=DefaultAsyncHttpxClient(trust_env=False), **self._client(user, options))
+
+    def anthropic(self, user: str | None = None, **options: object) -> Anthropic:
+        """As `openai`, through Anthropic's API and SDK."""
+        return Anthropic(
+            http_client=AnthropicHttpClient(trust_env=False), **{**self._client(user, options), "base_url": self.url}
+        )
+
+    def gemini(self, user: str | None = None, **options: object) -> genai.Client:
+        """As `openai`, through Gemini's API and Google's SDK."""
+        client = self._client(user, options)
+        http = HttpOptions(
+            base_url=self.url,
+            api_version="v1beta",
+            headers=client["default_headers"],
+            timeout=round(client["timeout"] * 1000),
+            client_args={"trust_env": False},
+        )
+        return genai.Client(api_key=self.master_key, http_options=http)
 
     def ask(
         self, user: str | None, *messages: str | ChatCompletionMessageParam, stream: bool = False, **options: object
@@ -241,6 +266,9 @@ def _config(provider: Provider, callbacks: Sequence[str]) -> dict[str, Any]:
         return {"model_name": name, "litellm_params": parameters}
 
     named = [model(name, f"openai/{name}") for name in (CHAT_MODEL, MEMORY_MODEL, EMBEDDING_MODEL)]
+    for name in (GEMINI_MODEL, NEW_GEMINI_MODEL):
+        named.append(model(name, f"gemini/{name}"))
+        named[-1]["litellm_params"]["api_base"] += "beta"  # Google's version of the API
     config: dict[str, Any] = {
         "model_list": [*named, model("openai/*", "openai/*")],
         "litellm_settings": {"num_retries": 0},

@@ -251,7 +251,7 @@ async def test_a_request_after_a_pasted_page_is_searched_for(memory: Memory) -> 
     alone = await ask(memory, page)
     found = await ask(memory, f"{page}\n\nUnrelated: what is my dog called?")
     assert alone.memories[0].session != "dog", "the page alone has nothing to do with the dog"
-    assert {passage.session for passage in found.memories[:2]} == {"dog"}, "the question at its end was not searched for"
+    assert {passage.session for passage in found.memories[:2]} == {"dog"}, "the question at its end was overlooked"
 
 
 async def test_a_long_text_does_not_make_everything_relevant_that_shares_words_with_it(memory: Memory) -> None:

@@ -18,12 +18,26 @@ Per session (`<member>` is `<owner>:<session id>`):
     {recallr:7}:messages:<member>              hash   message id → StoredMessage as JSON
     {recallr:7}:blocks:<member>                list   turn, block, turn, block, …; newest first
 
-Scripts that find a session only by what Redis holds are given `sessions(bucket)` and `messages_of(bucket)` and
-append the member. These keys are in the slot of the declared ones, which Redis and Valkey allow.
+The outbox of Reconify has the same buckets, but puts its sessions into them one by one. Per bucket:
+    {recallr:7}:outbox:due                     zset   outbox member → when its first payload may be sent, ms
+    {recallr:7}:outbox:oldest                  zset   outbox member → when its first payload was put there, ms
+    {recallr:7}:outbox:leased                  zset   outbox member → when its lease ends, ms
+    {recallr:7}:outbox:dead                    stream message, member, status, reason, payload; oldest first
+    {recallr:7}:outbox:totals                  hash   queued, bytes, dead_bytes: what is there;
+                                                      added, delivered, retried, dead, dropped: since ever
+Per session (`<outbox member>` is `<owner>:<session id>`, where `<owner>` is `-` for a request without a user):
+    {recallr:7}:outbox:queue:<outbox member>   stream message, payload; oldest first
+    {recallr:7}:outbox:state:<outbox member>   hash   bytes; lease, attempts, failed_at while they apply
+    {recallr:7}:outbox:added:<outbox member>:<message id>  string marker: it was put there; expires
+
+Scripts that find a session only by what Redis holds are given `sessions(bucket)` and `messages_of(bucket)` (or
+`outbox_queues(bucket)` and `outbox_states(bucket)`) and append the member. These keys are in the slot of the declared
+ones, which Redis and Valkey allow.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 from recallr_litellm.core.owner import Owner
@@ -94,3 +108,37 @@ def messages(owner: Owner, session_id: str) -> str:
 
 def blocks(owner: Owner, session_id: str) -> str:
     return _key(bucket_of(owner), "blocks", member(owner, session_id))
+
+
+def outbox_member(owner: Owner | None, session_id: str) -> str:
+    """A session in the outbox. `Owner.key` is hexadecimal and of fixed length, so this is unambiguous."""
+    return f"{outbox_prefix(owner)}{session_id}"
+
+
+def outbox_prefix(owner: Owner | None) -> str:
+    """What the outbox members of this owner begin with, and nobody else's."""
+    return f"{owner.key if owner else '-'}:"
+
+
+def outbox_bucket(outbox_member: str) -> int:
+    """The bucket of a session in the outbox, 0 to `BUCKETS` - 1; the same in every process and release."""
+    return int(hashlib.sha256(outbox_member.encode(errors="surrogatepass")).hexdigest()[:8], 16) % BUCKETS
+
+
+def outbox(bucket: int, name: str) -> str:
+    """`due`, `oldest`, `leased`, `dead` or `totals` of a bucket of the outbox."""
+    return _key(bucket, "outbox", name)
+
+
+def outbox_queues(bucket: int) -> str:
+    """Prefix of the `queue` keys; an outbox member follows."""
+    return _key(bucket, "outbox", "queue", "")
+
+
+def outbox_states(bucket: int) -> str:
+    """Prefix of the `state` keys; an outbox member follows."""
+    return _key(bucket, "outbox", "state", "")
+
+
+def outbox_added(outbox_member: str, message_id: str) -> str:
+    return _key(outbox_bucket(outbox_member), "outbox", "added", outbox_member, message_id)

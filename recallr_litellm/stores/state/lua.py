@@ -1,4 +1,4 @@
-"""The Lua scripts of the state store. Each runs atomically, in one round trip."""
+"""The Lua scripts of the state store and the outbox. Each runs atomically, in one round trip."""
 
 from __future__ import annotations
 
@@ -17,9 +17,19 @@ def source(name: str) -> str:
     return "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", name))
 
 
-@dataclass(frozen=True, slots=True)
-class Scripts:
+@dataclass(frozen=True)
+class _Registered:
     """One script per field, by the name of its file in `scripts/`. Sent by digest, loaded where missing."""
+
+    @classmethod
+    def of(cls, client: Client) -> Self:
+        """The scripts, to be run by this client."""
+        return cls(**{field.name: client.register_script(source(field.name)) for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Scripts(_Registered):
+    """Sessions and their queue."""
 
     resolve: AsyncScript
     restore: AsyncScript
@@ -34,7 +44,16 @@ class Scripts:
     requeue: AsyncScript
     depth: AsyncScript
 
-    @classmethod
-    def of(cls, client: Client) -> Self:
-        """The scripts, to be run by this client."""
-        return cls(**{field.name: client.register_script(source(field.name)) for field in fields(cls)})
+
+@dataclass(frozen=True)
+class OutboxScripts(_Registered):
+    """What waits to be sent to Reconify."""
+
+    outbox_add: AsyncScript
+    outbox_claim: AsyncScript
+    outbox_settle: AsyncScript
+    outbox_postpone: AsyncScript
+    outbox_requeue: AsyncScript
+    outbox_drop_dead: AsyncScript
+    outbox_purge: AsyncScript
+    outbox_status: AsyncScript

@@ -33,6 +33,7 @@ def test_header_names_are_those_of_the_documentation():
         "X-Recallr-Last-N-Summaries",
         "X-Recallr-Timezone",
         "X-Recallr-Include-System-Prompt",
+        "X-Recallr-Memory",
     }
 
 
@@ -99,6 +100,8 @@ def test_strategies_in_any_case_and_deep_is_agentic(text, value):
         ("timezone", "../../etc/passwd"),
         ("timezone", ""),
         ("include_system_prompt", "2"),
+        ("memory", "maybe"),
+        ("memory", ""),
     ],
 )
 def test_each_bad_value_is_reported_under_its_header(field, value):

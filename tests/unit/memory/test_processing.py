@@ -10,7 +10,7 @@ from recallr_litellm.core.messages import Message
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Vector
 from recallr_litellm.errors import VectorsUnavailable
-from recallr_litellm.gateway.runtime import _end
+from recallr_litellm.gateway.background import end
 from recallr_litellm.memory import processing
 from recallr_litellm.memory.capture import Exchange
 from recallr_litellm.stores.state import Claim, keys
@@ -222,7 +222,7 @@ async def test_the_loop_processes_what_is_due_and_survives_an_outage(plugin: Plu
         while await plugin.vectors.get_session(ANA, session.id) is None:
             await asyncio.sleep(0.05)
     assert not running.done()
-    await _end({running, watching})
+    await end({running, watching})
 
 
 async def test_another_user_finds_nothing(plugin: Plugin) -> None:

@@ -1,0 +1,265 @@
+"""Anthropic Messages: `/v1/messages`.
+
+Reference: https://docs.anthropic.com/en/api/messages
+Stream: https://docs.anthropic.com/en/docs/build-with-claude/streaming
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recallr_litellm.core.messages import Message, ToolCall
+from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, items, reply_of
+
+THINKING = ("thinking", "redacted_thinking")
+"""Blocks that are the model's own business: clients may leave them out of the history."""
+
+
+class Anthropic:
+    """The Anthropic Messages format."""
+
+    call_types = frozenset({"anthropic_messages"})
+
+    def read(self, body: Mapping[str, Any]) -> Conversation:
+        """What the client sent; `system` and messages of unknown roles are left out."""
+        messages = [message for raw in items(body.get("messages")) for message in _messages(raw)]
+        metadata = body.get("metadata")
+        user = metadata.get("user_id") if isinstance(metadata, dict) else None
+        return Conversation(
+            messages=tuple(message for message in messages if not message.empty),
+            user=user if isinstance(user, str) and user else None,
+            uses_tools=bool(body.get("tools")),
+        )
+
+    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool) -> None:
+        """See `Format.inject`. Blocks, and the `cache_control` on them, stay as and where they are."""
+        if not isinstance(body.get("messages"), list):
+            return
+        if memory and not into_system:
+            _put_before_last_user_words(body, memory)
+        to_system = "\n\n".join(text for text in (instructions, memory if into_system else "") if text)
+        if to_system:
+            _append_to_system(body, to_system)
+
+    def read_reply(self, body: Mapping[str, Any]) -> Reply:
+        """A `message` object."""
+        return reply_of([_assistant(_blocks(body.get("content")))], complete=bool(body.get("stop_reason")))
+
+    def stream_reader(self, body: Mapping[str, Any]) -> AnthropicStream:
+        """See `Format.stream_reader`."""
+        return AnthropicStream()
+
+
+ANTHROPIC = Anthropic()
+
+
+@dataclass(slots=True)
+class _StreamedBlock:
+    """One content block while its deltas come in."""
+
+    start: Mapping[str, Any]
+    text: list[str] = field(default_factory=list)
+    input: list[str] = field(default_factory=list)
+    cited: bool = False
+
+    def add(self, delta: Mapping[str, Any]) -> None:
+        match delta.get("type"):
+            case "text_delta" if isinstance(delta.get("text"), str):
+                self.text.append(delta["text"])
+            case "input_json_delta" if isinstance(delta.get("partial_json"), str):
+                self.input.append(delta["partial_json"])
+            case "citations_delta":
+                self.cited = True
+
+    def whole(self) -> Mapping[str, Any]:
+        """The block as it would stand in an answer that is not streamed, so that both are read alike."""
+        block = dict(self.start)
+        if self.text:
+            begun = block.get("text")
+            block["text"] = "".join([begun if isinstance(begun, str) else "", *self.text])
+        if written := "".join(self.input):
+            try:
+                block["input"] = json.loads(written)
+            except ValueError:  # broken off: what there is of it
+                block["input"] = written
+        if self.cited:
+            block["citations"] = True
+        return block
+
+
+_STARTED_BY = {"text_delta": "text", "input_json_delta": "tool_use"}
+"""Type of a block whose start was not announced, by its deltas."""
+
+
+class AnthropicStream:
+    """Puts the content blocks of a streamed message together."""
+
+    def __init__(self) -> None:
+        self._blocks: list[_StreamedBlock] = []
+        self._open: dict[Any, _StreamedBlock] = {}
+        """By their index in the message."""
+        self._stopped = False
+        self._failed = False
+
+    def feed(self, data: str) -> None:
+        """See `StreamReader.feed`."""
+        try:
+            event = json.loads(data)
+        except ValueError:
+            return
+        if not isinstance(event, dict):
+            return
+        index, delta = event.get("index"), event.get("delta")
+        match event.get("type"):
+            case "content_block_start" if isinstance(event.get("content_block"), dict):
+                self._start(index, event["content_block"])
+            case "content_block_delta" if isinstance(delta, dict):
+                self._block(index, delta).add(delta)
+            case "message_delta" if isinstance(delta, dict):
+                self._stopped = self._stopped or bool(delta.get("stop_reason"))
+            case "message_stop":
+                self._stopped = True
+            case "error":
+                self._failed = True
+
+    @property
+    def complete(self) -> bool:
+        """See `StreamReader.complete`."""
+        return self._stopped and not self._failed
+
+    @property
+    def reply(self) -> Reply:
+        """See `StreamReader.reply`."""
+        return reply_of([_assistant([block.whole() for block in self._blocks])], complete=self.complete)
+
+    def _start(self, index: Any, block: Mapping[str, Any]) -> _StreamedBlock:
+        started = _StreamedBlock(block)
+        self._blocks.append(started)
+        self._open[_key(index)] = started
+        return started
+
+    def _block(self, index: Any, delta: Mapping[str, Any]) -> _StreamedBlock:
+        if (block := self._open.get(_key(index))) is not None:
+            return block
+        return self._start(index, {"type": _STARTED_BY.get(str(delta.get("type")), "thinking")})
+
+
+def _key(index: Any) -> int:
+    return index if isinstance(index, int) else 0
+
+
+def _messages(raw: Mapping[str, Any]) -> Iterator[Message]:
+    """A wire message as messages: each tool result of a user message is one, and comes before the user's own words."""
+    blocks = _blocks(raw.get("content"))
+    if raw.get("role") == "assistant":
+        yield _assistant(blocks)
+    elif raw.get("role") == "user":
+        for block in blocks:
+            if block.get("type") == "tool_result":
+                text, attachments = _said(_blocks(block.get("content")))
+                call_id = str(block.get("tool_use_id") or "") or None
+                yield Message(role="tool", text=text, tool_call_id=call_id, attachments=attachments)
+        yield _own_words(blocks)
+
+
+def _own_words(blocks: list[Mapping[str, Any]]) -> Message:
+    """What the user says in a user message, beside results of tools."""
+    text, attachments = _said([block for block in blocks if block.get("type") != "tool_result"])
+    return Message(role="user", text=text, attachments=attachments)
+
+
+def _assistant(blocks: list[Mapping[str, Any]]) -> Message:
+    calls = tuple(
+        ToolCall(
+            id=str(block.get("id") or ""),
+            name=str(block.get("name") or ""),
+            arguments=_arguments(block.get("input", {})),
+        )
+        for block in blocks
+        if block.get("type") == "tool_use"
+    )
+    text, attachments = _said([block for block in blocks if block.get("type") != "tool_use"])
+    return Message(role="assistant", text=text, tool_calls=calls, attachments=attachments)
+
+
+def _arguments(input: Any) -> str:
+    """The input of a tool call as text, the same however it was written: clients send it back parsed and in an order
+    of their own."""
+    if isinstance(input, str):
+        return input
+    return json.dumps(input, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def _blocks(content: Any) -> list[Mapping[str, Any]]:
+    """Content as blocks; a string is one of text."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return list(items(content))
+
+
+def _said(blocks: list[Mapping[str, Any]]) -> tuple[str, tuple[str, ...]]:
+    """Text of content blocks and the types of the others; what the model thinks is neither."""
+    texts: list[str] = []
+    others: list[str] = []
+    cited = False
+    for block in blocks:
+        text, kind = block.get("text"), block.get("type")
+        if kind == "text" and isinstance(text, str):
+            # An answer with citations is one running text, cut before and behind each passage that has one.
+            runs_on = cited or bool(block.get("citations"))
+            cited = bool(block.get("citations"))
+            texts += [text] if runs_on or not texts else ["\n", text]
+        elif kind not in THINKING:
+            others.append(str(kind or "unknown"))
+    return "".join(texts), tuple(others)
+
+
+def _put_before_last_user_words(body: Body, memory: str) -> None:
+    """Into the last user message with words of the user's: in a tool turn that is the one that opened it.
+
+    Where the client marks what is to be cached, its words come first: what is read from the cache in the next turn
+    is what was written at a mark, and the next turn does not have this one's memory.
+    """
+    messages = body["messages"]
+    marked = any(
+        block.get("cache_control")
+        for message in messages
+        if isinstance(message, dict)
+        for block in items(message.get("content"))
+    )
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
+        if not isinstance(message, dict) or message.get("role") != "user":
+            continue
+        content = message.get("content")
+        if not _own_words(_blocks(content)).empty:
+            body["messages"] = [
+                *messages[:index],
+                {**message, "content": _with_memory(content, memory, at_end=marked)},
+                *messages[index + 1 :],
+            ]
+            return
+
+
+def _with_memory(content: Any, memory: str, *, at_end: bool) -> Any:
+    """Content, a string or blocks, with memory in front, but behind results of tools: those must follow their calls."""
+    if isinstance(content, str):
+        return f"{memory}\n\n{content}"
+    if at_end:
+        return [*content, {"type": "text", "text": memory}]
+    results = [n for n, block in enumerate(content) if isinstance(block, dict) and block.get("type") == "tool_result"]
+    place = results[-1] + 1 if results else 0
+    return [*content[:place], {"type": "text", "text": f"{memory}\n\n"}, *content[place:]]
+
+
+def _append_to_system(body: Body, text: str) -> None:
+    system = body.get("system")
+    if isinstance(system, str) and system:
+        body["system"] = f"{system}\n\n{text}"
+    elif isinstance(system, list) and system:
+        body["system"] = [*system, {"type": "text", "text": text}]
+    elif not system:
+        body["system"] = text

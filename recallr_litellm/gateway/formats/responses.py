@@ -1,0 +1,258 @@
+"""OpenAI Responses: `/v1/responses`.
+
+References: https://platform.openai.com/docs/api-reference/responses and, for streams,
+https://platform.openai.com/docs/api-reference/responses-streaming
+
+A reply is a list of items (text, function calls, reasoning, …) and is kept as one message. Clients send
+those items back one by one, so a run of the assistant's items in `input` is read as one message too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from recallr_litellm.core.messages import Message, Role, ToolCall
+from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, items, reply_of
+
+ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant"}
+TEXTS = frozenset({"input_text", "output_text", "text", "refusal"})
+"""Types of the content parts that are words."""
+FINISHED = frozenset({"completed", "incomplete"})
+"""States of a response that will not grow: `incomplete` is one cut off by a token limit or a filter."""
+
+
+class Responses:
+    """The responses format."""
+
+    call_types = frozenset({"aresponses", "responses"})
+
+    def read(self, body: Mapping[str, Any]) -> Conversation:
+        """What the client sent. Reasoning, references and items of unknown types are left out."""
+        given = body.get("input")
+        messages = [Message(role="user", text=given)] if isinstance(given, str) else _messages(items(given))
+        user = body.get("user")
+        return Conversation(
+            messages=tuple(message for message in messages if not message.empty),
+            user=user if isinstance(user, str) and user else None,
+            uses_tools=bool(body.get("tools")),
+            history_elsewhere=_history_elsewhere(body),
+        )
+
+    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool) -> None:
+        """See `Format.inject`. The system message is `instructions`.
+
+        A provider that keeps the conversation (`previous_response_id`, `conversation`) keeps `input` with it, and
+        memory put there would pile up. `instructions` hold for one response only: there it goes instead.
+        """
+        if memory and not into_system and not _history_elsewhere(body):
+            given = _with_memory(body.get("input"), memory)
+            if given is not None:
+                body["input"] = given
+                memory = ""
+        own = body.get("instructions")
+        if (instructions or memory) and (own is None or isinstance(own, str)):
+            body["instructions"] = "\n\n".join(text for text in (own, instructions, memory) if text)
+
+    def read_reply(self, body: Mapping[str, Any]) -> Reply:
+        """The items of a `response` object. One that is made in the background has none yet."""
+        status = body.get("status")
+        return _reply(items(body.get("output")), complete=isinstance(status, str) and status in FINISHED)
+
+    def stream_reader(self, body: Mapping[str, Any]) -> ResponsesStream:
+        """See `Format.stream_reader`."""
+        return ResponsesStream()
+
+
+RESPONSES = Responses()
+
+
+@dataclass(slots=True)
+class _Item:
+    """An output item that is coming in."""
+
+    begun: Mapping[str, Any] = field(default_factory=dict)
+    texts: dict[int, list[str]] = field(default_factory=dict)
+    """Pieces of each content part."""
+    arguments: list[str] = field(default_factory=list)
+    done: Mapping[str, Any] | None = None
+
+    def so_far(self) -> Mapping[str, Any]:
+        if self.done is not None:
+            return self.done
+        if self.texts or self.begun.get("type") == "message":
+            # What LiteLLM streams for a provider that cannot has the whole text in the item as it begins.
+            content = [{"type": "output_text", "text": "".join(pieces)} for _, pieces in sorted(self.texts.items())]
+            return {"type": "message", "role": "assistant", "content": content}
+        return {**self.begun, "arguments": "".join(self.arguments)} if self.arguments else self.begun
+
+
+class ResponsesStream:
+    """Puts the items of a response together from its events."""
+
+    def __init__(self) -> None:
+        self._items: dict[int, _Item] = {}
+        self._finished = False
+        self._response: Mapping[str, Any] = {}
+        """The whole response, which the last event brings."""
+
+    def feed(self, data: str) -> None:
+        """See `StreamReader.feed`."""
+        try:
+            event = json.loads(data)
+        except ValueError:
+            return
+        if not isinstance(event, dict):
+            return
+        match event.get("type"):
+            case "response.completed" | "response.incomplete":
+                self._finished = True
+                response = event.get("response")
+                self._response = response if isinstance(response, dict) else {}
+            case "response.output_item.added":
+                self._item(event).begun = _item_of(event)
+            case "response.output_item.done":
+                self._item(event).done = _item_of(event)
+            case "response.output_text.delta" | "response.refusal.delta":
+                self._item(event).texts.setdefault(_index(event, "content_index"), []).append(_text(event, "delta"))
+            case "response.function_call_arguments.delta":
+                self._item(event).arguments.append(_text(event, "delta"))
+            case "response.function_call_arguments.done":
+                self._item(event).arguments = [_text(event, "arguments")]
+
+    @property
+    def complete(self) -> bool:
+        """See `StreamReader.complete`. A response that failed is not complete."""
+        return self._finished
+
+    @property
+    def reply(self) -> Reply:
+        """See `StreamReader.reply`."""
+        whole = _reply(items(self._response.get("output")), complete=self._finished)
+        if whole.messages:
+            return whole
+        # Not finished; or a bridge's last event, which may bring no items.
+        gathered = (item.so_far() for _, item in sorted(self._items.items()))
+        return _reply(gathered, complete=self._finished)
+
+    def _item(self, event: Mapping[str, Any]) -> _Item:
+        return self._items.setdefault(_index(event, "output_index"), _Item())
+
+
+def _item_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    item = event.get("item")
+    return item if isinstance(item, dict) else {}
+
+
+def _index(event: Mapping[str, Any], key: str) -> int:
+    value = event.get(key)
+    return value if isinstance(value, int) else 0
+
+
+def _text(raw: Mapping[str, Any], key: str) -> str:
+    value = raw.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _history_elsewhere(body: Mapping[str, Any]) -> bool:
+    """Whether the request goes on with what the provider keeps. LiteLLM passes `conversation` on from `extra_body`."""
+    extra = body.get("extra_body")
+    requests = (body, extra) if isinstance(extra, dict) else (body,)
+    return any(request.get(key) for request in requests for key in ("previous_response_id", "conversation"))
+
+
+def _reply(output: Iterable[Mapping[str, Any]], *, complete: bool) -> Reply:
+    said = [message for message in map(_message, output) if message is not None and message.role == "assistant"]
+    return reply_of([_joined(said)], complete=complete)
+
+
+def _messages(given: Iterable[Mapping[str, Any]]) -> list[Message]:
+    """The messages that a list of items makes; a run of the assistant's items is one."""
+    read = (message for message in map(_message, given) if message is not None)
+    messages: list[Message] = []
+    for said_by_assistant, run in groupby(read, lambda message: message.role == "assistant"):
+        said = list(run)
+        messages += [_joined(said)] if said_by_assistant else said
+    return messages
+
+
+def _joined(said: list[Message]) -> Message:
+    return Message(
+        role="assistant",
+        text="\n".join(message.text for message in said if message.text),
+        tool_calls=tuple(call for message in said for call in message.tool_calls),
+        attachments=tuple(attachment for message in said for attachment in message.attachments),
+    )
+
+
+def _message(item: Mapping[str, Any]) -> Message | None:
+    """What one item says; None for system messages and for all that is neither said, called nor answered.
+
+    Calls and their results are told by their names: `function_call`, `custom_tool_call`, `computer_call`, … and the
+    same with `_output`. Without a `call_id` they are tools that the provider runs itself.
+    """
+    kind = _kind(item)
+    call_id = _text(item, "call_id")
+    if kind == "message":
+        role = ROLES.get(_text(item, "role"))
+        text, attachments = _content(item.get("content"))
+        return None if role is None else Message(role=role, text=text, attachments=attachments)
+    if kind.endswith("_call_output") and call_id:
+        text, attachments = _content(item.get("output"))
+        return Message(role="tool", text=text, tool_call_id=call_id, attachments=attachments)
+    if kind.endswith("_call") and call_id:
+        call = ToolCall(id=call_id, name=_text(item, "name") or kind.removesuffix("_call"), arguments=_arguments(item))
+        return Message(role="assistant", tool_calls=(call,))
+    if kind == "image_generation_call":
+        return Message(role="assistant", attachments=(kind,))
+    return None
+
+
+def _kind(item: Mapping[str, Any]) -> str:
+    """The type of an item; that of a message may be left out."""
+    return _text(item, "type") or ("message" if "role" in item else "")
+
+
+def _arguments(call: Mapping[str, Any]) -> str:
+    given = next((call[key] for key in ("arguments", "input", "action", "operation") if call.get(key)), "")
+    return given if isinstance(given, str) else json.dumps(given, sort_keys=True)
+
+
+def _content(content: Any) -> tuple[str, tuple[str, ...]]:
+    """Text of a message or a result, and the types of its other parts."""
+    if isinstance(content, str):
+        return content, ()
+    texts: list[str] = []
+    others: list[str] = []
+    for part in items(content):
+        kind = _text(part, "type")
+        text = part.get("refusal" if kind == "refusal" else "text") if kind in TEXTS else None
+        if isinstance(text, str):
+            texts.append(text)
+        else:
+            others.append(kind or "unknown")
+    return "\n".join(texts), tuple(others)
+
+
+def _with_memory(given: Any, memory: str) -> Any:
+    """`input` with memory in front of the last words of the user; None where it has none."""
+    if isinstance(given, str):
+        return f"{memory}\n\n{given}"
+    if not isinstance(given, list):
+        return None
+    for index in range(len(given) - 1, -1, -1):
+        item = given[index]
+        if not isinstance(item, dict) or _kind(item) != "message" or item.get("role") != "user":
+            continue
+        content = item.get("content")
+        if isinstance(content, str):
+            with_memory: Any = f"{memory}\n\n{content}"
+        elif isinstance(content, list):
+            with_memory = [{"type": "input_text", "text": f"{memory}\n\n"}, *content]
+        else:
+            return None
+        return [*given[:index], {**item, "content": with_memory}, *given[index + 1 :]]
+    return None

@@ -1,0 +1,48 @@
+"""The session id in LiteLLM's own terms, so that Langfuse and other loggers group requests by it.
+
+Langfuse's sessions: https://docs.litellm.ai/docs/observability/langfuse_integration
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_HEADER = "x-litellm-session-id"
+_GENERATED = "litellm_session_id_generated"
+"""LiteLLM's mark of a session id that it made up for a request that had none (`missing_session_id: generate`)."""
+
+
+def name_session(body: dict[str, Any], session_id: str) -> None:
+    """Let LiteLLM know the session as if the client had sent it as `x-litellm-session-id`.
+
+    What the client set itself stays: a session id of its own altogether, a trace id of its own beside our session.
+    Only places that LiteLLM made are written to. It never sends them to a provider as part of the request; providers
+    for which it uses the session id for routing to a warm cache (Fireworks, `provider_affinity_header`) get that.
+
+    Args:
+        body: the request, as `async_pre_call_hook` gets it.
+    """
+    # `metadata` of responses and messages is the client's own and goes to the provider: LiteLLM's is the other one.
+    names = ("litellm_metadata", "metadata")
+    ours, *clients = [body[name] for name in names if isinstance(body.get(name), dict)] or [{}]
+    generated = bool(ours.get(_GENERATED))
+    places = (body, ours, *clients)
+    if not generated and _any(places, "session_id", "litellm_session_id"):
+        return
+    body["litellm_session_id"] = ours["session_id"] = session_id
+    ours.pop(_GENERATED, None)
+    if generated or not _any(places, "trace_id", "litellm_trace_id"):
+        body["litellm_trace_id"] = ours["trace_id"] = session_id
+        _tell_langfuse(body, session_id)
+
+
+def _any(places: tuple[Mapping[str, Any], ...], *names: str) -> bool:
+    return any(place.get(name) for place in places for name in names)
+
+
+def _tell_langfuse(body: dict[str, Any], session_id: str) -> None:
+    """LiteLLM's Langfuse logger makes one trace of a whole session unless the trace id came in such a header."""
+    request = body.get("proxy_server_request")
+    if isinstance(request, dict) and isinstance(request.get("headers"), Mapping):
+        request["headers"] = {**request["headers"], _HEADER: session_id}  # the object itself: loggers have it already

@@ -1,0 +1,157 @@
+"""Posts payloads to Reconify and judges the answers.
+
+The REST document (`/api` "Rest API Documentation for OpenAI" of reconify.com) says what is posted: the payload as JSON
+with both keys in its `reconify` object. It says nothing about answers, so they are read as HTTP means them. The
+document has no field for a message id either: it goes into the header `Idempotency-Key`
+(https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/), where a repeat can be recognised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from recallr_litellm import __version__
+from recallr_litellm.errors import ConfigurationError
+from recallr_litellm.reconify.settings import ReconifySettings, is_loopback
+
+LONGEST_REASON: Final = 300
+"""Characters that are kept of what the endpoint says about a refused payload."""
+MOST_READ: Final = 4096
+"""Bytes that are read of an answer."""
+LONGEST_RETRY_AFTER: Final = 3600.0
+"""Seconds. An endpoint that asks for more is asked again after an hour all the same."""
+
+MESSAGE_ID: Final = "Idempotency-Key"
+
+
+class Verdict(Enum):
+    """What an answer means for the payload."""
+
+    DELIVERED = "delivered"
+    """2xx."""
+    RETRY = "retry"
+    """No answer, 429 or 5xx: the same again later."""
+    REFUSED = "refused"
+    """Anything else: sending it again would not help. A redirect is not followed: it could lead the keys astray."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one attempt."""
+
+    verdict: Verdict
+    status: int | None
+    """Of the answer; None if there was none."""
+    reason: str
+    """What the endpoint or the network said, at most `LONGEST_REASON` characters, without the keys."""
+    retry_after: float | None = None
+    """Seconds that the endpoint asks to be left alone."""
+
+
+class ReconifyClient:
+    """An HTTP client for the endpoint. Certificates are verified; nothing is redirected or tried again.
+
+        client = ReconifyClient(settings)
+        outcome = await client.send(payload, "message-1")
+        await client.close()
+
+    Args:
+        settings: with all three of keys and endpoint.
+        now: seconds since the epoch, for a `Retry-After` that names a date.
+
+    Raises:
+        ConfigurationError: Reconify is off.
+    """
+
+    def __init__(self, settings: ReconifySettings, *, now: Callable[[], float] = time.time) -> None:
+        if settings.app_key is None or settings.api_key is None or settings.endpoint is None:
+            raise ConfigurationError(
+                "Reconify is off: RECONIFY_APP_KEY, RECONIFY_API_KEY and RECONIFY_ENDPOINT turn it on"
+            )
+        self._keys = {"appKey": settings.app_key.get_secret_value(), "apiKey": settings.api_key.get_secret_value()}
+        self._endpoint = settings.endpoint
+        self._timeout = settings.timeout_seconds
+        self._now = now
+        host = urlsplit(settings.endpoint).hostname or ""
+        self._http = httpx.AsyncClient(
+            follow_redirects=False,
+            timeout=settings.timeout_seconds,
+            trust_env=not is_loopback(host),  # a proxy of the environment is not on the way to this machine
+            headers={
+                "Content-Type": "application/json",
+                "User-Agent": f"recallr-litellm/{__version__}",
+                "Accept-Encoding": "identity",  # an answer is read up to `MOST_READ` bytes, whatever they unpack to
+            },
+        )
+
+    async def send(self, payload: dict[str, Any], message_id: str) -> Outcome:
+        """Post a payload, to which the keys are added here. Never raises for what the network or the endpoint does."""
+        body = json.dumps({**payload, "reconify": {**payload.get("reconify", {}), **self._keys}}).encode()
+        # Only what a header may hold, and the same for the same id.
+        headers = {MESSAGE_ID: quote(message_id, safe="", errors="surrogatepass")}
+        answer: httpx.Response | None = None
+        said = bytearray()
+        try:
+            async with asyncio.timeout(self._timeout):  # httpx bounds each read, not all of them
+                async with self._http.stream("POST", self._endpoint, content=body, headers=headers) as answer:
+                    async for part in answer.aiter_raw():  # whole in the ordinary case: the connection is used again
+                        said += part
+                        if len(said) > MOST_READ:
+                            break
+        except (TimeoutError, httpx.HTTPError, httpx.StreamError, OSError) as error:
+            if answer is None:
+                problem = "" if isinstance(error, TimeoutError | httpx.TimeoutException) else str(error)
+                reason = f"{type(error).__name__}: {problem or f'no answer within {self._timeout:g} s'}"
+                return Outcome(Verdict.RETRY, None, self._clean(reason))
+            # else the status has come, and with it the verdict
+        return self._judge(answer, bytes(said[:MOST_READ]))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    def _judge(self, answer: httpx.Response, said: bytes) -> Outcome:
+        status = answer.status_code
+        reason = self._clean(said.decode(errors="replace"))
+        if answer.is_success:
+            return Outcome(Verdict.DELIVERED, status, reason)
+        if status == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
+            after = retry_after(answer.headers.get("Retry-After"), now=self._now())
+            return Outcome(Verdict.RETRY, status, reason, after)
+        return Outcome(Verdict.REFUSED, status, reason)
+
+    def _clean(self, text: str) -> str:
+        """Short, on one line, and without the keys, which the endpoint may have sent back."""
+        for key in self._keys.values():
+            for form in {key, quote(key, safe=""), json.dumps(key)[1:-1]}:
+                text = text.replace(form, "[key]")
+        return " ".join(text.split())[:LONGEST_REASON]
+
+
+def retry_after(value: str | None, *, now: float) -> float | None:
+    """Seconds to wait by a `Retry-After` header (RFC 9110, 10.2.3): seconds or a date; None where it says neither.
+
+    Args:
+        now: seconds since the epoch.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdecimal():
+        return min(float(text[:9]), LONGEST_RETRY_AFTER)
+    try:
+        seconds = parsedate_to_datetime(text).timestamp() - now
+    except (ValueError, OverflowError, OSError):
+        return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+

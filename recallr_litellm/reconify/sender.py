@@ -1,0 +1,193 @@
+"""Brings payloads from the outbox to Reconify, in the background.
+
+At least once, and in order within a session: a payload leaves the outbox only when it was accepted or refused for good,
+and only then is the next of its session sent. The message id that goes along lets the endpoint recognise a repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from recallr_litellm.errors import StateUnavailable
+from recallr_litellm.metrics import FAULTS, RECONIFY
+from recallr_litellm.reconify.circuit import Backoff, Circuit
+from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
+from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.reconify.records import Delivery
+from recallr_litellm.stores.gate import Gate
+
+_log = logging.getLogger(__name__)
+
+AT_ONCE: Final = 16
+"""Sessions whose payloads this process sends at the same time."""
+_IN_A_ROW: Final = 20
+"""Payloads of one session that are sent before others have their turn."""
+
+
+class Sender:
+    """Sends what is due, of as many sessions at a time as `AT_ONCE`.
+
+    A failure may be the endpoint's fault or the payload's. It counts against the payload only if the endpoint has
+    accepted another one since the payload's last failure: an outage, however long, makes no dead letters.
+
+    Args:
+        gate: tells whether Redis answers; closed by a failure here.
+        backoff: pauses between two attempts of one payload.
+        timeout_seconds: the client's; a session is leased for longer than one attempt may take.
+        interval: seconds between looks for payloads that are due.
+        max_attempts: failures that count, after which a payload is a dead letter.
+        now: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        client: ReconifyClient,
+        circuit: Circuit,
+        gate: Gate,
+        *,
+        backoff: Backoff,
+        timeout_seconds: float,
+        interval: float,
+        max_attempts: int,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._outbox = outbox
+        self._client = client
+        self._circuit = circuit
+        self._gate = gate
+        self._backoff = backoff
+        self._lease_seconds = 2 * timeout_seconds + 5
+        self._interval = interval
+        self._max_attempts = max_attempts
+        self._now = now
+        self._accepted_at = 0
+        self._stirred = asyncio.Event()
+        self._leased: dict[str, Delivery] = {}
+        self._running = False
+
+    def stir(self) -> None:
+        """Look for payloads that are due at once: one was added."""
+        self._stirred.set()
+
+    async def run(self) -> None:
+        """Work for ever. Ends only by cancellation, which cuts attempts off: call `let_go` then."""
+        self._running = True
+        sending: set[asyncio.Task[None]] = set()
+
+        def ended(task: asyncio.Task[None]) -> None:
+            sending.discard(task)
+            self._stirred.set()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    self._stirred.clear()
+                    for delivery in await self._claim(len(sending)):
+                        self._leased[delivery.member] = delivery
+                        task = group.create_task(self._work(delivery))
+                        sending.add(task)
+                        task.add_done_callback(ended)
+                    await self._rest()
+        finally:
+            self._running = False
+
+    async def let_go(self) -> None:
+        """Give back what is leased, so that nobody has to wait for the leases to end. After `run` has ended."""
+        leased, self._leased = list(self._leased.values()), {}
+        try:
+            for delivery in leased:
+                await self._outbox.postpone(delivery, 0, failed_at=None, counts=False)
+        except StateUnavailable as error:
+            _log.warning("Sessions of Reconify's outbox stay leased until their leases end: %s", error)
+
+    async def _claim(self, sending: int) -> list[Delivery]:
+        room = self._circuit.room(sending, AT_ONCE)
+        if not room or not self._gate.is_open:
+            return []
+        try:
+            return await self._outbox.claim(room, lease_seconds=self._lease_seconds)
+        except StateUnavailable as error:
+            self._gate.close(error)
+            return []
+
+    async def _rest(self) -> None:
+        """Until there may be something to do."""
+        try:
+            async with asyncio.timeout(self._circuit.pause or self._interval):
+                await self._stirred.wait()
+        except TimeoutError:
+            return
+
+    async def _work(self, delivery: Delivery) -> None:
+        """Send payloads of one session until one fails, there are none, or it is others' turn."""
+        member = delivery.member
+        try:
+            for sent in range(1, _IN_A_ROW + 1):
+                outcome = await self._attempt(delivery)
+                following = await self._settle(delivery, outcome, last=sent == _IN_A_ROW)
+                if following is None:
+                    break
+                self._leased[member] = delivery = following
+        except StateUnavailable as error:
+            self._gate.close(error)  # the session is due again when its lease has ended
+        except Exception:  # noqa: BLE001 - it must not end the sending of all others
+            FAULTS.labels("reconify").inc()
+            _log.exception("Sending to Reconify failed; the session is due again when its lease has ended")
+        self._leased.pop(member, None)  # not when cancelled: `let_go` needs to know
+
+    async def _attempt(self, delivery: Delivery) -> Outcome:
+        try:
+            payload: dict[str, Any] = json.loads(delivery.payload)
+        except ValueError:  # damaged: it must not keep the others of its session from their turn
+            return Outcome(Verdict.REFUSED, None, "not sent: what was queued cannot be read")
+        return await self._client.send(payload, delivery.message_id)
+
+    async def _settle(self, delivery: Delivery, outcome: Outcome, *, last: bool) -> Delivery | None:
+        """Act on an outcome. Returns the session's next payload, still leased, if it is to be sent now."""
+        if outcome.verdict is Verdict.RETRY:
+            self._circuit.failed(outcome.retry_after)
+        elif outcome.status is not None:
+            self._circuit.answered()
+        lease_seconds = self._lease_seconds if self._running and not last and self._circuit.is_closed else None
+        if outcome.verdict is Verdict.DELIVERED:
+            self._accepted_at = self._now_ms()
+            RECONIFY.labels("delivered").inc()
+            return await self._outbox.delivered(delivery, lease_seconds=lease_seconds)
+        counts = self._counts(delivery, outcome)
+        if outcome.verdict is Verdict.RETRY and delivery.attempts + counts < self._max_attempts:
+            await self._postpone(delivery, outcome, counts=counts)
+            return None
+        RECONIFY.labels("dead").inc()
+        _log.error(
+            "Reconify took payload %s for wrong (%s): it is a dead letter, see `recallr reconify dead`",
+            delivery.message_id,
+            f"status {outcome.status}" if outcome.status else "no answer",
+        )
+        return await self._outbox.bury(
+            delivery, status=outcome.status, reason=outcome.reason, lease_seconds=lease_seconds
+        )
+
+    def _counts(self, delivery: Delivery, outcome: Outcome) -> bool:
+        """Whether a failure may be the payload's own. Too many requests never is."""
+        return outcome.status != 429 and 0 < delivery.failed_at < self._accepted_at
+
+    async def _postpone(self, delivery: Delivery, outcome: Outcome, *, counts: bool) -> None:
+        RECONIFY.labels("retried").inc()
+        _log.info(
+            "Reconify did not take payload %s (%s); it is sent again",
+            delivery.message_id,
+            f"status {outcome.status}" if outcome.status else outcome.reason,
+        )
+        # After the endpoint's pause, so that what has come meanwhile has the first try then.
+        pause = max(outcome.retry_after or 0.0, self._circuit.pause)
+        delay = pause + self._backoff.after(delivery.attempts + 1)
+        await self._outbox.postpone(delivery, delay, failed_at=self._now_ms(), counts=counts)
+
+    def _now_ms(self) -> int:
+        return round(self._now() * 1000)

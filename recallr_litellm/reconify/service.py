@@ -1,0 +1,230 @@
+"""What the request path sees of Reconify: a place to put finished interactions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Self
+
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.errors import StateUnavailable
+from recallr_litellm.metrics import FAULTS, RECONIFY, RECONIFY_HELD, RECONIFY_QUEUE
+from recallr_litellm.reconify.circuit import Backoff, Circuit
+from recallr_litellm.reconify.client import ReconifyClient
+from recallr_litellm.reconify.held import HeldPayloads, Waiting
+from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.reconify.records import Added
+from recallr_litellm.reconify.sender import Sender
+from recallr_litellm.reconify.settings import ReconifySettings
+from recallr_litellm.stores.gate import Gate
+
+_log = logging.getLogger(__name__)
+
+_COUNT_SECONDS: Final = 10.0
+"""How often the outbox is counted for the metrics."""
+
+
+class Reconify:
+    """Queues finished interactions and sends them in the background.
+
+        reconify = Reconify.open(settings, redis_url, gate, timeout_seconds=1.0, interval=1.0, capacity=1000)
+        tasks = [asyncio.create_task(work()) for work in reconify.background]
+        await reconify.add(owner, session_id, request_id, payload, within=2.0)
+        ...
+        await reconify.drain()
+        # cancel the tasks
+        await reconify.close()
+
+    Args:
+        gate: tells whether Redis answers; closed by a failure here.
+        interval: seconds between looks for what is due, or held.
+        capacity: payloads held while Redis is away.
+    """
+
+    def __init__(
+        self,
+        settings: ReconifySettings,
+        outbox: Outbox,
+        client: ReconifyClient,
+        gate: Gate,
+        *,
+        interval: float,
+        capacity: int,
+    ) -> None:
+        self.settings = settings
+        self._outbox = outbox
+        self._client = client
+        self._gate = gate
+        self._interval = interval
+        self._held = HeldPayloads(capacity)
+        self._flushing = asyncio.Lock()
+        backoff = Backoff(settings.max_pause_seconds)
+        self._sender = Sender(
+            outbox,
+            client,
+            Circuit(backoff),
+            gate,
+            backoff=backoff,
+            timeout_seconds=settings.timeout_seconds,
+            interval=interval,
+            max_attempts=settings.max_attempts,
+        )
+
+    @classmethod
+    def open(
+        cls,
+        settings: ReconifySettings,
+        redis_url: str,
+        gate: Gate,
+        *,
+        timeout_seconds: float,
+        interval: float,
+        capacity: int,
+    ) -> Self:
+        """With an outbox in this Redis, whose every answer is waited for `timeout_seconds` at most.
+
+        Raises:
+            ConfigurationError: Reconify is off, or the URL cannot be understood.
+        """
+        outbox = Outbox.open(redis_url, settings, timeout_seconds=timeout_seconds)
+        return cls(settings, outbox, ReconifyClient(settings), gate, interval=interval, capacity=capacity)
+
+    @property
+    def background(self) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+        """What has to run, each for ever."""
+        return self._sender.run, self._keep_flushing, self._keep_counting
+
+    @property
+    def held(self) -> int:
+        """Payloads waiting in this process for Redis."""
+        return len(self._held)
+
+    async def add(
+        self, owner: Owner | None, session: str, message_id: str, payload: dict[str, Any], *, within: float
+    ) -> bool:
+        """Queue an interaction, or hold it in this process when that fails or takes longer than `within` seconds.
+        Raises nothing.
+
+        Args:
+            owner: whose it is; None for a request without a user.
+            session: interactions of one session are sent in the order in which they are added; empty: on its own.
+            message_id: unique to the interaction, and the same whenever it is added again.
+            payload: JSON of the REST document, without keys.
+
+        Returns:
+            True when it is in Redis: then it is sent, whatever happens to this process. False when it is held, or had
+            to be dropped, which is counted and logged.
+        """
+        try:
+            text = json.dumps(payload, separators=(",", ":"))
+        except (TypeError, ValueError, RecursionError) as error:
+            self._drop(message_id, f"it is no JSON ({type(error).__name__})")
+            return False
+        waiting = Waiting(owner, session, message_id, text)
+        if not self._gate.is_open:
+            self._hold(waiting)
+            return False
+        try:
+            async with asyncio.timeout(within):
+                if self._held.before(waiting):  # a session's interactions are queued in their order
+                    await self._flush()
+                return await self._put(waiting)
+        except StateUnavailable as error:
+            self._gate.close(error)
+            self._hold(waiting)
+        except TimeoutError:
+            self._gate.suspect()
+            self._hold(waiting)
+        except asyncio.CancelledError:
+            self._hold(waiting)
+            raise
+        except Exception:  # noqa: BLE001 - nobody's answer may fail for a fault of ours
+            FAULTS.labels("reconify").inc()
+            _log.exception("Queueing interaction %s for Reconify failed", message_id)
+            self._hold(waiting)
+        return False
+
+    async def purge(self, owner: Owner) -> int:
+        """Delete all of an owner's payloads that were not sent yet, dead letters too, from Redis and this process.
+
+        One that is being sent just now arrives, and so does what another process holds because Redis was away.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            StateUnavailable: Redis does not answer.
+        """
+        return self._held.purge(owner) + await self._outbox.purge(owner)
+
+    async def drain(self) -> None:
+        """Queue what is held, at a shutdown.
+
+        Raises:
+            StateUnavailable: Redis does not answer; what is still `held` will be lost.
+        """
+        await self._flush()
+
+    async def close(self) -> None:
+        """Let go of everything. After the background work was cancelled; what is still held is counted as dropped."""
+        while (lost := self._held.first) is not None:
+            self._held.remove(lost)
+            self._drop(lost.message_id, "the state store did not come back before the shutdown")
+        await self._sender.let_go()
+        await self._client.close()
+        await self._outbox.close()
+
+    async def _put(self, waiting: Waiting) -> bool:
+        added = await self._outbox.add(waiting.owner, waiting.session, waiting.message_id, waiting.payload)
+        if added is Added.FULL:
+            self._drop(waiting.message_id, "the outbox is full (RECONIFY_MAX_QUEUED, RECONIFY_MAX_QUEUED_MB)")
+            return False
+        if added is Added.ADDED:
+            RECONIFY.labels("queued").inc()
+        self._sender.stir()
+        return True
+
+    async def _flush(self) -> None:
+        """Queue what is held, oldest first."""
+        async with self._flushing:
+            while (waiting := self._held.first) is not None:
+                await self._put(waiting)
+                self._held.remove(waiting)
+                RECONIFY_HELD.set(len(self._held))
+
+    def _hold(self, waiting: Waiting) -> None:
+        RECONIFY.labels("held").inc()
+        for dropped in self._held.hold(waiting):
+            self._drop(dropped.message_id, "too much is held in memory until the state store answers")
+        RECONIFY_HELD.set(len(self._held))
+
+    def _drop(self, message_id: str, why: str) -> None:
+        RECONIFY.labels("dropped").inc()
+        _log.error("Interaction %s is not reported to Reconify: %s", message_id, why)
+
+    async def _keep_flushing(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            if self._held and self._gate.is_open:
+                try:
+                    await self._flush()
+                except StateUnavailable as error:
+                    self._gate.close(error)
+
+    async def _keep_counting(self) -> None:
+        while True:
+            await asyncio.sleep(_COUNT_SECONDS)
+            if self._gate.is_open:
+                try:
+                    status = await self._outbox.status()
+                except StateUnavailable as error:
+                    self._gate.close(error)
+                else:
+                    for name, count in (
+                        ("queued", status.queued),
+                        ("in_flight", status.in_flight),
+                        ("dead", status.dead),
+                    ):
+                        RECONIFY_QUEUE.labels(name).set(count)

@@ -1,0 +1,141 @@
+"""Settings of Reconify: environment or `.env`, prefix `RECONIFY_`."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from recallr_litellm.errors import ConfigurationError
+from recallr_litellm.settings import Settings
+
+_REQUIRED = ("app_key", "api_key", "endpoint")
+
+
+class ReconifySettings(BaseSettings):
+    """Where finished interactions are reported, and how. Off unless the first three are set.
+
+    >>> ReconifySettings().enabled
+    False
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="RECONIFY_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    app_key: SecretStr | None = Field(None, description="APP key of the application in Reconify's console.")
+    api_key: SecretStr | None = Field(None, description="API key of the application in Reconify's console.")
+    endpoint: str | None = Field(
+        None, description="URL that payloads are posted to: https, or http on this machine. Reconify gives it to you."
+    )
+    request: Literal["provider", "client"] = Field(
+        "provider", description="`provider`: the request as the provider got it; `client`: as the client wrote it."
+    )
+    scope: Literal["recallr", "all"] = Field(
+        "recallr", description="`recallr`: requests with Recallr headers; `all`: every request of the gateway."
+    )
+    redact: str | None = Field(
+        None,
+        description=(
+            "What is taken out of texts before they are queued: `module:callable`, or a JSON list of regular "
+            "expressions."
+        ),
+    )
+    max_queued: int = Field(
+        100_000,
+        ge=16,
+        description=(
+            "Most payloads that wait in Redis, and most dead letters. Past it a new payload is refused and the oldest "
+            "dead letter deleted, both counted. Kept in 16 equal parts, into which sessions fall by chance."
+        ),
+    )
+    max_queued_mb: int = Field(
+        512, ge=16, description="The same in megabytes of JSON, since Redis has to hold them. In 16 equal parts, too."
+    )
+    max_attempts: int = Field(
+        20,
+        ge=1,
+        description="Failures of one payload, while others are accepted, before it is a dead letter.",
+    )
+    timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for an answer of the endpoint.")
+    max_pause_seconds: float = Field(
+        60.0, gt=0, description="Longest pause between two attempts, where the endpoint does not ask for a longer one."
+    )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything is reported."""
+        return all(getattr(self, name) is not None for name in _REQUIRED)
+
+    @field_validator("endpoint")
+    @classmethod
+    def _safe(cls, endpoint: str | None) -> str | None:
+        if endpoint is None:
+            return None
+        endpoint = endpoint.strip()
+        parts = urlsplit(endpoint)
+        try:
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            raise ValueError("is not a URL") from None
+        if parts.scheme not in {"https", "http"} or not host:
+            raise ValueError("has to be a URL that begins with https://")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("must hold no user or password; the keys have settings of their own")
+        if parts.scheme == "http" and not is_loopback(host):
+            raise ValueError("has to be https: the keys would travel unencrypted (http is for this machine only)")
+        return endpoint
+
+    @model_validator(mode="after")
+    def _all_or_nothing(self) -> Self:
+        missing = [name for name in _REQUIRED if getattr(self, name) is None]
+        if missing and len(missing) < len(_REQUIRED):
+            names = ", ".join(f"RECONIFY_{name.upper()}" for name in missing)
+            raise ValueError(f"Reconify needs {names} too; set all three or none")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """A blank value means "not set", as for the plugin's other settings."""
+        sources = (init_settings, env_settings, dotenv_settings, file_secret_settings)
+        return Settings.settings_customise_sources(settings_cls, *sources)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host of a URL is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def load_reconify_settings() -> ReconifySettings:
+    """The settings of this process.
+
+    Raises:
+        ConfigurationError: a value is wrong or one of three is missing; the message names each variable, never its
+            value.
+    """
+    try:
+        return ReconifySettings()
+    except ValidationError as error:
+        problems = "; ".join(
+            "".join(f"RECONIFY_{str(part).upper()}: " for part in problem["loc"])
+            + problem["msg"].removeprefix("Value error, ")
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigurationError(f"Wrong settings: {problems}") from None

@@ -1,0 +1,622 @@
+"""Memory through Anthropic's Messages API and SDK: to Anthropic's own API, and to models that LiteLLM bridges."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import anthropic
+import httpx
+import pytest
+
+from recallr_litellm.core.messages import StoredMessage
+from tests.support.memory import SHORT, Memory
+from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
+from tests.support.proxy import API_KEY, CHAT_MODEL, Proxy
+from tests.support.waiting import eventually
+from tests.support.wires import WIRES
+
+NATIVE = "claude-haiku-4-5"
+"""Behind it Anthropic's API: LiteLLM passes requests and answers on."""
+TO_RESPONSES = CHAT_MODEL
+"""OpenAI's, where LiteLLM translates into the Responses API."""
+TO_CHAT = "open-weights"
+"""Of a provider for which LiteLLM translates into chat completions."""
+MODELS = pytest.mark.parametrize("model", [NATIVE, TO_RESPONSES, TO_CHAT], ids=["native", "to responses", "to chat"])
+STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+
+OPENING, CLOSING = "<recallr_memory now=", "</recallr_memory>"
+INSTRUCTIONS = "# Memory\nThis conversation may hold a block"
+"""How the instructions begin."""
+ALWAYS = {"x-recallr-request-id", "x-recallr-process-time", "x-recallr-memory-status"}
+ONCE_KNOWN = ALWAYS | {"x-recallr-session-id", "x-recallr-user-id"}
+CACHED = {"cache_control": {"type": "ephemeral"}}
+TOOLS: list[Any] = [
+    {"name": "weather", "description": "In a city — today.", "input_schema": {"type": "object"}, **CACHED}
+]
+IMAGE = {
+    "type": "image",
+    "source": {"type": "base64", "media_type": "image/gif", "data": "R0lGODlhAQABAAAAACwAAAAAAQABAAA="},
+}
+DOCUMENT = {
+    "type": "document",
+    "source": {"type": "text", "media_type": "text/plain", "data": "A tale."},
+    "title": "Tale",
+    "citations": {"enabled": True},
+}
+THINKING = {"type": "thinking", "thinking": "Hm, a cat.", "signature": "c2lnbmF0dXJl"}
+
+
+def models_of(provider: Provider) -> dict[str, Any]:
+    def model(name: str, behind: str, base: str) -> dict[str, Any]:
+        parameters = {"model": f"{behind}/{name}", "api_base": base, "api_key": "sk-of-the-provider"}
+        return {"model_name": name, "litellm_params": parameters}
+
+    root = provider.base_url.removesuffix("/v1")
+    return {"model_list": [model(NATIVE, "anthropic", root), model(TO_CHAT, "hosted_vllm", provider.base_url)]}
+
+
+@pytest.fixture(scope="module")
+def gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    folder = tmp_path_factory.mktemp("anthropic")
+    with Proxy(folder, running_provider, config=models_of(running_provider)) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def plain(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """The same gateway without the plugin."""
+    folder = tmp_path_factory.mktemp("plain-anthropic")
+    with Proxy(folder, running_provider, config=models_of(running_provider), plugin=False) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def memory(gateway: Proxy) -> Memory:
+    return Memory(gateway)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the SDK makes of an answer."""
+
+    content: Sequence[anthropic.types.ContentBlock]
+    headers: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        return "".join(block.text for block in self.content if block.type == "text")
+
+
+def user_says(content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": content}
+
+
+def assistant_says(content: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": content}
+
+
+def ask(
+    gateway: Proxy,
+    user: str | None,
+    model: str,
+    messages: str | Sequence[Any],
+    *,
+    stream: bool = False,
+    options: Mapping[str, object] | None = None,
+    **body: Any,
+) -> Asked:
+    """One request through the SDK. A string is the user's message; `options` are Recallr headers."""
+    turns: Any = [user_says(messages)] if isinstance(messages, str) else list(messages)
+    with gateway.anthropic(user, **(options or {})) as client:
+        if stream:
+            with client.messages.stream(model=model, max_tokens=2000, messages=turns, **body) as events:
+                return Asked(events.get_final_message().content, events.response.headers)
+        raw = client.messages.with_raw_response.create(model=model, max_tokens=2000, messages=turns, **body)
+        return Asked(raw.parse().content, raw.headers)
+
+
+def remember(gateway: Proxy, user: str, model: str, text: str) -> None:
+    """Let the user say this in a session that is over and processed."""
+    first = ask(gateway, user, model, text, options={"session_timeout_seconds": SHORT})
+    Memory(gateway).wait_processed(user, first.headers["x-recallr-session-id"])
+
+
+def user_text(request: Recorded) -> str:
+    """Text of the last user message that has words, as the provider got it, whichever its API."""
+    return next(wire for wire in WIRES if request.path in wire.paths).user_text(request.json)
+
+
+def system_text(request: Recorded) -> str:
+    """The system prompt, as the provider got it, whichever its API."""
+    if request.path == "/v1/chat/completions":
+        return request.system_text
+    system = request.json.get("instructions" if request.path == "/v1/responses" else "system") or ""
+    return system if isinstance(system, str) else "\n".join(block["text"] for block in system)
+
+
+def parted(text: str) -> tuple[str, str]:
+    """The memory block at the start of a message, and the words after it. Fails the test if there is none."""
+    assert text.startswith(OPENING), f"the message should begin with the memory block: {text!r}"
+    block, closing, words = text.partition(CLOSING)
+    return block + closing, words.strip()
+
+
+def last(provider: Provider) -> Recorded:
+    """The request that reached the provider last. Fails the test if there was none."""
+    assert provider.recorded, "no request has reached the provider"
+    return provider.recorded[-1]
+
+
+def check(headers: Mapping[str, str], names: set[str], *, status: str) -> None:
+    """Check that a response has exactly these Recallr headers."""
+    found = {name.lower(): value for name, value in headers.items() if name.lower().startswith("x-recallr-")}
+    assert set(found) == names, f"the Recallr headers of the response are {found}"
+    assert found["x-recallr-memory-status"] == status, found
+
+
+@MODELS
+def test_a_later_session_recalls_an_earlier_one_in_every_way_of_asking(
+    gateway: Proxy, provider: Provider, user: str, model: str
+) -> None:
+    provider.answer(Answer(text="What a good name for a cat."))
+    remember(gateway, user, model, "My cat is called Felix.")
+    assert system_text(last(provider)).startswith(INSTRUCTIONS), "where there is no system prompt there is one now"
+    assert user_text(last(provider)) == "My cat is called Felix.", "nothing to remember: no block"
+
+    def through_events() -> Asked:
+        with gateway.anthropic(user) as client:
+            events = client.messages.create(
+                model=model, max_tokens=9, system="Be kind.", messages=[user_says("My cat's name?")], stream=True
+            )
+            pieces = [event.delta.text for event in events if event.type == "content_block_delta"]
+            return Asked([anthropic.types.TextBlock(type="text", text="".join(pieces))], events.response.headers)
+
+    ways = {
+        "whole": lambda: ask(gateway, user, model, "My cat's name?", system="Be kind."),
+        "messages.stream": lambda: ask(gateway, user, model, "My cat's name?", system="Be kind.", stream=True),
+        "create(stream=True)": through_events,
+    }
+    for way, asked in ways.items():
+        provider.answer(Answer(text="Felix, of course."))
+        reply = asked()
+        block, words = parted(user_text(last(provider)))
+        assert words == "My cat's name?", f"{way}: the user's words follow the block, as they were"
+        assert "My cat is called Felix." in block, way
+        assert "What a good name for a cat." in block, f"{way}: what the assistant said is remembered too"
+        assert system_text(last(provider)).startswith("Be kind.\n\n" + INSTRUCTIONS), f"{way}: behind the client's own"
+        assert "Felix" not in system_text(last(provider)), f"{way}: memory is never in a privileged role"
+        assert reply.text == "Felix, of course.", way
+        check(reply.headers, ONCE_KNOWN, status="ok")
+
+
+@STREAMED
+@MODELS
+def test_an_exchange_is_stored_before_its_response_ends(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str, stream: bool
+) -> None:
+    provider.answer(Answer(text="One two three."))
+    if stream:
+        with gateway.anthropic(user) as client:
+            for event in client.messages.create(model=model, max_tokens=9, messages=[user_says("Count.")], stream=True):
+                if event.type == "message_delta":
+                    break  # the client knows now that the answer is whole; more is still to come
+            kept = memory.only(user)
+    else:
+        ask(gateway, user, model, "Count.")
+        kept = memory.only(user)
+
+    assert kept.said == [("user", "Count."), ("assistant", "One two three.")]
+    assert not any(stored.partial for stored in kept.messages)
+
+
+@STREAMED
+@MODELS
+def test_a_history_sent_back_as_the_sdk_gave_it_is_stored_once(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str, stream: bool
+) -> None:
+    thinking = {"thinking": {"type": "enabled", "budget_tokens": 1024}} if model == NATIVE else {}
+    history: list[Any] = []
+    for question, answer in (("My cat is Felix.", "Nice."), ("Yes.", "Good."), ("Yes.", "Nice.")):
+        provider.answer(Answer(text=answer))
+        history.append(user_says(question))
+        reply = ask(gateway, user, model, history, stream=stream, system="Be brief.", **thinking)
+        history.append(assistant_says(reply.content))
+        kinds = [block.type for block in reply.content]
+        assert kinds == (["thinking", "text"] if thinking else ["text"]), "the client gets all that the model answered"
+
+    assert memory.only(user).said == [
+        *[("user", "My cat is Felix."), ("assistant", "Nice.")],
+        *[("user", "Yes."), ("assistant", "Good."), ("user", "Yes."), ("assistant", "Nice.")],
+    ], "each once and in order; the system prompt and what the model thought are not stored"
+
+
+@STREAMED
+@MODELS
+def test_in_a_tool_turn_the_block_stays_where_and_as_it_was(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str, stream: bool
+) -> None:
+    ask(gateway, user, model, "I live in Oslo and dislike rain.")
+    provider.clear()
+    calls = tuple(
+        ToolCall(id=f"toolu_{city}", name="weather", arguments=f'{{"city": "{city}", "at": [1, 2.5], "a": "ø"}}')
+        for city in ("Oslo", "Bergen")
+    )
+    provider.answer(Answer(text="Let me see.", tool_calls=calls), Answer(tool_calls=calls[:1]), Answer(text="Dry."))
+    messages: list[Any] = [user_says("Will I like the weather where I live?")]
+    # A block made anew would differ: another timezone, and memory that was asked for by number.
+    stored: list[tuple[StoredMessage, ...]] = []
+    options: list[dict[str, object]] = [{}, {"timezone": "Asia/Tokyo"}, {"last_n_user_messages": 5, "min_top_k": 0}]
+    for option in options:
+        reply = ask(gateway, user, model, messages, stream=stream, options=option, tools=TOOLS, system="Be kind.")
+        content = [block.model_dump(exclude_none=True) for block in reply.content]
+        messages.append(assistant_says(content))
+        uses = [block for block in content if block["type"] == "tool_use"]
+        results = [{"type": "tool_result", "tool_use_id": use["id"], "content": "sunny, 20 °C"} for use in uses]
+        messages += [user_says(results)] if results else []
+        stored.append(memory.only(user).messages)
+
+    turn = provider.recorded
+    assert "Oslo" in parted(user_text(turn[0]))[0]
+    assert len({user_text(request) for request in turn}) == 1, "the question is shown with the same block each time"
+    assert len({system_text(request) for request in turn}) == 1
+    for request in turn:
+        assert request.body.count(b"<recallr_memory now=") == 1, "the block is there once"
+    if model == NATIVE:
+        for request, count in zip(turn, (1, 3, 5), strict=True):
+            assert request.messages[:1] == turn[0].messages
+            assert request.messages[1:] == messages[1:count], "what follows is the client's: call, then result"
+            assert request.json["tools"] == TOOLS
+
+    for earlier, later in pairwise(stored):
+        assert later[: len(earlier)] == earlier, "a call sent back in the history is known again, and stored once"
+    *_, question, called, first, second, again, third, answer = stored[-1]
+    assert len(stored[-1]) == 9
+    assert [each.message.role for each in (question, called, first, second, again, third, answer)] == [
+        *["user", "assistant", "tool", "tool", "assistant", "tool", "assistant"]
+    ]
+    assert called.message.text == "Let me see."
+    assert [(call.name, json.loads(call.arguments)) for call in called.message.tool_calls] == [
+        (call.name, json.loads(call.arguments)) for call in calls
+    ]
+    assert (first.message.tool_call_id, first.message.text) == ("toolu_Oslo", "sunny, 20 °C")
+    assert answer.message.text == "Dry."
+
+
+def test_words_beside_tool_results_are_a_turn_of_their_own(gateway: Proxy, provider: Provider, user: str) -> None:
+    ask(gateway, user, NATIVE, "I live in Oslo and dislike rain.")
+    use = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "sunny"}], **CACHED}
+    words = {"type": "text", "text": "And where I live?"}
+    messages = [user_says("The weather?"), assistant_says([use]), user_says([result, words])]
+    ask(gateway, user, NATIVE, messages, tools=TOOLS)
+
+    assert last(provider).messages[:2] == messages[:2]
+    shown, said, block = last(provider).messages[2]["content"]
+    assert shown == result, "nothing stands between a call and its result"
+    assert said == words
+    assert "Oslo" in parted(block["text"])[0], "behind what the client has cached"
+
+
+def test_all_before_the_last_user_message_is_byte_identical_and_cache_markers_stay(
+    gateway: Proxy, provider: Provider, user: str
+) -> None:
+    remember(gateway, user, NATIVE, "My cat Felix loves the sea; I am allergic to shellfish.")
+    provider.clear()
+    system = [
+        {"type": "text", "text": "You are a travel agent. Ünïcode 🦊."},
+        {"type": "text", "text": "Rules.", **CACHED},
+    ]
+    history: list[Any] = []
+    sent: list[list[Any]] = []
+    for text in ("Where could I go with my cat?", "And what — naïvely 🦐 — can I eat there?", "Any shellfish?"):
+        blocks = [{"type": "text", "text": "The date is set."}, {"type": "text", "text": text, **CACHED}]
+        history.append(user_says(blocks))
+        sent.append(list(history))
+        reply = ask(gateway, user, NATIVE, history, tools=TOOLS, system=system)
+        history.append(assistant_says([{"type": "text", "text": reply.text}]))
+
+    turns = provider.recorded
+    for turn, messages in zip(turns, sent, strict=True):
+        assert turn.messages[:-1] == messages[:-1], "history is what the client sent, without any block"
+        *own, block = turn.messages[-1]["content"]
+        assert "Felix" in parted(block["text"])[0], "every turn has its memory"
+        assert block.keys() == {"type", "text"}, "without a cache marker: there may be four in all"
+        assert own == messages[-1]["content"], "the user's own blocks come first: the next turn finds them in the cache"
+        *own, instructions = turn.json["system"]
+        assert own == system, "the client's system blocks, markers included"
+        assert instructions["text"].startswith(INSTRUCTIONS)
+        assert instructions.keys() == {"type", "text"}
+        assert turn.json["tools"] == TOOLS
+    for earlier, later in pairwise(turns):
+        start = earlier.body.index(OPENING.encode())
+        assert later.body[:start] == earlier.body[:start], (
+            "up to the block, the next turn's messages are the same bytes"
+        )
+        for part in ("system", "tools"):
+            assert json.dumps(later.json[part]) == json.dumps(earlier.json[part]), f"{part}: the same in every turn"
+
+
+def test_thinking_images_and_documents_are_untouched(gateway: Proxy, provider: Provider, user: str) -> None:
+    ask(gateway, user, NATIVE, "My cat is called Felix.")
+    redacted = {"type": "redacted_thinking", "data": "ZW5jcnlwdGVk"}
+    messages = [
+        user_says([IMAGE, {"type": "text", "text": "Who is this?"}]),
+        assistant_says([THINKING, redacted, {"type": "text", "text": "A cat."}]),
+        user_says([DOCUMENT, IMAGE, {"type": "text", "text": "And in this?"}]),
+    ]
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    ask(gateway, user, NATIVE, messages, thinking=thinking)
+    assert last(provider).messages[:2] == messages[:2]
+    block, *rest = last(provider).messages[2]["content"]
+    assert rest == messages[2]["content"]
+    assert "Felix" in parted(block["text"])[0]
+    assert last(provider).json["thinking"] == thinking
+
+    ask(gateway, user, NATIVE, [user_says([IMAGE])])
+    block, *rest = last(provider).messages[0]["content"]
+    assert rest == [IMAGE], "an image alone is a message too"
+    parted(block["text"])
+
+
+@MODELS
+def test_an_image_reaches_a_model_behind_a_bridge_behind_the_block(
+    gateway: Proxy, provider: Provider, user: str, model: str
+) -> None:
+    ask(gateway, user, model, "My cat is called Felix.")
+    ask(gateway, user, model, [user_says([IMAGE, {"type": "text", "text": "Who is this?"}])])
+
+    body = last(provider).body
+    places = [body.index(part) for part in (OPENING.encode(), b"R0lGODlhAQABAAAAACwAAAAAAQABAAA=", b"Who is this?")]
+    assert places == sorted(places), "block, image and words stand in this order"
+
+
+ERRORS: dict[int, tuple[type[anthropic.APIStatusError], str]] = {
+    400: (anthropic.BadRequestError, "invalid_request_error"),
+    401: (anthropic.AuthenticationError, "authentication_error"),
+    403: (anthropic.PermissionDeniedError, "permission_error"),
+    404: (anthropic.NotFoundError, "not_found_error"),
+    429: (anthropic.RateLimitError, "rate_limit_error"),
+    500: (anthropic.InternalServerError, "api_error"),
+    529: (anthropic.InternalServerError, "api_error|overloaded_error"),  # which of them is LiteLLM's choice
+}
+
+
+def refusal(gateway: Proxy, user: str | None, *, stream: bool, **options: object) -> anthropic.APIStatusError:
+    """The exception with which the SDK reports that a request with these headers is refused."""
+    with pytest.raises(anthropic.APIStatusError) as refused:
+        ask(gateway, user, NATIVE, f"Hello from {user}.", stream=stream, options=options)
+    return refused.value
+
+
+def error_of(exception: anthropic.APIStatusError) -> dict[str, Any]:
+    """The error object of an answer. Fails the test if it is not in the shape of Anthropic's."""
+    body: Any = exception.response.json()
+    assert body.keys() >= {"type", "error"}, f"this is not Anthropic's shape: {body}"
+    assert body["type"] == "error", body
+    assert isinstance(body["error"]["message"], str), body
+    error: dict[str, Any] = body["error"]
+    return error
+
+
+@STREAMED
+@MODELS
+def test_an_error_of_the_provider_is_the_sdks_own_exception_with_all_headers(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str, stream: bool
+) -> None:
+    for status, (exception, kind) in ERRORS.items():
+        provider.clear()
+        provider.answer(Answer(status=status, message="No such luck."))
+        with pytest.raises(exception, match="No such luck") as failed:
+            ask(gateway, user, model, "Hello.", stream=stream)
+        check(failed.value.response.headers, ONCE_KNOWN, status="empty")
+        assert re.fullmatch(kind, error_of(failed.value)["type"]), f"{status}: {failed.value.body}"
+        assert len(provider.recorded) == 1, f"{status}: the provider is asked once"
+    assert memory.sessions(user) == [], "a failed call stores nothing"
+
+
+def begin_stream(gateway: Proxy, user: str, model: str, text: str, until: str) -> Any:
+    """Ask for a stream and read it up to these words. The connection is open still."""
+    events = gateway.anthropic(user).messages.create(model=model, max_tokens=9, messages=[user_says(text)], stream=True)
+    received = ""
+    while received != until:
+        event = next(events)
+        received += event.delta.text if event.type == "content_block_delta" else ""
+    return events
+
+
+@MODELS
+def test_of_a_stream_that_the_client_leaves_what_it_got_is_stored_until_it_asks_again(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str
+) -> None:
+    provider.answer(Answer(text="one two three four five", hang_after=2), Answer(text="One to five."))
+    begin_stream(gateway, user, model, "Count to five.", "one two").close()
+
+    kept = eventually(lambda: memory.sessions(user), "the exchange is stored, though its client has gone")[0]
+    [question, answer] = kept.messages
+    assert (question.message.text, question.partial) == ("Count to five.", False)
+    assert answer.message.text == "one two"
+    assert answer.partial, "the answer is marked as not whole"
+
+    ask(gateway, user, model, "Count to five.")
+    assert memory.only(user).said == [("user", "Count to five."), ("assistant", "One to five.")], (
+        "asked again: the whole answer takes its place"
+    )
+
+
+@MODELS
+def test_of_a_stream_that_the_provider_breaks_off_what_the_client_got_is_stored(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str
+) -> None:
+    provider.answer(Answer(text="one two three four five", hang_after=2))
+    events = begin_stream(gateway, user, model, "Count to five.", "one two")
+    provider.drop()
+    with pytest.raises(anthropic.APIError):
+        list(events)
+
+    kept = eventually(lambda: memory.sessions(user), "the broken exchange is stored")[0]
+    assert kept.said == [("user", "Count to five."), ("assistant", "one two")]
+    assert kept.messages[1].partial
+    ask(gateway, user, model, "Go on.")
+    assert "<assistant interrupted" in user_text(last(provider)), "the model is told that it was interrupted"
+
+
+def test_an_error_event_in_mid_stream_is_the_sdks_exception_and_the_rest_is_stored_as_partial(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str
+) -> None:
+    provider.answer(Answer(text="one two three", finish_reason="error", message="Overloaded, sorry."))
+    with pytest.raises(anthropic.APIStatusError, match="Overloaded, sorry") as failed:
+        ask(gateway, user, NATIVE, "Count.", stream=True)
+
+    check(failed.value.response.headers, ONCE_KNOWN, status="empty")
+    kept = eventually(lambda: memory.sessions(user), "the broken exchange is stored")[0]
+    assert kept.said == [("user", "Count."), ("assistant", "one two three")]
+    assert kept.messages[1].partial
+
+
+@STREAMED
+def test_a_refused_request_is_the_sdks_own_exception_and_names_the_header(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
+) -> None:
+    named = ALWAYS | {"x-recallr-user-id"}
+    cases: list[tuple[dict[str, object], int, str, set[str]]] = [
+        ({"timezone": "Mars"}, 400, "X-Recallr-Timezone: must be", ALWAYS),
+        ({"min_top_k": "many", "recall_strategy": "fast"}, 400, "X-Recallr-Recall-Strategy: must be", ALWAYS),
+        ({"min_top_k": "many", "recall_strategy": "fast"}, 400, "X-Recallr-Min-Top-K: must be", ALWAYS),
+        ({"api_key": None}, 401, "X-Recallr-API-Key is missing", ALWAYS),
+        ({"api_key": "rai_wrong"}, 401, "X-Recallr-API-Key does not belong", ALWAYS),
+        ({"project_id": None}, 401, "X-Recallr-Project-Id is missing", ALWAYS),
+        ({"allow_new_user_creation": False}, 404, "X-Recallr-Allow-New-User", named),
+        ({"session_id": "0" * 32}, 404, "X-Recallr-Session-Id: this user has no session", named),
+    ]
+    for options, status, says, headers in cases:
+        exception, kind = ERRORS[status]
+        refused = refusal(gateway, user, stream=stream, **options)
+        assert type(refused) is exception, f"{options}: {refused!r}"
+        error = error_of(refused)
+        assert error["type"] == kind
+        assert says in error["message"], f"{options}: {error}"
+        assert API_KEY not in refused.response.text
+        check(refused.response.headers, headers, status="off")
+    assert provider.recorded == [], "the model is not called"
+
+
+def test_the_user_may_be_named_in_the_metadata(gateway: Proxy, provider: Provider, memory: Memory, user: str) -> None:
+    options = {"allow_new_user_creation": True}
+    ask(gateway, None, NATIVE, "My cat is Felix.", options=options, metadata={"user_id": user})
+    reply = ask(gateway, user, NATIVE, "My dog is Rex.", metadata={"user_id": f"other-{user}"})
+
+    assert reply.headers["x-recallr-user-id"] == user
+    assert [text for role, text in memory.only(user).said if role == "user"] == ["My cat is Felix.", "My dog is Rex."]
+    assert not memory.user_known(f"other-{user}"), "the header wins, and nobody is made of the id in the body"
+    assert last(provider).json["metadata"] == {"user_id": f"other-{user}"}, "the field is the client's business"
+    refused = refusal(gateway, None, stream=False, **options)
+    assert "X-Recallr-User-Id: is required" in error_of(refused)["message"]
+
+
+def post(gateway: Proxy, body: Any, headers: Mapping[str, str] | None = None) -> httpx.Response:
+    """A request as plain HTTP, for what no SDK sends and for the bytes of the answer."""
+    sent = {"x-api-key": gateway.master_key, "content-type": "application/json", **(headers or {})}
+    content = json.dumps(body)  # in ASCII: what is not Unicode can be sent too
+    with httpx.Client(trust_env=False, timeout=60.0) as client:
+        return client.post(f"{gateway.url}/v1/messages", headers=sent, content=content)
+
+
+@STREAMED
+@MODELS
+def test_a_request_without_recallr_headers_passes_as_if_the_plugin_were_not_there(
+    gateway: Proxy, plain: Proxy, provider: Provider, user: str, model: str, stream: bool
+) -> None:
+    ask(gateway, user, model, "My cat is Felix.")
+    provider.clear()
+    provider.answer(*[Answer(text="Grüß dich, 🦊!", tool_calls=(ToolCall(name="weather", id="toolu_1"),))] * 3)
+    body = {
+        **{"model": model, "max_tokens": 99, "stream": stream, "tools": TOOLS, "metadata": {"user_id": user}},
+        "system": [{"type": "text", "text": "Be kind.", **CACHED}],
+        "messages": [
+            user_says("Hi."),
+            assistant_says("Hello."),
+            user_says([{"type": "text", "text": "Cat?", **CACHED}]),
+        ],
+    }
+    here, there = post(gateway, body), post(plain, body)
+    remembered = post(gateway, body, gateway.headers(user))
+
+    first, second, _ = provider.recorded
+    assert first.body == second.body, "the provider gets the same bytes"
+    assert not [name for name in here.headers if name.startswith("x-recallr")]
+    assert here.status_code == there.status_code == 200
+
+    def without_ids(answer: httpx.Response) -> bytes:
+        return re.sub(rb"(msg|resp|chatcmpl)[-_][\w=-]+|\d+", b"", answer.content)
+
+    assert without_ids(here) == without_ids(there), "the client gets the same bytes, but for ids and token counts"
+    assert without_ids(remembered) == without_ids(there), "so it does when memory is at work"
+    assert remembered.headers["x-recallr-memory-status"] == "ok"
+
+
+ODD: dict[str, Any] = {
+    "null content": [user_says(None)],
+    "empty content": [user_says("")],
+    "blank content": [user_says(" \n")],
+    "no blocks": [user_says([])],
+    "a number as content": [user_says(7)],
+    "strings as blocks": [user_says(["Hi.", "There."])],
+    "null among blocks": [user_says([None, {"type": "text", "text": "Hi."}])],
+    "text block without text": [user_says([{"type": "text"}])],
+    "a list as type": [user_says([{"type": ["text"], "text": "Hi."}])],
+    "blocks of unknown type": [user_says([{"type": "smell", "smell": "roses"}])],
+    "result without call": [user_says([{"type": "tool_result", "tool_use_id": "toolu_1", "content": "noon"}])],
+    "unknown role": [{"role": "narrator", "content": "Once upon a time."}, user_says("Hi.")],
+    "system role": [{"role": "system", "content": "Be kind."}, user_says("Hi.")],
+    "assistant last": [user_says("Tell."), assistant_says("It begins with")],
+    "assistant only": [assistant_says("As I said.")],
+    "empty list": [],
+    "null message": [None, user_says("Hi.")],
+    "a string as messages": "Hi.",
+    "null as messages": None,
+    "half a surrogate pair": [user_says("\ud83e")],
+}
+
+
+@pytest.mark.parametrize("messages", ODD.values(), ids=ODD)
+def test_odd_messages_are_answered_as_without_the_plugin(
+    gateway: Proxy, plain: Proxy, provider: Provider, user: str, messages: Any
+) -> None:
+    provider.answer(Answer(model=NATIVE, text="Whatever you say."))
+    body = {"model": NATIVE, "max_tokens": 99, "messages": messages}
+    there = post(plain, body)
+    sent_plainly = len(provider.recorded)
+    for _ in range(2):
+        here = post(gateway, body, gateway.headers(user))
+        assert here.status_code == there.status_code, f"with the plugin: {here.text}\nwithout: {there.text}"
+        assert here.headers["x-recallr-memory-status"] in {"ok", "empty", "off"}, f"trouble with it: {here.headers}"
+    assert len(provider.recorded) == 3 * sent_plainly, "it reaches the provider as it does without the plugin"
+    if there.status_code == 200:
+        assert Memory(gateway).only(user).said[-1] == ("assistant", "Whatever you say."), "the answer is kept"
+
+
+@pytest.mark.parametrize("system", [7, {"text": "x"}, [None], ["Be kind."], [], ""], ids=repr)
+def test_an_odd_system_prompt_is_answered_as_without_the_plugin(
+    gateway: Proxy, plain: Proxy, provider: Provider, user: str, system: Any
+) -> None:
+    body = {"model": NATIVE, "max_tokens": 99, "messages": [user_says("Hi.")], "system": system}
+    there, here = post(plain, body), post(gateway, body, gateway.headers(user))
+    assert here.status_code == there.status_code, f"with the plugin: {here.text}\nwithout: {there.text}"
+    assert here.headers["x-recallr-memory-status"] in {"ok", "empty", "off"}, f"trouble with it: {here.headers}"
+
+
+def test_tokens_are_counted_as_without_the_plugin(gateway: Proxy, plain: Proxy, user: str) -> None:
+    def count(client: anthropic.Anthropic) -> Any:
+        messages: list[Any] = [user_says("How long is this?")]
+        return client.messages.with_raw_response.count_tokens(model=NATIVE, messages=messages, system="Be kind.")
+
+    there, here, remembered = count(plain.anthropic()), count(gateway.anthropic()), count(gateway.anthropic(user))
+    assert remembered.text() == here.text() == there.text()
+    assert remembered.parse().input_tokens > 0
+    check(remembered.headers, ALWAYS, status="off")
+    assert not Memory(gateway).user_known(user), "counting is not talking"

@@ -1,0 +1,416 @@
+"""Projects bound to LiteLLM keys and teams: clients that know nothing of Recallr have memory, and none breaks."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from tests.support.memory import SHORT, Memory
+from tests.support.observe import log_lines, metric
+from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider
+from tests.support.proxy import (
+    API_KEY,
+    CHAT_MODEL,
+    EMBEDDING_MODEL,
+    OTHER_API_KEY,
+    OTHER_PROJECT,
+    PROJECT,
+    Proxy,
+    Reply,
+)
+
+AUTHENTICATION = '''
+"""Stands in for LiteLLM's database of virtual keys: a key says of itself what would stand there."""
+
+import base64
+import json
+
+from litellm.proxy._types import UserAPIKeyAuth
+
+
+async def look_up(request, api_key):
+    return UserAPIKeyAuth(api_key=api_key, **json.loads(base64.urlsafe_b64decode(api_key.removeprefix("sk-"))))
+'''
+NEW_USERS: dict[str, Any] = {"allow_new_user_creation": True}
+
+
+@pytest.fixture(scope="module")
+def gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A proxy that has virtual keys: those of `virtual_key`."""
+    folder = tmp_path_factory.mktemp("gateway")
+    (folder / "authentication.py").write_text(AUTHENTICATION)
+    config = {"general_settings": {"custom_auth": "authentication.look_up"}}
+    with Proxy(folder, running_provider, config=config) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def memory(gateway: Proxy) -> Memory:
+    return Memory(gateway)
+
+
+def virtual_key(metadata: Any = None, team: Any = None, **fields: Any) -> str:
+    """A new LiteLLM key; `metadata` and `team` are what its own and its team's metadata hold under `recallr`."""
+    told = {"key_alias": f"alias-{secrets.token_hex(4)}", "metadata": {"department": "support"}, **fields}
+    if metadata is not None:
+        told["metadata"] = {**told["metadata"], "recallr": metadata}
+    if team is not None:
+        told |= {"team_id": "team-7", "team_metadata": {"recallr": team}}
+    return "sk-" + base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
+
+
+def bound(project: str = PROJECT, **fields: Any) -> str:
+    """A key bound to a project in which new users may be created."""
+    return virtual_key({"project_id": project, "defaults": NEW_USERS, **fields})
+
+
+def say(
+    gateway: Proxy,
+    key: str,
+    text: str,
+    *,
+    user: str | None = None,
+    stream: bool = False,
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
+    """A chat of a client that knows nothing of Recallr, but for the headers given here."""
+    body: dict[str, Any] = {"model": CHAT_MODEL, "messages": [{"role": "user", "content": text}]}
+    if user is not None:
+        body["user"] = user
+    with gateway.openai().with_options(api_key=key) as client:
+        create = client.chat.completions.with_raw_response.create
+        if not stream:
+            whole = create(**body, extra_headers=headers)
+            return Reply(whole.parse().choices[0].message.content or "", whole.headers)
+        raw = create(**body, extra_headers=headers, stream=True)
+        pieces = [choice.delta.content or "" for chunk in raw.parse() for choice in chunk.choices]
+        return Reply("".join(pieces), raw.headers)
+
+
+def assert_left_alone(provider: Provider, text: str) -> None:
+    """The provider got the client's message and nothing besides."""
+    assert provider.last.messages == [{"role": "user", "content": text}], "nothing of ours is in the request"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("holder", ["key", "team"])
+def test_a_client_that_sends_only_its_user_has_memory(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, holder: str, stream: bool
+) -> None:
+    binding = {"project_id": PROJECT, "defaults": NEW_USERS}
+    key = virtual_key(binding) if holder == "key" else virtual_key(team=binding)
+    provider.answer(Answer(text="Nice."), Answer(text="Felix."))
+    first = say(gateway, key, "My cat is Felix.", user=user, stream=stream)
+    second = say(gateway, key, "And its name?", user=user, stream=stream)
+
+    assert (first.memory_status, second.memory_status) == ("empty", "ok")
+    assert first.session_id == second.session_id
+    assert second.headers["x-recallr-user-id"] == user
+    assert (first.text, second.text) == ("Nice.", "Felix.")
+    assert memory.only(user).texts == ["My cat is Felix.", "Nice.", "And its name?", "Felix."]
+    assert "My cat is Felix." in provider.last.user_text, "the model sees what the client did not send again"
+
+
+def test_what_a_bound_client_said_is_recalled_in_a_later_session(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str
+) -> None:
+    key = bound(defaults=NEW_USERS | {"X-Recallr-Session-Timeout-Seconds": SHORT})
+    provider.answer(Answer(text="What a name!"), Answer(text="Biscuit."))
+    first = say(gateway, key, "My dog is called Biscuit.", user=user)
+    memory.wait_processed(user, first.session_id)
+    second = say(gateway, key, "What is my dog called?", user=user)
+
+    assert second.session_id != first.session_id
+    assert second.memory_status == "ok"
+    assert "My dog is called Biscuit." in provider.last.user_text
+
+
+def test_a_keys_binding_wins_over_its_teams(gateway: Proxy, provider: Provider, memory: Memory, user: str) -> None:
+    team = {"project_id": PROJECT, "defaults": NEW_USERS}
+    say(gateway, virtual_key({"project_id": OTHER_PROJECT, "defaults": NEW_USERS}, team), "Hello.", user=user)
+    assert memory.sessions(user) == [], "nothing is kept in the team's project"
+    assert len(memory.sessions(user, project=OTHER_PROJECT)) == 1
+
+    reply = say(gateway, virtual_key({"project_id": PROJECT, "enabled": False}, team), "Goodbye.", user=user)
+    assert reply.memory_status == "off", "a key may be taken out of its team's memory"
+    assert memory.sessions(user) == []
+    assert_left_alone(provider, "Goodbye.")
+
+
+def test_two_bound_projects_never_see_each_others_users(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str
+) -> None:
+    here, there = (
+        bound(project, defaults=NEW_USERS | {"session_timeout_seconds": SHORT}) for project in (PROJECT, OTHER_PROJECT)
+    )
+    processed = say(gateway, here, "My secret is Rumpelstiltskin.", user=user)
+    memory.wait_processed(user, processed.session_id)
+    say(gateway, bound(), "My other secret is Rapunzel.", user=user)
+    reply = say(gateway, there, "What is my secret?", user=user)
+
+    assert reply.memory_status == "empty"
+    assert "Rumpelstiltskin" not in provider.last.body.decode()
+    assert "Rapunzel" not in provider.last.body.decode()
+    assert "Rumpelstiltskin" in _asked(gateway, provider, here, user), "its own project does remember"
+
+    with pytest.raises(openai.NotFoundError):
+        say(gateway, there, "Hello.", user=user, headers={"X-Recallr-Session-Id": processed.session_id})
+
+
+def _asked(gateway: Proxy, provider: Provider, key: str, user: str) -> str:
+    say(gateway, key, "What is my secret?", user=user)
+    return provider.last.body.decode()
+
+
+def test_defaults_of_the_metadata_hold_until_a_header_says_otherwise(
+    gateway: Proxy, provider: Provider, user: str
+) -> None:
+    key = bound(defaults=NEW_USERS | {"include_system_prompt": False})
+    say(gateway, key, "Hello.", user=user)
+    assert provider.last.system_text == "", "the metadata says: no instructions"
+    say(gateway, key, "Hello again.", user=user, headers={"X-Recallr-Include-System-Prompt": "true"})
+    assert provider.last.system_text != "", "the header says: instructions"
+    say(gateway, bound(), "Hello once more.", user=user)
+    assert provider.last.system_text != "", "so says the default"
+
+
+def test_an_unknown_user_passes_without_memory_unless_it_may_be_created(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str
+) -> None:
+    key = virtual_key({"project_id": PROJECT})
+    reply = say(gateway, key, "Hello.", user=user)
+    assert reply.memory_status == "off"
+    assert "x-recallr-session-id" not in reply.headers
+    assert_left_alone(provider, "Hello.")
+    assert not memory.user_known(user)
+    request = reply.headers["x-recallr-request-id"]
+    assert len(log_lines(gateway.folder, f"{request} goes on without memory: its user may not be created")) == 1
+
+    with pytest.raises(openai.NotFoundError, match="Allow-New-User-Creation"):
+        say(gateway, key, "Hello.", user=user, headers={"X-Recallr-Timezone": "UTC"})
+    created = say(gateway, key, "Hi.", user=user, headers={"X-Recallr-Allow-New-User-Creation": "true"})
+    assert created.memory_status == "empty"
+    assert say(gateway, key, "Hello.", user=user).memory_status == "ok", "once it is known, nothing more is needed"
+
+
+def test_the_header_names_the_user_before_the_body_does(gateway: Proxy, memory: Memory, user: str) -> None:
+    header = {"X-Recallr-User-Id": f"header-{user}"}
+    say(gateway, bound(), "Hello.", user=user, headers=header)
+    assert memory.sessions(user) == []
+    assert memory.only(f"header-{user}").texts[0] == "Hello."
+
+
+def test_the_body_names_no_user_where_the_metadata_says_header(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str
+) -> None:
+    key = bound(user_from="header")
+    assert say(gateway, key, "Hello.", user=user).memory_status == "off"
+    assert_left_alone(provider, "Hello.")
+    say(gateway, key, "Hello.", user="somebody", headers={"X-Recallr-User-Id": user})
+    assert memory.only(user).texts[0] == "Hello."
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("named", [None, "", "a\x07b", "x" * 257], ids=["none", "empty", "control", "too long"])
+def test_a_bound_request_without_a_user_we_can_take_passes_without_memory(
+    gateway: Proxy, provider: Provider, named: str | None, stream: bool
+) -> None:
+    provider.answer(Answer(text="Good morning."))
+    reply = say(gateway, bound(), "Hello.", user=named, stream=stream)
+    assert (reply.text, reply.memory_status) == ("Good morning.", "off")
+    assert_left_alone(provider, "Hello.")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "at_fault"),
+    [
+        ({"project_id": PROJECT, "projekt": 1}, "projekt: "),
+        ({"defaults": NEW_USERS}, "project_id: "),
+        ({"project_id": PROJECT, "defaults": {"timezone": "Mars"}}, "defaults: X-Recallr-Timezone: "),
+        ("nonsense", "recallr: "),
+    ],
+    ids=["unknown field", "no project", "bad header value", "no object"],
+)
+def test_wrong_metadata_costs_memory_and_not_the_request(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, metadata: Any, at_fault: str
+) -> None:
+    key, before = virtual_key(metadata, key_alias=user), metric(gateway, "recallr_faults_total", where="binding")
+    for text in ("Hello.", "Hello again."):
+        assert say(gateway, key, text, user=user).memory_status == "off"
+        assert_left_alone(provider, text)
+
+    assert memory.sessions(user) == []
+    warnings = [line for line in log_lines(gateway.folder, user) if "WARNING" in line]
+    assert len(warnings) == 1, f"the log says it once a key, not {warnings}"
+    assert at_fault in warnings[0]
+    assert key not in gateway.log, "the key itself is not logged"
+    assert metric(gateway, "recallr_faults_total", where="binding") == before + 2
+
+
+def test_a_recallr_key_and_project_of_the_request_win_over_the_binding(
+    gateway: Proxy, memory: Memory, user: str
+) -> None:
+    key = bound(enabled=False)
+    own = {
+        "X-Recallr-API-Key": OTHER_API_KEY,
+        "X-Recallr-Project-Id": OTHER_PROJECT,
+        "X-Recallr-Allow-New-User-Creation": "1",
+    }
+    assert say(gateway, key, "Hello.", user=user, headers=own).memory_status == "empty"
+    assert memory.sessions(user) == []
+    assert len(memory.sessions(user, project=OTHER_PROJECT)) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Recallr-Project-Id": OTHER_PROJECT},
+        {"X-Recallr-Project-Id": PROJECT, "X-Recallr-API-Key": OTHER_API_KEY},
+        {"X-Recallr-Project-Id": OTHER_PROJECT, "X-Recallr-API-Key": API_KEY},
+        {"X-Recallr-Project-Id": OTHER_PROJECT, "X-Recallr-API-Key": ""},
+    ],
+    ids=["another project", "a wrong key", "a key of another project", "an empty key"],
+)
+def test_a_bound_key_opens_its_own_project_only(
+    gateway: Proxy, provider: Provider, user: str, headers: dict[str, str]
+) -> None:
+    with pytest.raises(openai.AuthenticationError) as refused:
+        say(gateway, bound(), f"I am {user}.", user=user, headers=headers)
+    assert refused.value.response.headers["x-recallr-memory-status"] == "off"
+    assert provider.chats(user) == [], "the model is not called"
+
+
+def test_a_client_cannot_bind_itself(gateway: Proxy, provider: Provider, memory: Memory, user: str) -> None:
+    forged = {"recallr": {"project_id": PROJECT, "defaults": NEW_USERS}}
+    with gateway.openai().with_options(api_key=virtual_key()) as client:
+        raw = client.chat.completions.with_raw_response.create(
+            model=CHAT_MODEL,
+            messages=[{"role": "user", "content": "Hello."}],
+            user=user,
+            extra_body={
+                "metadata": {**forged, "user_api_key_metadata": forged, "user_api_key_team_metadata": forged},
+                "litellm_metadata": {"user_api_key_metadata": forged},
+                "team_metadata": forged,
+            },
+        )
+    assert "x-recallr-memory-status" not in raw.headers, "what a request says of its key counts for nothing"
+    assert memory.sessions(user) == []
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("way", ["bound", "headers"])
+def test_off_leaves_one_request_out(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, way: str, stream: bool
+) -> None:
+    if way == "bound":
+        key, headers = bound(), {}
+    else:
+        key, headers = virtual_key(), gateway.headers(None)
+    say(gateway, key, "My cat is Felix.", user=user, headers=headers)
+    kept = memory.only(user)
+    left_out = say(gateway, key, "My cat?", user=user, headers={**headers, "X-Recallr-Memory": "OFF"}, stream=stream)
+
+    assert left_out.memory_status == "off"
+    assert_left_alone(provider, "My cat?")
+    assert "x-recallr-memory" not in provider.last.headers
+    assert memory.only(user) == kept, "nothing is kept of it"
+    after = say(gateway, key, "And now?", user=user, headers={**headers, "X-Recallr-Memory": "on"})
+    assert after.memory_status == "ok"
+    assert "Felix" in provider.last.user_text
+
+
+def test_off_needs_no_key_where_none_is_bound(gateway: Proxy, provider: Provider, user: str) -> None:
+    for value in ("off", "on"):
+        reply = say(gateway, virtual_key(), "Hello.", user=user, headers={"X-Recallr-Memory": value})
+        assert reply.memory_status == "off", "there is no project whose memory could be used"
+        assert_left_alone(provider, "Hello.")
+
+
+@pytest.mark.parametrize("way", ["unbound", "bound", "headers"])
+def test_a_bad_value_is_refused(gateway: Proxy, provider: Provider, user: str, way: str) -> None:
+    key = bound() if way == "bound" else virtual_key()
+    headers = gateway.headers(None) if way == "headers" else {}
+    with pytest.raises(openai.BadRequestError) as refused:
+        say(gateway, key, f"I am {user}.", user=user, headers={**headers, "X-Recallr-Memory": "maybe"})
+    assert (refused.value.param, refused.value.code) == ("X-Recallr-Memory", "invalid_recallr_headers")
+    assert provider.chats(user) == []
+
+
+def test_an_api_without_memory_says_off_under_a_bound_key(gateway: Proxy, user: str) -> None:
+    with gateway.openai().with_options(api_key=bound()) as client:
+        raw = client.embeddings.with_raw_response.create(model=EMBEDDING_MODEL, input="hello", user=user)
+    assert raw.headers["x-recallr-memory-status"] == "off"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_responses_and_messages_name_the_user_in_their_own_way(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
+) -> None:
+    key = bound()
+    with gateway.openai().with_options(api_key=key) as openai_client:
+        answer = openai_client.responses.create(
+            model=CHAT_MODEL, input="My cat is Felix.", user=user, stream=stream, store=False
+        )
+        if isinstance(answer, openai.Stream):
+            list(answer)
+    assert memory.only(user).texts[0] == "My cat is Felix."
+
+    with gateway.anthropic().with_options(api_key=key) as client:
+        chat = client.messages.create(
+            model=CHAT_MODEL,
+            max_tokens=50,
+            messages=[{"role": "user", "content": "My dog is Rex."}],
+            metadata={"user_id": user},
+            stream=stream,
+        )
+        if stream:
+            list(chat)
+    assert "My dog is Rex." in memory.only(user).texts
+
+
+REQUESTS: dict[str, tuple[str, bytes, list[Answer]]] = {
+    "whole": ("/v1/chat/completions", b'{"model": "gpt-4o-mini", "messages": [%s], "user": "x"}', []),
+    "streamed": ("/v1/chat/completions", b'{"model": "gpt-4o-mini", "messages": [%s], "stream": true}', []),
+    "provider error": ("/v1/chat/completions", b'{"model": "gpt-4o-mini", "messages": [%s]}', [Answer(status=429)]),
+    "unknown model": ("/v1/chat/completions", b'{"model": "none", "messages": [%s]}', []),
+    "not JSON": ("/v1/chat/completions", b"{", []),
+    "unknown route": ("/v1/nothing", b"{}", []),
+    "embeddings": ("/v1/embeddings", b'{"model": "text-embedding-3-small", "input": "hello"}', []),
+}
+
+
+@pytest.mark.parametrize(("path", "body", "answers"), REQUESTS.values(), ids=REQUESTS)
+def test_a_plain_request_of_an_unbound_key_is_served_as_without_the_plugin(
+    gateway: Proxy, plain_proxy: Proxy, provider: Provider, path: str, body: bytes, answers: list[Answer]
+) -> None:
+    message = b'{"role": "user", "content": "Hello."}'
+
+    def send(to: Proxy, key: str) -> tuple[list[Recorded], httpx.Response]:
+        provider.clear()
+        provider.answer(*answers)
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        with httpx.Client(trust_env=False, timeout=60.0) as client:
+            answer = client.post(to.url + path, headers=headers, content=body.replace(b"%s", message))
+        return provider.recorded, answer
+
+    counted = metric(gateway, "recallr_requests_total")
+    (asked, here), (plainly_asked, there) = send(gateway, virtual_key()), send(plain_proxy, plain_proxy.master_key)
+
+    assert here.status_code == there.status_code, f"with the plugin: {here.text}\nwithout: {there.text}"
+    assert [request.body for request in asked] == [request.body for request in plainly_asked]
+    assert [set(request.headers) for request in asked] == [set(request.headers) for request in plainly_asked]
+    assert not [name for name in here.headers if name.startswith("x-recallr")], "the answer has no header of ours"
+    assert _shape(here.text) == _shape(there.text), "the client gets the same answer"
+    assert metric(gateway, "recallr_requests_total") == counted, "it is no Recallr request"
+
+
+def _shape(text: str) -> str:
+    """An answer without what differs from one to the next: ids and times."""
+    return "".join(character for character in text if not character.isdigit())

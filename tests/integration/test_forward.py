@@ -1,0 +1,727 @@
+"""The forward URL: the client's own provider with the client's own key, and nothing else, here or elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import httpx
+import openai
+import pytest
+from google import genai
+
+from tests.integration.test_privacy import WITNESS
+from tests.support.hostile_urls import CHAT, NOT_ALLOWED, NOT_SUPPORTED
+from tests.support.listeners import Listener
+from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider
+from tests.support.proxy import API_KEY, CHAT_MODEL, OTHER_API_KEY, Proxy
+from tests.support.waiting import eventually
+
+KEY = "sk-of-the-client-itself"
+CLAUDE = "claude-of-the-tests"
+OTHER_KEY = "sk-of-another-client"
+GATEWAYS_KEY = "sk-of-the-provider"
+"""What `Proxy` configures for the gateway's own models."""
+ALWAYS = {"x-recallr-request-id", "x-recallr-process-time", "x-recallr-memory-status"}
+HELLO = [{"role": "user", "content": "Hello there."}]
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A proxy and the upstreams around it."""
+
+    proxy: Proxy
+    provider: ThreadedProvider
+    silent: Listener
+    """An allowed upstream that counts its connections."""
+    other: Listener
+    """One that is not allowed."""
+    redirecting: str
+    """Origin of an allowed upstream that redirects to `other`."""
+    witnessed: Path
+    """What another callback of the gateway has been given."""
+
+    @property
+    def origin(self) -> str:
+        return self.provider.base_url.removesuffix("/v1")
+
+    def url(self, upstream: str) -> str:
+        return f"{self.proxy.url}/api/v1/forward/{upstream}"
+
+    def openai(self, user: str | None, key: str = KEY, upstream: str = "", **options: object) -> openai.OpenAI:
+        return openai.OpenAI(
+            base_url=self.url(upstream or self.provider.base_url),
+            api_key=key,
+            default_headers=self.proxy.headers(user, **options),
+            http_client=openai.DefaultHttpxClient(trust_env=False),
+            max_retries=0,
+        )
+
+    def anthropic(self, user: str) -> anthropic.Anthropic:
+        return anthropic.Anthropic(
+            base_url=self.url(self.origin),
+            api_key=KEY,
+            default_headers=self.proxy.headers(user),
+            http_client=anthropic.DefaultHttpxClient(trust_env=False),
+            max_retries=0,
+        )
+
+    def gemini(self, user: str) -> genai.Client:
+        options = genai.types.HttpOptions(
+            base_url=self.url(self.origin), api_version="v1beta", headers=self.proxy.headers(user)
+        )
+        return genai.Client(api_key=KEY, http_options=options)
+
+    def post(self, upstream: str, body: Any = None, *, user: str | None = "u", **headers: str | None) -> httpx.Response:
+        """A request without any SDK. Headers by name in snake case; None leaves out what is there otherwise."""
+        sent = {"authorization": f"Bearer {KEY}", **self.proxy.headers(user)}
+        changes = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {name: value for name, value in sent.items() if name.lower() not in changes}
+        sent |= {name: value for name, value in changes.items() if value is not None}
+        content = body if isinstance(body, bytes) else json.dumps(body or {"model": CHAT_MODEL, "messages": HELLO})
+        return httpx.post(self.url(upstream), content=content, headers=sent, timeout=60, trust_env=False)
+
+
+class Redirect(BaseHTTPRequestHandler):
+    """Sends every POST elsewhere."""
+
+    elsewhere = ""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(307)
+        self.send_header("location", self.elsewhere + self.path)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Not to the tests' output."""
+
+
+@contextlib.contextmanager
+def redirecting_to(address: str) -> Iterator[str]:
+    handler = type("RedirectTo", (Redirect,), {"elsewhere": f"http://{address}"})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def running(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway with everything turned on that could lead a forwarded request astray."""
+    folder = tmp_path_factory.mktemp("forward")
+    witnessed = folder / "witnessed"
+    (folder / "witness.py").write_text(WITNESS.format(file=str(witnessed)))
+    answer = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+    with contextlib.ExitStack() as stack:
+        silent, other = stack.enter_context(Listener(answer=answer)), stack.enter_context(Listener(answer=answer))
+        redirecting = stack.enter_context(redirecting_to(other.address))
+        upstreams = [running_provider.base_url.removesuffix("/v1"), f"http://{silent.address}", redirecting]
+        proxy = Proxy(
+            folder,
+            running_provider,
+            callbacks=["witness.witness"],
+            settings={"RECALLR_FORWARD_UPSTREAMS": json.dumps(upstreams), "OPENAI_ORG_ID": "org-of-the-gateway"},
+            config={
+                "litellm_settings": {
+                    "cache": True,
+                    "cache_params": {"type": "local"},
+                    "num_retries": 2,
+                    "default_fallbacks": [CHAT_MODEL],
+                    "forward_llm_provider_auth_headers": True,
+                },
+                "router_settings": {"num_retries": 2},
+                "general_settings": {"forward_client_headers_to_llm_api": True},
+            },
+            arguments=["--detailed_debug"],
+        )
+        stack.enter_context(proxy)
+        yield Gateway(proxy, running_provider, silent, other, redirecting, witnessed)
+
+
+@pytest.fixture
+def gateway(running: Gateway, provider: Provider) -> Gateway:
+    """The gateway, the provider's script and records cleared."""
+    return running
+
+
+def ask(client: openai.OpenAI, text: str, *, stream: bool = False, **body: Any) -> str:
+    messages: Any = [{"role": "user", "content": text}]
+    create = client.chat.completions.create
+    if not stream:
+        return create(model=body.pop("model", CHAT_MODEL), messages=messages, **body).choices[0].message.content or ""
+    chunks = create(model=CHAT_MODEL, messages=messages, stream=True, **body)
+    return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+
+
+def only(provider: Provider) -> Recorded:
+    """The one request that reached the provider. Fails the test if there was none, or another."""
+    recorded = provider.recorded
+    assert [request.path for request in recorded] == [recorded[0].path if recorded else "one request"]
+    return recorded[0]
+
+
+def key_of(request: Recorded) -> str:
+    """The key that a request brought its provider, wherever it stood."""
+    names = ("authorization", "x-api-key", "x-goog-api-key")
+    keys = [request.headers[name].removeprefix("Bearer ") for name in names if name in request.headers]
+    assert len(keys) == 1, f"one key, not {len(keys)}, in {sorted(request.headers)}"
+    return keys[0]
+
+
+def ours(response: httpx.Response) -> set[str]:
+    return {name for name in response.headers if name.startswith("x-recallr-")}
+
+
+# --- what works ----------------------------------------------------------------------------------------------------
+
+
+def responses(gateway: Gateway, user: str, text: str, stream: bool) -> str:
+    client = gateway.openai(user)
+    if not stream:
+        return client.responses.create(model=CHAT_MODEL, input=text).output_text
+    events = client.responses.create(model=CHAT_MODEL, input=text, stream=True)
+    return "".join(event.delta for event in events if event.type == "response.output_text.delta")
+
+
+def completions(gateway: Gateway, user: str, text: str, stream: bool) -> str:
+    client, model = gateway.openai(user), "gpt-3.5-turbo-instruct"
+    if not stream:
+        return client.completions.create(model=model, prompt=text).choices[0].text
+    chunks = client.completions.create(model=model, prompt=text, stream=True)
+    return "".join(choice.text or "" for chunk in chunks for choice in chunk.choices)
+
+
+def messages(gateway: Gateway, user: str, text: str, stream: bool) -> str:
+    create: Any = gateway.anthropic(user).messages.create
+    request = {"model": CLAUDE, "max_tokens": 100, "messages": [{"role": "user", "content": text}]}
+    if not stream:
+        return "".join(block.text for block in create(**request).content)
+    events = create(**request, stream=True)
+    return "".join(event.delta.text for event in events if event.type == "content_block_delta")
+
+
+def gemini(gateway: Gateway, user: str, text: str, stream: bool) -> str:
+    client = gateway.gemini(user)  # closed with its last reference
+    models = client.models
+    if not stream:
+        return models.generate_content(model="gemini-2.0-flash", contents=text).text or ""
+    chunks = models.generate_content_stream(model="gemini-2.0-flash", contents=text)
+    return "".join(chunk.text or "" for chunk in chunks)
+
+
+def chat(gateway: Gateway, user: str, text: str, stream: bool) -> str:
+    return ask(gateway.openai(user), text, stream=stream)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    ("speak", "path"),
+    [
+        (chat, "/v1/chat/completions"),
+        (responses, "/v1/responses"),
+        (completions, "/v1/completions"),
+        (messages, "/v1/messages"),
+        (gemini, "/v1beta/models/gemini-2.0-flash:generateContent"),
+    ],
+    ids=["chat", "responses", "completions", "messages", "gemini"],
+)
+def test_the_sdk_of_each_api_reaches_its_provider_and_is_remembered(
+    gateway: Gateway,
+    provider: Provider,
+    user: str,
+    speak: Callable[[Gateway, str, str, bool], str],
+    path: str,
+    stream: bool,
+) -> None:
+    assert "My cat is called Felix." in speak(gateway, user, "My cat is called Felix.", stream)
+    speak(gateway, user, "What is my cat called?", stream)
+
+    first, second = provider.recorded
+    wanted = path.replace(":generate", ":streamGenerate") if stream else path
+    assert [first.path, second.path] == [wanted, wanted], "the client's path, at the client's upstream"
+    assert [key_of(first), key_of(second)] == [KEY, KEY], "with the client's own key"
+    assert b"<recallr_memory now" not in first.body, "there is nothing to remember yet"
+    assert b"<recallr_memory now" in second.body, "the second request has the memory block"
+    assert b"My cat is called Felix." in second.body, "what was said in the first request is known in the second"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_answers_have_the_response_headers(gateway: Gateway, user: str, stream: bool) -> None:
+    body = {"model": CHAT_MODEL, "messages": HELLO, "stream": stream}
+    response = gateway.post(gateway.provider.base_url + "/chat/completions", body, user=user)
+    assert response.status_code == 200
+    assert ours(response) == ALWAYS | {"x-recallr-session-id", "x-recallr-user-id"}
+    assert response.headers["x-recallr-user-id"] == user
+
+
+def test_one_slash_after_the_scheme_is_enough(gateway: Gateway, provider: Provider, user: str) -> None:
+    upstream = gateway.provider.base_url.replace("http://", "http:/")
+    assert gateway.post(f"{upstream}/chat/completions", user=user).status_code == 200
+    assert only(provider).path == CHAT
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        CHAT_MODEL,
+        "openai/gpt-oss-120b",
+        "azure/gpt-4o",
+        "meta-llama/Llama-3.3-70B-Instruct:free",
+        "accounts/fireworks/models/x",
+        "ft:gpt-4o-mini:org::id",
+        "no-such-model",
+        "recallr-forward",
+        "memory-model",
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_the_models_name_arrives_as_it_was_sent(
+    gateway: Gateway, provider: Provider, user: str, model: str, stream: bool
+) -> None:
+    body = {"model": model, "messages": HELLO, "stream": stream}
+    response = gateway.post(gateway.provider.base_url + "/chat/completions", body, user=user)
+    assert response.status_code == 200, response.text
+    request = only(provider)
+    assert request.model == model
+    assert key_of(request) == KEY, "a model that the gateway has too is still asked for with the client's key"
+    assert f'"model":"{model}"' in response.text.replace(": ", ":"), "the answer has the client's name for the model"
+
+
+def test_what_litellm_does_not_know_reaches_the_provider_unread(
+    gateway: Gateway, provider: Provider, user: str
+) -> None:
+    extra = {"metadata": {"tags": "mine", "session_id": "s"}, "repetition_penalty": 1.1, "provider": {"order": ["x"]}}
+    response = gateway.post(
+        gateway.provider.base_url + "/chat/completions",
+        {"model": CHAT_MODEL, "messages": HELLO, "temperature": 0.5, **extra},
+        user=user,
+    )
+    assert response.status_code == 200, response.text
+    sent = only(provider).json
+    assert {name: sent.get(name) for name in extra} == extra
+    assert sent["temperature"] == 0.5
+    assert sent.keys() == {"model", "messages", "temperature", *extra}, "and nothing that the client did not send"
+
+
+def test_headers_of_the_providers_api_are_the_clients(gateway: Gateway, provider: Provider, user: str) -> None:
+    url = gateway.provider.base_url + "/chat/completions"
+    assert gateway.post(url, user=user).status_code == 200
+    assert "openai-organization" not in only(provider).headers, "the gateway's own organization is not the client's"
+    assert gateway.post(url, user=user, openai_organization="org-mine", openai_beta="x=1").status_code == 200
+    headers = provider.recorded[-1].headers
+    assert (headers["openai-organization"], headers["openai-beta"]) == ("org-mine", "x=1")
+
+
+def test_the_key_of_gemini_may_stand_in_the_url(gateway: Gateway, provider: Provider, user: str) -> None:
+    upstream = f"{gateway.origin}/v1beta/models/gemini-2.0-flash:generateContent?key={KEY}"
+    body = {"contents": [{"parts": [{"text": "Hello."}], "role": "user"}]}
+    assert gateway.post(upstream, body, user=user, authorization=None).status_code == 200
+    request = only(provider)
+    assert key_of(request) == KEY
+    assert request.headers["x-goog-api-key"] == KEY, "it is sent on in a header, not in a URL that is logged"
+
+
+# --- what is refused -----------------------------------------------------------------------------------------------
+
+
+def raw_post(gateway: Gateway, target: str) -> tuple[int, dict[str, str], bytes]:
+    """A request as bytes: no library of the client's corrects the URL."""
+    body = json.dumps({"model": CHAT_MODEL, "messages": HELLO}).encode()
+    headers = {
+        **gateway.proxy.headers("u"),
+        "Host": "gateway",
+        "Authorization": f"Bearer {KEY}",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+    }
+    lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    with socket.create_connection(("127.0.0.1", gateway.proxy.port), timeout=60) as connection:
+        connection.sendall("\r\n".join(lines).encode("latin-1") + body)
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, content = received.partition(b"\r\n\r\n")
+    status, *fields = head.decode("latin-1").split("\r\n")
+    found = (field.partition(": ") for field in fields)
+    return int(status.split()[1]), {name.lower(): value for name, _, value in found}, content
+
+
+def places(gateway: Gateway) -> dict[str, str]:
+    silent, other = gateway.silent, gateway.other
+    return {
+        "allowed": silent.address,
+        "port": str(silent.port),
+        "other": other.address,
+        "other_port": str(other.port),
+    }
+
+
+def test_hostile_urls_are_refused_and_nothing_is_connected(gateway: Gateway, provider: Provider) -> None:
+    before = gateway.silent.connections
+    table = [(403, "upstream_not_allowed", NOT_ALLOWED), (404, "endpoint_not_supported", NOT_SUPPORTED)]
+    wrong = []  # Google's shape has the status for a code
+    for status, code, urls in table:
+        for name, url in urls.items():
+            answered, headers, content = raw_post(gateway, "/api/v1/forward/" + url.format(**places(gateway)))
+            error = json.loads(content)["error"] if headers.get("content-type") == "application/json" else {}
+            if (answered, error.get("code")) not in {(status, code), (status, status)} or not headers.keys() >= ALWAYS:
+                wrong.append((name, answered, sorted(headers), content[:200]))
+    assert wrong == [], "each is refused in the API's shape, with our response headers"
+    assert gateway.other.connections == 0, "an upstream that is not allowed was connected to"
+    assert gateway.silent.connections == before, "the allowed upstream was connected to by a URL that does not name it"
+    assert provider.recorded == []
+
+    answered, _, _ = raw_post(gateway, f"/api/v1/forward/http://{gateway.silent.address}{CHAT}")
+    assert gateway.silent.connections > before, f"the URL without any trick is connected to (answered {answered})"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/api/v1/forward/../../../key/generate",
+        "/api/v1/%66orward/http://{allowed}" + CHAT,
+        "/api/v1/forward%2Fhttp://{allowed}" + CHAT,
+        "//api/v1/forward/http://{allowed}" + CHAT,
+        "/api/v1/./forward/http://{allowed}" + CHAT,
+        "/api/v1/Forward/http://{allowed}" + CHAT,
+        "/api/v1/forward/http://{allowed}/v1/chat\x7f/completions",
+        "/api/v1/forward/http://{allowed}\xff" + CHAT,
+        "/api/v1/forward/http://127.0.0.1\t:{port}" + CHAT,
+        "http://{other}/api/v1/forward/http://{other}" + CHAT,
+    ],
+)
+def test_tricks_with_the_way_to_the_forward_url_lead_nowhere(gateway: Gateway, provider: Provider, target: str) -> None:
+    before = gateway.silent.connections
+    status, _, content = raw_post(gateway, target.format(**places(gateway)))
+    assert status in {400, 401, 403, 404, 405}, content
+    assert (gateway.silent.connections, gateway.other.connections, provider.recorded) == (before, 0, [])
+
+
+@pytest.mark.parametrize("wrong", [{"x_recallr_api_key": "rai_wrong"}, {"x_recallr_api_key": OTHER_API_KEY}, {}])
+def test_the_recallr_key_comes_before_anything_else(
+    gateway: Gateway, provider: Provider, wrong: dict[str, str | None]
+) -> None:
+    changes: dict[str, str | None] = wrong or {
+        name.lower().replace("-", "_"): None for name in gateway.proxy.headers("u")
+    }
+    answers = {
+        (response.status_code, response.text)
+        for upstream in (gateway.provider.base_url, f"http://{gateway.other.address}", "nonsense", "http://a@b")
+        for response in [gateway.post(f"{upstream}/chat/completions", **changes, authorization=None)]
+    }
+    assert len(answers) == 1, f"what is allowed can be told from outside: {answers}"
+    status, text = answers.pop()
+    assert status == 401
+    assert json.loads(text)["error"]["code"] == "invalid_recallr_api_key"
+    assert provider.recorded == []
+
+
+def test_memory_off_does_not_open_it_without_a_key(gateway: Gateway, provider: Provider) -> None:
+    url = gateway.provider.base_url + "/chat/completions"
+    response = gateway.post(url, x_recallr_memory="off", x_recallr_api_key=None)
+    assert response.status_code == 401, "the forward URL is for holders of a Recallr key"
+    assert provider.recorded == []
+    assert gateway.post(url, x_recallr_memory="off").status_code == 200
+
+
+def test_refusals_are_the_errors_of_each_sdk(gateway: Gateway, user: str) -> None:
+    elsewhere = f"http://{gateway.other.address}"
+    with pytest.raises(openai.PermissionDeniedError) as refused:
+        ask(gateway.openai(user, upstream=f"{elsewhere}/v1"), "Hello.")
+    assert refused.value.code == "upstream_not_allowed"
+    with pytest.raises(openai.AuthenticationError):
+        ask(gateway.openai(user, api_key="rai_wrong"), "Hello.")
+    client = gateway.anthropic(user).with_options(base_url=gateway.url(elsewhere))
+    with pytest.raises(anthropic.PermissionDeniedError) as denied:
+        client.messages.create(model=CLAUDE, max_tokens=9, messages=[{"role": "user", "content": "Hello."}])
+    body: Any = denied.value.body
+    assert body["type"] == "error"
+    assert body["error"]["type"] == "permission_error"
+    response = gateway.post(f"{elsewhere}/v1beta/models/gemini-2.0-flash:generateContent", {"contents": []})
+    assert response.json()["error"]["status"] == "PERMISSION_DENIED"
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/responses", "/v1/messages", "/v1beta/models/m:generateContent"])
+@pytest.mark.parametrize("key", [None, "", "Bearer"])
+def test_a_request_without_a_key_for_the_provider_is_refused(
+    gateway: Gateway, provider: Provider, path: str, key: str | None
+) -> None:
+    response = gateway.post(gateway.origin + path, authorization=key)
+    assert response.status_code == 401
+    assert "API key" in response.json()["error"]["message"]
+    assert ours(response) >= ALWAYS
+    assert provider.recorded == [], "neither with the gateway's own key"
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
+def test_other_methods_are_refused(gateway: Gateway, provider: Provider, method: str) -> None:
+    url = gateway.url(gateway.provider.base_url + "/chat/completions")
+    with_key = httpx.request(method, url, headers=gateway.proxy.headers("u"), trust_env=False)
+    assert with_key.status_code == 405
+    assert with_key.headers["allow"] == "POST"
+    assert httpx.request(method, url, trust_env=False).status_code == 401
+    assert provider.recorded == []
+
+
+def test_websockets_are_refused(gateway: Gateway) -> None:
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    headers |= {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", **gateway.proxy.headers("u")}
+    url = gateway.url(gateway.provider.base_url + "/realtime")
+    response = httpx.get(url, headers=headers, trust_env=False)
+    assert response.status_code == 403
+
+
+LITELLMS: dict[str, Any] = {
+    "api_base": "http://{other}/v1",
+    "base_url": "http://{other}/v1",
+    "api_key": "sk-x",
+    "api_version": "1",
+    "user_config": {"model_list": []},
+    "model_list": [{"model_name": "a", "litellm_params": {"model": "openai/a", "api_base": "http://{other}"}}],
+    "fallbacks": [CHAT_MODEL],
+    "context_window_fallbacks": [{CHAT_MODEL: [CHAT_MODEL]}],
+    "content_policy_fallbacks": [{CHAT_MODEL: [CHAT_MODEL]}],
+    "mock_response": "No one was asked.",
+    "mock_tool_calls": [],
+    "mock_testing_fallbacks": True,
+    "mock_delay": 1,
+    "custom_llm_provider": "azure",
+    "guardrails": ["x"],
+    "tags": ["x"],
+    "specific_deployment": True,
+    "cache": {"no-cache": False},
+    "caching": True,
+    "router_settings_override": {"fallbacks": [CHAT_MODEL]},
+    "extra_headers": {"x-evil": "1"},
+    "extra_body": {"api_base": "http://{other}"},
+    "extra_query": {"a": "b"},
+    "headers": {"x-evil": "1"},
+    "litellm_metadata": {"tags": ["x"]},
+    "litellm_params": {},
+    "litellm_session_id": "x",
+    "litellm_credential_name": "x",
+    "num_retries": 5,
+    "max_retries": 5,
+    "timeout": 1,
+    "model_info": {"id": "x"},
+    "deployment_id": "x",
+    "client": "x",
+    "ssl_verify": False,
+    "vertex_credentials": "/etc/passwd",
+    "aws_bedrock_runtime_endpoint": "http://{other}",
+    "azure_ad_token": "oidc/file//etc/passwd",
+    "langfuse_host": "http://{other}",
+    "prompt_id": "x",
+    "vector_store_ids": ["x"],
+    "input_cost_per_token": 0,
+    "drop_params": True,
+    "additional_drop_params": ["messages"],
+    "disable_fallbacks": False,
+    "no-log": True,
+    "_litellm_raw_sse_stream": True,
+    "user_api_key_user_id": "admin",
+}
+
+
+@pytest.mark.parametrize("name", LITELLMS)
+def test_litellms_own_parameters_are_refused_by_name(gateway: Gateway, provider: Provider, name: str) -> None:
+    value = json.loads(json.dumps(LITELLMS[name]).replace("{other}", gateway.other.address))
+    body = {"model": CHAT_MODEL, "messages": HELLO, name: value}
+    response = gateway.post(gateway.provider.base_url + "/chat/completions", body)
+    assert response.status_code == 400, f"{name} is not refused: {response.text}"
+    error = response.json()["error"]
+    assert (error["code"], error["param"]) == ("invalid_forward_body", name)
+    assert (gateway.other.connections, provider.recorded) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "mcp", "server_label": "x", "server_url": "litellm_proxy", "require_approval": "never"},
+        {"type": "mcp", "server_label": "x", "server_url": " LiteLLM_Proxy/mcp/files"},
+    ],
+)
+@pytest.mark.parametrize("path", [CHAT, "/v1/responses", "/v1/messages"])
+def test_tools_of_the_gateway_are_not_run(
+    gateway: Gateway, provider: Provider, tool: dict[str, Any], path: str
+) -> None:
+    body = {"model": CHAT_MODEL, "messages": HELLO, "input": "Hello.", "max_tokens": 9, "tools": [tool]}
+    response = gateway.post(gateway.origin + path, body)
+    assert response.status_code == 400
+    assert "MCP servers of the gateway" in response.json()["error"]["message"]
+    assert provider.recorded == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not JSON",
+        b"[]",
+        b'"text"',
+        b"null",
+        b'{"model": "m", "messages": [NaN]}',
+        b'{"model": "m", "temperature": 1e999}',
+        b'{"model": "m", "messages": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b"\xff\xfe{}",
+        b'{"messages": []}',
+        b'{"model": 7, "messages": []}',
+        b'{"model": "", "messages": []}',
+        b'{"model": "gpt-4o-mini,memory-model", "messages": []}',
+        b'{"model": "*", "messages": []}',
+        b'{"model": "openai/*", "messages": []}',
+        b'{"model": "http://x/y", "messages": []}',
+        b'{"model": "a b", "messages": []}',
+        b'{"model": "' + b"a" * 300 + b'", "messages": []}',
+    ],
+    ids=lambda body: repr(body[:40]),
+)
+def test_odd_bodies_are_refused(gateway: Gateway, provider: Provider, body: bytes) -> None:
+    response = gateway.post(gateway.provider.base_url + "/chat/completions", body or b" ")
+    assert response.status_code == 400, response.text
+    assert response.json()["error"]["code"] == "invalid_forward_body"
+    assert provider.recorded == []
+
+
+# --- alone with its upstream ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_failed_call_is_not_tried_again_nor_elsewhere(
+    gateway: Gateway, provider: Provider, user: str, status: int, stream: bool
+) -> None:
+    provider.answer(Answer(status=status))
+    with pytest.raises(openai.APIStatusError) as failed:
+        ask(gateway.openai(user), "Hello.", stream=stream)
+    assert failed.value.status_code == status
+    assert key_of(only(provider)) == KEY, "no retry, and no fallback to a model of the gateway"
+    assert ours(failed.value.response) >= ALWAYS
+
+
+def test_no_answer_comes_from_the_gateways_cache(gateway: Gateway, provider: Provider) -> None:
+    question: Any = [{"role": "user", "content": "How is the weather in the cache?"}]
+    with gateway.proxy.openai() as client:
+        for _ in range(2):
+            client.chat.completions.create(model=CHAT_MODEL, messages=question)
+    assert len(provider.recorded) == 1, "the gateway does cache"
+    for key in (KEY, OTHER_KEY, KEY):
+        body = {"model": CHAT_MODEL, "messages": question}
+        url = gateway.provider.base_url + "/chat/completions"
+        sent = gateway.post(url, body, authorization=f"Bearer {key}", x_recallr_memory="off")
+        assert sent.status_code == 200
+    assert [key_of(request) for request in provider.recorded[1:]] == [KEY, OTHER_KEY, KEY]
+    with gateway.proxy.openai() as client:
+        client.chat.completions.create(model=CHAT_MODEL, messages=[*question, *question])
+        asked = len(provider.recorded)
+        client.chat.completions.create(model=CHAT_MODEL, messages=question)
+    assert len(provider.recorded) == asked, "the gateway's own entry is still there, unharmed"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("speak", [chat, responses, completions, messages, gemini])
+def test_redirects_are_not_followed(
+    running: Gateway, user: str, speak: Callable[[Gateway, str, str, bool], str], stream: bool
+) -> None:
+    moved = _Moved(running)
+    with pytest.raises((openai.APIStatusError, anthropic.APIStatusError, genai.errors.APIError)) as failed:
+        speak(moved, user, "Hello.", stream)
+    status = failed.value.code if isinstance(failed.value, genai.errors.APIError) else failed.value.status_code
+    assert status >= 500, f"a fault of the upstream's, not {status}"
+    assert running.other.connections == 0, "the key went where the upstream pointed to"
+
+
+class _Moved(Gateway):
+    """The same gateway, whose clients use the upstream that redirects."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        object.__setattr__(self, "__dict__", dict(vars(gateway)))
+
+    @property
+    def origin(self) -> str:
+        return self.redirecting
+
+    def openai(self, user: str | None, key: str = KEY, upstream: str = "", **options: object) -> openai.OpenAI:
+        return super().openai(user, key, upstream or f"{self.redirecting}/v1", **options)
+
+
+def test_the_gateways_own_requests_go_on_as_before(gateway: Gateway, provider: Provider, user: str) -> None:
+    ask(gateway.openai(user), "Forwarded.")
+    with gateway.proxy.openai(user) as client:
+        ask(client, "On the gateway's own model.")
+    assert [key_of(request) for request in provider.recorded] == [KEY, GATEWAYS_KEY]
+
+
+def test_litellms_headers_have_no_effect(gateway: Gateway, provider: Provider, user: str) -> None:
+    response = gateway.post(
+        gateway.provider.base_url + "/chat/completions",
+        user=user,
+        x_litellm_api_key="sk-wrong",
+        x_litellm_tags="a,b",
+        x_litellm_num_retries="3",
+        x_litellm_timeout="0.000001",
+        api_key="sk-wrong",
+        x_api_key="sk-wrong",
+        cookie="token=wrong",
+        x_client="mine",
+    )
+    assert response.status_code == 200, response.text
+    headers = only(provider).headers
+    assert not {name for name, value in headers.items() if "wrong" in value or name.startswith("x-litellm")}
+
+
+def test_keys_are_seen_by_nobody_else(gateway: Gateway, provider: Provider, user: str) -> None:
+    secret = "a-secret-of-the-clients-own"  # not like a key: LiteLLM keeps what looks like one out of its log
+    body = {"model": CHAT_MODEL, "messages": HELLO}
+    authorization = f"Bearer {secret}"
+    url = gateway.provider.base_url
+    for stream in (False, True):
+        for path, more in (("/chat/completions", {}), ("/responses", {"input": "Hello."})):
+            sent = gateway.post(url + path, {**body, **more, "stream": stream}, user=user, authorization=authorization)
+            assert sent.status_code == 200, sent.text
+            assert secret not in sent.text + str(sent.headers)
+    provider.answer(Answer(status=401), Answer(status=500))
+    for _ in range(2):
+        failed = gateway.post(f"{url}/chat/completions", body, user=user, authorization=authorization)
+        assert failed.is_error
+        assert secret not in failed.text + str(failed.headers)
+    refused = gateway.post(f"{url}/chat/completions", {**body, "api_base": "x"}, authorization=authorization)
+    assert secret not in refused.text
+    contents = {"contents": [{"parts": [{"text": "The last of all."}]}]}
+    model = f"{gateway.origin}/v1beta/models/gemini-2.0-flash:generateContent?key={secret}"
+    assert gateway.post(model, contents, user=user, authorization=None).status_code == 200
+
+    for request in provider.recorded:
+        assert key_of(request) == secret
+        everything = str(request.headers) + request.body.decode()
+        assert gateway.proxy.master_key not in everything, "the gateway's key went to the upstream"
+        assert API_KEY not in everything, "the Recallr key went to the upstream"
+
+    def seen() -> str:
+        return gateway.witnessed.read_text()
+
+    eventually(seen, "another callback has seen the last call", until=lambda text: "The last of all." in text)
+    eventually(seen, "and a failed one", until=lambda text: "async_log_failure_event" in text)
+    log = gateway.proxy.log
+    assert "api/v1/forward" in log, "the log shows what was asked for"
+    for where, text in (("LiteLLM's other callbacks", seen()), ("the log", log)):
+        assert secret not in text, f"the provider's key is seen by {where}"
+        assert API_KEY not in text, f"the Recallr key is seen by {where}"
+
+
+def test_a_gateway_of_the_defaults_forwards_to_the_three_providers_only(proxy: Proxy, provider: Provider) -> None:
+    headers = {"authorization": f"Bearer {KEY}", **proxy.headers("u")}
+    url = f"{proxy.url}/api/v1/forward/{provider.base_url}/chat/completions"
+    response = httpx.post(url, json={"model": CHAT_MODEL, "messages": HELLO}, headers=headers, trust_env=False)
+    assert response.status_code == 403
+    assert provider.recorded == []

@@ -1,0 +1,524 @@
+"""Memory through the Responses API, with OpenAI's SDK: to a provider that speaks it, and to those that do not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from tests.support.memory import SHORT, Memory
+from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
+from tests.support.proxy import CHAT_MODEL, Proxy
+from tests.support.waiting import eventually
+
+FAKED_MODEL = "openai/in-no-cost-map"
+"""LiteLLM takes it for one that cannot stream: asks for a whole answer and makes the events itself."""
+BRIDGED_MODEL = "bridged-model"
+"""Of a provider without a Responses API: LiteLLM makes a chat request of it."""
+MODELS = {"native": CHAT_MODEL, "faked stream": FAKED_MODEL, "bridged": BRIDGED_MODEL}
+every_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+whole_and_streamed = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+
+OPENING, CLOSING = "<recallr_memory now=", "</recallr_memory>"
+INSTRUCTIONS = "# Memory\nThis conversation may hold a block"
+"""How the instructions begin."""
+OWN = "You are a travel agent. Ünïcode 🦊."
+TOOLS: list[Any] = [{"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": False}]
+STATUS_HEADERS = {f"x-recallr-{name}" for name in ("request-id", "process-time", "memory-status")}
+SESSION_HEADERS = STATUS_HEADERS | {"x-recallr-session-id", "x-recallr-user-id"}
+ERROR_IN_MID_STREAM = "".join(
+    f"event: {event['type']}\ndata: {json.dumps({**event, 'sequence_number': number})}\n\n"
+    for number, event in enumerate(
+        [
+            {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "one two"},
+            {"type": "error", "code": "server_error", "message": "The model broke.", "param": None},
+        ]
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A proxy with a model of a provider that has no Responses API."""
+    parameters = {"model": "together_ai/some-model", "api_base": running_provider.base_url, "api_key": "sk-x"}
+    config = {"model_list": [{"model_name": BRIDGED_MODEL, "litellm_params": parameters}]}
+    with Proxy(tmp_path_factory.mktemp("responses"), running_provider, config=config) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def into_system(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A proxy that puts memory into the system message."""
+    settings = {"RECALLR_INJECT": "system"}
+    with Proxy(tmp_path_factory.mktemp("into-system"), running_provider, settings=settings) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def memory(gateway: Proxy) -> Memory:
+    return Memory(gateway)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a client gets."""
+
+    response: Any
+    headers: httpx.Headers
+    events: tuple[Any, ...] = ()
+
+    @property
+    def output(self) -> list[Any]:
+        """The items as a client sends them back."""
+        return list(self.response.output)
+
+    @property
+    def session_id(self) -> str:
+        return self.headers["x-recallr-session-id"]
+
+
+def respond(
+    gateway: Proxy, who: str | None, given: Any, *, stream: bool = False, options: Any = None, **request: Any
+) -> Answered:
+    """One request through the SDK; `options` are Recallr headers."""
+    with gateway.openai(who, **(options or {})) as client:
+        create = client.responses.with_raw_response.create
+        request = {"model": CHAT_MODEL, "input": given, **request}
+        if not stream:
+            raw = create(**request)
+            return Answered(raw.parse(), raw.headers)
+        raw = create(**request, stream=True)
+        events = tuple(raw.parse())
+        return Answered(events[-1].response, raw.headers, events)
+
+
+def asked(provider: Provider) -> list[dict[str, Any]]:
+    """The bodies of the responses requests that have reached the provider."""
+    return [request.json for request in provider.recorded if request.path == "/v1/responses"]
+
+
+def shown(request: Recorded) -> tuple[str, str]:
+    """What the model was shown as system message and as the user's last words, in either API."""
+    if request.path == "/v1/responses":
+        given = request.json["input"]
+        return request.json["instructions"], given if isinstance(given, str) else given[-1]["content"]
+    return request.system_text, request.user_text
+
+
+def parted(text: str) -> tuple[str, str]:
+    """The memory block at the start of a message, and the words after it. Fails the test if there is none."""
+    assert text.startswith(OPENING), f"the message should begin with the memory block: {text!r}"
+    block, closing, words = text.partition(CLOSING)
+    return block + closing, words
+
+
+def remember(gateway: Proxy, user: str, text: str) -> None:
+    """Let the user say this in a session that is over and processed."""
+    answered = respond(gateway, user, text, options={"session_timeout_seconds": SHORT})
+    Memory(gateway).wait_processed(user, answered.session_id)
+
+
+def result_of(call: Any) -> dict[str, str]:
+    return {"type": "function_call_output", "call_id": call.call_id, "output": "sunny, 20 °C"}
+
+
+@every_model
+def test_a_later_session_recalls_an_earlier_one_before_the_users_own_words(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str
+) -> None:
+    provider.answer(Answer(text="What a good name for a cat."))
+    first = respond(gateway, user, "My cat is called Felix.", model=model, options={"session_timeout_seconds": SHORT})
+    assert first.response.output_text == "What a good name for a cat."
+    assert first.headers["x-recallr-memory-status"] == "empty"
+    memory.wait_processed(user, first.session_id)
+
+    for stream, given in (
+        (False, "What is my cat called?"),
+        (True, [{"role": "user", "content": "Say it again: cat?"}]),
+    ):
+        words = given if isinstance(given, str) else given[0]["content"]
+        provider.answer(Answer(text="Felix it is."))
+        later = respond(gateway, user, given, model=model, stream=stream, instructions=OWN)
+        system, last = shown(provider.recorded[-1])
+        block, after = parted(last)
+        assert after == f"\n\n{words}", "the user's words follow the block, as they were"
+        assert "My cat is called Felix." in block
+        assert "What a good name for a cat." in block, "what the assistant said is remembered too"
+        assert system.startswith(f"{OWN}\n\n{INSTRUCTIONS}"), "behind the client's own instructions"
+        assert "Felix" not in system, "memory is never in a privileged role"
+        assert later.response.output_text == "Felix it is."
+        assert later.headers["x-recallr-memory-status"] == "ok"
+        assert later.headers.keys() >= SESSION_HEADERS
+        assert later.session_id != first.session_id
+    assert memory.only(user).said == [
+        ("user", "What is my cat called?"),
+        ("assistant", "Felix it is."),
+        ("user", "Say it again: cat?"),
+        ("assistant", "Felix it is."),
+    ], "what was said, and nothing of what was injected"
+
+
+@every_model
+@whole_and_streamed
+def test_text_and_calls_of_one_answer_are_stored_once_as_one_message(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str, stream: bool
+) -> None:
+    calls = [ToolCall(id=f"call_{n}", name="weather", arguments=f'{{"city":"{n}"}}') for n in ("Oslo", "Rome")]
+    provider.answer(Answer(text="Let me look.", tool_calls=tuple(calls)), Answer(text="Sun."), Answer(text="Bye."))
+    given: list[Any] = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "The weather?"}]
+    for number in range(3):
+        answered = respond(gateway, user, given, model=model, stream=stream, tools=TOOLS)
+        given += answered.output  # as OpenAI's guides tell clients to do
+        given += [result_of(call) for call in answered.output if call.type == "function_call"]
+        given += [{"role": "user", "content": "Thanks."}] if number == 1 else []
+
+    kept = [stored.message for stored in memory.only(user).messages]
+    assert [(message.role, message.text) for message in kept] == [
+        ("user", "The weather?"),
+        ("assistant", "Let me look."),
+        ("tool", "sunny, 20 °C"),
+        ("tool", "sunny, 20 °C"),
+        ("assistant", "Sun."),
+        ("user", "Thanks."),
+        ("assistant", "Bye."),
+    ]
+    assert [(call.id, call.name, json.loads(call.arguments)["city"]) for call in kept[1].tool_calls] == [
+        ("call_Oslo", "weather", "Oslo"),
+        ("call_Rome", "weather", "Rome"),
+    ]
+    assert [message.tool_call_id for message in kept[2:4]] == ["call_Oslo", "call_Rome"]
+
+
+@every_model
+def test_a_streamed_answer_is_stored_before_its_last_event(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str
+) -> None:
+    provider.answer(Answer(text="One two three."))
+    stream = gateway.openai(user).responses.create(model=model, input="Count.", stream=True)
+    for event in stream:
+        if event.type == "response.completed":
+            break  # the client knows now that the answer is whole
+    kept = memory.only(user)
+    stream.close()
+
+    assert kept.said == [("user", "Count."), ("assistant", "One two three.")]
+    assert not any(stored.partial for stored in kept.messages)
+
+
+@whole_and_streamed
+def test_an_answer_that_was_cut_off_by_its_limit_is_stored_as_it_is(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
+) -> None:
+    provider.answer(Answer(text="One two", finish_reason="length"))
+    answered = respond(gateway, user, "Count.", stream=stream)
+
+    assert answered.response.status == "incomplete"
+    assert memory.only(user).texts == ["Count.", "One two"]
+    assert not memory.only(user).messages[1].partial, "the provider has said all that it will"
+
+
+def test_parts_and_settings_pass_through_untouched(gateway: Proxy, provider: Provider, user: str) -> None:
+    respond(gateway, user, "My cat is called Felix.")
+    parts = [
+        {"type": "input_text", "text": "What is this?"},
+        {"type": "input_image", "image_url": "data:image/gif;base64,R0lGODlhAQABAAAAACw=", "detail": "low"},
+    ]
+    settings = {
+        "store": False,
+        "include": ["reasoning.encrypted_content"],
+        "truncation": "auto",
+        "metadata": {"a": "b"},
+    }
+    respond(gateway, user, [{"type": "message", "role": "user", "content": parts}], **settings)
+
+    body = asked(provider)[-1]
+    [message] = body["input"]
+    block, *rest = message["content"]
+    assert rest == parts
+    assert (block["type"], parted(block["text"])[1].strip()) == ("input_text", "")
+    assert {key: body[key] for key in settings} == settings
+
+
+@whole_and_streamed
+def test_in_a_chain_nothing_piles_up_in_what_the_provider_keeps(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
+) -> None:
+    remember(gateway, user, "My cat Felix loves the sea.")
+    provider.clear()
+    answered = respond(gateway, user, "Where could I go with my cat Felix?", stream=stream)
+    for given in ("And what can my cat eat there?", [{"role": "user", "content": "Any shellfish for my cat?"}]):
+        before = provider.recorded[-1]
+        previous = answered.response.id
+        answered = respond(gateway, user, given, stream=stream, instructions=OWN, previous_response_id=previous)
+        body = asked(provider)[-1]
+        assert body["input"] == given, "what the client sent, and nothing of ours: the provider keeps it"
+        assert body["previous_response_id"].startswith("resp_0"), "LiteLLM has made the provider's own id of it"
+        system, block = body["instructions"].split(f"\n\n{OPENING}")
+        assert system.startswith(f"{OWN}\n\n{INSTRUCTIONS}")
+        assert block.endswith(CLOSING), "memory is behind the instructions, which hold for this response only"
+        assert "Felix loves the sea." in block
+        assert "earlier in this conversation" not in block, "the provider itself shows the model what it keeps"
+        assert before is not provider.recorded[-1]
+        assert answered.headers["x-recallr-memory-status"] == "ok"
+
+    inputs = [json.dumps(body["input"]) for body in asked(provider)]
+    assert [OPENING in given for given in inputs] == [True, False, False], "only a turn without a chain has it there"
+    assert [role for role, _ in memory.only(user).said] == ["user", "assistant"] * 3
+    assert memory.only(user).texts[::2] == [
+        "Where could I go with my cat Felix?",
+        "And what can my cat eat there?",
+        "Any shellfish for my cat?",
+    ]
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["in the body", "in the extra body"])
+def test_a_conversation_that_the_provider_keeps_gets_nothing_of_ours(
+    gateway: Proxy, provider: Provider, user: str, wrapped: bool
+) -> None:
+    respond(gateway, user, "My cat is called Felix.")
+    conversation: dict[str, Any] = {"conversation": "conv_1"}
+    extra = {"extra_body": conversation} if wrapped else conversation
+    respond(gateway, user, "What is my cat called?", extra_body=extra)
+
+    body = asked(provider)[-1]
+    assert body.get("conversation") == ("conv_1" if wrapped else None), "LiteLLM passes it on in the extra body only"
+    assert body["input"] == "What is my cat called?"
+    assert body["instructions"].startswith(INSTRUCTIONS)
+
+
+BLOCK_MADE_ANEW: list[dict[str, object]] = [{}, {"timezone": "Asia/Tokyo"}, {"last_n_user_messages": 5, "min_top_k": 0}]
+"""Headers of the requests of one turn. With them, a block that is made anew is another."""
+
+
+@whole_and_streamed
+def test_in_a_tool_turn_the_block_stays_where_and_as_it_was(
+    gateway: Proxy, provider: Provider, user: str, stream: bool
+) -> None:
+    remember(gateway, user, "I live in Oslo and dislike rain.")
+    provider.clear()
+    calls = tuple(ToolCall(name="weather", arguments=f'{{"city": "{city}"}}') for city in ("Oslo", "Bergen"))
+    provider.answer(Answer(text="I look.", tool_calls=calls), Answer(tool_calls=calls[:1]), Answer(text="Dry."))
+    given: list[Any] = [{"role": "user", "content": "Will I like the weather where I live?"}]
+    for options in BLOCK_MADE_ANEW:
+        answered = respond(gateway, user, given, stream=stream, tools=TOOLS, instructions=OWN, options=options)
+        given += [item.model_dump(exclude_none=True) for item in answered.output]
+        given += [result_of(call) for call in answered.output if call.type == "function_call"]
+    given.append({"role": "user", "content": "Thanks."})
+    respond(gateway, user, given, tools=TOOLS, instructions=OWN)
+
+    *turn, after = asked(provider)
+    assert "Oslo" in parted(turn[0]["input"][0]["content"])[0]
+    for request, count in zip(turn, (1, 6, 8), strict=True):
+        assert request["instructions"] == turn[0]["instructions"]
+        assert request["input"][0] == turn[0]["input"][0], "the question, block included, is unchanged"
+        assert request["input"][1:] == given[1:count], "what follows is the client's: nothing parts call and result"
+    assert after["input"][:-1] == given[:-1], "the turn over, the block moves on to the next question"
+    assert after["instructions"] == turn[0]["instructions"]
+    assert parted(after["input"][-1]["content"])[1] == "\n\nThanks."
+
+
+@whole_and_streamed
+def test_in_a_tool_turn_of_a_chain_the_model_sees_the_block_once_and_unchanged(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
+) -> None:
+    remember(gateway, user, "I live in Oslo and dislike rain.")
+    provider.clear()
+    asks_for_weather = Answer(tool_calls=(ToolCall(name="weather"),))
+    previous: dict[str, str] = {}
+    for words in ("Is the weather fine where I live?", "And tomorrow, where I live?"):
+        provider.answer(asks_for_weather, asks_for_weather, Answer(text="Dry."))
+        given: Any = words
+        for options in BLOCK_MADE_ANEW:
+            answered = respond(gateway, user, given, stream=stream, tools=TOOLS, options=options, **previous)
+            assert answered.headers["x-recallr-memory-status"] == "ok", f"{words} {options}"
+            previous = {"previous_response_id": answered.response.id}
+            given = [result_of(call) for call in answered.output if call.type == "function_call"]
+
+    opening, chained = asked(provider)[:3], asked(provider)[3:]
+    assert "Oslo" in parted(opening[0]["input"])[0]
+    assert OPENING not in opening[0]["instructions"].removeprefix(INSTRUCTIONS)
+    assert chained[0]["input"] == "And tomorrow, where I live?"
+    assert "Oslo" in chained[0]["instructions"]
+    for turn in (opening, chained):
+        assert len({request["instructions"] for request in turn}) == 1, "the same bytes in each request of a turn"
+        for request in turn[1:]:
+            assert [item["type"] for item in request["input"]] == ["function_call_output"], "as the client sent it"
+    said = [stored.message for stored in memory.only(user).messages]
+    assert [message.role for message in said] == ["user", "assistant", "tool", "assistant", "tool", "assistant"] * 2
+
+
+def test_in_the_instructions_the_block_is_said_in_every_request_of_a_turn(
+    into_system: Proxy, provider: Provider, user: str
+) -> None:
+    respond(into_system, user, "I live in Oslo and dislike rain.")
+    asks_for_weather = Answer(tool_calls=(ToolCall(name="weather"),))
+    provider.answer(asks_for_weather, asks_for_weather)
+    first = respond(into_system, user, "Is the weather fine where I live?", tools=TOOLS)
+    given = [result_of(first.output[0])]
+    respond(into_system, user, given, tools=TOOLS, previous_response_id=first.response.id, options=BLOCK_MADE_ANEW[1])
+
+    opening, going_on = asked(provider)[-2:]
+    assert opening["input"] == "Is the weather fine where I live?"
+    assert going_on["input"] == given
+    assert "Oslo" in opening["instructions"].partition(OPENING)[2]
+    assert going_on["instructions"] == opening["instructions"], "instructions do not outlast their response"
+
+
+@every_model
+@whole_and_streamed
+@pytest.mark.parametrize(("status", "error"), [(400, openai.BadRequestError), (500, openai.InternalServerError)])
+def test_a_failed_call_stores_nothing(
+    gateway: Proxy,
+    provider: Provider,
+    memory: Memory,
+    user: str,
+    model: str,
+    stream: bool,
+    status: int,
+    error: type[openai.APIStatusError],
+) -> None:
+    provider.answer(Answer(status=status), Answer(text="Noted."))
+    with pytest.raises(error) as caught:
+        respond(gateway, user, "My cat is Felix.", model=model, stream=stream)
+    assert caught.value.response.headers.keys() >= SESSION_HEADERS
+    assert memory.sessions(user) == []
+    respond(gateway, user, "My cat is Felix.", model=model, stream=stream)
+
+    assert memory.only(user).said == [("user", "My cat is Felix."), ("assistant", "Noted.")]
+
+
+def begin(gateway: Proxy, user: str, until: str, *, model: str = CHAT_MODEL) -> tuple[Any, httpx.Headers]:
+    """Ask for a stream and read it up to these words. The connection is open still."""
+    raw = gateway.openai(user).responses.with_raw_response.create(model=model, input="Count to four.", stream=True)
+    stream = raw.parse()
+    received = ""
+    while received != until:
+        event = next(stream)
+        received += event.delta if event.type == "response.output_text.delta" else ""
+    return stream, raw.headers
+
+
+STREAMING_MODELS = pytest.mark.parametrize("model", [CHAT_MODEL, BRIDGED_MODEL], ids=["native", "bridged"])
+
+
+@STREAMING_MODELS
+def test_of_a_stream_that_the_client_leaves_what_it_got_is_stored_until_it_asks_again(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str
+) -> None:
+    provider.answer(Answer(text="one two three four", hang_after=2), Answer(text="One to four."))
+    stream, headers = begin(gateway, user, "one two", model=model)
+    stream.close()
+
+    kept = eventually(lambda: memory.sessions(user), "the exchange is stored, though its client has gone")[0]
+    assert kept.said == [("user", "Count to four."), ("assistant", "one two")]
+    assert [stored.partial for stored in kept.messages] == [False, True], "the answer is marked as not whole"
+    assert headers.keys() >= SESSION_HEADERS
+
+    respond(gateway, user, "Count to four.", model=model)
+    assert memory.only(user).texts == ["Count to four.", "One to four."], "asked again: the whole one replaces it"
+
+
+@STREAMING_MODELS
+def test_of_a_stream_that_the_provider_breaks_off_what_the_client_got_is_stored(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str
+) -> None:
+    provider.answer(Answer(text="one two three four", hang_after=2))
+    stream, _ = begin(gateway, user, "one two", model=model)
+    provider.drop()
+    assert [event.type for event in stream][-1] == "response.failed", "LiteLLM's way to say so"
+
+    kept = eventually(lambda: memory.sessions(user), "the broken exchange is stored")[0]
+    assert kept.said == [("user", "Count to four."), ("assistant", "one two")]
+    assert kept.messages[1].partial
+
+
+def test_of_a_stream_with_an_error_in_it_what_came_before_is_stored(
+    gateway: Proxy, provider: Provider, memory: Memory, user: str
+) -> None:
+    provider.answer(Answer(raw=ERROR_IN_MID_STREAM, headers={"content-type": "text/event-stream"}))
+    stream, headers = begin(gateway, user, "one two")
+    assert [event.type for event in stream][-1] == "response.failed"
+
+    kept = eventually(lambda: memory.sessions(user), "the broken exchange is stored")[0]
+    assert kept.said == [("user", "Count to four."), ("assistant", "one two")]
+    assert kept.messages[1].partial
+    assert headers.keys() >= SESSION_HEADERS
+
+
+@whole_and_streamed
+def test_a_wrong_header_is_refused_as_the_sdks_own_error_and_the_model_is_not_asked(
+    gateway: Proxy, provider: Provider, user: str, stream: bool
+) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        respond(gateway, user, "Hi.", stream=stream, options={"timezone": "Nowhere/Land"})
+
+    assert caught.value.body == {
+        "message": 'X-Recallr-Timezone: must be an IANA time zone such as "Europe/London"',
+        "type": "invalid_request_error",
+        "param": "X-Recallr-Timezone",
+        "code": "invalid_recallr_headers",
+    }
+    assert caught.value.response.headers.keys() >= STATUS_HEADERS
+    assert caught.value.response.headers["x-recallr-memory-status"] == "off"
+    assert provider.recorded == []
+
+
+def test_the_user_of_the_body_is_the_user(gateway: Proxy, memory: Memory, user: str) -> None:
+    answered = respond(gateway, None, "My cat is Felix.", user=user, options={"allow_new_user_creation": True})
+    assert answered.headers["x-recallr-user-id"] == user
+    assert memory.only(user).texts[0] == "My cat is Felix."
+
+
+@whole_and_streamed
+def test_a_request_without_our_headers_is_as_if_the_plugin_were_not_there(
+    gateway: Proxy, plain_proxy: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
+) -> None:
+    request = {"instructions": OWN, "user": user, "tools": TOOLS, "store": False, "previous_response_id": "resp_1"}
+    given = [{"role": "user", "content": [{"type": "input_text", "text": "Ünïcode 🦊."}]}]
+    with_plugin = respond(gateway, None, given, stream=stream, **request)
+    respond(plain_proxy, None, given, stream=stream, **request)
+
+    ours, plain = provider.recorded
+    assert ours.body == plain.body
+    assert not any("recallr" in name for name in with_plugin.headers)
+    assert not memory.user_known(user)
+
+
+def told(answered: Answered) -> list[dict[str, Any]]:
+    """The events as the client got them, without what differs from one request to the next: ids and times; the number
+    of tokens; and `instructions`, which the provider says back."""
+
+    def same(value: Any) -> Any:
+        if isinstance(value, dict):
+            varying = ("id", "item_id", "call_id", "created_at", "completed_at", "usage", "instructions")
+            return {key: same(inner) for key, inner in value.items() if key not in varying}
+        return [same(inner) for inner in value] if isinstance(value, list) else value
+
+    return [same(event.model_dump()) for event in answered.events]
+
+
+@every_model
+def test_the_client_gets_the_same_events_with_memory_and_without(
+    gateway: Proxy, provider: Provider, user: str, model: str
+) -> None:
+    answer = Answer(text="Let me look — 🦊.", tool_calls=(ToolCall(name="weather", arguments='{"city": "Oslo"}'),))
+    respond(gateway, user, "I live in Oslo.", model=model)
+    provider.answer(answer, answer)
+    remembered, plain = (
+        respond(gateway, who, "The weather where I live?", model=model, stream=True, tools=TOOLS)
+        for who in (user, None)
+    )
+
+    assert remembered.headers["x-recallr-memory-status"] == "ok"
+    assert told(remembered) == told(plain)
+    kinds = [event.type for event in remembered.events]
+    assert kinds[:2] == ["response.created", "response.in_progress"]
+    assert kinds[-1] == "response.completed"
+    assert [item.type for item in remembered.output] == ["message", "function_call"]
+    said = "".join(event.delta for event in remembered.events if event.type == "response.output_text.delta")
+    assert said == remembered.response.output_text == answer.text

@@ -1,0 +1,459 @@
+"""Projects bound to LiteLLM keys and teams: what their metadata may say, and who is admitted under it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from litellm.proxy._types import UserAPIKeyAuth
+
+from recallr_litellm.core.options import Strategy
+from recallr_litellm.errors import InvalidHeaders, RecallrError, Unauthorized
+from recallr_litellm.gateway.admission import Admitted, admit
+from recallr_litellm.gateway.binding import Binding, Bindings
+from recallr_litellm.gateway.call import CURRENT, Call
+from recallr_litellm.gateway.headers import RawHeaders
+from recallr_litellm.gateway.middleware import RecallrMiddleware
+from recallr_litellm.gateway.tracing import name_session
+from recallr_litellm.metrics import FAULTS, REQUESTS
+from recallr_litellm.projects import Projects
+from recallr_litellm.settings import BoundBy
+
+KEY, PROJECT = "rai_key-of-acme", "acme"
+OTHER_KEY, OTHER_PROJECT = "rai_key-of-globex", "globex"
+PROJECTS = Projects({PROJECT: [KEY], OTHER_PROJECT: [OTHER_KEY]})
+LITELLM_KEY = "key-that-nobody-may-read"
+
+
+def key(metadata: Any = None, team: Any = None, **fields: Any) -> UserAPIKeyAuth:
+    """A LiteLLM key; `metadata` and `team` are what stands under `recallr`."""
+    return UserAPIKeyAuth(
+        api_key=LITELLM_KEY,
+        metadata={} if metadata is None else {"recallr": metadata},
+        team_metadata=None if team is None else {"recallr": team},
+        **fields,
+    )
+
+
+def binding_of(metadata: Any = None, team: Any = None) -> Binding | None:
+    return Bindings(min_session_timeout_seconds=600).of(key(metadata, team))
+
+
+@pytest.mark.parametrize(("holders", "bound_to"), [(["team"], "of-team"), (["key"], "of-key"), ([], None)])
+def test_an_administrator_says_whose_metadata_counts(holders: list[str], bound_to: str | None) -> None:
+    bindings = Bindings(min_session_timeout_seconds=600, holders=[BoundBy(holder) for holder in holders])
+    found = bindings.of(key({"project_id": "of-key"}, {"project_id": "of-team"}))
+    assert (found.project_id if found else None) == bound_to, "a key may have been made by anybody"
+
+
+def raw(**headers: str) -> RawHeaders:
+    return RawHeaders(tuple(("x-recallr-" + name.replace("_", "-"), value) for name, value in headers.items()))
+
+
+def admitted(metadata: Any, body_user: str | None = None, **headers: str) -> Admitted | None:
+    """What becomes of a request of a key with this metadata; None: it goes on without memory."""
+    binding = None if metadata is None else binding_of(metadata)
+    return admit(Call(raw(**headers)), body_user, PROJECTS, binding, min_session_timeout_seconds=600)
+
+
+def served(metadata: Any, body_user: str | None = None, **headers: str) -> Admitted:
+    """As `admitted`, for a request that has memory."""
+    found = admitted(metadata, body_user, **headers)
+    assert found is not None, f"with {metadata}, user {body_user!r} and headers {headers} the request has no memory"
+    return found
+
+
+def test_a_key_without_metadata_is_bound_to_nothing():
+    assert binding_of() is None
+    assert Bindings(min_session_timeout_seconds=600).of(None) is None, "there may be no key at all"
+
+
+def test_the_least_a_binding_says_is_its_project():
+    assert binding_of({"project_id": "acme"}) == Binding(project_id="acme", user_from="user", enabled=True, defaults={})
+
+
+def test_a_keys_binding_replaces_its_teams_as_a_whole():
+    team = {"project_id": "acme", "user_from": "header", "defaults": {"timezone": "Asia/Tokyo"}}
+    assert binding_of(team=team) == Binding.model_validate(team)
+    assert binding_of({"project_id": "globex"}, team) == Binding(project_id="globex"), (
+        "nothing of the team's binding is mixed into the key's"
+    )
+
+
+def test_defaults_are_named_like_fields_or_like_headers():
+    defaults = {"min_top_k": 3, "X-Recallr-Timezone": "Asia/Tokyo", "x-recallr-include-system-prompt": False}
+    binding = binding_of({"project_id": "acme", "defaults": {**defaults, "memories_threshold": 0.5}})
+    assert binding is not None
+    assert dict(binding.defaults) == {
+        "min_top_k": "3",
+        "timezone": "Asia/Tokyo",
+        "include_system_prompt": "False",
+        "memories_threshold": "0.5",
+    }
+
+
+@pytest.mark.parametrize(
+    ("metadata", "at_fault"),
+    [
+        ({}, "project_id: Field required"),
+        ({"project_id": ""}, "project_id: String should have at least 1 character"),
+        ({"project_id": 7}, "project_id: "),
+        ({"project_id": "acme", "projekt": 1}, "projekt: "),
+        ({"project_id": "acme", "user_from": "body"}, "user_from: must be 'user' or 'header'"),
+        ({"project_id": "acme", "enabled": "perhaps"}, "enabled: must be true, false, 1 or 0"),
+        ({"project_id": "acme", "defaults": []}, "defaults: must be an object"),
+        ({"project_id": "acme", "defaults": {"colour": "red"}}, "defaults: 'colour' is no header"),
+        ({"project_id": "acme", "defaults": {"api_key": KEY}}, "defaults: 'api_key' is no header"),
+        ({"project_id": "acme", "defaults": {"X-Recallr-Project-Id": "b"}}, "defaults: 'X-Recallr-Project-Id' is no"),
+        ({"project_id": "acme", "defaults": {"session_id": "abc"}}, "defaults: 'session_id' is no header"),
+        ({"project_id": "acme", "defaults": {"timezone": "Mars"}}, "defaults: X-Recallr-Timezone: must be an IANA"),
+        ({"project_id": "acme", "defaults": {"timezone": None}}, "defaults: X-Recallr-Timezone must be text"),
+        ({"project_id": "acme", "defaults": {"min_top_k": 60}}, "defaults: X-Recallr-Min-Top-K: X-Recallr-Min"),
+        ({"project_id": "acme", "defaults": {"session_timeout_seconds": 5}}, "X-Recallr-Session-Timeout-Seconds: "),
+        ({"project_id": "acme", "defaults": {"timezone": "UTC", "Timezone": "UTC"}}, "X-Recallr-Timezone is there"),
+        ("acme", "recallr: "),
+        (["acme"], "recallr: "),
+    ],
+    ids=str,
+)
+def test_wrong_metadata_turns_memory_off_and_the_log_says_once_what_is_wrong(
+    caplog: pytest.LogCaptureFixture, metadata: Any, at_fault: str
+) -> None:
+    bindings, counter = Bindings(min_session_timeout_seconds=600), FAULTS.labels("binding")
+    before = counter._value.get()
+    with caplog.at_level(logging.INFO):
+        found = [bindings.of(key(metadata, key_alias="support", team_id="team-7")) for _ in range(3)]
+
+    assert all(binding is not None and not binding.enabled for binding in found), "bound, but without memory"
+    assert len(caplog.records) == 1, f"told once, not {caplog.messages}"
+    assert caplog.records[0].levelname == "WARNING"
+    for part in (at_fault, "'support'", "'team-7'"):
+        assert part in caplog.text, f"the log line should hold {part!r}"
+    assert LITELLM_KEY not in caplog.text, "the LiteLLM key is nobody's business"
+    assert KEY not in caplog.text, "nor is a Recallr key that was put there by mistake"
+    assert counter._value.get() == before + 3, "the metric counts every request"
+
+
+def test_each_key_and_each_new_fault_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    bindings = Bindings(min_session_timeout_seconds=600)
+    for api_key, metadata in (("a", {}), ("b", {}), ("a", {"project_id": ""}), ("b", {})):
+        bindings.of(UserAPIKeyAuth(api_key=api_key, metadata={"recallr": metadata}))
+    assert len(caplog.records) == 3
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=20),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["project_id", "user_from", "enabled", "defaults", "timezone", "user_id"]) | st.text(),
+                inner,
+            )
+        ),
+    )
+)
+def test_any_metadata_is_a_binding_or_is_told_and_never_raises(metadata: Any) -> None:
+    binding = Bindings(min_session_timeout_seconds=600).of(key(metadata, team=metadata))
+    assert (binding is None) == (metadata is None)
+
+
+def test_a_bound_client_is_admitted_by_its_user_alone():
+    found = served({"project_id": "acme"}, "alice")
+    assert (found.session.owner.project, found.session.owner.user) == ("acme", "alice")
+    assert not found.session.allow_new_user, "unknown users are created only where the metadata says so"
+    assert found.lenient
+
+
+def test_defaults_of_the_metadata_stand_between_header_and_default():
+    defaults = {"recall_strategy": "auto", "max_top_k": 20, "allow_new_user_creation": True}
+    metadata = {"project_id": "acme", "defaults": defaults}
+    options = served(metadata, "alice").headers.recall_options
+    assert (options.strategy, options.min_top_k, options.max_top_k) == (Strategy.AUTO, 10, 20)
+    assert served(metadata, "alice").session.allow_new_user
+    options = served(metadata, "alice", recall_strategy="Deep", max_top_k="30").headers.recall_options
+    assert (options.strategy, options.max_top_k) == (Strategy.AGENTIC, 30)
+    assert not served(metadata, "alice", allow_new_user_creation="0").session.allow_new_user
+
+
+def test_a_header_that_does_not_fit_the_metadatas_defaults_is_at_fault():
+    with pytest.raises(InvalidHeaders) as refused:
+        admitted({"project_id": "acme", "defaults": {"max_top_k": 20}}, "alice", min_top_k="30")
+    assert refused.value.param == "X-Recallr-Min-Top-K"
+
+
+@pytest.mark.parametrize(
+    ("user_from", "body", "header", "default", "user"),
+    [
+        ("user", "body", None, None, "body"),
+        ("user", "body", "header", "default", "header"),
+        ("user", "body", None, "default", "body"),
+        ("user", None, None, "default", "default"),
+        ("user", None, "header", "default", "header"),
+        ("user", None, None, None, None),
+        ("user", "", None, None, None),
+        ("header", "body", None, None, None),
+        ("header", "body", "header", None, "header"),
+        ("header", "body", None, "default", "default"),
+    ],
+)
+def test_where_the_user_of_a_bound_request_is_found(
+    user_from: str, body: str | None, header: str | None, default: str | None, user: str | None
+) -> None:
+    defaults = {} if default is None else {"user_id": default}
+    found = admitted(
+        {"project_id": "acme", "user_from": user_from, "defaults": defaults},
+        body,
+        **({} if header is None else {"user_id": header}),
+    )
+    assert (None if found is None else found.session.owner.user) == user
+
+
+def test_a_user_that_cannot_be_one_passes_unless_the_client_speaks_to_us():
+    assert admitted({"project_id": "acme"}, "a\x07b") is None
+    with pytest.raises(InvalidHeaders, match="control characters"):
+        admitted({"project_id": "acme"}, "a\x07b", timezone="UTC")
+
+
+def test_a_bound_request_with_headers_of_its_own_is_told_of_unknown_users():
+    assert served({"project_id": "acme"}, "alice", memory="on").lenient, "`X-Recallr-Memory` alone is for anyone"
+    assert not served({"project_id": "acme"}, "alice", timezone="UTC").lenient
+
+
+def test_a_recallr_key_of_its_own_makes_the_binding_void():
+    metadata = {"project_id": "acme", "user_from": "header", "enabled": False, "defaults": {"timezone": "Asia/Tokyo"}}
+    found = served(metadata, "alice", api_key=OTHER_KEY, project_id=OTHER_PROJECT)
+    assert found.session.owner.project == OTHER_PROJECT
+    assert str(found.headers.timezone) == "UTC"
+    assert not found.lenient
+
+
+@pytest.mark.parametrize(
+    ("metadata", "headers"),
+    [
+        ({"project_id": "acme"}, {"project_id": OTHER_PROJECT}),
+        ({"project_id": "acme"}, {"project_id": ""}),
+        ({"project_id": "acme"}, {"project_id": PROJECT, "api_key": OTHER_KEY}),
+        ({"project_id": "acme"}, {"project_id": PROJECT, "api_key": ""}),
+        ({"project_id": "acme"}, {"api_key": KEY}),
+        ({"project_id": "acme", "enabled": False}, {"project_id": PROJECT, "api_key": "wrong"}),
+        (None, {"project_id": PROJECT}),
+        (None, {"memory": "off", "user_id": "alice"}),
+        (None, {"memory": "off", "project_id": PROJECT, "api_key": "wrong"}),
+        (None, {"anything": "1"}),
+    ],
+    ids=str,
+)
+def test_a_wrong_or_missing_key_is_refused(metadata: Any, headers: dict[str, str]) -> None:
+    with pytest.raises(Unauthorized):
+        admitted(metadata, "alice", **headers)
+
+
+def test_the_bound_project_may_be_named():
+    assert served({"project_id": "acme"}, "alice", project_id="acme").session.owner.project == "acme"
+
+
+@pytest.mark.parametrize("value", ["off", "OFF", "Off"])
+@pytest.mark.parametrize(
+    ("metadata", "headers"),
+    [
+        ({"project_id": "acme"}, {}),
+        ({"project_id": "acme"}, {"user_id": "alice"}),
+        ({"project_id": "acme", "enabled": False}, {}),
+        ({"nonsense": 1}, {}),
+        (None, {}),
+        (None, {"project_id": PROJECT, "api_key": KEY}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("body_user", ["alice", None])
+def test_off_leaves_the_request_out(metadata: Any, headers: dict[str, str], value: str, body_user: str | None) -> None:
+    assert admitted(metadata, body_user, memory=value, **headers) is None
+
+
+def test_off_can_be_the_default_that_a_request_lifts():
+    metadata = {"project_id": "acme", "defaults": {"memory": "off"}}
+    assert admitted(metadata, "alice") is None
+    assert admitted(metadata, "alice", memory="on") is not None
+
+
+def test_on_alone_gives_an_unbound_request_no_memory():
+    assert admitted(None, "alice", memory="on") is None
+
+
+@pytest.mark.parametrize("metadata", [None, {"project_id": "acme"}, {"nonsense": 1}], ids=str)
+def test_a_bad_value_is_refused_like_that_of_every_header(metadata: Any) -> None:
+    with pytest.raises(InvalidHeaders) as refused:
+        admitted(metadata, "alice", memory="perhaps")
+    assert refused.value.param == "X-Recallr-Memory"
+    with pytest.raises(InvalidHeaders) as refused:
+        admitted(None, None, memory="off", timezone="Mars", api_key=KEY, project_id=PROJECT)
+    assert set(refused.value.problems) == {"X-Recallr-Timezone"}, "a request that is left out needs no user"
+
+
+@given(
+    metadata=st.sampled_from([None, {}, {"project_id": "acme"}, {"project_id": "acme", "enabled": False}]),
+    body_user=st.none() | st.text(max_size=5),
+    headers=st.dictionaries(
+        st.sampled_from(["memory", "user_id", "project_id", "api_key", "timezone", "min_top_k"]),
+        st.sampled_from(["off", "on", "", "acme", KEY, "UTC", "99", "\x00"]),
+    ),
+)
+def test_no_request_reads_a_project_that_neither_its_key_nor_its_binding_opens(
+    metadata: Any, body_user: str | None, headers: dict[str, str]
+) -> None:
+    try:
+        found = admitted(metadata, body_user, **headers)
+    except RecallrError:
+        return
+    if found is not None:
+        opened = headers.get("api_key") == KEY or ("api_key" not in headers and metadata == {"project_id": "acme"})
+        assert opened, f"headers {headers} under {metadata} opened a project"
+        assert found.session.owner.project == "acme"
+
+
+def test_litellm_hands_on_the_metadata_under_the_names_we_read():
+    assert {"metadata", "team_metadata", "api_key", "key_alias", "team_id"} <= set(UserAPIKeyAuth.model_fields)
+
+
+SESSION = "0123456789abcdef0123456789abcdef"
+
+
+def named(**body: Any) -> dict[str, Any]:
+    name_session(body, SESSION)
+    return body
+
+
+def test_the_session_is_named_where_litellm_looks_for_it():
+    assert named(metadata={"a": 1}) == {
+        "metadata": {"a": 1, "session_id": SESSION, "trace_id": SESSION},
+        "litellm_session_id": SESSION,
+        "litellm_trace_id": SESSION,
+    }
+
+
+def test_what_the_client_will_send_to_its_provider_is_not_written_to():
+    for clients in ({}, {"metadata": {"a": "b"}}, {"metadata": "text"}):
+        body = named(litellm_metadata={}, **clients)
+        assert {name: body[name] for name in body if name == "metadata"} == clients
+        assert body["litellm_metadata"] == {"session_id": SESSION, "trace_id": SESSION}
+    assert set(named()) == {"litellm_session_id", "litellm_trace_id"}, "no metadata is made that was not there"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"litellm_session_id": "mine"},
+        {"metadata": {"session_id": "mine"}},
+        {"litellm_metadata": {}, "metadata": {"session_id": "mine"}},
+        {"litellm_metadata": {"session_id": "mine", "trace_id": "mine too"}},
+    ],
+    ids=str,
+)
+def test_a_session_id_of_the_clients_own_stays(body: dict[str, Any]) -> None:
+    before = {name: dict(value) if isinstance(value, dict) else value for name, value in body.items()}
+    assert named(**body) == before
+
+
+def test_a_trace_id_of_the_clients_own_stays_beside_our_session():
+    body = named(metadata={"trace_id": "mine"}, proxy_server_request={"headers": {"traceparent": "00-…"}})
+    assert body["metadata"] == {"trace_id": "mine", "session_id": SESSION}
+    assert body["litellm_session_id"] == SESSION
+    assert "litellm_trace_id" not in body
+    assert body["proxy_server_request"] == {"headers": {"traceparent": "00-…"}}
+
+
+def test_an_id_that_litellm_made_up_is_none_of_the_clients():
+    body = named(
+        metadata={"session_id": "x", "litellm_session_id_generated": True}, litellm_session_id="x", litellm_trace_id="x"
+    )
+    assert body == {
+        "metadata": {"session_id": SESSION, "trace_id": SESSION},
+        "litellm_session_id": SESSION,
+        "litellm_trace_id": SESSION,
+    }
+
+
+Event = MutableMapping[str, Any]
+ANSWER: list[Event] = [
+    {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]},
+    {"type": "http.response.body", "body": b'{"a":', "more_body": True},
+    {"type": "http.response.body", "body": b" 1}"},
+]
+
+
+class Application:
+    """Stands behind the middleware: answers, or raises, and may wake the call first."""
+
+    def __init__(self, *, wake: bool = False, error: Exception | None = None) -> None:
+        self.scope: Event | None = None
+        self.call: Call | None = None
+        self._wake = wake
+        self._error = error
+
+    async def __call__(self, scope: Event, receive: Any, send: Any) -> None:
+        self.scope, self.call = scope, CURRENT.get()
+        if self.call is not None:
+            self.call.awake = self.call.awake or self._wake
+        if self._error:
+            raise self._error
+        for event in ANSWER:
+            await send(event)
+
+
+def through_the_middleware(
+    application: Application, sent: list[Event], method: str = "POST", headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> Event:
+    """The request as it was sent; what the client gets is added to `sent`."""
+    scope: Event = {"type": "http", "method": method, "headers": list(headers)}
+
+    async def send(event: Event) -> None:
+        sent.append(event)
+
+    async def nothing(*_: Any) -> bool:
+        raise AssertionError("nothing is stored, nothing is received")
+
+    middleware = RecallrMiddleware(application, store=nothing, later=lambda _: None, deadline=lambda _: 0.0)
+    asyncio.run(middleware(scope, nothing, send))
+    return scope
+
+
+def counted() -> float:
+    return sum(sample.value for metric in REQUESTS.collect() for sample in metric.samples if "total" in sample.name)
+
+
+def test_an_ordinary_request_passes_with_the_very_same_events():
+    application, before = Application(), counted()
+    sent: list[Event] = []
+    scope = through_the_middleware(application, sent, headers=((b"Accept", b"*/*"),))
+
+    assert application.scope is scope, "the application gets the request as it is"
+    assert sent == ANSWER
+    assert all(got is given for got, given in zip(sent, ANSWER, strict=True)), "not even copies"
+    assert counted() == before, "it is no Recallr request"
+
+
+def test_a_request_that_is_not_a_post_has_no_call():
+    application = Application()
+    through_the_middleware(application, [], method="GET")
+    assert application.call is None
+
+
+def test_a_failure_of_an_ordinary_request_is_the_servers_to_answer():
+    sent: list[Event] = []
+    with pytest.raises(ZeroDivisionError):
+        through_the_middleware(Application(error=ZeroDivisionError()), sent)
+    assert sent == []
+
+
+def test_a_request_whose_key_is_bound_gets_our_headers_and_is_counted():
+    before, sent = counted(), list[Event]()
+    through_the_middleware(Application(wake=True), sent)
+    assert (b"x-recallr-memory-status", b"off") in sent[0]["headers"]
+    assert b"".join(event.get("body", b"") for event in sent) == b'{"a": 1}'
+    assert counted() == before + 1

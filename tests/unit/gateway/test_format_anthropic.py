@@ -1,0 +1,429 @@
+"""The Anthropic Messages format: reading odd requests, injecting, reading answers whole and streamed."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recallr_litellm.core.messages import Message, ToolCall
+from recallr_litellm.gateway.formats import FORMATS
+from recallr_litellm.gateway.formats.anthropic import ANTHROPIC
+from recallr_litellm.gateway.sse import EventReader
+
+IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
+DOCUMENT = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "A tale."}}
+THINKING = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
+USE = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Rome", "at": [1, 2.5]}}
+RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "sunny"}
+CACHED = {"type": "text", "text": "rules", "cache_control": {"type": "ephemeral"}}
+MEMORY = {"type": "text", "text": "MEMORY\n\n"}
+
+
+def text(said, **more):
+    return {"type": "text", "text": said, **more}
+
+
+def user(content):
+    return {"role": "user", "content": content}
+
+
+def assistant(content):
+    return {"role": "assistant", "content": content}
+
+
+def read(*messages, **more):
+    return ANTHROPIC.read({"messages": list(messages), **more})
+
+
+def inject(body, *, instructions="INSTRUCTIONS", memory="MEMORY", into_system=False):
+    changed = dict(body)
+    before = copy.deepcopy(body)
+    ANTHROPIC.inject(changed, instructions=instructions, memory=memory, into_system=into_system)
+    assert body == before, "the client's own messages were written to"
+    return changed
+
+
+def test_litellm_calls_it_by_this_name():
+    assert FORMATS["anthropic_messages"] is ANTHROPIC
+
+
+def test_the_system_prompt_is_not_part_of_the_conversation():
+    conversation = read(*({"role": role, "content": role} for role in ("system", "user", "assistant")), system="Be.")
+    assert [message.role for message in conversation.messages] == ["user", "assistant"]
+
+
+def test_the_user_is_that_of_the_metadata():
+    assert read(user("hi"), metadata={"user_id": "alice"}).user == "alice"
+    for metadata in (None, [], "alice", {}, {"user_id": None}, {"user_id": ""}, {"user_id": 7}):
+        assert read(user("hi"), metadata=metadata).user is None
+
+
+@pytest.mark.parametrize(
+    "messages", [None, [], "hi", 7, [None], [[]], ["x"], [{}], [{"role": None}], [{"role": ["user"]}]]
+)
+def test_messages_of_odd_shape_are_an_empty_conversation(messages):
+    body = {"messages": messages}
+    assert ANTHROPIC.read(body).messages == ()
+    ANTHROPIC.inject(body, instructions="x", memory="y", into_system=False)
+    assert body["messages"] == messages
+
+
+@pytest.mark.parametrize("content", [None, [], "", "   ", {"a": 1}, 5, [None], [text("")], [THINKING]])
+def test_a_message_without_content_holds_nothing_and_gets_no_memory(content):
+    for role in ("user", "assistant"):
+        body = {"messages": [{"role": role, "content": content}]}
+        assert ANTHROPIC.read(body).messages == ()
+        assert inject(body, instructions="") == body
+
+
+def test_a_string_and_a_block_of_text_are_the_same_message():
+    assert read(user("hi")).messages == read(user([text("hi", cache_control={"type": "ephemeral"})])).messages
+
+
+def test_text_blocks_are_read_and_other_blocks_named():
+    [message] = read(user([IMAGE, text("look"), DOCUMENT, text("!"), {"odd": 1}])).messages
+    assert (message.text, message.attachments) == ("look\n!", ("image", "document", "unknown"))
+
+
+def test_what_the_model_thinks_is_left_out():
+    thoughts = [THINKING, {"type": "redacted_thinking", "data": "xyz"}]
+    assert read(assistant([*thoughts, text("Yes.")])).messages == read(assistant("Yes.")).messages
+
+
+def test_tool_calls_and_results_are_read():
+    conversation = read(
+        user("weather?"), assistant([THINKING, text("Let me see."), USE]), user([RESULT]), tools=[{"name": "weather"}]
+    )
+    assert conversation.messages == (
+        Message(role="user", text="weather?"),
+        Message(
+            role="assistant",
+            text="Let me see.",
+            tool_calls=(ToolCall(id="toolu_1", name="weather", arguments='{"at":[1,2.5],"city":"Rome"}'),),
+        ),
+        Message(role="tool", tool_call_id="toolu_1", text="sunny"),
+    )
+    assert conversation.continues_turn
+    assert conversation.uses_tools
+    assert conversation.question == "weather?"
+    assert conversation.turn == read(user("weather?")).turn, "the results belong to the turn that asked for them"
+
+
+def test_each_tool_result_is_a_message_before_the_words_beside_it():
+    conversation = read(
+        user([text("And tomorrow?"), RESULT, {**RESULT, "tool_use_id": "toolu_2", "content": [text("a"), IMAGE]}])
+    )
+    assert conversation.messages == (
+        Message(role="tool", tool_call_id="toolu_1", text="sunny"),
+        Message(role="tool", tool_call_id="toolu_2", text="a", attachments=("image",)),
+        Message(role="user", text="And tomorrow?"),
+    )
+    assert conversation.question == "And tomorrow?"
+    assert not conversation.continues_turn
+
+
+def test_a_result_that_is_empty_is_a_result():
+    [result] = read(user([{"type": "tool_result", "tool_use_id": "toolu_1"}])).messages
+    assert result == Message(role="tool", tool_call_id="toolu_1")
+
+
+def test_memory_stands_before_the_last_user_words_and_the_rest_is_the_same_object():
+    messages = [user("one"), assistant([THINKING, text("1")]), user("two")]
+    tools, metadata = [{"name": "weather"}], {"user_id": "alice"}
+    body = {"system": "be kind", "messages": messages, "tools": tools, "metadata": metadata}
+    injected = inject(body)
+    assert injected["system"] == "be kind\n\nINSTRUCTIONS"
+    assert injected["messages"][0] is messages[0]
+    assert injected["messages"][1] is messages[1]
+    assert injected["messages"][2] == user("MEMORY\n\ntwo")
+    assert injected["tools"] is tools
+    assert injected["metadata"] is metadata
+
+
+@pytest.mark.parametrize("system", [None, "", []])
+def test_instructions_make_a_system_prompt_where_there_is_none(system):
+    assert inject({"messages": [user("one")], "system": system}, memory="")["system"] == "INSTRUCTIONS"
+    assert inject({"messages": [user("one")]}, memory="")["system"] == "INSTRUCTIONS"
+
+
+def test_instructions_are_a_block_behind_those_of_the_system_prompt():
+    blocks = [text("One."), CACHED]
+    injected = inject({"messages": [user("one")], "system": blocks}, memory="")["system"]
+    assert injected == [text("One."), CACHED, text("INSTRUCTIONS")]
+    assert injected[1] is blocks[1], "the block with the cache marker is the client's own"
+
+
+@pytest.mark.parametrize("system", [7, {"text": "x"}, True])
+def test_a_system_prompt_of_odd_shape_is_left_alone(system):
+    assert inject({"messages": [user("one")], "system": system}, memory="")["system"] == system
+
+
+def test_nothing_to_inject_changes_nothing():
+    body = {"messages": [user("one")], "system": [CACHED]}
+    injected = inject(body, instructions="", memory="")
+    assert injected == body
+    assert injected["messages"] is body["messages"]
+
+
+@pytest.mark.parametrize(
+    "blocks", [[text("one")], [IMAGE], [DOCUMENT, text("what?")], [text("one"), text("two")]], ids=len
+)
+def test_blocks_pass_through_and_memory_is_a_block_of_text_before_them(blocks):
+    [message] = inject({"messages": [user(blocks)]})["messages"]
+    assert message == user([MEMORY, *blocks])
+    assert all(passed is block for passed, block in zip(message["content"][1:], blocks, strict=True))
+
+
+def test_in_a_tool_turn_memory_stays_in_the_message_that_opened_it():
+    messages = [user("weather?"), assistant([USE]), user([RESULT]), assistant([USE]), user([RESULT, RESULT])]
+    injected = inject({"messages": messages})["messages"]
+    assert injected == [user("MEMORY\n\nweather?"), *messages[1:]]
+
+
+@pytest.mark.parametrize("marked", [0, 2])
+def test_where_the_client_marks_what_to_cache_its_words_come_before_memory(marked):
+    words, result = text("weather?"), RESULT
+    messages = [user([words]), assistant([USE]), user([result])]
+    messages[marked]["content"][0] = {**messages[marked]["content"][0], "cache_control": {"type": "ephemeral"}}
+    opening, *rest = inject({"messages": messages})["messages"]
+    assert opening == user([*messages[0]["content"], text("MEMORY")]), "what is cached at a mark has no memory in it"
+    assert rest == messages[1:]
+
+
+def test_beside_results_memory_stands_behind_the_last_of_them():
+    for words in ([text("And?")], [IMAGE], [text("One."), DOCUMENT]):
+        [*_, last] = inject({"messages": [user("x"), assistant([USE]), user([RESULT, RESULT, *words])]})["messages"]
+        assert last == user([RESULT, RESULT, MEMORY, *words])
+    [last] = inject({"messages": [user([text("odd"), RESULT, text("And?")])]})["messages"]
+    assert last == user([text("odd"), RESULT, MEMORY, text("And?")]), "never between a call and its result"
+
+
+def test_blank_words_beside_results_do_not_open_a_turn():
+    messages = [user("weather?"), assistant([USE]), user([RESULT, text(" \n")])]
+    assert read(*messages).continues_turn
+    assert inject({"messages": messages})["messages"] == [user("MEMORY\n\nweather?"), *messages[1:]]
+
+
+def test_memory_may_go_into_the_system_prompt():
+    body = {"messages": [user("one")], "system": [CACHED]}
+    assert inject(body, into_system=True) == {**body, "system": [CACHED, text("INSTRUCTIONS\n\nMEMORY")]}
+    assert inject(body, into_system=True, instructions="") == {**body, "system": [CACHED, text("MEMORY")]}
+
+
+def test_a_whole_answer_is_read():
+    reply = ANTHROPIC.read_reply({"type": "message", "content": [THINKING, text("a"), USE], "stop_reason": "tool_use"})
+    assert reply.messages == read(assistant([text("a"), USE])).messages
+    assert reply.complete
+    assert not ANTHROPIC.read_reply({"content": [text("a")], "stop_reason": None}).complete
+    error = ANTHROPIC.read_reply({"type": "error", "error": {"type": "api_error", "message": "no"}})
+    assert (error.messages, error.complete) == ((), False)
+
+
+def event(kind, **more):
+    return {"type": kind, **more}
+
+
+def started(block, index=0):
+    return event("content_block_start", index=index, content_block=block)
+
+
+def delta(kind, index=0, **more):
+    return event("content_block_delta", index=index, delta={"type": kind, **more})
+
+
+BEGUN = event("message_start", message={"id": "msg_1", "role": "assistant", "content": [], "stop_reason": None})
+STOP = event("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": 3})
+
+
+def on_the_wire(events):
+    return "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in events).encode()
+
+
+def streamed(events, *, cut=7):
+    reader = EventReader(ANTHROPIC.stream_reader({}))
+    wire = on_the_wire(events)
+    for begin in range(0, len(wire), cut):
+        reader.feed(wire[begin : begin + cut])
+    return reader
+
+
+TEXT = [
+    BEGUN,
+    started(text("")),
+    event("ping"),
+    delta("text_delta", text="Grüß "),
+    delta("text_delta", text="👋"),
+    event("content_block_stop", index=0),
+]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 50, 10_000])
+def test_a_stream_cut_anywhere_is_put_together(cut):
+    reader = streamed(TEXT, cut=cut)
+    assert not reader.complete
+    assert [message.text for message in reader.reply.messages] == ["Grüß 👋"]
+    for end in ([STOP], [event("message_stop")], [STOP, event("message_stop")]):
+        finished = streamed([*TEXT, *end], cut=cut)
+        assert finished.complete
+        assert finished.reply.complete
+
+
+@pytest.mark.parametrize("after", [[], [event("message_stop")]])
+def test_an_error_in_the_stream_is_no_completion(after):
+    reader = streamed([*TEXT, event("error", error={"type": "overloaded_error", "message": "Overloaded"}), *after])
+    assert not reader.complete
+    assert not reader.reply.complete
+    assert [message.text for message in reader.reply.messages] == ["Grüß 👋"]
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 5, 40])
+def test_a_tool_call_is_the_same_whole_streamed_and_in_the_history(pieces):
+    written = json.dumps(USE["input"], indent=1)
+    size = -(-len(written) // pieces)
+    reader = streamed(
+        [
+            BEGUN,
+            started(THINKING | {"thinking": ""}, 0),
+            delta("thinking_delta", 0, thinking="Hm."),
+            delta("signature_delta", 0, signature="c2ln"),
+            started(text(""), 1),
+            delta("text_delta", 1, text="Let me see."),
+            started({**USE, "input": {}}, 2),
+            delta("input_json_delta", 2, partial_json=""),
+            *(
+                delta("input_json_delta", 2, partial_json=written[begin : begin + size])
+                for begin in range(0, len(written), size)
+            ),
+            event("message_delta", delta={"stop_reason": "tool_use"}),
+        ]
+    )
+    content = [THINKING, text("Let me see."), USE]
+    whole = ANTHROPIC.read_reply({"content": content, "stop_reason": "tool_use"})
+    [in_history] = read(assistant([text("Let me see."), {**USE, "input": {"at": [1, 2.5], "city": "Rome"}}])).messages
+    assert reader.reply == whole
+    assert whole.messages == (in_history,)
+    assert whole.messages[0].fingerprint == in_history.fingerprint
+
+
+def test_tool_calls_without_arguments_are_the_same_whole_and_streamed():
+    use = {**USE, "input": {}}
+    assert streamed([started(use)]).reply.messages == read(assistant([use])).messages
+    assert streamed([started(USE)]).reply.messages == read(assistant([USE])).messages, "some bridges send it at once"
+
+
+def test_of_a_tool_call_that_breaks_off_what_came_is_kept():
+    reader = streamed([started({**USE, "input": {}}), delta("input_json_delta", partial_json='{"city": "Ro')])
+    assert reader.reply.messages[0].tool_calls[0].arguments == '{"city": "Ro'
+
+
+def test_a_text_with_citations_is_put_together_without_seams():
+    cited = {"type": "char_location", "cited_text": "green"}
+    pieces = ["Let me look.", "The grass is ", "green", ", and ", "the sky blue", "."]
+    marked = {"green", "the sky blue"}
+    whole = [text(piece, citations=[cited] if piece in marked else None) for piece in pieces]
+    events = [BEGUN]
+    for index, piece in enumerate(pieces):
+        events += [started(text("", citations=[]), index), delta("text_delta", index, text=piece)]
+        events += [delta("citations_delta", index, citation=cited)] if piece in marked else []
+    [message] = read(assistant(whole)).messages
+    assert message.text == "Let me look.\nThe grass is green, and the sky blue."
+    assert streamed(events).reply.messages == (message,)
+
+
+def test_blocks_of_the_providers_own_tools_are_named():
+    search = [{"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "cats"}}]
+    search.append({"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []})
+    [message] = read(assistant([*search, text("Cats.")])).messages
+    assert (message.text, message.attachments) == ("Cats.", ("server_tool_use", "web_search_tool_result"))
+    events = [started(block, index) for index, block in enumerate([*search, text("Cats.")])]
+    assert streamed(events).reply.messages == (message,)
+
+
+def test_deltas_of_a_block_that_was_not_begun_are_kept():
+    events = [delta("text_delta", text="Hi."), delta("input_json_delta", 1, partial_json="{}"), delta("odd", 2)]
+    assert streamed(events).reply.messages == (
+        Message(role="assistant", text="Hi.", tool_calls=(ToolCall(arguments="{}"),)),
+    )
+
+
+NAMES = (
+    "messages system metadata user_id tools content role type text input id name tool_use_id index delta stop_reason "
+    "content_block partial_json citations message error thinking"
+)
+WORDS = (
+    "user assistant text tool_use tool_result image thinking content_block_start content_block_delta message_delta "
+    "message_stop error text_delta input_json_delta citations_delta end_turn"
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | st.sampled_from(WORDS.split()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES.split()), inner, max_size=5),
+    max_leaves=25,
+)
+BLOCKS = st.lists(
+    JSON
+    | st.fixed_dictionaries(
+        {"type": st.sampled_from(["text", "tool_use", "tool_result", "image", "thinking"])},
+        optional=dict.fromkeys(("text", "input", "id", "name", "tool_use_id", "content", "citations"), JSON),
+    ),
+    max_size=4,
+)
+MESSAGES = st.lists(
+    JSON | st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "system"]), "content": JSON | BLOCKS}),
+    max_size=4,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {}, optional={"messages": JSON | MESSAGES, "content": JSON | BLOCKS}
+        | dict.fromkeys(("system", "metadata", "tools", "stop_reason"), JSON)
+    ),
+    st.booleans(),
+)  # fmt: skip
+def test_any_json_is_read_and_injected_into_without_fault(body, into_system):
+    conversation = ANTHROPIC.read(body)
+    ANTHROPIC.read_reply(body)
+    injected = inject(body, into_system=into_system)
+    asks = any(message.role == "user" for message in conversation.messages)
+    before, after = body.get("messages"), injected.get("messages")
+    if isinstance(before, list) and isinstance(after, list):
+        changed = sum(now is not was for now, was in zip(after, before, strict=True))
+        assert changed == (asks and not into_system), "memory is in one message, where the user says a word, or nowhere"
+    else:
+        assert injected == body, "what is no conversation is left alone"
+
+
+EVENTS = st.fixed_dictionaries(
+    {"type": st.sampled_from([word for word in WORDS.split() if "_" in word] + ["message_start", "ping"])},
+    optional={"index": JSON, "delta": JSON, "content_block": JSON, "message": JSON, "error": JSON}
+    | {"delta": st.dictionaries(st.sampled_from(NAMES.split()), JSON | st.sampled_from(WORDS.split()), max_size=4)},
+)
+
+
+@given(
+    st.lists(
+        st.binary(max_size=40) | (JSON | EVENTS).map(lambda each: b"data: " + json.dumps(each).encode() + b"\r\n\r\n")
+    )
+)
+def test_any_bytes_are_taken_for_a_stream_without_fault(chunks):
+    reader = EventReader(ANTHROPIC.stream_reader({}))
+    for piece in chunks:
+        reader.feed(piece)
+        assert reader.reply.complete == reader.complete
+    assert not reader._broken, "odd input must be understood as nothing, not be a fault"
+
+
+@given(st.lists(EVENTS, max_size=6), st.lists(st.integers(0, 600), max_size=6))
+def test_where_a_stream_is_cut_makes_no_difference(events, cuts):
+    wire = on_the_wire([*TEXT, *events])
+    at_once, cut = EventReader(ANTHROPIC.stream_reader({})), EventReader(ANTHROPIC.stream_reader({}))
+    at_once.feed(wire)
+    places = [0, *sorted(min(place, len(wire)) for place in cuts), len(wire)]
+    for begin, end in itertools.pairwise(places):
+        cut.feed(wire[begin:end])
+    assert cut.reply == at_once.reply

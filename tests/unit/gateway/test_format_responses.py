@@ -1,0 +1,429 @@
+"""The responses format: reading odd requests, injecting, reading answers whole and streamed."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recallr_litellm.core.messages import Message, ToolCall
+from recallr_litellm.gateway.formats import FORMATS
+from recallr_litellm.gateway.formats.responses import RESPONSES
+from recallr_litellm.gateway.sse import EventReader
+
+IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "low"}
+FILE = {"type": "input_file", "file_id": "file-1"}
+REASONING = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "AAAA"}
+CALL = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "weather", "arguments": '{"city":"Rome"}'}
+SECOND_CALL = {"type": "function_call", "call_id": "c2", "name": "time", "arguments": "{}"}
+RESULT = {"type": "function_call_output", "call_id": "c1", "output": "sunny"}
+SAID = {
+    "type": "message",
+    "id": "msg_1",
+    "role": "assistant",
+    "status": "completed",
+    "content": [{"type": "output_text", "text": "Let me look.", "annotations": []}],
+}
+WEATHER = ToolCall(id="c1", name="weather", arguments='{"city":"Rome"}')
+TIME = ToolCall(id="c2", name="time", arguments="{}")
+
+
+def read(given, **others):
+    return RESPONSES.read({"input": given, **others})
+
+
+def user_says(text):
+    return {"role": "user", "content": text}
+
+
+def inject(given, *, instructions="INSTRUCTIONS", memory="MEMORY", into_system=False, **others):
+    body = {"model": "m", "input": given, **others}
+    before = copy.deepcopy(given)
+    RESPONSES.inject(body, instructions=instructions, memory=memory, into_system=into_system)
+    assert given == before, "the client's own list was written to"
+    return body
+
+
+def test_litellms_name_for_these_requests_is_known():
+    assert FORMATS["aresponses"] is RESPONSES
+
+
+def test_a_string_is_what_the_user_says():
+    conversation = read("Hi.", user="alice", tools=[{"type": "function"}])
+    assert conversation.messages == (Message(role="user", text="Hi."),)
+    assert conversation.user == "alice"
+    assert conversation.uses_tools
+    assert not conversation.history_elsewhere
+    assert conversation.question == "Hi."
+
+
+@pytest.mark.parametrize("user", [None, "", 7, ["alice"], {"id": "alice"}])
+def test_a_user_of_odd_shape_is_none(user):
+    assert read("Hi.", user=user).user is None
+
+
+@pytest.mark.parametrize("typed", [{}, {"type": "message"}], ids=["easy form", "full form"])
+def test_messages_are_read_but_not_those_to_the_system(typed):
+    roles = ("system", "developer", "user", "assistant", "narrator", None, ["user"])
+    conversation = read([{**typed, "role": role, "content": f"by {role}"} for role in roles])
+    assert [(m.role, m.text) for m in conversation.messages] == [("user", "by user"), ("assistant", "by assistant")]
+
+
+def test_text_parts_are_read_and_other_parts_named():
+    texts = [{"type": kind, "text": kind} for kind in ("input_text", "text")]
+    [message] = read([user_says([texts[0], IMAGE, FILE, texts[1], {"type": 1}, None, "x"])]).messages
+    assert (message.text, message.attachments) == ("input_text\ntext", ("input_image", "input_file", "unknown"))
+
+
+def test_calls_and_results_are_read():
+    conversation = read([user_says("weather?"), CALL, RESULT])
+    assert conversation.messages == (
+        Message(role="user", text="weather?"),
+        Message(role="assistant", tool_calls=(WEATHER,)),
+        Message(role="tool", tool_call_id="c1", text="sunny"),
+    )
+    assert conversation.continues_turn
+    assert conversation.question == "weather?"
+
+
+def test_a_result_in_parts_is_read():
+    parts = [{"type": "input_text", "text": "a map"}, IMAGE]
+    [message] = read([{**RESULT, "output": parts}]).messages
+    assert (message.text, message.attachments) == ("a map", ("input_image",))
+
+
+@pytest.mark.parametrize(
+    ("call", "result", "read_as"),
+    [
+        (
+            {"type": "custom_tool_call", "call_id": "c1", "name": "run", "input": "ls"},
+            {"type": "custom_tool_call_output", "call_id": "c1", "output": "a.txt"},
+            ToolCall(id="c1", name="run", arguments="ls"),
+        ),
+        (
+            {"type": "computer_call", "call_id": "c1", "action": {"type": "click", "x": 1}},
+            {"type": "computer_call_output", "call_id": "c1", "output": {"type": "computer_screenshot"}},
+            ToolCall(id="c1", name="computer", arguments='{"type": "click", "x": 1}'),
+        ),
+    ],
+    ids=["custom tool", "computer"],
+)
+def test_other_calls_that_the_client_answers_are_read(call, result, read_as):
+    conversation = read([user_says("go"), call, result])
+    assert conversation.messages[1].tool_calls == (read_as,)
+    assert conversation.messages[2].tool_call_id == "c1"
+    assert conversation.continues_turn
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        REASONING,
+        {"type": "item_reference", "id": "msg_1"},
+        {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search"}},
+        {"type": "mcp_call", "id": "mcp_1", "name": "x", "arguments": "{}", "output": "y"},
+        {"type": "compaction", "encrypted_content": "AAAA"},
+        {"type": "something_new", "content": "x", "role": "user"},
+        {"type": "function_call", "name": "no call_id"},
+        {"type": "function_call_output", "output": "no call_id"},
+    ],
+    ids=lambda item: item["type"],
+)
+def test_other_items_are_left_out(item):
+    assert [m.text for m in read([user_says("one"), item, user_says("two")]).messages] == ["one", "two"]
+
+
+@pytest.mark.parametrize("given", [None, [], 7, True, {}, {"role": "user", "content": "x"}, [None], [[]], ["x"], [{}]])
+def test_input_of_odd_shape_is_an_empty_conversation(given):
+    assert read(given).messages == ()
+    assert RESPONSES.read({}).messages == ()
+
+
+@pytest.mark.parametrize("content", [None, [], "", "   ", {"a": 1}, 5])
+def test_a_message_without_content_holds_nothing(content):
+    assert read([user_says(content)]).messages == ()
+
+
+@pytest.mark.parametrize("key", ["previous_response_id", "conversation"])
+def test_the_provider_may_keep_the_history(key):
+    assert read("Hi.", **{key: "id"}).history_elsewhere
+    assert read("Hi.", extra_body={key: "id"}).history_elsewhere
+    assert not read("Hi.", **{key: None}, extra_body={key: ""}).history_elsewhere
+    assert not read("Hi.", extra_body=[key]).history_elsewhere
+
+
+OUTPUTS = {
+    "text": [SAID],
+    "text and two calls": [REASONING, SAID, CALL, SECOND_CALL],
+    "calls": [REASONING, CALL, REASONING, SECOND_CALL],
+    "two texts": [SAID, {"type": "web_search_call", "id": "ws_1"}, {**SAID, "id": "msg_2"}],
+    "a refusal": [{**SAID, "content": [{"type": "refusal", "refusal": "I cannot."}]}],
+    "an image": [{"type": "image_generation_call", "id": "ig_1", "result": "AAAA"}],
+}
+
+
+@pytest.mark.parametrize("output", OUTPUTS.values(), ids=OUTPUTS)
+def test_what_was_answered_is_recognised_when_the_client_sends_its_items_back(output):
+    [stored] = RESPONSES.read_reply({"status": "completed", "output": output}).messages
+    [streamed] = finished(output).reply.messages
+    _, sent_back, _ = read([user_says("one"), *output, user_says("two")]).messages
+    assert stored.fingerprint == sent_back.fingerprint == streamed.fingerprint
+
+
+def test_one_reply_is_one_message():
+    [message] = RESPONSES.read_reply({"status": "completed", "output": OUTPUTS["text and two calls"]}).messages
+    assert message == Message(role="assistant", text="Let me look.", tool_calls=(WEATHER, TIME))
+
+
+def test_turns_of_a_tool_loop_are_kept_apart():
+    roles = [m.role for m in read([user_says("go"), CALL, RESULT, SECOND_CALL, {**RESULT, "call_id": "c2"}]).messages]
+    assert roles == ["user", "assistant", "tool", "assistant", "tool"]
+
+
+def test_memory_stands_before_the_users_words_and_instructions_are_the_bodys():
+    assert inject("one") == {"model": "m", "input": "MEMORY\n\none", "instructions": "INSTRUCTIONS"}
+    assert inject("one", instructions="", memory="") == {"model": "m", "input": "one"}, "nothing to add adds nothing"
+
+
+@pytest.mark.parametrize("own", [None, ""])
+def test_empty_instructions_are_replaced(own):
+    assert inject("one", **{"instructions": "INSTRUCTIONS"})["instructions"] == "INSTRUCTIONS"
+    body = {"input": "one", "instructions": own}
+    RESPONSES.inject(body, instructions="INSTRUCTIONS", memory="", into_system=False)
+    assert body["instructions"] == "INSTRUCTIONS"
+
+
+def test_instructions_stand_behind_the_clients_own():
+    body = {"input": "one", "instructions": "Be kind."}
+    RESPONSES.inject(body, instructions="INSTRUCTIONS", memory="MEMORY", into_system=False)
+    assert body == {"input": "MEMORY\n\none", "instructions": "Be kind.\n\nINSTRUCTIONS"}
+
+
+@pytest.mark.parametrize("own", [7, ["a"], {"a": 1}, False])
+def test_instructions_of_odd_shape_are_left_alone(own):
+    body = {"input": "one", "instructions": own}
+    RESPONSES.inject(body, instructions="INSTRUCTIONS", memory="MEMORY", into_system=False)
+    assert body == {"input": "MEMORY\n\none", "instructions": own}
+
+
+def test_all_items_but_the_last_user_message_are_the_same_objects_in_their_order():
+    given = [{"role": "developer", "content": "x"}, user_says("one"), REASONING, SAID, user_says("two"), CALL, RESULT]
+    injected = inject(given)["input"]
+    assert injected[4] == user_says("MEMORY\n\ntwo")
+    assert [new is old for new, old in zip(injected, given, strict=True)] == [True] * 4 + [False] + [True] * 2
+
+
+def test_parts_pass_through_and_memory_is_a_text_part_before_them():
+    words = {"type": "input_text", "text": "look"}
+    [message] = inject([{"type": "message", "role": "user", "content": [words, IMAGE, FILE]}])["input"]
+    assert message == {
+        "type": "message",
+        "role": "user",
+        "content": [{"type": "input_text", "text": "MEMORY\n\n"}, words, IMAGE, FILE],
+    }
+
+
+@pytest.mark.parametrize("key", ["previous_response_id", "conversation"])
+@pytest.mark.parametrize("given", ["two", [user_says("two")], [RESULT]], ids=["string", "message", "result"])
+def test_where_the_provider_keeps_the_input_memory_is_in_the_instructions(key, given):
+    body = inject(given, **{key: "id"})
+    assert body["input"] is given
+    assert body["instructions"] == "INSTRUCTIONS\n\nMEMORY"
+
+
+def test_memory_may_go_into_the_instructions():
+    assert inject("one", into_system=True) == {
+        "model": "m",
+        "input": "one",
+        "instructions": "INSTRUCTIONS\n\nMEMORY",
+    }
+
+
+@pytest.mark.parametrize("given", [[], [CALL, RESULT], [{"type": "item_reference", "id": "msg_1"}], None])
+def test_without_a_user_message_memory_is_in_the_instructions(given):
+    body = inject(given, instructions="")
+    assert body["input"] is given
+    assert body["instructions"] == "MEMORY"
+
+
+@pytest.mark.parametrize(
+    ("status", "complete"),
+    [
+        *[(status, True) for status in ("completed", "incomplete")],
+        *[(status, False) for status in ("failed", "in_progress", "queued", "cancelled", None, ["completed"])],
+    ],
+)
+def test_a_whole_answer_is_complete_when_it_will_not_grow(status, complete):
+    reply = RESPONSES.read_reply({"status": status, "output": [SAID]})
+    assert [m.text for m in reply.messages] == ["Let me look."]
+    assert reply.complete is complete
+
+
+def test_an_answer_in_the_background_says_nothing_yet():
+    assert RESPONSES.read_reply({"status": "queued", "output": []}).messages == ()
+
+
+def events_of(output, *, cut_texts=4):
+    """The events of a stream up to its last."""
+    events = [{"type": "response.created", "response": {"status": "in_progress", "output": []}}]
+    for index, item in enumerate(output):
+        place = {"output_index": index, "item_id": item.get("id")}
+        begun = {**item, "status": "in_progress"}
+        if "arguments" in item:
+            begun["arguments"] = ""
+        events.append({"type": "response.output_item.added", "output_index": index, "item": begun})
+        for content_index, part in enumerate(item.get("content", ())):
+            kind = part["type"]
+            text = part.get("text", part.get("refusal"))
+            for begin in range(0, len(text), cut_texts):
+                delta = text[begin : begin + cut_texts]
+                events.append(
+                    {"type": f"response.{kind}.delta", **place, "content_index": content_index, "delta": delta}
+                )
+        arguments = item.get("arguments", "")
+        for begin in range(0, len(arguments), cut_texts):
+            delta = arguments[begin : begin + cut_texts]
+            events.append({"type": "response.function_call_arguments.delta", **place, "delta": delta})
+        events.append({"type": "response.output_item.done", "output_index": index, "item": item})
+    return events
+
+
+def streamed(events, *, cut=7):
+    reader = EventReader(RESPONSES.stream_reader({}))
+    wire = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events).encode()
+    for begin in range(0, len(wire), cut):
+        reader.feed(wire[begin : begin + cut])
+    return reader
+
+
+def finished(output, **others):
+    response = {"status": "completed", "output": output}
+    return streamed([*events_of(output), {"type": "response.completed", "response": response}], **others)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 50, 100_000])
+def test_a_stream_cut_anywhere_is_put_together(cut):
+    reader = finished(OUTPUTS["text and two calls"], cut=cut)
+    assert reader.complete
+    assert reader.reply.complete
+    assert reader.reply.messages == (Message(role="assistant", text="Let me look.", tool_calls=(WEATHER, TIME)),)
+
+
+def test_of_a_stream_that_breaks_off_there_is_what_has_come():
+    events = events_of([SAID, CALL])
+    for end, text, calls in (
+        (2, "", ()),  # created; an item has begun
+        (3, "Let ", ()),
+        (4, "Let me l", ()),
+        (10, "Let me look.", (ToolCall(id="c1", name="weather", arguments='{"city":"Rom'),)),
+    ):
+        reader = streamed(events[:end])
+        assert not reader.complete
+        assert not reader.reply.complete
+        expected = (Message(role="assistant", text=text, tool_calls=calls),) if text else ()
+        assert reader.reply.messages == expected, f"after {end} events"
+
+
+def test_each_part_of_each_item_is_gathered_for_itself():
+    def delta(item, part, text):
+        return {"type": "response.output_text.delta", "output_index": item, "content_index": part, "delta": text}
+
+    reader = streamed([delta(1, 0, "C"), delta(0, 1, "B"), delta(0, 0, "A"), delta(1, 0, "!"), delta(0, 1, "?")])
+    assert [m.text for m in reader.reply.messages] == ["A\nB?\nC!"]
+
+
+def test_of_a_faked_stream_only_what_its_deltas_brought_has_been_said():
+    whole_at_once = {"type": "response.output_item.added", "output_index": 0, "item": SAID}
+    assert streamed([whole_at_once]).reply.messages == ()
+    delta = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Let m"}
+    assert [m.text for m in streamed([whole_at_once, delta]).reply.messages] == ["Let m"]
+
+
+def test_the_last_event_wins_over_what_came_before_unless_it_brings_nothing():
+    events = events_of([SAID])
+    other = {**SAID, "content": [{"type": "output_text", "text": "Masked."}]}
+    for kind in ("completed", "incomplete"):
+        reader = streamed([*events, {"type": f"response.{kind}", "response": {"output": [other]}}])
+        assert (reader.complete, [m.text for m in reader.reply.messages]) == (True, ["Masked."])
+    for empty in ({"output": []}, {"output": None}, None, "x"):
+        reader = streamed([*events, {"type": "response.completed", "response": empty}])
+        assert (reader.complete, [m.text for m in reader.reply.messages]) == (True, ["Let me look."])
+
+
+@pytest.mark.parametrize("kind", ["error", "response.failed"])
+def test_an_error_in_mid_stream_leaves_what_has_come_as_a_part(kind):
+    reader = streamed([*events_of([SAID])[:-1], {"type": kind, "response": {"status": "failed", "output": []}}])
+    assert not reader.complete
+    assert not reader.reply.complete
+    assert [m.text for m in reader.reply.messages] == ["Let me look."]
+
+
+KEYS = ["input", "instructions", "role", "content", "type", "text", "call_id", "name", "arguments", "output", "item"]
+KEYS += [
+    "output_index",
+    "content_index",
+    "delta",
+    "response",
+    "status",
+    "previous_response_id",
+    "tools",
+    "user",
+    "extra_body",
+]
+KINDS = [
+    "message",
+    "function_call",
+    "function_call_output",
+    "input_text",
+    "output_text",
+    "refusal",
+    "user",
+    "assistant",
+]
+KINDS += ["response.completed", "response.output_item.added", "response.output_item.done", "response.output_text.delta"]
+KINDS += ["response.function_call_arguments.delta", "response.function_call_arguments.done", "error", "assistant"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | st.sampled_from(KINDS),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
+    max_leaves=25,
+)
+BODIES = st.dictionaries(st.sampled_from(KEYS), JSON)
+
+
+@given(BODIES, st.booleans())
+def test_any_json_is_read_and_injected_into_without_fault_and_without_harm_to_the_rest(body, into_system):
+    for message in RESPONSES.read(body).messages + RESPONSES.read_reply(body).messages:
+        assert message.fingerprint
+    before = copy.deepcopy(body)
+    injected = dict(body)
+    RESPONSES.inject(injected, instructions="INSTRUCTIONS", memory="MEMORY", into_system=into_system)
+
+    assert repr(body) == repr(before), "what the client sent was written to"
+    others = (injected.keys() | body.keys()) - {"input", "instructions"}
+    assert all(injected[key] is body[key] for key in others), "another field has changed"
+    was, now = body.get("input"), injected.get("input")
+    if isinstance(was, list):
+        assert len(now) == len(was)
+        assert sum(new is not old for new, old in zip(now, was, strict=True)) <= 1, "more than one item has changed"
+    if body.get("instructions") is None or isinstance(body["instructions"], str):
+        text = injected["instructions"]
+        assert text.startswith(body.get("instructions") or "")
+        assert ("MEMORY" in text.removeprefix(body.get("instructions") or "")) == (now is was), "memory is in one place"
+
+
+@given(
+    st.lists(
+        st.binary(max_size=40) | (BODIES | JSON).map(lambda value: b"data: " + json.dumps(value).encode() + b"\r\n\r\n")
+    ),
+    st.integers(1, 50),
+)
+def test_any_bytes_cut_anywhere_are_taken_for_a_stream_without_fault(chunks, cut):
+    reader = EventReader(RESPONSES.stream_reader({}))
+    wire = b"".join(chunks)
+    for begin in range(0, len(wire), cut):
+        reader.feed(wire[begin : begin + cut])
+        assert reader.reply.complete is reader.complete
+    assert not reader._broken, "odd input must be understood as nothing, not be a fault"

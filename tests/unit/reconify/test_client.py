@@ -1,0 +1,243 @@
+"""Posting a payload: what goes out, what each answer means, and what never happens to the keys."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import logging
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import SecretStr
+
+from recallr_litellm.errors import ConfigurationError
+from recallr_litellm.reconify.client import LONGEST_REASON, Outcome, ReconifyClient, Verdict, retry_after
+from recallr_litellm.reconify.settings import ReconifySettings
+from tests.support.listeners import Listener, free_port
+from tests.support.reconify_endpoint import CUT, HALF_CLOSED, OK, Reaction, ReconifyEndpoint
+
+APP_KEY = "app-key/of the tests"
+API_KEY = 'api-key-"of"-the-tests'
+PAYLOAD: dict[str, Any] = {"reconify": {"format": "openai", "type": "chat", "version": "1.0.0"}, "session": "s1"}
+NOW = 1_790_000_000.0
+
+
+@pytest.fixture(scope="module")
+def running_endpoint() -> Iterator[ReconifyEndpoint]:
+    with ReconifyEndpoint() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def endpoint(running_endpoint: ReconifyEndpoint) -> ReconifyEndpoint:
+    running_endpoint.answers = lambda posted: OK
+    running_endpoint.posted.clear()
+    return running_endpoint
+
+
+def open_client(url: str, **settings: Any) -> ReconifyClient:
+    keys = {"app_key": SecretStr(APP_KEY), "api_key": SecretStr(API_KEY)}
+    return ReconifyClient(ReconifySettings(**keys, endpoint=url, **settings), now=lambda: NOW)
+
+
+@pytest.fixture
+async def client(endpoint: ReconifyEndpoint) -> AsyncIterator[ReconifyClient]:
+    client = open_client(endpoint.url)
+    yield client
+    await client.close()
+
+
+async def send_once(url: str, **settings: Any) -> Outcome:
+    client = open_client(url, **settings)
+    try:
+        return await client.send(PAYLOAD, "m1")
+    finally:
+        await client.close()
+
+
+async def test_the_payload_goes_out_with_the_keys_and_the_message_id(
+    endpoint: ReconifyEndpoint, client: ReconifyClient
+) -> None:
+    outcome = await client.send(PAYLOAD, "m1")
+    assert (outcome.verdict, outcome.status) == (Verdict.DELIVERED, 200)
+    [posted] = endpoint.posted
+    assert posted.body == {**PAYLOAD, "reconify": {**PAYLOAD["reconify"], "appKey": APP_KEY, "apiKey": API_KEY}}
+    assert posted.message_id == "m1"
+    assert posted.headers["content-type"] == "application/json"
+    assert "appKey" not in PAYLOAD["reconify"], "the keys were put into the caller's payload"
+
+
+async def test_any_message_id_can_be_a_header(endpoint: ReconifyEndpoint, client: ReconifyClient) -> None:
+    for message_id in ("id with\r\nX-Injected: 1", "größe", "\ud83d"):
+        assert (await client.send(PAYLOAD, message_id)).verdict is Verdict.DELIVERED
+    assert all("x-injected" not in posted.headers for posted in endpoint.posted)
+    assert len({posted.message_id for posted in endpoint.posted}) == 3, "different ids became the same"
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (200, Verdict.DELIVERED),
+        (202, Verdict.DELIVERED),
+        (204, Verdict.DELIVERED),
+        (429, Verdict.RETRY),
+        (500, Verdict.RETRY),
+        (503, Verdict.RETRY),
+        (400, Verdict.REFUSED),
+        (401, Verdict.REFUSED),
+        (413, Verdict.REFUSED),
+        (301, Verdict.REFUSED),
+        (307, Verdict.REFUSED),
+    ],
+)
+async def test_what_a_status_means(
+    endpoint: ReconifyEndpoint, client: ReconifyClient, status: int, verdict: Verdict
+) -> None:
+    body = "" if status == 204 else "said"
+    endpoint.answers = lambda posted: Reaction(status, body, {"Location": f"{endpoint.url}/elsewhere"})
+    outcome = await client.send(PAYLOAD, "m1")
+    assert (outcome.verdict, outcome.status, outcome.reason) == (verdict, status, body)
+    assert len(endpoint.posted) == 1, "the client followed a redirect, or tried again by itself"
+
+
+@pytest.mark.parametrize("reaction", [HALF_CLOSED, CUT], ids=["no answer", "half a head"])
+async def test_a_broken_connection_is_tried_again(
+    endpoint: ReconifyEndpoint, client: ReconifyClient, reaction: Reaction
+) -> None:
+    endpoint.answers = lambda posted: reaction
+    outcome = await client.send(PAYLOAD, "m1")
+    assert (outcome.verdict, outcome.status) == (Verdict.RETRY, None)
+    assert outcome.reason, "nobody is told what went wrong"
+
+
+async def test_a_status_counts_also_when_its_body_breaks_off(
+    endpoint: ReconifyEndpoint, client: ReconifyClient
+) -> None:
+    endpoint.answers = lambda posted: Reaction(400, "x" * 1000, close_after=500)
+    assert (await client.send(PAYLOAD, "m1")).verdict is Verdict.REFUSED
+
+
+async def test_nobody_listens() -> None:
+    outcome = await send_once(f"http://127.0.0.1:{free_port()}/")
+    assert (outcome.verdict, outcome.status) == (Verdict.RETRY, None)
+    assert "ConnectError" in outcome.reason
+
+
+async def test_an_endpoint_that_never_answers_is_given_up() -> None:
+    with Listener() as hung:
+        outcome = await send_once(f"http://{hung.address}/", timeout_seconds=0.2)
+    assert outcome.verdict is Verdict.RETRY
+    assert "no answer within 0.2 s" in outcome.reason
+
+
+async def test_an_endpoint_that_drips_is_given_up() -> None:
+    """Each read ends in time, all of them together never would."""
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 ")
+        while not reader.at_eof():
+            writer.write(b"2")
+            await asyncio.sleep(0.05)
+        writer.close()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    outcome = await send_once(f"http://127.0.0.1:{port}/", timeout_seconds=0.3)
+    server.close()
+    assert outcome.verdict is Verdict.RETRY
+
+
+async def test_the_reason_is_short_and_without_the_keys(
+    endpoint: ReconifyEndpoint, client: ReconifyClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    said = f"{APP_KEY} {API_KEY} app-key%2Fof%20the%20tests api-key-\\\"of\\\"-the-tests wrong\n" + "x" * 100_000
+    endpoint.answers = lambda posted: Reaction(403, said)
+    outcome = await client.send(PAYLOAD, "m1")
+    assert outcome.reason.startswith("[key] [key] [key] [key] wrong x"), outcome.reason
+    assert len(outcome.reason) == LONGEST_REASON
+    for key in (APP_KEY, API_KEY):
+        assert key not in caplog.text, "a key is in the log"
+        assert key not in repr(client.__dict__["_http"].__dict__), "a key is a default of the HTTP client"
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    heads = []
+
+    async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(read, "127.0.0.1", 0, ssl=self_signed(tmp_path))
+    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    outcome = await send_once(url)
+    assert outcome.verdict is Verdict.RETRY
+    assert "CERTIFICATE_VERIFY_FAILED" in outcome.reason
+    assert heads == [], "something was sent to a server that is not the endpoint"
+
+    async with httpx.AsyncClient(verify=False, trust_env=False) as careless:
+        assert (await careless.post(url)).status_code == 200, "the server did not work at all: nothing was shown"
+    server.close()
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    """A server's certificate for 127.0.0.1 that no authority has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "server.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    pem.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    return context
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("0", 0.0),
+        (" 120 ", 120.0),
+        ("9" * 5000, 3600.0),
+        ("Mon, 21 Sep 2026 14:13:50 GMT", 30.0),
+        ("Mon, 21 Sep 2026 14:00:00 GMT", 0.0),
+        ("Tue, 21 Sep 2027 14:00:00 GMT", 3600.0),
+        ("Mon, 99 Sep 2026 14:13:50 GMT", None),
+    ],
+)
+def test_retry_after_in_seconds_and_as_a_date(value: str | None, seconds: float | None) -> None:
+    assert retry_after(value, now=NOW) == seconds
+
+
+async def test_retry_after_is_part_of_the_outcome(endpoint: ReconifyEndpoint, client: ReconifyClient) -> None:
+    endpoint.answers = lambda posted: Reaction(429, "slow down", {"Retry-After": "7"})
+    assert (await client.send(PAYLOAD, "m1")).retry_after == 7
+
+
+def test_a_client_needs_settings_that_are_on() -> None:
+    with pytest.raises(ConfigurationError, match="RECONIFY_APP_KEY"):
+        ReconifyClient(ReconifySettings())
