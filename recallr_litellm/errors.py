@@ -20,7 +20,8 @@
      └─ Unavailable               a dependency is at fault; the request goes on without memory
          ├─ StateUnavailable        Redis
          ├─ VectorsUnavailable      Qdrant
-         └─ EmbeddingUnavailable    the embedding model
+         ├─ EmbeddingUnavailable    the embedding model
+         └─ ModelUnavailable        the model of `RECALLR_MEMORY_MODEL`
 
 How a `RequestError` becomes an HTTP answer is decided in one place, `gateway/rejections.py`.
 """
@@ -165,3 +166,9 @@ class EmbeddingUnavailable(Unavailable):
     """The embedding model failed."""
 
     reason = "embedding"
+
+
+class ModelUnavailable(Unavailable):
+    """The model of `RECALLR_MEMORY_MODEL` failed, answered with nothing that can be used, or is not configured."""
+
+    reason = "agent"

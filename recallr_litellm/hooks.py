@@ -17,7 +17,7 @@ from recallr_litellm.gateway.call import CURRENT
 from recallr_litellm.gateway.install import install
 from recallr_litellm.gateway.rejections import rejection
 from recallr_litellm.gateway.runtime import Runtime
-from recallr_litellm.gateway.upstream import count_tokens, embed_through_gateway
+from recallr_litellm.gateway.upstream import complete, count_tokens, embed_through_gateway
 from recallr_litellm.logs import show_logs
 from recallr_litellm.settings import load_settings
 
@@ -76,7 +76,9 @@ def _attach() -> RecallrHooks:
     if proxy_server is None:
         return RecallrHooks(None)
     show_logs()
-    runtime = Runtime(load_settings(), gateway_embed=embed_through_gateway, count_tokens=count_tokens)
+    runtime = Runtime(
+        load_settings(), gateway_embed=embed_through_gateway, gateway_complete=complete, count_tokens=count_tokens
+    )
     runtime.start(lambda: install(proxy_server, runtime))
     return RecallrHooks(runtime)
 

@@ -7,6 +7,8 @@ The block, most useful first (`note` and headings shortened here):
     <user 10:58> Which gate was it again?
     <other open conversation, Sat 22 Nov 2025>
     <assistant 09:12> Your flight leaves at 14:20.
+    <findings>
+    <from Mon 3 Nov 2025> The user prefers window seats.
     <memories, relevance in %>
     <conversation Mon 3 Nov 2025>
     <user 18:40 91%> I always book a window seat.
@@ -24,6 +26,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from recallr_litellm.core.context_findings import findings
 from recallr_litellm.core.context_sections import IN_PERCENT, Filled, Ink, SummaryItem
 from recallr_litellm.core.markup import Clock, escape
 from recallr_litellm.core.messages import StoredMessage
@@ -94,6 +97,7 @@ def _sections(
             "unseen", 0.75, frozenset(), lambda room, _: ink.conversation("earlier in this conversation", unseen, room)
         ),
         _Section("ongoing", 0.5, frozenset({"unseen"}), lambda room, hidden: ink.ongoing(ongoing, room, hidden)),
+        _Section("findings", 0.5, frozenset(), lambda room, _: findings(ink, recalled.findings, room)),
         _Section(
             "memories",
             0.75,
@@ -121,7 +125,7 @@ def _sections(
     )
 
 
-_CHOOSING = ("unseen", "ongoing", "recent messages", "memories", "summaries", "recent summaries")
+_CHOOSING = ("unseen", "ongoing", "findings", "recent messages", "memories", "summaries", "recent summaries")
 """The order in which sections choose. Recent messages come before the memories, since they were
 asked for by name and a memory can only leave out a message that is surely shown."""
 

@@ -27,11 +27,13 @@ Do not guess what it does not say.
 """
 
 _SEARCH = "A search chose them; the percentage is its guess of how relevant each is."
+_FINDINGS = """
+- "findings": what a model concluded from finished conversations, with their dates. The records below them decide."""
 _SEARCHES = {
     Strategy.LOW_LATENCY: f"{_SEARCH} It was a quick search: some will be beside the point.",
     Strategy.BALANCED: _SEARCH,
-    Strategy.AGENTIC: _SEARCH,
-    Strategy.AUTO: _SEARCH,
+    Strategy.AGENTIC: _SEARCH + _FINDINGS,
+    Strategy.AUTO: _SEARCH + _FINDINGS,
 }
 
 _TEXTS = {strategy: _INSTRUCTIONS.format(search=_SEARCHES[strategy]) for strategy in Strategy}

@@ -39,6 +39,20 @@ class RecalledSummary(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """What a model concluded from what is remembered, with what it rests on. Never without the latter."""
+
+    text: str
+    """The model's words; no more to be trusted than what was said."""
+    messages: tuple[str, ...]
+    """Ids of messages that it rests on."""
+    sessions: tuple[str, ...]
+    """Ids of the sessions that it rests on, those of its messages among them; at least one."""
+    at: tuple[int, int]
+    """When the first and the last of it was said, milliseconds since the epoch, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
 class OngoingSession:
     """Another session of the same user that is not yet processed, verbatim."""
 
@@ -59,3 +73,5 @@ class Recalled:
     """(session id, message), oldest first; only when asked for."""
     last_summaries: tuple[Session, ...] = ()
     """Oldest first; only when asked for."""
+    findings: tuple[Finding, ...] = ()
+    """In the order of the model that found them; only of the agentic strategy."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
@@ -12,8 +13,11 @@ from typing import Any
 from recallr_litellm.core.context import render
 from recallr_litellm.core.history import plan
 from recallr_litellm.core.instructions import instructions
+from recallr_litellm.core.options import RecallOptions, Strategy
+from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import OngoingSession, Recalled
 from recallr_litellm.errors import (
+    ModelUnavailable,
     RecallrError,
     RequestError,
     StateUnavailable,
@@ -31,11 +35,16 @@ from recallr_litellm.memory.sessions import OpenedSession, Sessions
 from recallr_litellm.metrics import ADDED, FAULTS, RECALL, REJECTED
 from recallr_litellm.projects import Projects
 from recallr_litellm.recall import Recall
+from recallr_litellm.recall.agentic import Finished, Investigation, Question
+from recallr_litellm.recall.auto import choose
 from recallr_litellm.settings import InjectInto, Settings
 from recallr_litellm.stores.gate import Gate
 from recallr_litellm.stores.state import StateStore
 
 _log = logging.getLogger(__name__)
+
+_MARGIN, _MOST_MARGIN = 0.1, 1.0
+"""Share of the deadline, and most seconds, that are kept from a search by a model for writing down what it found."""
 
 
 class Recollection:
@@ -53,6 +62,7 @@ class Recollection:
         sessions: Sessions,
         state: StateStore,
         recall: Recall,
+        investigation: Investigation,
         *,
         state_gate: Gate,
         vectors_gate: Gate,
@@ -67,6 +77,7 @@ class Recollection:
         self._sessions = sessions
         self._state = state
         self._recall = recall
+        self._investigation = investigation
         self._state_gate = state_gate
         self._vectors_gate = vectors_gate
         self._count_tokens = count_tokens
@@ -146,8 +157,13 @@ class Recollection:
         """The memory block for the request; empty when there is nothing, or no time."""
         stage = _Stage(call, draft, admitted)
         call.status = "ok"
+        if stage.strategy is Strategy.AUTO:
+            stage.strategy = choose(draft.conversation.question, model=self._investigation.has_model)
+            _log.info("Request %s: auto recalls with %s", call.request_id, stage.strategy.value)
+        seconds = self._settings.deadline_seconds(stage.strategy)
+        stage.until = asyncio.get_running_loop().time() + seconds - min(_MOST_MARGIN, seconds * _MARGIN)
         try:
-            async with asyncio.timeout(self._settings.deadline_seconds(draft.strategy)):
+            async with asyncio.timeout(seconds):
                 await self._gather(stage)
         except TimeoutError as error:
             (self._vectors_gate if stage.searching else self._state_gate).suspect()
@@ -180,17 +196,25 @@ class Recollection:
         stage.ongoing = await self._sessions.ongoing(owner, session.other_ids)
         self._vectors_gate.require()
         stage.searching = True
+        seen = frozenset((session.id, *session.other_ids))
         with RECALL.time():
-            stage.recalled = await self._recall(
-                owner,
-                question,
-                stage.admitted.headers.recall_options,
-                exclude_sessions=frozenset((session.id, *session.other_ids)),
-            )
+            stage.recalled = await self._recall(owner, question, stage.options, exclude_sessions=seen)
+        if stage.strategy is Strategy.AGENTIC:
+            await self._investigate(stage, owner, question, seen)
         stage.searching = False
         if conversation.uses_tools and not conversation.continues_turn:
             stage.block = self._render(stage)
             await self._state.save_block(owner, session.id, _block_name(conversation, turn), stage.block)
+
+    async def _investigate(self, stage: _Stage, owner: Owner, question: str, seen: frozenset[str]) -> None:
+        """Let a model search on from what was recalled. What it has found is in the stage after each of its steps."""
+        asked = Question(question, _moment(stage.call), stage.options.timezone, stage.draft.conversation.messages[:-1])
+        async for event in self._investigation(
+            owner, asked, stage.recalled, stage.options, exclude_sessions=seen, until=stage.until
+        ):
+            stage.recalled = event.recalled
+            if isinstance(event, Finished) and event.fault is not None:
+                self._note(stage.call, ModelUnavailable.reason, ModelUnavailable(event.fault))
 
     async def _load_block(self, stage: _Stage, session_id: str, turn: str) -> None:
         """The block of the turn's first request, for one that goes on with it."""
@@ -214,7 +238,7 @@ class Recollection:
             stage.recalled,
             ongoing=stage.ongoing,
             unseen=unseen,
-            now=datetime.fromtimestamp(stage.call.received_at / 1000, UTC),
+            now=_moment(stage.call),
             timezone=stage.admitted.headers.timezone,
             budget=self._settings.context_tokens,
             count_tokens=self._count_tokens,
@@ -236,6 +260,10 @@ def _block_name(conversation: Conversation, turn: str) -> str:
     return f"{turn}:elsewhere" if conversation.history_elsewhere else turn
 
 
+def _moment(call: Call) -> datetime:
+    return datetime.fromtimestamp(call.received_at / 1000, UTC)
+
+
 class _Stage:
     """How far the memory work of one request has come."""
 
@@ -243,6 +271,10 @@ class _Stage:
         self.call = call
         self.draft = draft
         self.admitted = admitted
+        self.strategy = draft.strategy
+        """How it is searched; `auto` until that is decided."""
+        self.until = 0.0
+        """When a search by a model has to be done, on the clock of the event loop."""
         self.recalled = Recalled()
         self.ongoing: tuple[OngoingSession, ...] = ()
         self.block: str | None = None
@@ -251,3 +283,9 @@ class _Stage:
         """The provider itself shows the model the turn's block again."""
         self.searching = False
         """The vector store or the embedding is being waited for."""
+
+    @property
+    def options(self) -> RecallOptions:
+        """What is asked of the search: a search by a model begins with a balanced one."""
+        strategy = Strategy.BALANCED if self.strategy is Strategy.AGENTIC else self.strategy
+        return replace(self.admitted.headers.recall_options, strategy=strategy)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from recallr_litellm.errors import EmbeddingUnavailable, StateUnavailable, Unavailable
@@ -18,6 +19,7 @@ from recallr_litellm.memory.sessions import DEFAULT_TIMEOUT_SECONDS, Sessions
 from recallr_litellm.metrics import EXCHANGES, QUEUE
 from recallr_litellm.projects import load_projects
 from recallr_litellm.recall import Recall
+from recallr_litellm.recall.agentic import Agent, Completion, Investigation
 from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.settings import Settings
@@ -45,15 +47,24 @@ class Runtime:
 
     Args:
         gateway_embed: embeds through the gateway, for `RECALLR_EMBEDDING_MODEL=litellm/…`.
+        gateway_complete: completes a chat with the model of the gateway that is its first argument.
         count_tokens: tokens of a text.
     """
 
-    def __init__(self, settings: Settings, *, gateway_embed: GatewayEmbed, count_tokens: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        gateway_embed: GatewayEmbed,
+        gateway_complete: Callable[..., Coroutine[Any, Any, Completion]],
+        count_tokens: Callable[[str], int],
+    ) -> None:
         self.settings = settings
         embedded = settings.redis_url is None or settings.qdrant_url is None
         self._data_dir = DataDir(settings.data_dir) if embedded else None
         self._valkey = EmbeddedValkey(settings.valkey_dir) if settings.redis_url is None else None
         self._gateway_embed = gateway_embed
+        self._gateway_complete = gateway_complete
         self._count_tokens = count_tokens
         self._tasks: set[asyncio.Task[Any]] = set()
         self._to_store: set[asyncio.Task[Any]] = set()
@@ -120,17 +131,23 @@ class Runtime:
             max_attempts=settings.max_processing_attempts,
         )
         self._open_reconify(default_timeout)
+        recall = Recall(self._vectors, self._embedder, self._sparse)
         self.recollection = Recollection(
             settings,
             self._projects,
             sessions,
             self._state,
-            Recall(self._vectors, self._embedder, self._sparse),
+            recall,
+            Investigation(recall, self._vectors, self._agent()),
             state_gate=self._state_gate,
             vectors_gate=self._vectors_gate,
             count_tokens=self._count_tokens,
             reporting=self.reporting,
         )
+
+    def _agent(self) -> Agent | None:
+        model = self.settings.memory_model
+        return Agent(partial(self._gateway_complete, model), count_tokens=self._count_tokens) if model else None
 
     def _open_reconify(self, default_timeout_seconds: int) -> None:
         reconify, settings = load_reconify_settings(), self.settings

@@ -1,12 +1,19 @@
-"""What the plugin asks of the gateway it sits on: counting tokens, embedding."""
+"""What the plugin asks of the gateway it sits on: counting tokens, embedding, completing."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import litellm
 
-from recallr_litellm.errors import EmbeddingUnavailable
+from recallr_litellm.errors import EmbeddingUnavailable, ModelUnavailable, Unavailable
+from recallr_litellm.gateway.call import CURRENT
+from recallr_litellm.recall.agentic import Completion, ToolRequest
+
+_INTERNAL: dict[str, Any] = {"metadata": {"recallr_internal": True}, "no-log": True}
+"""Marks a call as ours and keeps it from the gateway's loggers: they would get every question and every memory."""
 
 
 def count_tokens(text: str) -> int:
@@ -25,14 +32,64 @@ async def embed_through_gateway(model: str, texts: list[str]) -> list[list[float
     Raises:
         EmbeddingUnavailable: there is no router yet, or the call failed.
     """
-    router = getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)
-    if router is None:
-        raise EmbeddingUnavailable("the gateway has no router yet")
+    router = _router(EmbeddingUnavailable)
     try:
-        # Marked as ours and kept from the gateway's loggers: they would get every question and every memory.
-        response = await router.aembedding(
-            model=model, input=texts, metadata={"recallr_internal": True}, **{"no-log": True}
-        )
+        response = await router.aembedding(model=model, input=texts, **_internal())
     except Exception as error:
         raise EmbeddingUnavailable(f"the embedding model {model} failed: {type(error).__name__}") from error
     return [item["embedding"] for item in response.data]
+
+
+async def complete(
+    model: str, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]] = (), *, max_tokens: int
+) -> Completion:
+    """A chat completion of a model of this gateway, through its router: no hook of ours sees the call.
+
+    Neither the request being served nor its headers are known to the call: it goes where the gateway's config says.
+
+    Args:
+        messages: in OpenAI's shape, https://platform.openai.com/docs/api-reference/chat/create.
+        tools: definitions of tools, likewise.
+        max_tokens: most tokens of the answer.
+
+    Raises:
+        ModelUnavailable: there is no router yet, the call failed, or its answer is none.
+    """
+    router = _router(ModelUnavailable)
+    extra = {"tools": list(tools)} if tools else {}
+    serving = CURRENT.set(None)
+    try:
+        response = await router.acompletion(
+            model=model,
+            messages=list(messages),
+            max_tokens=max_tokens,
+            cache={"no-cache": True, "no-store": True},
+            **extra,
+            **_internal(),
+        )
+        return _read(response.choices[0].message)
+    except Exception as error:
+        # Only the type: a provider's message may quote the text.
+        raise ModelUnavailable(f"the model {model} failed: {type(error).__name__}") from error
+    finally:
+        CURRENT.reset(serving)
+
+
+def _read(message: Any) -> Completion:
+    requests = tuple(
+        ToolRequest(str(call.id or ""), str(call.function.name or ""), str(call.function.arguments or ""))
+        for call in message.tool_calls or ()
+    )
+    return Completion(message.model_dump(exclude_none=True), requests)
+
+
+def _router(error: type[Unavailable]) -> Any:
+    router = getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)
+    if router is None:
+        raise error("the gateway has no router yet")
+    return router
+
+
+def _internal() -> dict[str, Any]:
+    """A copy for each call: LiteLLM writes into the metadata."""
+    return {**_INTERNAL, "metadata": dict(_INTERNAL["metadata"])}

@@ -267,8 +267,8 @@ def _filter(where: Where) -> q.Filter:
     must: list[q.ConditionType] = [
         q.FieldCondition(name, match=q.MatchValue(value)) for name, value in where.equal.items()
     ]
-    if where.since is not None:
-        must.append(q.FieldCondition(AT, range=q.RangeFloat(gte=where.since)))
+    if where.since is not None or where.until is not None:
+        must.append(q.FieldCondition(AT, range=q.RangeFloat(gte=where.since, lte=where.until)))
     must_not: list[q.ConditionType] = [
         q.FieldCondition(name, match=q.MatchAny(values)) for name, values in where.none_of.items()
     ]

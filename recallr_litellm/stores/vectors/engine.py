@@ -61,6 +61,8 @@ class Where:
     """Fields that it must have, whatever the value."""
     since: int | None = None
     """Smallest `at`, milliseconds since the epoch."""
+    until: int | None = None
+    """Largest `at`, likewise."""
     exclude_sessions: Collection[str] = ()
     exclude_ids: Collection[str] = ()
     ids: Collection[PointId] | None = None

@@ -226,8 +226,8 @@ def _filter(where: Where) -> models.Filter:
     must: list[models.Condition] = [
         models.FieldCondition(key=name, match=models.MatchValue(value=value)) for name, value in where.equal.items()
     ]
-    if where.since is not None:
-        must.append(models.FieldCondition(key=AT, range=models.Range(gte=where.since)))
+    if where.since is not None or where.until is not None:
+        must.append(models.FieldCondition(key=AT, range=models.Range(gte=where.since, lte=where.until)))
     must_not: list[models.Condition] = [
         models.FieldCondition(key=name, match=models.MatchAny(any=values)) for name, values in where.none_of.items()
     ]

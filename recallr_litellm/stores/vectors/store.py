@@ -237,6 +237,14 @@ class VectorStore:
         sessions.sort(key=lambda session: (session.last_at, session.id))
         return sessions[-n:]
 
+    async def sessions_between(
+        self, owner: Owner, since: int, until: int, n: int, *, exclude_sessions: Collection[str]
+    ) -> list[Session]:
+        """The newest `n` ≥ 1 sessions that were last used from `since` to `until`, both included, oldest first."""
+        where = Where(owner, Kind.SESSION, since=since, until=until, exclude_sessions=exclude_sessions)
+        sessions = [points.session_of(payload) for payload in await self._engine.newest(where, [schema.RECORD], n)]
+        return sorted(sessions, key=lambda session: (session.last_at, session.id))
+
     async def _get(self, owner: Owner, kind: Kind, *natural_key: str) -> Payload | None:
         payload = await self._engine.get(points.point_id(owner, kind, *natural_key))
         return payload if payload and payload[schema.SCOPE] == scope(owner, kind) else None

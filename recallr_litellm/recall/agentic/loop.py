@@ -1,0 +1,249 @@
+"""The search itself: the model asks for tools, until it reports or is out of steps, room or time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recallr_litellm.core.options import RecallOptions
+from recallr_litellm.core.recalled import Recalled
+from recallr_litellm.errors import ModelUnavailable
+from recallr_litellm.recall.agentic.arguments import (
+    REPORT,
+    REPORT_FINDINGS,
+    SEARCH_MEMORIES,
+    SEARCH_SUMMARIES,
+    TOOLS,
+)
+from recallr_litellm.recall.agentic.findings import Findings, readable_reports
+from recallr_litellm.recall.agentic.ledger import Ledger
+from recallr_litellm.recall.agentic.memory import OwnedMemory
+from recallr_litellm.recall.agentic.model import ChatMessage, Complete, Completion, ToolRequest
+from recallr_litellm.recall.agentic.prompt import REMINDER, SYSTEM, Question, opening
+from recallr_litellm.recall.agentic.tools import Toolbox, fault, readable, to_json
+
+_log = logging.getLogger(__name__)
+
+MAX_STEPS = 6
+"""Answers of the model; in the last one it can only report."""
+MAX_CALLS = 8
+"""Calls of one answer that are run; the others are refused."""
+ANSWER_TOKENS = 4_000
+"""Most tokens of one answer, thinking included."""
+FIRST_QUERY_CHARACTERS = 300
+"""Of the user's message, as it stands in the call that the first search is shown as."""
+
+_KNOWN = frozenset(tool["function"]["name"] for tool in TOOLS)
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A step is done."""
+
+    step: int
+    """From 1."""
+    tools: tuple[str, ...]
+    """Names of the tools that were run."""
+    recalled: Recalled
+    """What there would be if the search ended now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The search is over; always the last event."""
+
+    recalled: Recalled
+    fault: str | None = None
+    """Why there are no findings of a model in it; None when the model has said what there is, be it nothing."""
+
+
+Event = Searched | Finished
+
+
+class Agent:
+    """Searches with a model. Keeps nothing between calls.
+
+    Args:
+        complete: asks the model.
+        count_tokens: tokens of a text.
+    """
+
+    def __init__(self, complete: Complete, *, count_tokens: Callable[[str], int]) -> None:
+        self._complete = complete
+        self._count_tokens = count_tokens
+
+    async def __call__(
+        self, memory: OwnedMemory, question: Question, recalled: Recalled, options: RecallOptions, *, until: float
+    ) -> AsyncIterator[Event]:
+        """Search, and tell of each step.
+
+        Args:
+            recalled: what a search without a model has found: where the model starts, and what stays below findings.
+            until: when to be done, on the clock of the event loop, in seconds.
+
+        Raises:
+            VectorsUnavailable, EmbeddingUnavailable: memory does not answer.
+        """
+        search = _Search(memory, question, recalled, options, self._count_tokens)
+        loop = asyncio.get_running_loop()
+        slowest = 0.0
+        reason = "did not report in time"
+        for step in range(1, MAX_STEPS + 1):
+            begun = loop.time()
+            last = step == MAX_STEPS or search.exhausted or until - begun < 2 * slowest
+            try:
+                # Only around what is waited for here: a timeout must not span a `yield`.
+                async with asyncio.timeout_at(until):
+                    completion = await self._complete(
+                        search.messages, [REPORT] if last else TOOLS, max_tokens=ANSWER_TOKENS
+                    )
+                    tools = await search.take(completion)
+            except TimeoutError:
+                break
+            except ModelUnavailable as error:
+                reason = str(error)
+                break
+            slowest = max(slowest, loop.time() - begun)
+            if search.reported:
+                yield Finished(search.so_far)
+                return
+            yield Searched(step, tools, search.so_far)
+            if last or search.lost:
+                reason = "did not report" if last else "does not use the tools"
+                break
+        if search.findings:
+            yield Finished(search.so_far)
+        else:
+            yield Finished(search.cut_off, reason)
+
+
+class _Search:
+    """One search: what the model was told, and what it has found."""
+
+    def __init__(
+        self,
+        memory: OwnedMemory,
+        question: Question,
+        recalled: Recalled,
+        options: RecallOptions,
+        count_tokens: Callable[[str], int],
+    ) -> None:
+        ledger = Ledger()
+        self._recalled = recalled
+        self._options = options
+        self._toolbox = Toolbox(memory, ledger, question.timezone, count_tokens)
+        self._calls = 0
+        self._silent = 0
+        self.findings = Findings(ledger)
+        self.reported = False
+        """The model has said that this is all."""
+        self.messages: list[ChatMessage] = [
+            {"role": "system", "content": SYSTEM},
+            {"role": "user", "content": opening(question)},
+        ]
+        first = [(SEARCH_MEMORIES, self._toolbox.memories(recalled.memories))]
+        if recalled.summaries:
+            first.append((SEARCH_SUMMARIES, self._toolbox.summaries(recalled.summaries)))
+        query = to_json({"query": readable(question.text[:FIRST_QUERY_CHARACTERS])})
+        self._answer([ToolRequest("", name, query) for name, _ in first], [result for _, result in first])
+
+    @property
+    def exhausted(self) -> bool:
+        """No tool has room for another result."""
+        return self._toolbox.exhausted
+
+    @property
+    def lost(self) -> bool:
+        """The model was reminded to use the tools, and did not."""
+        return self._silent > 1
+
+    @property
+    def so_far(self) -> Recalled:
+        """What was recalled, with the findings reported so far."""
+        return self.findings.before(self._recalled, self._options)
+
+    @property
+    def cut_off(self) -> Recalled:
+        """What was recalled, and what the searches have brought: there are no findings."""
+        return self.findings.behind(self._recalled, self._options)
+
+    async def take(self, completion: Completion) -> tuple[str, ...]:
+        """Run what the model asks for, and write down answer and results. Returns the names of the tools."""
+        requests = completion.requests
+        if not requests:
+            self._silent += 1
+            content = completion.message.get("content")
+            if isinstance(content, str) and content.strip():
+                self.messages.append({"role": "assistant", "content": content})
+            self.messages.append({"role": "user", "content": REMINDER})
+            return ()
+        self._silent = 0
+        results: list[str] = []
+        sound = len({request.id for request in requests}) == len(requests)
+        for number, request in enumerate(requests):
+            arguments = _object(request.arguments)
+            sound = sound and arguments is not None and bool(request.id) and request.name in _KNOWN
+            if number >= MAX_CALLS:
+                results.append(fault(f"only {MAX_CALLS} calls at once"))
+            elif arguments is None:
+                results.append(fault("the arguments are not a JSON object"))
+            elif request.name == REPORT_FINDINGS:
+                results.append(self._report(arguments))
+            else:
+                results.append(await self._toolbox.run(request.name, arguments))
+        self._answer(requests, results, message=completion.message if sound else None)
+        return tuple(request.name for request in requests[:MAX_CALLS])
+
+    def _report(self, arguments: dict[str, Any]) -> str:
+        reports, unreadable = readable_reports(arguments.get("findings"))
+        if not isinstance(arguments.get("findings"), list):
+            return fault("findings: must be a list")
+        dropped = unreadable + self.findings.add(reports)
+        complete = arguments.get("complete") is not False
+        # A report of which nothing stands is none: the model may try again.
+        if complete and (not dropped or self.findings):
+            self.reported = True
+        if dropped:
+            return fault(f"{dropped} findings were dropped: each needs a text and ids that a tool has returned")
+        return to_json({"accepted": len(reports)})
+
+    def _answer(
+        self, requests: Sequence[ToolRequest], results: Sequence[str], *, message: ChatMessage | None = None
+    ) -> None:
+        """Write down calls and results; the calls as the model made them, or, if they were not sound, made so."""
+        ids = [request.id for request in requests]
+        if message is None:
+            ids = [f"call_{self._calls + number}" for number in range(len(requests))]
+            self._calls += len(requests)
+            calls = [
+                {
+                    "id": id,
+                    "type": "function",
+                    "function": {
+                        "name": request.name if request.name in _KNOWN else "unknown",
+                        "arguments": _sound(request),
+                    },
+                }
+                for id, request in zip(ids, requests, strict=True)
+            ]
+            message = {"role": "assistant", "content": None, "tool_calls": calls}
+        self.messages.append(message)
+        self.messages += [
+            {"role": "tool", "tool_call_id": id, "content": result} for id, result in zip(ids, results, strict=True)
+        ]
+
+
+def _object(arguments: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(arguments or "{}")
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _sound(request: ToolRequest) -> str:
+    return request.arguments if request.arguments and _object(request.arguments) is not None else "{}"

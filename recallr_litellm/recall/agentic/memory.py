@@ -1,0 +1,64 @@
+"""The memory of one user, as the tools reach it: there is no way from here to another one's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from recallr_litellm.core.messages import StoredMessage
+from recallr_litellm.core.options import RecallOptions, Strategy
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.recalled import Recalled
+from recallr_litellm.core.records import Session
+from recallr_litellm.recall.search import Recall
+from recallr_litellm.stores.vectors import VectorStore
+
+_DAY_MS = 24 * 3600 * 1000
+_EVER_MS = 253_402_300_799_999
+"""The end of the year 9999."""
+
+
+class OwnedMemory:
+    """Searches and reads the processed sessions of the owner that it was made for.
+
+    Every method raises `VectorsUnavailable` when the store does not answer, `search` also `EmbeddingUnavailable`.
+
+    Args:
+        options: of the request; how much is found is up to each search.
+        exclude_sessions: ids of sessions that the model sees anyway.
+    """
+
+    def __init__(
+        self,
+        recall: Recall,
+        vectors: VectorStore,
+        owner: Owner,
+        options: RecallOptions,
+        *,
+        exclude_sessions: frozenset[str],
+    ) -> None:
+        self._recall = recall
+        self._vectors = vectors
+        self._owner = owner
+        self._options = replace(options, strategy=Strategy.BALANCED, last_n_user_messages=None, last_n_summaries=None)
+        self._exclude = exclude_sessions
+
+    async def search(self, query: str, k: int) -> Recalled:
+        """The `k` best memories, whatever their relevance, and the best summaries."""
+        options = replace(self._options, min_top_k=k, max_top_k=k, summaries_threshold=0.0)
+        return await self._recall(self._owner, query, options, exclude_sessions=self._exclude)
+
+    async def holds_anything(self) -> bool:
+        """Whether there is anything to search in."""
+        return bool(await self._vectors.sessions_between(self._owner, 0, _EVER_MS, 1, exclude_sessions=self._exclude))
+
+    async def sessions(self, since: int, until: int, n: int) -> list[Session]:
+        """The newest `n` sessions of a time (milliseconds since the epoch, both ends included), oldest first."""
+        # They are found by their last use: one that began in that time may have gone on for a while.
+        found = await self._vectors.sessions_between(
+            self._owner, since, until + _DAY_MS, n, exclude_sessions=self._exclude
+        )
+        return [session for session in found if session.created_at <= until]
+
+    async def messages(self, session_id: str) -> list[StoredMessage]:
+        """All messages of a session, by position; none for one that is not this owner's."""
+        return [] if session_id in self._exclude else await self._vectors.read_messages(self._owner, session_id)
