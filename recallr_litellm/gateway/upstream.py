@@ -15,6 +15,11 @@ from recallr_litellm.recall.agentic import Completion, ToolRequest
 _INTERNAL: dict[str, Any] = {"metadata": {"recallr_internal": True}, "no-log": True}
 """Marks a call as ours and keeps it from the gateway's loggers: they would get every question and every memory."""
 
+_SENT_BACK = ("role", "content", "tool_calls", "reasoning_content", "thinking_blocks")
+"""Fields of an answer that belong into the next request: those of the API, and those by which LiteLLM gives a
+provider back the signatures of its thoughts. `provider_specific_fields` as well, where there is anything in it:
+LiteLLM sends it on to providers that know of none."""
+
 
 def count_tokens(text: str) -> int:
     """Tokens of a text as LiteLLM's own counter counts them.
@@ -80,7 +85,10 @@ def _read(message: Any) -> Completion:
         ToolRequest(str(call.id or ""), str(call.function.name or ""), str(call.function.arguments or ""))
         for call in message.tool_calls or ()
     )
-    return Completion(message.model_dump(exclude_none=True), requests)
+    said = message.model_dump(exclude_none=True)
+    own = {field: value for field, value in said.pop("provider_specific_fields", {}).items() if value}
+    kept = {field: said[field] for field in _SENT_BACK if field in said}
+    return Completion({**kept, **({"provider_specific_fields": own} if own else {})}, requests)
 
 
 def _router(error: type[Unavailable]) -> Any:
