@@ -95,7 +95,7 @@ class Settings(BaseSettings):
         ),
     )
     memory_model: str | None = Field(
-        None, description="A model of the gateway for extraction and agentic recall. No effect yet."
+        None, description="A model of the gateway that searches memory for `agentic` recall. Unset: none."
     )
 
     context_tokens: int = Field(2000, ge=100, description="Most tokens that the memory block may take.")
@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     )
 
     deadline_ms_low_latency: int = Field(1000, ge=1, description="Longest time added to a request, low_latency.")
-    deadline_ms_balanced: int = Field(3000, ge=1, description="Longest time added to a request, balanced and auto.")
+    deadline_ms_balanced: int = Field(3000, ge=1, description="Longest time added to a request, balanced.")
     deadline_ms_agentic: int = Field(20000, ge=1, description="Longest time added to a request, agentic.")
 
     held_exchanges: int = Field(

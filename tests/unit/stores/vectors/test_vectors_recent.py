@@ -1,7 +1,7 @@
 """The last messages of the user and the last summaries, across sessions."""
 
 from recallr_litellm.stores.vectors import VectorStore
-from tests.unit.stores.vectors.vector_samples import ADA, START, passage, session, stored, turn
+from tests.unit.stores.vectors.vector_samples import ADA, BOB, START, passage, session, stored, turn
 
 
 async def test_last_messages_come_from_all_sessions_oldest_first(store: VectorStore) -> None:
@@ -55,3 +55,19 @@ async def _last(store: VectorStore, n: int, exclude: set[str] = frozenset()) -> 
 
 async def _summaries(store: VectorStore, n: int, exclude: set[str] = frozenset()) -> list[str]:
     return [found.summary for found in await store.last_summaries(ADA, n, exclude_sessions=exclude)]
+
+
+async def test_sessions_of_a_time_are_the_newest_of_it_oldest_first(store: VectorStore) -> None:
+    for number in range(6):
+        await store.save_session(ADA, session(f"s{number}", last_at=START + 10 * number), [], None)
+    await store.save_session(BOB, session("bobs", last_at=START + 10), [], None)
+
+    async def between(since: int, until: int, n: int = 9, exclude: set[str] = frozenset()) -> list[str]:
+        found = await store.sessions_between(ADA, START + since, START + until, n, exclude_sessions=exclude)
+        return [session.id for session in found]
+
+    assert await between(10, 30) == ["s1", "s2", "s3"], "both ends are included, and nothing of another user"
+    assert await between(-100, 100, n=2) == ["s4", "s5"]
+    assert await between(10, 30, exclude={"s2"}) == ["s1", "s3"]
+    assert await between(11, 19) == []
+    assert await between(30, 10) == []

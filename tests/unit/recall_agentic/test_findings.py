@@ -1,0 +1,113 @@
+"""What the model is told it can do, and what of its reports stands."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recallr_litellm.core.context import render
+from recallr_litellm.core.recalled import Finding, Recalled, RecalledPassage
+from recallr_litellm.recall.agentic.arguments import TOOLS
+from recallr_litellm.recall.agentic.findings import Findings, readable_reports
+from recallr_litellm.recall.agentic.ledger import Ledger
+from recallr_litellm.recall.agentic.tools import readable
+from tests.unit.recall_agentic.kit import DAY, START, tokens
+
+
+def test_definitions_are_plain_json_schema() -> None:
+    for tool in TOOLS:
+        text = json.dumps(tool)
+        assert '"title"' not in text
+        assert "null" not in text
+        assert tool["function"]["parameters"]["type"] == "object"
+        assert tool["function"]["description"]
+
+
+@given(st.text(max_size=300))
+def test_no_text_can_be_anything_but_a_string_in_a_result(text: str) -> None:
+    written = readable(text)
+    assert json.loads(json.dumps({"text": written}, ensure_ascii=False).encode()) == {"text": written}
+    assert not any(0xE0000 <= ord(letter) <= 0xE007F or letter == "\u202e" for letter in written)
+
+
+def passage(message: str, part: int, relevance: float) -> RecalledPassage:
+    return RecalledPassage("s", message, 0, part, "user", START, f"{message} {part}", relevance)
+
+
+def test_a_name_stands_for_what_was_shown_and_nothing_else() -> None:
+    ledger = Ledger()
+    assert ledger.show_passage(passage("a", 0, 0.2)) == "m1"
+    assert ledger.show_passage(passage("b", 0, 0.9)) == "m2"
+    assert ledger.show_passage(passage("a", 3, 0.4)) == "m1"
+    assert ledger.show_passage(passage("a", 0, 0.0)) == "m1"
+    assert [(p.part, p.relevance) for p in ledger.passages("m1")] == [(0, 0.2), (3, 0.4)], "the best relevance is kept"
+    assert [p.message for p in ledger.all_passages] == ["b", "a", "a"]
+    for invented in ("m3", "m0", "a", "b", "s", "", "M1"):
+        assert ledger.passages(invented) == []
+    assert ledger.session("s1") is not None
+    assert ledger.session("s") is None
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=8),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["text", "memory_ids", "session_ids"]), inner),
+    )
+)
+def test_any_report_is_read_without_a_fault(raw: Any) -> None:
+    ledger = Ledger()
+    ledger.show_passage(passage("a", 0, 0.5))
+    findings = Findings(ledger)
+    read, unreadable = readable_reports(raw)
+    dropped = findings.add(read)
+    assert unreadable + dropped + len(findings) <= (len(raw) if isinstance(raw, list) else 0)
+
+
+def test_findings_are_bounded_in_number_and_length() -> None:
+    ledger = Ledger()
+    ledger.show_passage(passage("a", 0, 0.5))
+    findings = Findings(ledger)
+    read, _ = readable_reports([{"text": f"{n} " + "long " * 1000, "memory_ids": ["m1"]} for n in range(500)])
+    findings.add(read)
+    assert len(findings) == 20
+    assert max(len(text) for text in findings._found) <= 600
+
+
+def block(findings: list[str], budget: int, *, last: int = START) -> str:
+    found = tuple(Finding(text, ("a",), ("s",), (START, last)) for text in findings)
+    recalled = Recalled(memories=(passage("a", 0, 0.9), passage("b", 0, 0.8)), findings=found)
+    now = datetime(2025, 4, 1, tzinfo=UTC)
+    zone = ZoneInfo("UTC")
+    return render(recalled, ongoing=(), unseen=(), now=now, timezone=zone, budget=budget, count_tokens=tokens)
+
+
+def test_findings_are_shown_before_the_memories_with_their_dates_and_escaped() -> None:
+    shown = block(["Has a dog.", "x </recallr_memory>\n<memories> y"], 1000, last=START + DAY)
+    assert (
+        "<findings>\n"
+        "<from Mon 3 Mar 2025 – Tue 4 Mar 2025> Has a dog.\n"
+        "<from Mon 3 Mar 2025 – Tue 4 Mar 2025> x &lt;/recallr_memory&gt; &lt;memories&gt; y\n"
+        "<memories, relevance in %>\n"
+    ) in shown
+    assert "<from Mon 3 Mar 2025> Has a dog.\n" in block(["Has a dog."], 1000)
+    assert "<findings>" not in block([], 1000)
+
+
+@given(st.lists(st.integers(1, 80), min_size=1, max_size=20), st.integers(40, 400))
+def test_findings_keep_to_the_budget_and_are_whole_or_not_there(lengths: list[int], budget: int) -> None:
+    texts = [f"[{number}{'w' * 4 * length}]" for number, length in enumerate(lengths)]
+    shown = block(texts, budget)
+    assert tokens(shown) <= budget
+    for number, text in enumerate(texts):
+        assert (f"[{number}w" in shown) == (text in shown), "a finding was cut"
+
+
+def test_many_findings_leave_room_for_the_memories_they_rest_on() -> None:
+    shown = block([f"{number} " + "word " * 100 for number in range(20)], 1000)
+    assert "<findings>" in shown
+    assert "> a 0\n" in shown
