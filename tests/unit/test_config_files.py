@@ -116,7 +116,7 @@ def test_json_logs_are_set_up_before_the_plugin_starts_to_log() -> None:
     assert names.index("json_logs") < names.index("callbacks"), "the plugin would log plain text between lines of JSON"
 
 
-@pytest.mark.parametrize("name", ["RECALLR_MEMORY_MODEL", "RECONIFY_APP_KEY"])
+@pytest.mark.parametrize("name", ["RECONIFY_APP_KEY"])
 def test_env_example_says_which_settings_have_no_effect_yet(name: str) -> None:
     explained = ENV_EXAMPLE[: ENV_EXAMPLE.index(f"\n#{name}=")].rpartition("\n\n")[2]
     assert "No effect yet" in explained, f".env.example explains {name} as if it did something: {explained}"
