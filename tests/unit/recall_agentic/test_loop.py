@@ -198,10 +198,10 @@ async def test_max_top_k_holds(store: Store) -> None:
 
 async def test_with_little_time_left_the_model_is_asked_to_report(store: Store) -> None:
     async def slow() -> Any:
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(1.0)
         return calls(SEARCH)
 
-    model, _, _ = await search(store, slow, report(PASCAL), seconds=1.1)
+    model, _, _ = await search(store, slow, report(PASCAL), seconds=2.8)
     assert model.offered[1] == ["report_findings"], "another two steps like the first would not fit"
 
 

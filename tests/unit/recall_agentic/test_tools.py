@@ -70,6 +70,8 @@ async def test_sessions_that_are_seen_anyway_are_not_there(store: Store) -> None
     assert len(listed["sessions"]) == 1
     found = await run(toolbox, "search_memories", query="greyhound Pascal", k=30)
     assert "Pascal" not in json.dumps(found)
+    assert await store.of(MARA, frozenset({"dog"})).messages("dog") == []
+    assert await store.of(MARA).messages("dog"), "it is there otherwise"
 
 
 @pytest.mark.parametrize(
