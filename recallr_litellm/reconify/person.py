@@ -30,7 +30,7 @@ METADATA = "reconify_user"
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("must be text")
+        raise ValueError("must be text")  # noqa: TRY004 - pydantic takes this for a fault of the value, a TypeError not
     if not 1 <= len(value) <= MAX_LENGTH:
         raise ValueError(f"must have 1 to {MAX_LENGTH} characters")
     if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in value):
