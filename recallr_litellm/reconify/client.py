@@ -154,4 +154,3 @@ def retry_after(value: str | None, *, now: float) -> float | None:
     except (ValueError, OverflowError, OSError):
         return None
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
-

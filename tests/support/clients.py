@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self
 
 import anthropic
 import openai
+from google import genai
 from google.genai import errors, types
 from openai.lib.streaming.chat import ChatCompletionStreamState
 
@@ -147,6 +148,24 @@ class _OpenAI(_WithStatus):
     broken: tuple[type[Exception], ...] = (openai.APIError,)
     system_apart = True
 
+    def ask(
+        self,
+        gateway: Proxy,
+        user: str,
+        turns: Sequence[Any],
+        *,
+        model: str,
+        stream: bool,
+        tools: bool = False,
+        **options: object,
+    ) -> Answered:
+        """See `Sdk.ask`."""
+        with gateway.openai(user, **options) as client:
+            return self._ask(client, turns, model=model, stream=stream, tools=tools)
+
+    def _ask(self, client: openai.OpenAI, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
+        raise NotImplementedError
+
     def _create(self, client: openai.OpenAI, turns: Sequence[Any], **request: Any) -> Any:
         """The raw response."""
         raise NotImplementedError
@@ -178,27 +197,15 @@ class Chat(_OpenAI):
         """See `Sdk.results`."""
         return [{"role": "tool", "tool_call_id": call.id, "content": _result(call)} for call in calls]
 
-    def ask(
-        self,
-        gateway: Proxy,
-        user: str,
-        turns: Sequence[Any],
-        *,
-        model: str,
-        stream: bool,
-        tools: bool = False,
-        **options: object,
-    ) -> Answered:
-        """See `Sdk.ask`."""
+    def _ask(self, client: openai.OpenAI, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
         request = {"tools": list(self.tools)} if tools else {}
-        with gateway.openai(user, **options) as client:
-            raw = self._create(client, turns, model=model, stream=stream, **request)
-            completion = raw.parse()
-            if stream:
-                state = ChatCompletionStreamState()
-                for chunk in completion:
-                    state.handle_chunk(chunk)
-                completion = state.get_final_completion()
+        raw = self._create(client, turns, model=model, stream=stream, **request)
+        completion = raw.parse()
+        if stream:
+            state = ChatCompletionStreamState()
+            for chunk in completion:
+                state.handle_chunk(chunk)
+            completion = state.get_final_completion()
         message = completion.choices[0].message
         calls = [
             Call(call.id, call.function.name, json.loads(call.function.arguments)) for call in message.tool_calls or ()
@@ -217,29 +224,17 @@ class Responses(_OpenAI):
     """Responses."""
 
     name = "responses"
-    broken = (openai.APIError, StreamFailed)
+    broken: tuple[type[Exception], ...] = (openai.APIError, StreamFailed)
     tools: Sequence[Any] = ({"type": "function", "name": TOOL, "parameters": _PARAMETERS, "strict": False},)
 
     def results(self, calls: Iterable[Call]) -> list[Any]:
         """See `Sdk.results`."""
         return [{"type": "function_call_output", "call_id": call.id, "output": _result(call)} for call in calls]
 
-    def ask(
-        self,
-        gateway: Proxy,
-        user: str,
-        turns: Sequence[Any],
-        *,
-        model: str,
-        stream: bool,
-        tools: bool = False,
-        **options: object,
-    ) -> Answered:
-        """See `Sdk.ask`."""
+    def _ask(self, client: openai.OpenAI, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
         request = {"tools": list(self.tools)} if tools else {}
-        with gateway.openai(user, **options) as client:
-            raw = self._create(client, turns, model=model, stream=stream, **request)
-            response = list(raw.parse())[-1].response if stream else raw.parse()
+        raw = self._create(client, turns, model=model, stream=stream, **request)
+        response = list(raw.parse())[-1].response if stream else raw.parse()
         calls = [
             Call(item.call_id, item.name, json.loads(item.arguments))
             for item in response.output
@@ -267,21 +262,9 @@ class Completions(_OpenAI):
         """See `Sdk.results`. Raises NotImplementedError: there are no tools here."""
         raise NotImplementedError("the completions API has no tools")
 
-    def ask(
-        self,
-        gateway: Proxy,
-        user: str,
-        turns: Sequence[Any],
-        *,
-        model: str,
-        stream: bool,
-        tools: bool = False,
-        **options: object,
-    ) -> Answered:
-        """See `Sdk.ask`."""
-        with gateway.openai(user, **options) as client:
-            raw = self._create(client, turns, model=model, stream=stream)
-            text = "".join(map(self._text, raw.parse() if stream else [raw.parse()]))
+    def _ask(self, client: openai.OpenAI, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
+        raw = self._create(client, turns, model=model, stream=stream)
+        text = "".join(map(self._text, raw.parse() if stream else [raw.parse()]))
         return Answered(text, _lower(raw.headers), turns=({"role": "assistant", "content": text},))
 
     def _create(self, client: openai.OpenAI, turns: Sequence[Any], **request: Any) -> Any:
@@ -328,15 +311,20 @@ class Anthropic(_WithStatus):
         **options: object,
     ) -> Answered:
         """See `Sdk.ask`."""
+        with gateway.anthropic(user, **options) as client:
+            return self._ask(client, turns, model=model, stream=stream, tools=tools)
+
+    def _ask(
+        self, client: anthropic.Anthropic, turns: Sequence[Any], *, model: str, stream: bool, tools: bool
+    ) -> Answered:
         request: dict[str, Any] = {"model": model, "max_tokens": 2000, "messages": list(turns)}
         request |= {"tools": list(self.tools)} if tools else {}
-        with gateway.anthropic(user, **options) as client:
-            if stream:
-                with client.messages.stream(**request) as events:
-                    message, headers = events.get_final_message(), events.response.headers
-            else:
-                raw = client.messages.with_raw_response.create(**request)
-                message, headers = raw.parse(), raw.headers
+        if stream:
+            with client.messages.stream(**request) as events:
+                message, headers = events.get_final_message(), events.response.headers
+        else:
+            raw = client.messages.with_raw_response.create(**request)
+            message, headers = raw.parse(), raw.headers
         text = "".join(block.text for block in message.content if block.type == "text")
         calls = [Call(block.id, block.name, dict(block.input)) for block in message.content if block.type == "tool_use"]
         content = [block.model_dump(exclude_none=True) for block in message.content]
@@ -396,14 +384,15 @@ class Gemini:
         **options: object,
     ) -> Answered:
         """See `Sdk.ask`."""
+        with gateway.gemini(user, **options) as client:
+            return self._ask(client, turns, model=model, stream=stream, tools=tools)
+
+    def _ask(self, client: genai.Client, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
         config: dict[str, Any] = {"automatic_function_calling": {"disable": True}}
         config |= {"tools": list(self.tools)} if tools else {}
         request: dict[str, Any] = {"model": model, "contents": list(turns), "config": config}
-        with gateway.gemini(user, **options) as client:
-            models = client.models
-            answers = (
-                list(models.generate_content_stream(**request)) if stream else [models.generate_content(**request)]
-            )
+        models = client.models
+        answers = list(models.generate_content_stream(**request)) if stream else [models.generate_content(**request)]
         parts = [part for answer in answers for part in answer.parts or ()]
         made = [part.function_call for part in parts if part.function_call is not None]
         calls = [Call(call.id, call.name or "", dict(call.args or {})) for call in made]

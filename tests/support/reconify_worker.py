@@ -1,8 +1,8 @@
 """A process that does nothing but send what is in the outbox: to be killed.
 
-    with ReconifyWorker(tmp_path, redis.url, endpoint.settings) as worker:
-        worker.kill()       # SIGKILL
-        worker.restart()
+with ReconifyWorker(tmp_path, redis.url, endpoint.settings) as worker:
+    worker.kill()       # SIGKILL
+    worker.restart()
 """
 
 from __future__ import annotations

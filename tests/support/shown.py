@@ -54,7 +54,7 @@ def _system(body: Mapping[str, Any]) -> str:
         return "\n".join(
             _text(message["content"]) for message in body["messages"] if message["role"] in ("system", "developer")
         )
-    instruction = body.get("systemInstruction") or {}
+    instruction = body.get("systemInstruction") or body.get("system_instruction") or {}
     return _text(body.get("instructions") or body.get("system") or instruction.get("parts"))
 
 
@@ -105,15 +105,17 @@ def _gemini(body: Mapping[str, Any]) -> Iterator[Said]:
     for content in body["contents"]:
         yield from _texts("assistant" if content.get("role") == "model" else "user", content["parts"])
         for part in content["parts"]:
-            for field, kind in (("functionCall", "call"), ("functionResponse", "result")):
-                if field in part:
-                    yield kind, part[field]["name"]
+            for kind, names in (("call", _CALL), ("result", _RESULT)):
+                yield from ((kind, part[name]["name"]) for name in names if name in part)
 
 
 def _completions(body: Mapping[str, Any]) -> Iterator[Said]:
     prompt = body["prompt"]
     yield "user", prompt if isinstance(prompt, str) else json.dumps(prompt)
 
+
+_CALL, _RESULT = ("functionCall", "function_call"), ("functionResponse", "function_response")
+"""Google reads both ways of writing."""
 
 _READERS: dict[str, Callable[[Mapping[str, Any]], Iterator[Said]]] = {
     "/chat/completions": _chat,
