@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     bound_by: list[BoundBy] = Field(
         [BoundBy.KEY, BoundBy.TEAM],
         description=(
-            "Whose LiteLLM metadata may bind a project, JSON. Where users make keys of their own, `[\"team\"]`: "
+            'Whose LiteLLM metadata may bind a project, JSON. Where users make keys of their own, `["team"]`: '
             "whoever writes a key's metadata chooses its project."
         ),
     )
