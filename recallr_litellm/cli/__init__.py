@@ -4,6 +4,7 @@ recallr serve     a gateway with memory on this machine
 recallr demo      see it remember, without any key
 recallr doctor    is everything in place, and what to do if not
 recallr failed    sessions that could not be made memory, and another try
+recallr reconify  what waits to be reported to Reconify, what was refused, a test
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import typer
 from recallr_litellm.cli.demo import demo
 from recallr_litellm.cli.doctor import doctor
 from recallr_litellm.cli.failed import failed
+from recallr_litellm.cli.reconify import reconify
 from recallr_litellm.cli.serve import serve
 
 app = typer.Typer(
@@ -27,5 +29,6 @@ app.command()(serve)
 app.command()(demo)
 app.command()(doctor)
 app.command()(failed)
+app.add_typer(reconify, name="reconify")
 
 __all__ = ["app"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
 import zlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,7 +71,8 @@ class Reporting:
         """
         if is_reported(call_type) and (call.awake or self._all):
             about_user = take_from_body(body)  # first, so that it is not in the copies
-            call.asked = Asked(call_type, client_body(body), {}, about_user)
+            with _never_failing(call):
+                call.asked = Asked(call_type, client_body(body), {}, about_user)
 
     def identify(self, call: Call, *, takes_part: bool) -> None:
         """Say who asks, once it is known whether the request takes part in memory.
@@ -87,7 +89,8 @@ class Reporting:
     def sent(self, call: Call, body: dict[str, Any]) -> None:
         """Keep the body as it goes on to the provider."""
         if call.asked is not None:
-            call.asked.sent_request = sent_body(body)
+            with _never_failing(call):
+                call.asked.sent_request = sent_body(body)
 
     def answered(
         self, call: Call, reply: dict[str, Any] | None, events: tuple[str, ...], *, complete: bool, within: float
@@ -136,6 +139,17 @@ class Reporting:
         return redacted(payload, self._redact) if payload is not None and self._redact is not None else payload
 
 
+@contextlib.contextmanager
+def _never_failing(call: Call) -> Iterator[None]:
+    """Whatever goes wrong, for example with a body nested beyond all measure: the request goes on, untold."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - it is about analytics, and the request is not to suffer for it
+        call.asked = None
+        FAULTS.labels("reconify").inc()
+        _log.exception("Request %s is not reported to Reconify", call.request_id)
+
+
 class Recorder:
     """Keeps what the client is answered, until it can be reported.
 
@@ -157,8 +171,11 @@ class Recorder:
 
     def see(self, event: Any) -> None:
         """Take an ASGI event on its way to the client; when it is the last one of an answer, begin to report."""
-        if self._call.asked is None:
-            return
+        if self._call.asked is not None:
+            with _never_failing(self._call):
+                self._see(event)
+
+    def _see(self, event: Any) -> None:
         if event["type"] == "http.response.start":
             self._start(event)
         elif event["type"] == "http.response.body":

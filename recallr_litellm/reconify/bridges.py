@@ -116,8 +116,10 @@ def gemini_request(body: Mapping[str, Any]) -> Json:
     return {**_rest(body, _GEMINI_BRIDGED), **({"generationConfig": left} if left else {}), **_plain(bridged)}
 
 
-def gemini_reply(reply: Mapping[str, Any], *, model: str, created: int) -> Json:
-    """A GenerateContentResponse → `chat.completion`. Raises whatever LiteLLM raises for odd objects.
+def gemini_reply(reply: Mapping[str, Any], *, model: str, created: int) -> Json | None:
+    """A GenerateContentResponse → `chat.completion`; None where it holds nothing that chat could show.
+
+    Raises whatever LiteLLM raises for odd objects.
 
     Args:
         model: where the reply names none.
@@ -134,6 +136,8 @@ def gemini_reply(reply: Mapping[str, Any], *, model: str, created: int) -> Json:
         raw_response=httpx.Response(200),
     )
     bridged = _dumped(model_response)
+    if not bridged.get("choices"):
+        return None
     if "usageMetadata" not in reply:
         bridged.pop("usage", None)
     broken_off = {

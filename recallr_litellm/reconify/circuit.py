@@ -2,7 +2,7 @@
 
 A few lines of our own, since the libraries do not do what is needed here: in purgatory 3.0 and aiobreaker 1.2 the
 half-open state lets every waiting caller through at once, the pause has one fixed length, and neither can be told to
-pause by a `Retry-After`; pybreaker's calls are not asyncio's. The pauses are tenacity's.
+pause by a `Retry-After`. The pauses are tenacity's.
 """
 
 from __future__ import annotations

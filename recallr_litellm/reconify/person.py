@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from recallr_litellm.errors import InvalidReconifyUser
@@ -23,11 +23,16 @@ _log = logging.getLogger(__name__)
 
 HEADER_PREFIX = "x-reconify-"
 _USER_PREFIX = "x-reconify-user-"
+MAX_LENGTH = 256
 METADATA = "reconify_user"
 """The field of the body's `metadata`, and of a user's stored metadata."""
 
 
-def _text(value: str) -> str:
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text")  # noqa: TRY004 - pydantic takes this for a fault of the value, a TypeError not
+    if not 1 <= len(value) <= MAX_LENGTH:
+        raise ValueError(f"must have 1 to {MAX_LENGTH} characters")
     if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in value):
         raise ValueError("must not contain control characters")
     if any(0xD800 <= ord(character) < 0xE000 for character in value):
@@ -42,7 +47,7 @@ def _email(value: str) -> str:
     return value
 
 
-Text = Annotated[str, Field(min_length=1, max_length=256, strict=True), AfterValidator(_text)]
+Text = Annotated[str, BeforeValidator(_text)]
 
 
 class Person(BaseModel):
@@ -125,7 +130,7 @@ def _pop(body: dict[str, Any]) -> Any:
             copied.pop(METADATA, None)
         if found is not None:
             written = found if written is None else written
-        if not metadata:
+        if found is not None and not metadata:
             del body[name]
     return written
 

@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from recallr_litellm.errors import StateUnavailable
 from recallr_litellm.metrics import FAULTS, RECONIFY
@@ -23,8 +23,9 @@ from recallr_litellm.stores.gate import Gate
 
 _log = logging.getLogger(__name__)
 
-AT_ONCE: Final = 16
-"""Sessions whose payloads this process sends at the same time."""
+AT_ONCE: Final = 8
+"""Sessions whose payloads this process sends at the same time. Several times as fast as a gateway's worker can produce
+them, and few enough to leave it the CPU: the cost of a request in httpx's pool grows with the connections."""
 _IN_A_ROW: Final = 20
 """Payloads of one session that are sent before others have their turn."""
 
@@ -62,7 +63,7 @@ class Sender:
         self._circuit = circuit
         self._gate = gate
         self._backoff = backoff
-        self._lease_seconds = 2 * timeout_seconds + 5
+        self._lease_seconds = timeout_seconds + 5
         self._interval = interval
         self._max_attempts = max_attempts
         self._now = now
@@ -143,9 +144,12 @@ class Sender:
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
         try:
-            payload: dict[str, Any] = json.loads(delivery.payload)
-        except ValueError:  # damaged: it must not keep the others of its session from their turn
-            return Outcome(Verdict.REFUSED, None, "not sent: what was queued cannot be read")
+            payload = json.loads(delivery.payload)
+        except ValueError:
+            payload = None
+        if not isinstance(payload, dict) or not isinstance(payload.get("reconify"), dict):
+            # Damaged: it must not keep the others of its session from their turn.
+            return Outcome(Verdict.REFUSED, None, "not sent: what was queued is no payload")
         return await self._client.send(payload, delivery.message_id)
 
     async def _settle(self, delivery: Delivery, outcome: Outcome, *, last: bool) -> Delivery | None:
@@ -165,7 +169,7 @@ class Sender:
             return None
         RECONIFY.labels("dead").inc()
         _log.error(
-            "Reconify took payload %s for wrong (%s): it is a dead letter, see `recallr reconify dead`",
+            "Payload %s was refused by Reconify (%s) and is a dead letter now, see `recallr reconify dead`",
             delivery.message_id,
             f"status {outcome.status}" if outcome.status else "no answer",
         )

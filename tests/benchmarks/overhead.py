@@ -33,12 +33,14 @@ from rich.table import Table
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.stores.state.process import pid_file
+from tests.benchmarks.apis import APIS
+from tests.benchmarks.apis import config as apis_config
 from tests.benchmarks.material import TURNS_A_SESSION, Filler, Material, opened
 from tests.benchmarks.processes import Memory, cpu_seconds, load, memory_of
 from tests.support.observe import client as redis_client
 from tests.support.observe import embedded_redis_url
 from tests.support.provider import ProviderProcess
-from tests.support.proxy import CHAT_MODEL, PROJECT, Proxy
+from tests.support.proxy import PROJECT, Proxy
 
 SIZES = (0, 200, 5_000)
 CLIENTS = 16
@@ -62,18 +64,21 @@ class Case:
     stream: bool
     at_a_time: int
     cached: bool = False
+    api: str = "chat"
+    """One of `APIS`."""
 
     @property
     def name(self) -> str:
         """For the table."""
         way = "streamed" if self.stream else "whole"
-        return f"{self.remembered:,} turns, {way}, {self.at_a_time} at a time{', cached' * self.cached}"
+        return f"{self.api}, {self.remembered:,} turns, {way}, {self.at_a_time} at a time{', cached' * self.cached}"
 
 
 CASES = [
     *(Case(size, stream, n) for size in SIZES for stream in (False, True) for n in (1, CLIENTS)),
     Case(200, False, 1, cached=True),
     Case(200, False, CLIENTS, cached=True),
+    *(Case(200, stream, 1, api=api) for api in APIS if api != "chat" for stream in (False, True)),
 ]
 
 
@@ -96,9 +101,9 @@ class Side:
     async def ask(self, user: str, history: list[dict[str, str]], case: Case) -> str:
         """Send one request and note how long it took. Returns the answer."""
         headers = self.proxy.headers(user) if self.plugin else {}
-        body = {"model": CHAT_MODEL, "messages": history, "stream": case.stream}
+        path, body = APIS[case.api].request(history, stream=case.stream)
         begun = perf_counter()
-        async with self.http.stream("POST", "/v1/chat/completions", json=body, headers=headers) as response:
+        async with self.http.stream("POST", path, json=body, headers=headers) as response:
             pieces: list[bytes] = []
             async for piece in response.aiter_raw():
                 if not pieces:
@@ -333,7 +338,7 @@ def main(
         folder = Path(name)
         asyncio.run(fill(folder / "data", material.texts, turns))
         provider = running.enter_context(ProviderProcess(folder / "provider")).provider
-        config = {"general_settings": {"disable_spend_logs": True}}
+        config = {"general_settings": {"disable_spend_logs": True}, **apis_config(provider)}
         plain = running.enter_context(Proxy(folder / "plain", provider, plugin=False, config=config))
         ours = running.enter_context(
             Proxy(folder / "plugin", provider, settings=SETTINGS, config=config, data_dir=folder / "data")

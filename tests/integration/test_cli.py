@@ -198,7 +198,17 @@ def test_serve_with_a_wrong_setting_ends_before_it_starts(tmp_path: Path) -> Non
     assert "Traceback" not in refused.stdout, "a wrong setting is shown as a crash"
 
 
-@pytest.mark.parametrize("script", ["openai_chat.py", "openai_stream.py", "openai_chat.mjs", "openai_stream.mjs"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "openai_chat.py",
+        "openai_stream.py",
+        "openai_responses.py",
+        "anthropic_messages.py",
+        "openai_chat.mjs",
+        "openai_stream.mjs",
+    ],
+)
 def test_examples_run_against_serve(served: Served, tmp_path: Path, script: str) -> None:
     example = Path(shutil.copy(ROOT / "examples" / script, tmp_path))
     program: str | None = sys.executable

@@ -29,6 +29,8 @@ ERRORS = {
     500: openai.InternalServerError,
 }
 
+USER_MISSING = "is required, here or as `user` in the body (`metadata.user_id` for Anthropic)"
+
 
 def hello(user: str) -> list[ChatCompletionMessageParam]:
     return [{"role": "user", "content": f"Hello from {user}."}]
@@ -186,14 +188,14 @@ def test_the_header_wins_over_the_user_in_the_body(proxy: Proxy, provider: Provi
 @pytest.mark.parametrize(
     ("id", "reason"),
     [
-        ("", "is required, here or as `user` in the body"),
+        ("", USER_MISSING),
         ("x" * 257, "the `user` of the body must have 1 to 256 characters"),
         ("a\nb", "the `user` of the body must not contain control characters"),
         ("a\x7fb", "the `user` of the body must not contain control characters"),
         ("a\u0085b", "the `user` of the body must not contain control characters"),
-        (None, "is required, here or as `user` in the body"),
-        (7, "is required, here or as `user` in the body"),
-        (["a"], "is required, here or as `user` in the body"),
+        (None, USER_MISSING),
+        (7, USER_MISSING),
+        (["a"], USER_MISSING),
     ],
     ids=["empty", "too long", "line feed", "delete", "C1 control", "null", "number", "list"],
 )
@@ -247,7 +249,7 @@ def test_all_bad_headers_are_named_at_once(proxy: Proxy, provider: Provider) -> 
     assert isinstance(error, openai.BadRequestError)
     problems = dict(problem.split(": ", 1) for problem in str(error.body["message"]).split("; "))
     assert problems == {
-        "X-Recallr-User-Id": "is required, here or as `user` in the body",
+        "X-Recallr-User-Id": USER_MISSING,
         "X-Recallr-Timezone": 'must be an IANA time zone such as "Europe/London"',
         "X-Recallr-Max-Top-K": "must be less than or equal to 200",
         "X-Recallr-Include-System-Prompt": "must be true, false, 1 or 0",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import json
 import os
@@ -15,8 +16,12 @@ from fastapi import FastAPI
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy import proxy_server
 from litellm.proxy._types import ProxyException
+from litellm.proxy.utils import ProxyLogging
+from litellm.types.utils import CallTypes
+from starlette.requests import Request
 
 from recallr_litellm.errors import InvalidHeaders
+from recallr_litellm.gateway.formats import FORMATS
 from recallr_litellm.gateway.rejections import rejection
 from recallr_litellm.gateway.upstream import count_tokens
 from recallr_litellm.hooks import RecallrHooks, recallr
@@ -174,3 +179,72 @@ def test_litellms_http_client_can_be_pinned():
         await client.aclose()
 
     asyncio.run(check())
+
+
+# --- the wire formats -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("module", "endpoint", "call_type"),
+    [
+        ("proxy_server", "chat_completion", "acompletion"),
+        ("proxy_server", "completion", "atext_completion"),
+        ("response_api_endpoints.endpoints", "responses_api", "aresponses"),
+        ("anthropic_endpoints.endpoints", "anthropic_response", "anthropic_messages"),
+        ("google_endpoints.endpoints", "google_generate_content", "agenerate_content"),
+        ("google_endpoints.endpoints", "google_stream_generate_content", "agenerate_content_stream"),
+    ],
+)
+def test_a_request_of_each_api_comes_under_the_name_that_its_format_has(module, endpoint, call_type):
+    from litellm.proxy.common_request_processing import ProxyBaseLLMRequestProcessing
+
+    function = getattr(importlib.import_module(f"litellm.proxy.{module}"), endpoint)
+    assert f'route_type="{call_type}"' in inspect.getsource(function)
+    assert call_type in FORMATS, "its requests would pass without memory"
+    before = inspect.getsource(ProxyBaseLLMRequestProcessing.common_processing_pre_call_logic)
+    asked = before.partition("proxy_logging_obj.pre_call_hook(")[2].partition(")")[0]
+    assert "call_type=route_type" in asked, "the hook is told another name"
+    assert call_type in {known.value for known in CallTypes}
+
+
+def test_what_the_pre_call_hook_returns_takes_the_place_of_the_request():
+    source = inspect.getsource(ProxyLogging)
+    assert "data = await self.process_pre_call_hook_response(" in source
+    changed = {"messages": []}
+    process = ProxyLogging.process_pre_call_hook_response
+    for call_type in FORMATS:
+        assert asyncio.run(process(None, response=changed, data={}, call_type=call_type)) is changed
+
+
+def test_of_the_two_names_of_geminis_system_instruction_the_first_that_holds_something_is_read():
+    from litellm.google_genai import main
+    from litellm.google_genai.adapters import transformation
+
+    read = 'kwargs.get("systemInstruction") or kwargs.get("system_instruction")'
+    for module in (main, transformation):
+        assert read in inspect.getsource(module), f"{module.__name__} reads it otherwise"
+
+
+def test_errors_are_written_as_they_say_themselves():
+    async def answer(call_type: str) -> dict[str, object]:
+        scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
+        error = rejection(InvalidHeaders({"X-Recallr-Timezone": "is wrong"}), call_type)
+        response = await proxy_server.openai_exception_handler(Request(scope), error)
+        assert response.status_code == 400
+        return json.loads(bytes(response.body))["error"]
+
+    ours, googles = (asyncio.run(answer(call_type)) for call_type in ("acompletion", "agenerate_content"))
+    assert (ours["code"], ours["param"]) == ("invalid_recallr_headers", "X-Recallr-Timezone")
+    assert googles.keys() == {"code", "message", "status"}
+    assert (googles["code"], googles["status"]) == (400, "INVALID_ARGUMENT")
+
+
+def test_whole_answers_are_compressed_by_gzip_if_at_all_and_streams_never():
+    from litellm.proxy.middleware import gzip_middleware
+
+    source = inspect.getsource(gzip_middleware)
+    assert 'headers["content-encoding"] = "gzip"' in source
+    assert source.count('headers["content-encoding"] =') == 1, "there is an encoding that we cannot read"
+    assert 'not message.get("more_body", False)' in source, "streams are compressed too"
+    compressing = [each.cls.__name__ for each in proxy_server.app.user_middleware if "zip" in each.cls.__name__.lower()]
+    assert compressing == ["GZipBufferedResponseMiddleware"]

@@ -16,6 +16,7 @@ from recallr_litellm.gateway.call import Call
 from recallr_litellm.gateway.headers import HEADER_NAMES, RawHeaders, RecallrHeaders
 from recallr_litellm.gateway.middleware import _response_headers
 from recallr_litellm.memory.sessions import DEFAULT_TIMEOUT_SECONDS
+from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,6 +100,14 @@ def test_a_setting_has_its_default_in_the_table(field: str) -> None:
     default = written(Settings.model_fields[field].get_default())
     listed = {row[0].strip("`"): row[1] for row in rows("Settings")}[name]
     assert listed == default, f"README says that {name} defaults to {listed}, settings.py says {default}"
+
+
+def test_the_settings_of_reconify_are_those_that_are_read() -> None:
+    read = {
+        f"RECONIFY_{name.upper()}": written(info.get_default()) for name, info in ReconifySettings.model_fields.items()
+    }
+    listed = {row[0].strip("`"): row[1] for row in rows("Reconify")}
+    assert listed == read, "README's settings of Reconify and their defaults (left) are not those of the code (right)"
 
 
 def test_the_errors_are_those_that_a_client_can_get() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recallr_litellm.core.messages import Message, ToolCall
-from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, items, reply_of
+from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, event_of, items, reply_of
 
 THINKING = ("thinking", "redacted_thinking")
 """Blocks that are the model's own business: clients may leave them out of the history."""
@@ -106,12 +106,7 @@ class AnthropicStream:
 
     def feed(self, data: str) -> None:
         """See `StreamReader.feed`."""
-        try:
-            event = json.loads(data)
-        except ValueError:
-            return
-        if not isinstance(event, dict):
-            return
+        event = event_of(data)
         index, delta = event.get("index"), event.get("delta")
         match event.get("type"):
             case "content_block_start" if isinstance(event.get("content_block"), dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -92,6 +93,15 @@ class Format(Protocol):
 def items(value: Any) -> Iterator[Mapping[str, Any]]:
     """The objects of a JSON array; nothing for any other value."""
     return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+
+
+def event_of(data: str) -> Mapping[str, Any]:
+    """The object in the `data` of a server-sent event; an empty one where there is none."""
+    try:
+        event = json.loads(data)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
 
 
 def reply_of(messages: Sequence[Message], *, complete: bool) -> Reply:

@@ -5,13 +5,12 @@ Reference: https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from recallr_litellm.core.messages import Message, Role, ToolCall
-from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, items, reply_of
+from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, event_of, items, reply_of
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "tool": "tool", "function": "tool"}
@@ -93,14 +92,8 @@ class ChatStream:
 
     def feed(self, data: str) -> None:
         """See `StreamReader.feed`."""
-        try:
-            event = json.loads(data)
-        except ValueError:
-            self._done = self._done or data.strip() == "[DONE]"
-            return
-        if not isinstance(event, dict):
-            return
-        for raw in items(event.get("choices")):
+        self._done = self._done or data.strip() == "[DONE]"
+        for raw in items(event_of(data).get("choices")):
             index = raw.get("index", 0)
             choice = self._choices.setdefault(index if isinstance(index, int) else 0, _Choice())
             delta = raw.get("delta")

@@ -5,12 +5,11 @@ Reference: https://platform.openai.com/docs/api-reference/completions
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from recallr_litellm.core.messages import Message
-from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, items, reply_of
+from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, event_of, items, reply_of
 
 
 class Completions:
@@ -65,14 +64,8 @@ class CompletionsStream:
 
     def feed(self, data: str) -> None:
         """See `StreamReader.feed`."""
-        try:
-            event = json.loads(data)
-        except ValueError:
-            self._done = self._done or data.strip() == "[DONE]"
-            return
-        if not isinstance(event, dict):
-            return
-        for choice in items(event.get("choices")):
+        self._done = self._done or data.strip() == "[DONE]"
+        for choice in items(event_of(data).get("choices")):
             index = choice.get("index", 0)
             index = index if isinstance(index, int) else 0
             texts = self._texts.setdefault(index, [])

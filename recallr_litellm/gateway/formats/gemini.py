@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recallr_litellm.core.messages import Message, ToolCall
-from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, items, reply_of
+from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, event_of, items, reply_of
 
 _NO_CONTENT = frozenset({"thought", "thoughtSignature", "thought_signature", "videoMetadata", "video_metadata"})
 """What a part may hold besides its content."""
@@ -100,12 +100,7 @@ class GeminiStream:
 
     def feed(self, data: str) -> None:
         """See `StreamReader.feed`."""
-        try:
-            event = json.loads(data)
-        except ValueError:
-            return
-        if isinstance(event, dict):
-            self.take(event)
+        self.take(event_of(data))
 
     def take(self, response: Mapping[str, Any]) -> None:
         """The same, parsed."""

@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Any
 
 from recallr_litellm.core.messages import Message, Role, ToolCall
-from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, items, reply_of
+from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, event_of, items, reply_of
 
 ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant"}
 TEXTS = frozenset({"input_text", "output_text", "text", "refusal"})
@@ -101,12 +101,7 @@ class ResponsesStream:
 
     def feed(self, data: str) -> None:
         """See `StreamReader.feed`."""
-        try:
-            event = json.loads(data)
-        except ValueError:
-            return
-        if not isinstance(event, dict):
-            return
+        event = event_of(data)
         match event.get("type"):
             case "response.completed" | "response.incomplete":
                 self._finished = True

@@ -56,6 +56,8 @@ class RedisCaller:
         try:
             async with asyncio.timeout(self._timeout):
                 yield
-        except (RedisError, RedisClusterException, OSError) as error:  # OSError: asyncio's TimeoutError too
+        # OSError: asyncio's TimeoutError too. AttributeError: redis-py's, when another call on a fresh cluster client
+        # has just closed the connection that this one writes to.
+        except (RedisError, RedisClusterException, OSError, AttributeError) as error:
             problem = str(error) or f"no answer within {self._timeout:g} s"
             raise StateUnavailable(f"Redis at {self._link.address}: {type(error).__name__}: {problem}") from error

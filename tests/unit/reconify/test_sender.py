@@ -48,7 +48,7 @@ class Running:
         added = []
         for _ in range(count):
             self._number += 1
-            message_id = f"{session}/{self._number}"
+            message_id = f"{session}-{self._number}"
             payload = json.dumps({"reconify": {}, "session": session, "number": self._number})
             await self.outbox.add(ANA, session, message_id, payload)
             added.append(message_id)
@@ -140,9 +140,10 @@ async def test_a_payload_that_fails_while_others_are_accepted_becomes_a_dead_let
     endpoint.answers = lambda posted: BROKEN if posted.body["number"] == 1 else OK
     async with at_work(redis_url) as running:
         poison, after = await running.add("bad", 2)
-        while poison not in await running.dead():
-            await running.add("good")
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(20):
+            while poison not in await running.dead():
+                await running.add("good")
+                await asyncio.sleep(0.01)
         await running.until_empty()
         [letter] = [letter async for letter in running.outbox.dead()]
     assert (letter.status, letter.reason) == ("500", "broken")
@@ -167,9 +168,10 @@ async def test_too_many_requests_is_never_a_payloads_fault(endpoint: ReconifyEnd
     endpoint.answers = lambda posted: Reaction(429) if posted.session == "often" and posted.attempt < 8 else OK
     async with at_work(redis_url, max_attempts=1) as running:
         [often] = await running.add("often")
-        while often not in endpoint.accepted_ids:
-            await running.add("good")
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(20):
+            while often not in endpoint.accepted_ids:
+                await running.add("good")
+                await asyncio.sleep(0.01)
         assert await running.dead() == []
 
 
@@ -200,7 +202,7 @@ async def test_each_refused_payload_is_a_dead_letter_and_nothing_else_is(
         added = [message_id for number in range(4) for message_id in await running.add(f"s{number}", 6)]
         await running.until_empty()
         dead = await running.dead()
-    wrong = [message_id for message_id in added if int(message_id.split("/")[1]) % 3 == 0]
+    wrong = [message_id for message_id in added if int(message_id.split("-")[1]) % 3 == 0]
     assert sorted(dead) == sorted(wrong)
     assert endpoint.accepted_ids == set(added) - set(wrong)
     assert len(endpoint.posted) == len(added), "a refused payload was sent again"

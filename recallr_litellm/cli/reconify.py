@@ -1,0 +1,175 @@
+"""`recallr reconify`: what waits to be reported, what was refused, and whether the endpoint takes anything at all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from recallr_litellm.cli.environment import faults_shown, load_env_file
+from recallr_litellm.cli.failed import ANSWER_SECONDS, redis_of
+from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
+from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.reconify.records import DeadLetter, OutboxStatus
+from recallr_litellm.reconify.settings import ReconifySettings, load_reconify_settings
+from recallr_litellm.settings import load_settings
+
+reconify = typer.Typer(help="Reports to Reconify: what waits, what was refused, and a test.", no_args_is_help=True)
+
+_Answer = TypeVar("_Answer")
+
+
+@reconify.command()
+def status() -> None:
+    """Show what waits in the outbox and what became of the rest, of all workers together.
+
+    Works beside a running gateway; with the embedded store one has to be running.
+    """
+    console = Console(soft_wrap=True)
+    with faults_shown(console):
+        settings = _settings()
+        found = asyncio.run(_ask(settings, lambda outbox: outbox.status()))
+    for name, value in _rows(settings, found):
+        console.print(Text(f"{name:<12}{value}"))
+
+
+@reconify.command()
+def dead(
+    requeue: Annotated[bool, typer.Option("--requeue", help="Send all of them again.")] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="Delete all of them.")] = False,
+) -> None:
+    """List the payloads that the endpoint refused, or that failed too often: when, session, message, status, reason.
+
+    What is sent again comes after what its session has queued meanwhile. Works beside a running gateway; with the
+    embedded store one has to be running.
+    """
+    console = Console(soft_wrap=True)
+    if requeue and drop:
+        raise typer.BadParameter("--requeue and --drop exclude each other")
+    with faults_shown(console):
+        settings = _settings()
+        letters = asyncio.run(_ask(settings, _all_dead))
+        _show(console, letters)
+        if requeue:
+            console.print(
+                Text(f"To be sent again: {asyncio.run(_ask(settings, lambda outbox: outbox.requeue_dead()))}")
+            )
+        elif drop:
+            console.print(Text(f"Deleted: {asyncio.run(_ask(settings, lambda outbox: outbox.drop_dead()))}"))
+        elif letters:
+            console.print(Text("Once the reason is gone: recallr reconify dead --requeue"))
+
+
+@reconify.command()
+def test() -> None:
+    """Send one payload, marked as a test, to the endpoint, and show its answer. Ends with 1 if it was not accepted.
+
+    It is a chat of the user `recallrtest` with the model `recallr-test`, in a session that begins with `recallrtest`.
+    """
+    console = Console(soft_wrap=True)
+    with faults_shown(console):
+        settings = _settings()
+        outcome, session = asyncio.run(_send_test(settings))
+    answer = f"status {outcome.status}" if outcome.status else "no answer"
+    console.print(Text(f"{answer}: {outcome.reason}" if outcome.reason else answer))
+    if outcome.verdict is Verdict.DELIVERED:
+        console.print(Text(f"Accepted. Look for session {session} in Reconify's console."))
+        return
+    console.print(Text(_ADVICE[outcome.verdict]))
+    raise typer.Exit(1)
+
+
+_ADVICE = {
+    Verdict.RETRY: "Not accepted, perhaps for now. A gateway would send it again. Does RECONIFY_ENDPOINT lead there?",
+    Verdict.REFUSED: (
+        "Refused. Are RECONIFY_ENDPOINT, RECONIFY_APP_KEY and RECONIFY_API_KEY those of the application in Reconify's "
+        "console? A redirect is not followed: set RECONIFY_ENDPOINT to where it leads."
+    ),
+}
+
+
+def _settings() -> ReconifySettings:
+    load_env_file()
+    return load_reconify_settings()
+
+
+async def _ask(settings: ReconifySettings, question: Callable[[Outbox], Awaitable[_Answer]]) -> _Answer:
+    outbox = Outbox.open(redis_of(load_settings()), settings, timeout_seconds=ANSWER_SECONDS)
+    try:
+        return await question(outbox)
+    finally:
+        await outbox.close()
+
+
+async def _all_dead(outbox: Outbox) -> list[DeadLetter]:
+    return [letter async for letter in outbox.dead()]
+
+
+def _rows(settings: ReconifySettings, found: OutboxStatus) -> list[tuple[str, str]]:
+    oldest = "nothing waits" if found.oldest_ms < 0 else str(timedelta(seconds=found.oldest_ms // 1000))
+    return [
+        ("reports to", settings.endpoint if settings.enabled and settings.endpoint else "nowhere: Reconify is off"),
+        ("queued", f"{found.queued} ({found.bytes / 1024 / 1024:.1f} MB)"),
+        ("in flight", f"{found.in_flight}"),
+        ("delivered", f"{found.delivered} of {found.added}"),
+        ("retried", f"{found.retried}"),
+        ("dead", f"{found.dead}"),
+        ("dropped", f"{found.dropped}"),
+        ("oldest", oldest),
+    ]
+
+
+def _show(console: Console, letters: list[DeadLetter]) -> None:
+    """A line each, in columns, however long: to be read, searched and copied from."""
+    if not letters:
+        console.print(Text("There are no dead letters."))
+        return
+    rows = [("TIME", "SESSION", "MESSAGE", "STATUS", "REASON")]
+    for letter in sorted(letters, key=lambda letter: letter.died_at):
+        died = datetime.fromtimestamp(letter.died_at / 1000, UTC).isoformat(timespec="seconds")
+        rows.append((died, letter.session, letter.message_id, letter.status or "-", " ".join(letter.reason.split())))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        console.print(Text("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()))
+
+
+async def _send_test(settings: ReconifySettings) -> tuple[Outcome, str]:
+    """What became of the test payload, and its session."""
+    client = ReconifyClient(settings)
+    mark = f"recallrtest{uuid.uuid4().hex}"
+    try:
+        return await client.send(_test_payload(mark), mark), mark
+    finally:
+        await client.close()
+
+
+def _test_payload(session: str) -> dict[str, Any]:
+    """A chat that the REST document would allow, and that nobody takes for a user's."""
+    now_ms = round(time.time() * 1000)
+    answer = {"role": "assistant", "content": "This is the answer to it."}
+    return {
+        "reconify": {"format": "openai", "type": "chat", "version": "1.0.0"},
+        "timestamps": {"request": now_ms, "response": now_ms},
+        "session": session,
+        "sessionTimeout": 10,
+        "user": {"userId": "recallrtest"},
+        "request": {
+            "model": "recallr-test",
+            "messages": [{"role": "user", "content": "This is a test of `recallr reconify test`."}],
+        },
+        "response": {
+            "id": f"chatcmpl-{session}",
+            "object": "chat.completion",
+            "created": now_ms // 1000,
+            "model": "recallr-test",
+            "choices": [{"index": 0, "message": answer, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 8, "completion_tokens": 6, "total_tokens": 14},
+        },
+    }

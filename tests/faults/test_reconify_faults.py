@@ -1,0 +1,353 @@
+"""Everything that can happen between the gateway and Reconify: what was queued arrives, each message is accepted once,
+in order within its session, and dead letters are exactly what the endpoint refused.
+
+The sending process is a real one (`ReconifyWorker`), so that it can be killed; the outbox is in a Valkey server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.reconify.records import OutboxStatus
+from recallr_litellm.reconify.service import Reconify
+from recallr_litellm.reconify.settings import ReconifySettings, load_reconify_settings
+from recallr_litellm.stores.gate import Gate
+from tests.conftest import StartProxy
+from tests.support.reconify_endpoint import (
+    BROKEN,
+    CUT,
+    HALF_CLOSED,
+    HANGS,
+    OK,
+    WRONG,
+    Posted,
+    Reaction,
+    ReconifyEndpoint,
+)
+from tests.support.reconify_worker import ReconifyWorker
+from tests.support.redis_server import RedisServer
+from tests.support.traffic import Traffic
+from tests.support.waiting import eventually
+from tests.unit.stores.state_kit import ANA, BEN
+
+SETTINGS = {
+    "RECONIFY_TIMEOUT_SECONDS": "1",
+    "RECONIFY_MAX_PAUSE_SECONDS": "0.3",
+    "RECONIFY_MAX_ATTEMPTS": "50",
+}
+LOAD = 10_000
+SESSIONS = 500
+
+
+@pytest.fixture(scope="module")
+def running_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(running_redis: RedisServer) -> str:
+    asyncio.run(_flush(running_redis.url))
+    return running_redis.url
+
+
+async def _flush(url: str) -> None:
+    outbox = Outbox.open(url, ReconifySettings(), timeout_seconds=10)
+    await outbox._client.flushall()
+    await outbox.close()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[ReconifyEndpoint]:
+    with ReconifyEndpoint() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def worker(tmp_path: Path, redis_url: str, endpoint: ReconifyEndpoint) -> Iterator[ReconifyWorker]:
+    """A sending process, not started yet."""
+    worker = ReconifyWorker(tmp_path, redis_url, {**endpoint.settings, **SETTINGS})
+    yield worker
+    worker.stop()
+
+
+def queue(redis_url: str, *, sessions: int, each: int, prefix: str = "s") -> dict[str, list[str]]:
+    """Queue payloads of so many sessions, in turns; session → message ids in their order."""
+    added: dict[str, list[str]] = {f"{prefix}{number}": [] for number in range(sessions)}
+
+    async def add() -> None:
+        outbox = Outbox.open(redis_url, ReconifySettings(), timeout_seconds=30)
+        await outbox.ping()
+        for number in range(each):
+            for session, ids in added.items():
+                ids.append(f"{session}-{number}")
+            rows = [(session, ids[-1]) for session, ids in added.items()]
+            for start in range(0, len(rows), 50):
+                await asyncio.gather(*(outbox.add(ANA, *row, body(*row)) for row in rows[start : start + 50]))
+        await outbox.close()
+
+    asyncio.run(add())
+    return added
+
+
+def body(session: str, message_id: str) -> str:
+    reconify = {"format": "openai", "type": "chat", "version": "1.0.0"}
+    request = {"model": "m", "messages": [{"role": "user", "content": f"{message_id} " + "x" * 500}]}
+    return json.dumps({"reconify": reconify, "session": session, "request": request, "response": {"id": message_id}})
+
+
+def look(redis_url: str) -> tuple[OutboxStatus, list[str]]:
+    """What the outbox holds, and the message ids of its dead letters."""
+
+    async def ask() -> tuple[OutboxStatus, list[str]]:
+        outbox = Outbox.open(redis_url, ReconifySettings(), timeout_seconds=30)
+        try:
+            return await outbox.status(), [letter.message_id async for letter in outbox.dead()]
+        finally:
+            await outbox.close()
+
+    return asyncio.run(ask())
+
+
+def wait_until_empty(redis_url: str) -> list[str]:
+    """Wait until nothing is queued; the message ids of the dead letters."""
+    eventually(lambda: look(redis_url)[0].queued, "the outbox is empty", until=lambda queued: queued == 0, timeout=90)
+    return look(redis_url)[1]
+
+
+def wait_for_tries(endpoint: ReconifyEndpoint, more: int) -> None:
+    """Wait until so many more requests have come."""
+    enough = len(endpoint.posted) + more
+    eventually(lambda: len(endpoint.posted) >= enough, f"{more} more requests come to the endpoint")
+
+
+def assert_all_arrived(endpoint: ReconifyEndpoint, added: dict[str, list[str]]) -> None:
+    missing = {session: ids for session, ids in added.items() if set(ids) - set(endpoint.accepted.get(session, []))}
+    assert not missing, f"interactions of {len(missing)} sessions never arrived, such as {next(iter(missing.items()))}"
+    for session, ids in added.items():
+        assert endpoint.accepted[session] == ids, f"session {session} arrived in another order, or with strangers in it"
+    assert len(endpoint.accepted_ids) == sum(map(len, added.values())), "something arrived that nobody had queued"
+
+
+def test_an_endpoint_that_is_down_for_the_whole_run_then_back(
+    worker: ReconifyWorker, endpoint: ReconifyEndpoint, redis_url: str
+) -> None:
+    endpoint.goes_down()
+    worker.start()
+    added = queue(redis_url, sessions=20, each=5)
+    eventually(lambda: look(redis_url)[0].retried > 10, "the worker tries in vain")
+    assert look(redis_url)[0].queued == 100
+    endpoint.comes_up()
+    assert wait_until_empty(redis_url) == [], "interactions were given up because the endpoint was down"
+    assert_all_arrived(endpoint, added)
+
+
+@pytest.mark.parametrize(
+    "reaction",
+    [BROKEN, Reaction(429, "slow down", {"Retry-After": "1"}), HANGS, HALF_CLOSED, CUT],
+    ids=["500", "429 with Retry-After", "hangs", "closes without an answer", "takes it and breaks off"],
+)
+def test_a_fault_now_and_then(
+    worker: ReconifyWorker, endpoint: ReconifyEndpoint, redis_url: str, reaction: Reaction
+) -> None:
+    """Single requests, and some in a row: enough, where none costs a second, for the endpoint to be taken as down."""
+    in_a_row = 2 if reaction.status == 429 else 7
+    endpoint.answers = lambda posted: reaction if posted.number in {7, 80, *range(150, 150 + in_a_row)} else OK
+    added = queue(redis_url, sessions=30, each=10)
+    worker.start()
+    assert wait_until_empty(redis_url) == []
+    assert_all_arrived(endpoint, added)
+    assert look(redis_url)[0].retried, "no fault was met: the test did not show anything"
+    if reaction is CUT:
+        assert endpoint.repeats, "no payload was taken and sent again: the test did not show anything"
+
+
+def test_after_retry_after_nothing_is_sent_before_its_time(
+    worker: ReconifyWorker, endpoint: ReconifyEndpoint, redis_url: str
+) -> None:
+    came: list[float] = []
+
+    def busy(posted: Posted) -> Reaction:
+        came.append(time.monotonic())
+        return Reaction(429, "slow down", {"Retry-After": "2"}) if posted.number == 0 else OK
+
+    endpoint.answers = busy
+    worker.start()
+    added = queue(redis_url, sessions=1, each=1)
+    added |= queue(redis_url, sessions=5, each=1, prefix="later") if _wait_for_first(endpoint) else {}
+    assert wait_until_empty(redis_url) == []
+    assert_all_arrived(endpoint, added)
+    assert came[1] - came[0] >= 2, "the endpoint asked for 2 s of silence and did not get them"
+
+
+def _wait_for_first(endpoint: ReconifyEndpoint) -> bool:
+    wait_for_tries(endpoint, 1 - len(endpoint.posted))
+    return True
+
+
+def test_dead_letters_are_exactly_what_was_refused(
+    worker: ReconifyWorker, endpoint: ReconifyEndpoint, redis_url: str
+) -> None:
+    def judge(posted: Posted) -> Reaction:
+        if int(posted.message_id.split("-")[1]) % 4 == 2:
+            return WRONG
+        return BROKEN if posted.number % 17 == 3 else OK
+
+    endpoint.answers = judge
+    added = queue(redis_url, sessions=20, each=8)
+    worker.start()
+    dead = wait_until_empty(redis_url)
+    refused = {message_id for ids in added.values() for message_id in ids if int(message_id.split("-")[1]) % 4 == 2}
+    assert sorted(dead) == sorted(refused)
+    assert_all_arrived(endpoint, {session: [i for i in ids if i not in refused] for session, ids in added.items()})
+
+
+@pytest.mark.parametrize("seed", [20261122])
+def test_a_worker_killed_at_any_moment_loses_nothing(
+    worker: ReconifyWorker, endpoint: ReconifyEndpoint, redis_url: str, seed: int
+) -> None:
+    moments = random.Random(seed)
+    endpoint.answers = lambda posted: BROKEN if moments.random() < 0.02 else OK
+    added = queue(redis_url, sessions=40, each=40)
+    for _ in range(3):
+        worker.start()
+        wait_for_tries(endpoint, moments.randint(20, 300))
+        worker.kill()
+    assert look(redis_url)[0].queued, "everything was sent before the last kill: the test did not show anything"
+    worker.start()
+    assert wait_until_empty(redis_url) == []
+    assert_all_arrived(endpoint, added)
+
+
+def test_another_worker_takes_over_from_a_killed_one(
+    worker: ReconifyWorker, endpoint: ReconifyEndpoint, redis_url: str, tmp_path: Path
+) -> None:
+    endpoint.answers = lambda posted: HANGS if posted.attempt == 0 else OK
+    added = queue(redis_url, sessions=10, each=2)
+    with ReconifyWorker(tmp_path / "other", redis_url, {**endpoint.settings, **SETTINGS}):
+        worker.start()
+        eventually(lambda: endpoint.waiting, "payloads are on their way")
+        worker.kill()
+        assert wait_until_empty(redis_url) == []
+    assert_all_arrived(endpoint, added)
+
+
+@pytest.mark.timeout(240)
+def test_ten_thousand_interactions_by_two_workers(
+    worker: ReconifyWorker, endpoint: ReconifyEndpoint, redis_url: str, tmp_path: Path
+) -> None:
+    added = queue(redis_url, sessions=SESSIONS, each=LOAD // SESSIONS)
+    with ReconifyWorker(tmp_path / "other", redis_url, {**endpoint.settings, **SETTINGS}):
+        worker.start()
+        assert wait_until_empty(redis_url) == []
+    assert_all_arrived(endpoint, added)
+    status, _ = look(redis_url)
+    assert (status.added, status.delivered, status.dropped) == (LOAD, LOAD, 0)
+    assert endpoint.repeats == [], "with nothing going wrong, something was sent twice"
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_gateway_reports_every_answer_that_a_client_has_seen(
+    start_proxy: StartProxy, endpoint: ReconifyEndpoint, user: str
+) -> None:
+    endpoint.answers = lambda posted: [OK, OK, BROKEN, CUT, OK][posted.number % 5]
+    settings = {**endpoint.settings, **SETTINGS, "RECONIFY_REQUEST": "client"}
+    proxy = start_proxy(settings=settings)
+    users = [f"{user}-{number}" for number in range(3)]
+    with Traffic(proxy, users, session_timeout_seconds=600) as traffic:
+        traffic.wait_for(12)
+        endpoint.goes_down()
+        traffic.wait_for(12)
+        with traffic.pausing():
+            before = traffic.answered
+            proxy.kill()
+            proxy.start()
+            # Whether a stream still came to its end, after the last word of its answer, nobody knows.
+            torn = {said.question for said in traffic.answered[len(before) :] if int(said.question.split()[1]) % 3}
+        endpoint.comes_up()
+        traffic.wait_for(6)
+
+    def reported() -> dict[str, str]:
+        return {posted.body["request"]["messages"][-1]["content"]: posted.message_id for posted in endpoint.posted}
+
+    asked = [said.question for said in traffic.answered if said.question not in torn]
+    eventually(
+        lambda: [question for question in asked if reported().get(question) not in endpoint.accepted_ids],
+        "every answered question is accepted by the endpoint",
+        until=lambda missing: not missing,
+    )
+    questions = {message_id: question for question, message_id in reported().items()}
+    pairs = {(posted.body["request"]["messages"][-1]["content"], posted.message_id) for posted in endpoint.posted}
+    assert len(pairs) == len(reported()), "one interaction was reported under two message ids"
+    assert len(endpoint.accepted_ids) >= len(asked)
+    for session, ids in endpoint.accepted.items():
+        numbers = [int(questions[message_id].split()[1]) for message_id in ids]
+        assert numbers == sorted(numbers), f"the interactions of session {session} arrived out of order"
+    assert endpoint.repeats, "nothing was sent twice: the test did not show that a repeat can be recognised"
+
+
+async def test_with_redis_away_interactions_are_held_and_queued_when_it_is_back(
+    tmp_path: Path, endpoint: ReconifyEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**endpoint.settings, **SETTINGS}.items():
+        monkeypatch.setenv(name, value)
+    with RedisServer(tmp_path / "redis-that-dies") as redis:
+        settings = load_reconify_settings()
+        outbox = Outbox.open(redis.url, settings, timeout_seconds=1)
+        gate = Gate("redis", outbox.ping, interval=0.1)
+        assert await gate.probe()
+        reconify = Reconify.open(settings, redis.url, gate, timeout_seconds=1, interval=0.1, capacity=4)
+
+        async def add(message_id: str, owner: object = ANA) -> bool:
+            payload = json.loads(body("s1", message_id))
+            return await reconify.add(ANA if owner is ANA else BEN, "s1", message_id, payload, within=5)
+
+        assert await add("m0"), "with Redis there, an interaction is only held"
+        await asyncio.to_thread(redis.kill)
+        assert [await add(f"m{number}") for number in range(1, 6)] == [False] * 5
+        assert reconify.held == 4, "the oldest of five has to go where there is room for four"
+        await asyncio.to_thread(redis.start)
+        assert await gate.probe()
+        assert await add("m6"), "Redis is back, and the interaction is only held"
+
+        tasks = [asyncio.create_task(work()) for work in reconify.background]
+        async with asyncio.timeout(60):
+            while len(endpoint.accepted_ids) < 6:
+                await asyncio.sleep(0.02)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await reconify.close()
+        await outbox.close()
+    assert endpoint.accepted == {"s1": ["m0", "m2", "m3", "m4", "m5", "m6"]}
+
+
+async def test_purging_takes_what_is_held_too(
+    tmp_path: Path, redis_url: str, endpoint: ReconifyEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in endpoint.settings.items():
+        monkeypatch.setenv(name, value)
+    settings = load_reconify_settings()
+    outbox = Outbox.open(redis_url, settings, timeout_seconds=5)
+    gate = Gate("redis", outbox.ping)
+    reconify = Reconify.open(settings, redis_url, gate, timeout_seconds=5, interval=0.1, capacity=10)
+    for owner in (ANA, BEN):  # the gate was not asked yet: held
+        assert not await reconify.add(owner, "s1", "held", json.loads(body("s1", "held")), within=5)
+    await gate.probe()
+    assert await reconify.add(ANA, "s2", "queued", json.loads(body("s2", "queued")), within=5)
+    assert await reconify.purge(ANA) == 2
+    assert reconify.held == 1, "another user's interaction was purged"
+    await reconify.drain()
+    status = await outbox.status()
+    assert status.queued == 1
+    assert await reconify.add(BEN, "s1", "no json", {"reconify": {}, "x": object()}, within=5) is False
+    await reconify.close()
+    await outbox.close()

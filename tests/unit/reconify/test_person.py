@@ -1,0 +1,134 @@
+"""Who asked: headers over body over what is stored; wrong values named, all at once; nothing left on the request."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from recallr_litellm.errors import InvalidReconifyUser
+from recallr_litellm.reconify.person import Person, ReconifyHeaders, person_of, take_from_body
+
+
+def headers(**fields: str) -> ReconifyHeaders:
+    """`X-Reconify-User-*` headers, by their names in snake case."""
+    sent = [(f"X-Reconify-User-{name.replace('_', '-')}".encode(), value.encode()) for name, value in fields.items()]
+    return ReconifyHeaders.take(sent)[0]
+
+
+NONE = ReconifyHeaders()
+
+
+def test_headers_are_split_off_and_the_rest_is_left_as_it_is() -> None:
+    rest = [(b"X-Recallr-User-Id", b"a"), (b"x-reconifyer", b"b"), (b"Authorization", b"c")]
+    ours, left = ReconifyHeaders.take([rest[0], (b"X-ReConify-User-Email", "é@b.c".encode()), *rest[1:]])
+    assert left == rest
+    assert ours.pairs == (("x-reconify-user-email", "é@b.c"),)
+    assert "@" not in repr(ours), "personal data must not show in a traceback"
+
+
+def test_every_field_reaches_the_user_object() -> None:
+    given = headers(
+        is_authenticated="True", first_name="Jané", last_name="Doe", email="j@d.example", phone="555 5", gender="female"
+    )
+    person = person_of(given, None, "ABC123")
+    assert person is not None
+    assert person.payload() == {
+        "userId": "ABC123",
+        "isAuthenticated": 1,
+        "firstName": "Jané",
+        "lastName": "Doe",
+        "email": "j@d.example",
+        "phone": "555 5",
+        "gender": "female",
+    }
+
+
+def test_headers_win_over_the_body_and_the_body_over_what_is_stored() -> None:
+    stored = {"reconify_user": {"firstName": "S", "lastName": "S", "email": "s@s.example", "isAuthenticated": 0}}
+    person = person_of(headers(first_name="H"), {"firstName": "B", "last_name": "B"}, "u", stored)
+    assert person == Person(user_id="u", first_name="H", last_name="B", email="s@s.example", is_authenticated=False)
+
+
+def test_the_body_may_have_it_as_json_text_as_openais_metadata_values_are_texts() -> None:
+    person = person_of(NONE, json.dumps({"email": "a@b.c", "unknown": 1}), None)
+    assert person is not None
+    assert person.payload() == {"email": "a@b.c"}, "an e-mail address alone says who it is"
+
+
+def test_who_cannot_be_identified_is_left_out() -> None:
+    nameless = person_of(headers(first_name="Jane"), None, None)
+    assert nameless is not None
+    assert nameless.payload() is None, "without id and e-mail address every request would be a new user"
+    assert person_of(NONE, None, None) is None
+
+
+def test_all_that_is_wrong_is_named_at_once_and_never_said_back() -> None:
+    sent = [
+        (b"x-reconify-user-email", b"nobody-secret"),
+        (b"x-reconify-user-is-authenticated", b"maybe-secret"),
+        (b"x-reconify-user-phone", b"1"),
+        (b"x-reconify-user-phone", b"2"),
+        (b"x-reconify-user-gender", b"\xff"),
+    ]
+    given = ReconifyHeaders.take(sent)[0]
+    with pytest.raises(InvalidReconifyUser) as raised:
+        person_of(given, {"lastName": 5, "firstName": "x" * 257}, "u")
+    assert raised.value.problems == {
+        "X-Reconify-User-Email": "must be an e-mail address",
+        "X-Reconify-User-Is-Authenticated": "must be true, false, 1 or 0",
+        "X-Reconify-User-Phone": "was sent twice",
+        "X-Reconify-User-Gender": "must be UTF-8",
+        "metadata.reconify_user.lastName": "must be text",
+        "metadata.reconify_user.firstName": "must have 1 to 256 characters",
+    }
+    assert raised.value.status == 400
+    assert "secret" not in raised.value.message
+
+
+@pytest.mark.parametrize("written", [7, True, [], "no JSON", "[]"])
+def test_what_is_no_object_in_the_body_is_named(written: Any) -> None:
+    with pytest.raises(InvalidReconifyUser) as raised:
+        person_of(NONE, written, "u")
+    assert raised.value.problems == {"metadata.reconify_user": "must be an object"}
+    assert raised.value.param == "metadata.reconify_user"
+
+
+def test_what_is_wrong_in_the_stored_metadata_is_no_fault_of_the_requests() -> None:
+    stored = {"reconify_user": {"email": "wrong", "phone": "1"}}
+    assert person_of(NONE, None, "u", stored) == Person(user_id="u", phone="1")
+    assert person_of(NONE, None, "u", {"reconify_user": 3}) == Person(user_id="u")
+
+
+def test_unknown_headers_are_ignored() -> None:
+    given = ReconifyHeaders.take([(b"x-reconify-user-shoe-size", b"9"), (b"x-reconify-session", b"s")])[0]
+    assert person_of(given, None, "u") == Person(user_id="u")
+
+
+def test_the_body_is_cleared_everywhere_litellm_has_copied_it_to() -> None:
+    about = {"email": "a@b.c"}
+    client = {"reconify_user": about, "mine": "x"}
+    body: dict[str, Any] = {
+        "metadata": {**client, "requester_metadata": dict(client), "user_api_key": "k"},
+        "proxy_server_request": {"body": {"metadata": dict(client)}},
+    }
+    assert take_from_body(body) == about
+    assert "reconify_user" not in repr(body)
+    assert body["metadata"]["mine"] == "x"
+
+
+def test_an_emptied_metadata_goes_too() -> None:
+    body = {
+        "metadata": {"reconify_user": {"email": "a@b.c"}},
+        "litellm_metadata": {"requester_metadata": {"reconify_user": {"email": "a@b.c"}}},
+    }
+    assert take_from_body(body) == {"email": "a@b.c"}
+    assert body == {"litellm_metadata": {"requester_metadata": {}}}, "it would reach the provider as an empty object"
+
+
+@pytest.mark.parametrize("body", [{}, {"metadata": None}, {"metadata": "x"}, {"metadata": {}}, {"metadata": {"a": 1}}])
+def test_a_body_that_says_nothing_of_its_user_stays_as_it_is(body: dict[str, Any]) -> None:
+    before = json.dumps(body)
+    assert take_from_body(body) is None
+    assert json.dumps(body) == before

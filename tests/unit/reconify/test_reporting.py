@@ -1,0 +1,115 @@
+"""Whatever a request or an answer looks like, telling of it never fails the request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from recallr_litellm.gateway.call import Call
+from recallr_litellm.gateway.headers import RawHeaders
+from recallr_litellm.gateway.reporting import Recorder, Reporting
+from recallr_litellm.reconify.service import Reconify
+from recallr_litellm.reconify.settings import ReconifySettings
+from recallr_litellm.stores.gate import Gate
+from tests.support.listeners import free_port
+
+
+@pytest.fixture
+async def reconify() -> AsyncIterator[Reconify]:
+    """With a Redis that is away: what is told is held."""
+
+    async def probe() -> None:
+        raise ConnectionError
+
+    settings = ReconifySettings.model_validate({"app_key": "a", "api_key": "b", "endpoint": "http://127.0.0.1:1/"})
+    url = f"redis://127.0.0.1:{free_port()}"
+    reconify = Reconify.open(settings, url, Gate("redis", probe), timeout_seconds=1.0, interval=1.0, capacity=10)
+    yield reconify
+    await reconify.close()
+
+
+@pytest.fixture
+def reporting(reconify: Reconify) -> Reporting:
+    return Reporting(reconify, spawn=asyncio.create_task, default_timeout_seconds=600)
+
+
+def asked(reporting: Reporting) -> tuple[Call, Recorder]:
+    """A request that is told of, up to the provider."""
+    call = Call(RawHeaders((("x-recallr-user-id", "u"),)))
+    body: dict[str, Any] = {"model": "m", "messages": []}
+    reporting.begin(call, body, "acompletion")
+    reporting.identify(call, takes_part=True)
+    reporting.sent(call, body)
+    return call, Recorder(reporting, call, lambda _: 5.0)
+
+
+def answer(recorder: Recorder, kind: bytes, *chunks: bytes, status: int = 200) -> None:
+    recorder.see({"type": "http.response.start", "status": status, "headers": [(b"Content-Type", kind)]})
+    for number, chunk in enumerate(chunks, 1):
+        recorder.see({"type": "http.response.body", "body": chunk, "more_body": number < len(chunks)})
+
+
+CHUNK = b'data: {"choices": [{"index": 0, "delta": {"content": "Yes"}}]}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("kind", "chunks"),
+    [
+        (b"application/json", (b'{"choices": [{"mess', b'age": {"content": "Yes"}}]}')),
+        (b"text/event-stream; charset=utf-8", (CHUNK[:9], CHUNK[9:], b"data: [DONE]\n\n", b"")),
+        (b"text/event-stream", (CHUNK, b"")),
+    ],
+)
+async def test_an_answer_is_told_when_it_has_ended_once(
+    reporting: Reporting, reconify: Reconify, kind: bytes, chunks: tuple[bytes, ...]
+) -> None:
+    _, recorder = asked(reporting)
+    answer(recorder, kind, *chunks)
+    recorder.end()
+    await recorder.reported()
+    assert reconify.held == 1
+
+
+async def test_a_stream_that_is_left_is_told(reporting: Reporting, reconify: Reconify) -> None:
+    _, recorder = asked(reporting)
+    answer(recorder, b"text/event-stream", CHUNK)
+    recorder.end()
+    await recorder.reported()
+    assert reconify.held == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "chunks", "status"),
+    [
+        (b"application/json", (b'{"choices": [{"message": {"content": "Yes"}}]}',), 400),
+        (b"application/json", (b"no JSON",), 200),
+        (b"application/json", (b"\xff\xfe",), 200),
+        (b"application/json", (b"[" * 100_000,), 200),
+        (b"application/json", (b"[]",), 200),
+        (b"text/event-stream", (b"\xff\n\ndata: \xff\n\n", b""), 200),
+        (b"text/plain", (b"Yes",), 200),
+    ],
+)
+async def test_what_is_no_answer_is_not_told(
+    reporting: Reporting, reconify: Reconify, kind: bytes, chunks: tuple[bytes, ...], status: int
+) -> None:
+    _, recorder = asked(reporting)
+    answer(recorder, kind, *chunks, status=status)
+    recorder.end()
+    await recorder.reported()
+    assert reconify.held == 0
+
+
+async def test_a_body_nested_beyond_all_measure_goes_on_untold(reporting: Reporting) -> None:
+    deep: Any = []
+    for _ in range(5_000):
+        deep = [deep]
+    call = Call(RawHeaders((("x-recallr-user-id", "u"),)))
+    reporting.begin(call, {"model": "m", "messages": deep}, "acompletion")
+    assert call.asked is None
+    call, _ = asked(reporting)
+    reporting.sent(call, {"model": "m", "messages": deep})
+    assert call.asked is None
