@@ -149,7 +149,7 @@ async def test_a_payload_that_fails_while_others_are_accepted_becomes_a_dead_let
     assert (letter.status, letter.reason) == ("500", "broken")
     assert endpoint.accepted["bad"] == [after], "the session of a dead letter does not go on"
     tries = [posted for posted in endpoint.posted if posted.message_id == poison]
-    assert len(tries) == 4, "the first failure tells nothing, the three that follow count"
+    assert len(tries) >= 4, "the first failure tells nothing; three more, each after something was accepted, count"
 
 
 @pytest.mark.parametrize("reaction", [BROKEN, Reaction(429, "slow down")], ids=["500", "429"])
