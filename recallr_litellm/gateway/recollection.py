@@ -186,6 +186,8 @@ class Recollection:
                 question,
                 stage.admitted.headers.recall_options,
                 exclude_sessions=frozenset((session.id, *session.other_ids)),
+                previous=_previous_message(conversation, session),
+                now=datetime.fromtimestamp(stage.call.received_at / 1000, UTC),
             )
         stage.searching = False
         if conversation.uses_tools and not conversation.continues_turn:
@@ -229,6 +231,14 @@ class Recollection:
     def _note(self, call: Call, reason: str, error: BaseException) -> None:
         call.degrade(reason)
         _log.warning("Request %s goes on without (all of) its memory: %s %s", call.request_id, reason, error)
+
+
+def _previous_message(conversation: Conversation, session: OpenedSession) -> str:
+    """What the user said before the question, in this session; "" if it is the first."""
+    said = [message.text for message in conversation.messages if message.role == "user"]
+    if len(said) < 2:  # a client that sends its newest message alone
+        said = [stored.message.text for stored in session.messages if stored.message.role == "user"] + said[-1:]
+    return said[-2] if len(said) > 1 else ""
 
 
 def _block_name(conversation: Conversation, turn: str) -> str:

@@ -142,9 +142,7 @@ def load_first_person(file: Path = Path(__file__).with_name("first_person.json")
     ]
 
 
-async def remember(
-    conversation: Conversation, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder
-) -> None:
+async def remember(conversation: Conversation, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder) -> None:
     """Store a conversation as the processing of sessions does."""
     for session in conversation.sessions:
         await _remember(conversation.owner, session, vectors, embedder, sparse)

@@ -22,8 +22,8 @@ import asyncio
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, process_time
@@ -64,12 +64,14 @@ WARM_UP = 20
 class Bench:
     """One store, with all conversations in it."""
 
-    def __init__(self, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder) -> None:
+    def __init__(
+        self, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder, tallies: dict[str, Tally]
+    ) -> None:
         self._vectors = vectors
         self._embedder = embedder
         self._sparse = sparse
         self._recall = Recall(vectors, embedder, sparse)
-        self.tallies: dict[str, Tally] = {}
+        self._tallies = tallies
 
     async def fill(self, conversations: Sequence[Conversation]) -> None:
         """Remember all of them."""
@@ -78,7 +80,7 @@ class Bench:
 
     async def baselines(self, conversations: Sequence[Conversation]) -> None:
         """Rank every passage by words alone and by meaning alone."""
-        by_words, by_meaning = (self.tallies.setdefault(name, Tally()) for name in BASELINES)
+        by_words, by_meaning = (self._tallies.setdefault(name, Tally()) for name in BASELINES)
         for conversation, question in track(_asked(conversations), "baselines"):
             hits, _ = await self._vectors.search(
                 conversation.owner,
@@ -94,7 +96,7 @@ class Bench:
         self, strategy: Strategy, conversations: Sequence[Conversation], budgets: Sequence[int]
     ) -> Milliseconds:
         """Ask every question with a strategy; returns how long its parts took."""
-        tally, watch = self.tallies.setdefault(strategy.value, Tally()), Stopwatch()
+        tally, watch = self._tallies.setdefault(strategy.value, Tally()), Stopwatch()
         options = RecallOptions(strategy=strategy)
         for number in range(WARM_UP):
             await self._ask(conversations[0], Question(f"Number {number} of last week?", {}, ""), options)
@@ -129,6 +131,8 @@ class Bench:
             question.text,
             options,
             exclude_sessions=frozenset(),
+            previous=question.previous,
+            now=conversation.asked_at,
         )
 
 
@@ -159,17 +163,27 @@ async def measure(
     conversations: Sequence[Conversation], strategies: Sequence[Strategy], budgets: Sequence[int], folder: Path | None
 ) -> tuple[Mapping[str, Tally], Mapping[str, Milliseconds]]:
     """All methods on all conversations. A folder keeps the store; one that is there is used again."""
+    times: dict[str, Milliseconds] = {}
+    tallies: dict[str, Tally] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        filled = folder is not None and folder.exists()
-        vectors, embedder = await opened(folder or Path(temporary))
-        bench = Bench(vectors, embedder, SparseEncoder())
-        if not filled:
-            await bench.fill(conversations)
-        times = {s.value: await bench.strategy(s, conversations, budgets) for s in strategies}
-        await bench.baselines(conversations)
-        await vectors.close()
-        await embedder.close()
-    return bench.tallies, times
+        place = folder or Path(temporary) / "store"
+        if not place.exists():
+            async with _bench(place, tallies) as bench:
+                await bench.fill(conversations)
+        for strategy in strategies:  # each with a model that has no question in its cache yet
+            async with _bench(place, tallies) as bench:
+                times[strategy.value] = await bench.strategy(strategy, conversations, budgets)
+        async with _bench(place, tallies) as bench:
+            await bench.baselines(conversations)
+    return tallies, times
+
+
+@asynccontextmanager
+async def _bench(place: Path, tallies: dict[str, Tally]) -> AsyncIterator[Bench]:
+    vectors, embedder = await opened(place)
+    yield Bench(vectors, embedder, SparseEncoder(), tallies)
+    await vectors.close()
+    await embedder.close()
 
 
 def show(console: Console, tallies: Mapping[str, Tally], times: Mapping[str, Milliseconds]) -> None:
@@ -177,7 +191,8 @@ def show(console: Console, tallies: Mapping[str, Tally], times: Mapping[str, Mil
     means = {method: tally.means() for method, tally in tallies.items()}
     for category in sorted({category for of_method in means.values() for category in of_method}):
         table = Table(title=f"{category}: {next(iter(means.values()))[category]['n']:.0f} questions, %")
-        columns = [name for name in next(iter(means.values()))[category] if name != "n"]
+        columns = [name for name in next(iter(means.values()))[category] if name not in ("n", "shown")]
+        columns = [name for name in columns if not name.startswith("tokens@")]
         for name in ("method", *columns):
             table.add_column(name.replace("session", "ses."), justify="left" if name == "method" else "right")
         for method, by_category in means.items():

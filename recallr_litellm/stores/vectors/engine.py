@@ -61,6 +61,8 @@ class Where:
     """Fields that it must have, whatever the value."""
     since: int | None = None
     """Smallest `at`, milliseconds since the epoch."""
+    sessions: Collection[str] = ()
+    """Of these sessions; empty for any."""
     exclude_sessions: Collection[str] = ()
     exclude_ids: Collection[str] = ()
     ids: Collection[PointId] | None = None

@@ -211,7 +211,10 @@ def test_tool_calls_without_numbers_are_told_apart_by_their_ids() -> None:
         call(function={"arguments": ": 1}"}),
         call(id="b", function={"name": "f", "arguments": "{}"}),
     )
-    assert [(one["id"], one["function"]["arguments"]) for one in found["tool_calls"]] == [("a", '{"x": 1}'), ("b", "{}")]
+    assert [(one["id"], one["function"]["arguments"]) for one in found["tool_calls"]] == [
+        ("a", '{"x": 1}'),
+        ("b", "{}"),
+    ]
 
 
 def test_thinking_in_unnumbered_pieces_becomes_one_block_a_signature() -> None:
@@ -219,7 +222,10 @@ def test_thinking_in_unnumbered_pieces_becomes_one_block_a_signature() -> None:
         return chunk({"thinking_blocks": [{"type": "thinking", **fields}]})
 
     found = message_of(
-        thought(thinking="Let "), thought(thinking="me."), thought(thinking="", signature="s1"), thought(thinking="More")
+        thought(thinking="Let "),
+        thought(thinking="me."),
+        thought(thinking="", signature="s1"),
+        thought(thinking="More"),
     )
     assert found["thinking_blocks"] == [
         {"type": "thinking", "thinking": "Let me.", "signature": "s1"},
@@ -228,9 +234,9 @@ def test_thinking_in_unnumbered_pieces_becomes_one_block_a_signature() -> None:
 
 
 def test_the_one_finish_reason_that_litellm_passes_on_is_that_of_all_choices() -> None:
-    chunks = [
-        json.dumps({"id": "x", "choices": [{"index": index, "delta": {"content": "a"}}]}) for index in (0, 1)
-    ] + [json.dumps({"id": "x", "choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]})]
+    chunks = [json.dumps({"id": "x", "choices": [{"index": index, "delta": {"content": "a"}}]}) for index in (0, 1)] + [
+        json.dumps({"id": "x", "choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]})
+    ]
     cut, ended = chat_completion(chunks), chat_completion([*chunks, "[DONE]"])
     assert cut is not None
     assert ended is not None

@@ -159,7 +159,7 @@ async def test_the_reason_is_short_and_without_the_keys(
     endpoint: ReconifyEndpoint, client: ReconifyClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    said = f"{APP_KEY} {API_KEY} app-key%2Fof%20the%20tests api-key-\\\"of\\\"-the-tests wrong\n" + "x" * 100_000
+    said = f'{APP_KEY} {API_KEY} app-key%2Fof%20the%20tests api-key-\\"of\\"-the-tests wrong\n' + "x" * 100_000
     endpoint.answers = lambda posted: Reaction(403, said)
     outcome = await client.send(PAYLOAD, "m1")
     assert outcome.reason.startswith("[key] [key] [key] [key] wrong x"), outcome.reason

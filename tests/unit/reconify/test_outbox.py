@@ -238,7 +238,9 @@ async def test_dropped_dead_letters_are_gone(outbox: Outbox) -> None:
     assert await drain(outbox) == []
 
 
-async def test_purging_a_user_leaves_nothing_of_theirs_and_all_of_others(outbox: Outbox, everything: Everything) -> None:
+async def test_purging_a_user_leaves_nothing_of_theirs_and_all_of_others(
+    outbox: Outbox, everything: Everything
+) -> None:
     for number in range(60):
         for owner in (ANA, BEN, None):
             await add(outbox, f"{number} of {owner}", owner=owner, session=f"s{number % 20}")

@@ -152,9 +152,7 @@ async def test_a_payload_that_fails_while_others_are_accepted_becomes_a_dead_let
 
 
 @pytest.mark.parametrize("reaction", [BROKEN, Reaction(429, "slow down")], ids=["500", "429"])
-async def test_an_outage_makes_no_dead_letters(
-    endpoint: ReconifyEndpoint, redis_url: str, reaction: Reaction
-) -> None:
+async def test_an_outage_makes_no_dead_letters(endpoint: ReconifyEndpoint, redis_url: str, reaction: Reaction) -> None:
     endpoint.answers = lambda posted: reaction
     async with at_work(redis_url, max_attempts=1) as running:
         added = {f"s{number}": await running.add(f"s{number}", 2) for number in range(3)}
