@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -60,6 +60,11 @@ def periods(question: str, now: datetime) -> tuple[Period, ...]:
         now: aware, in the user's timezone.
     """
     return tuple(dict.fromkeys(_periods(question, now)))
+
+
+def warm_up() -> None:
+    """Load the parser, so that no request pays for that: 0.2 to 0.4 s."""
+    periods("last week", datetime.now(UTC))
 
 
 def names_a_time(text: str) -> bool:

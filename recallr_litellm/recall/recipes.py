@@ -11,7 +11,27 @@ from recallr_litellm.core.options import Strategy
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How much each sign of relevance counts, on the scale of a cosine similarity (weight 1)."""
+    """How much each sign of relevance counts, on the scale of a cosine similarity (weight 1).
+
+    Listwise softmax regression on LoCoMo (`tests/benchmarks/locomo.py`), rounded; signs that did not hold on both
+    halves, or that cost the first-person set, were left out. Recall of evidence in %, all passages scored:
+
+    | fitted on | measured on | R@5 | R@10 | R@20 | R@50 |
+    |---|---|---|---|---|---|
+    | conv-26, 30, 41, all signs | conv-42, 43 | 72.4 | 78.7 | 83.6 | 91.2 |
+    | conv-42, 43, all signs | conv-26, 30, 41 | 75.4 | 83.9 | 88.3 | 93.8 |
+    | these weights | all five | 74.9 | 81.7 | 86.5 | 92.4 |
+
+    Without one of them (R@10 / R@50; the weights before the last three signs stood at 81.5 / 91.8): BM25 77.0 / 90.6,
+    answered 79.0 / 91.5, second previous 80.0 / 91.5, second next 80.8 / 91.7, next 81.1 / 91.8, speaker 79.3 / 90.8,
+    period 80.6 / 91.5, when 81.0 / 92.1, session 80.5 / 91.2. The three: only asks, short and the dense of the
+    second neighbours, together 81.7 / 92.4.
+
+    Left out: the length of a passage and "it is a question" (better on LoCoMo by .4 at 50, but single users state
+    facts in messages that end in a question: 99 → 92 % of the evidence in 1000 tokens), numbers for "how many"
+    (nothing), BM25 and dense of the message before where it asks nothing (nothing). `assistant` and `recent` are
+    not asked for on LoCoMo; they are small and were seen to do no harm on the first-person set.
+    """
 
     bm25: float = 0.034
     """Per point."""

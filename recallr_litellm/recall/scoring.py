@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
 from recallr_litellm.core.records import PassageHit, SummaryHit
@@ -27,11 +27,14 @@ _SENTENCE = re.compile(r"[^.!?？؟]+[.!?？؟]*")
 class Asked:
     """A question as far as scoring goes."""
 
-    question: Question = Question("")
+    question: Question = field(default_factory=lambda: Question(""))
     speakers: frozenset[str] = frozenset()
     """Those that it names."""
     scale: float = 1.0
     """Factor on every BM25 score (`bm25_scale`)."""
+
+
+_ANYTHING = Asked()
 
 
 def bm25_scale(terms: int, weights: Weights) -> float:
@@ -43,7 +46,7 @@ def score_passages(
     hits: Sequence[PassageHit],
     dense: Sequence[float],
     weights: Weights,
-    asked: Asked = Asked(),  # noqa: B008
+    asked: Asked = _ANYTHING,
 ) -> list[float]:
     """Score of each passage, in order; comparable within one question and, calibrated, between questions.
 
@@ -59,16 +62,12 @@ def score_passages(
     newest, oldest = max(hit.at for hit in hits), min(hit.at for hit in hits)
 
     scale = asked.scale
-    signs = [_signs(hit, asked, weights, oldest, newest) for hit in hits]
+    signs = [_signs(hit, asked, weights, oldest, newest) + _neighbours(hit, around, weights, scale) for hit in hits]
     # What most candidates have tells nothing of any: without this, a question that names somebody would raise
     # the relevance of all that they ever said.
     usual = fmean(signs)
     scores = [
-        similarity
-        + scale * weights.bm25 * hit.bm25
-        + _neighbours(hit, around, weights, scale)
-        + _telling(hit, weights)
-        + (sign - usual)
+        similarity + scale * weights.bm25 * hit.bm25 + _telling(hit, weights) + (sign - usual)
         for hit, similarity, sign in zip(hits, dense, signs, strict=True)
     ]
     return _with_sessions(hits, scores, weights)
@@ -78,7 +77,7 @@ def score_summaries(
     hits: Sequence[SummaryHit],
     dense: Sequence[float],
     weights: Weights,
-    asked: Asked = Asked(),  # noqa: B008
+    asked: Asked = _ANYTHING,
 ) -> list[float]:
     """Score of each summary, in order. Arguments as for `score_passages`."""
     periods = asked.question.periods

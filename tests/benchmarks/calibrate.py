@@ -28,6 +28,7 @@ from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.records import PassageHit
 from recallr_litellm.recall import Recall, search
 from recallr_litellm.recall.calibration import REFERENCE, REFERENCE_MODEL, Calibration, Logistic
+from recallr_litellm.recall.names import candidates, without
 from recallr_litellm.recall.selection import top
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder, open_embedder
@@ -114,7 +115,9 @@ async def cosines(
     found: list[PassageHit] = []
     for conversation in conversations:
         for question in conversation.questions:
-            dense, terms = await embedder.query(question.text), sparse.query(question.text)
+            # About as the recall does it: names that a memory knows are not embedded.
+            text = without(question.text, frozenset(candidates(question.text)))
+            dense, terms = await embedder.query(text), sparse.query(question.text)
             hits, _ = await vectors.search(conversation.owner, dense, terms, exclude_sessions=frozenset())
             found += hits
     values = [hit.dense for hit in found]
@@ -140,18 +143,12 @@ async def ask(recall: Recall, conversation: Conversation, question: Question) ->
 
 def report(answers: dict[str, list[Answer]], model: str, mean: float, spread: float) -> None:
     """Fit and print."""
-    # Both sets count the same, however many questions they have.
-    memories = fit(
-        (one.relevance, one.id in answer.question.evidence, 1 / len(of_set))
+    memories = mean_of(
+        fit((one.relevance, one.id in a.question.evidence) for a in of_set for one in a.passages)
         for of_set in answers.values()
-        for answer in of_set
-        for one in answer.passages
     )
-    summaries = fit(
-        (one.relevance, one.id in answer.sessions, 1 / len(of_set))
-        for of_set in answers.values()
-        for answer in of_set
-        for one in answer.summaries
+    summaries = mean_of(
+        fit((one.relevance, one.id in a.sessions) for a in of_set for one in a.summaries) for of_set in answers.values()
     )
     for name, of_set in answers.items():
         print(f"\n{name}, {len(of_set)} questions")
@@ -181,12 +178,17 @@ def score_at(relevance: float, logistic: Logistic) -> float:
     return (math.log(relevance / (1 - relevance)) - logistic.intercept) / logistic.slope
 
 
-def fit(scores: Iterable[tuple[float, bool, float]]) -> Logistic:
-    """Logistic regression by Newton's method on (score, evidence, weight); evidence and the rest weigh the same."""
+def mean_of(logistics: Iterable[Logistic]) -> Logistic:
+    """Between two kinds of memory, neither of which is to count more for having more questions."""
+    fitted = list(logistics)
+    return Logistic(fmean(one.slope for one in fitted), fmean(one.intercept for one in fitted))
+
+
+def fit(scores: Iterable[tuple[float, bool]]) -> Logistic:
+    """Logistic regression by Newton's method; evidence and all the rest weigh the same in sum."""
     table = np.array(list(scores), dtype=np.float64)
-    x, y, given = np.column_stack((table[:, 0], np.ones(len(table)))), table[:, 1], table[:, 2]
-    share = float(given[y == 1].sum() / given.sum())
-    weights: NDArray[np.float64] = given / given.sum() * len(given) * np.where(y == 1, 0.5 / share, 0.5 / (1 - share))
+    x, y = np.column_stack((table[:, 0], np.ones(len(table)))), table[:, 1]
+    weights: NDArray[np.float64] = np.where(y == 1, 0.5 / y.mean(), 0.5 / (1 - y.mean()))
     constants = np.zeros(2)
     for _ in range(50):
         expected = 1 / (1 + np.exp(-x @ constants))

@@ -23,6 +23,8 @@ from recallr_litellm.stores.vectors import VectorStore
 CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop"}
 """Of LoCoMo; its category 5 (adversarial) has no answer to be found."""
 _MINUTE = timedelta(minutes=1)
+FIRST_PERSON = Path(__file__).with_name("first_person.json")
+"""Written for this project: four users of an assistant that answers at length."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def _locomo(sample: dict[str, Any]) -> Conversation:
     return Conversation(sample["sample_id"], sessions, questions)
 
 
-def load_first_person(file: Path = Path(__file__).with_name("first_person.json")) -> list[Conversation]:
+def load_first_person() -> list[Conversation]:
     """Chats of single users with an assistant: the set that lies beside this module."""
     return [
         Conversation(
@@ -138,7 +140,7 @@ def load_first_person(file: Path = Path(__file__).with_name("first_person.json")
                 for q in user["questions"]
             ),
         )
-        for user in json.loads(file.read_text())
+        for user in json.loads(FIRST_PERSON.read_text())
     ]
 
 
