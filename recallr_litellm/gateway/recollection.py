@@ -198,7 +198,14 @@ class Recollection:
         stage.searching = True
         seen = frozenset((session.id, *session.other_ids))
         with RECALL.time():
-            stage.recalled = await self._recall(owner, question, stage.options, exclude_sessions=seen)
+            stage.recalled = await self._recall(
+                owner,
+                question,
+                stage.options,
+                exclude_sessions=seen,
+                previous=_previous_message(conversation, session),
+                now=_moment(stage.call),
+            )
         if stage.strategy is Strategy.AGENTIC:
             await self._investigate(stage, owner, question, seen)
         stage.searching = False
@@ -253,6 +260,14 @@ class Recollection:
     def _note(self, call: Call, reason: str, error: BaseException) -> None:
         call.degrade(reason)
         _log.warning("Request %s goes on without (all of) its memory: %s %s", call.request_id, reason, error)
+
+
+def _previous_message(conversation: Conversation, session: OpenedSession) -> str:
+    """What the user said before the question, in this session; "" if it is the first."""
+    said = [message.text for message in conversation.messages if message.role == "user"]
+    if len(said) < 2:  # a client that sends its newest message alone
+        said = [stored.message.text for stored in session.messages if stored.message.role == "user"] + said[-1:]
+    return said[-2] if len(said) > 1 else ""
 
 
 def _block_name(conversation: Conversation, turn: str) -> str:

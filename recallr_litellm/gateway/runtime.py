@@ -20,6 +20,7 @@ from recallr_litellm.metrics import EXCHANGES, QUEUE
 from recallr_litellm.projects import load_projects
 from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Agent, Completion, Investigation
+from recallr_litellm.recall.dates import warm_up
 from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.settings import Settings
@@ -223,6 +224,7 @@ class Runtime:
         """Load the model and look whether the vector store was filled with it, as far as both can be had now."""
         try:
             self._count_tokens("warm up")  # the tokenizer is loaded by its first use
+            warm_up()
             await self._embedder.open()
             await self._vectors.open()
         except (Unavailable, TimeoutError) as error:

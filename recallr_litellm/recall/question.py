@@ -1,11 +1,87 @@
-"""What is searched for, from what the user wrote."""
+"""What the user's message asks for, read without a model."""
 
 from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from recallr_litellm.core.stopwords import ENGLISH
+from recallr_litellm.recall import names
+from recallr_litellm.recall.dates import Period, periods
 
 MAX_CHARACTERS = 1_000
 """What the bundled model reads (256 word pieces) of English text."""
 
 _HALF = MAX_CHARACTERS // 2
+_MAX_PREVIOUS = 300
+"""Characters of the message before, where the question goes on with it."""
+_MOST_TELLING_WORDS = 3
+"""Words beyond stop words of a question that may lean on what was said before."""
+
+_GOES_ON = re.compile(r"(?:and|or|also|what about|how about)\b", re.I)
+_REFERS = re.compile(
+    r"\b(?:it|its|that|this|those|these|they|them|their|he|him|his|she|her|hers|one|ones|there|then|else)\b", re.I
+)
+_WHEN = re.compile(
+    r"\b(?:when|what (?:date|day|month|year|time)|which (?:date|day|month|year)|how long ago)\b(?!ever)", re.I
+)
+_NOW = re.compile(
+    r"\b(?:now|currently|current|at the moment|at present|these days|nowadays|still|latest|newest|most recent\w*"
+    r"|lately|any ?more|last time)\b",
+    re.I,
+)
+_YOU_SAID = re.compile(
+    r"\b(?:did|have|had|were|was|would) you\b"
+    r"|\byou (?:\w+ )?(?:said|told|gave|suggest|recommend|mention|explain|advise|list|propose|describe|wrote|show)\w*"
+    r"|\byour (?:\w+ )?(?:suggestion|recommendation|advice|answer|explanation|list|plan|recipe|idea|tip)s?\b",
+    re.I,
+)
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is searched for, and what an answer must look like."""
+
+    text: str
+    """What to search with; "" when there is nothing to search for."""
+    names: tuple[str, ...] = ()
+    """Words that may be names."""
+    periods: tuple[Period, ...] = ()
+    """Times that it names."""
+    asks_when: bool = False
+    asks_for_now: bool = False
+    """What is so at present, when it may have been otherwise before."""
+    asks_what_assistant_said: bool = False
+
+
+def read(message: str, *, previous: str = "", now: datetime | None = None) -> Question:
+    """The question in a user's message.
+
+    Args:
+        message: the user's own words, of any length and language.
+        previous: the user's message before it in the same conversation, "" if there is none.
+        now: when it is asked, aware, in the user's timezone; without it the clock of this machine in UTC.
+    """
+    own = searchable(message)
+    if not own:
+        return Question("")
+    text = searchable(f"{previous[-_MAX_PREVIOUS:]} {own}") if previous and elliptic(own) else own
+    return Question(
+        text,
+        names=names.candidates(text),
+        periods=periods(own, now or datetime.now(UTC)),
+        asks_when=bool(_WHEN.search(own)),
+        asks_for_now=bool(_NOW.search(own)),
+        asks_what_assistant_said=bool(_YOU_SAID.search(own)),
+    )
+
+
+def elliptic(text: str) -> bool:
+    """Whether a question can hardly be understood without what was said before: "And when is her birthday?" """
+    telling = sum(word not in ENGLISH for word in _WORD.findall(text.lower()))
+    return telling == 0 or (telling <= _MOST_TELLING_WORDS and bool(_REFERS.search(text) or _GOES_ON.match(text)))
 
 
 def searchable(question: str) -> str:

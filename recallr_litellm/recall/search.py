@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import cache
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache, partial
 
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import Recalled, RecalledPassage, RecalledSummary
-from recallr_litellm.core.records import PassageHit, Session, SummaryHit
+from recallr_litellm.core.records import PassageHit, Session, SparseVector, SummaryHit, Vector
 from recallr_litellm.recall.calibration import calibration_of, to_reference
-from recallr_litellm.recall.question import searchable
+from recallr_litellm.recall.names import LOOKED_UP, Known, NameBook, without
+from recallr_litellm.recall.question import Question, read
 from recallr_litellm.recall.recipes import RECIPES, Recipe
-from recallr_litellm.recall.scoring import bm25_scale, score_passages, score_summaries
+from recallr_litellm.recall.scoring import Asked, bm25_scale, score_passages, score_summaries, session_scores
 from recallr_litellm.recall.selection import top_memories, top_summaries
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.vectors import VectorStore
@@ -25,7 +28,7 @@ _HEAD_START_SECONDS = 0.001
 
 
 class Recall:
-    """Searches the memory of one owner at a time; keeps nothing between calls.
+    """Searches the memory of one owner at a time; keeps nothing between calls but which names an owner's memory knows.
 
     Args:
         vectors: where the memory is.
@@ -37,9 +40,17 @@ class Recall:
         self._vectors = vectors
         self._embedder = embedder
         self._sparse = sparse
+        self._names = NameBook()
 
     async def __call__(
-        self, owner: Owner, question: str, options: RecallOptions, *, exclude_sessions: frozenset[str]
+        self,
+        owner: Owner,
+        question: str,
+        options: RecallOptions,
+        *,
+        exclude_sessions: frozenset[str],
+        previous: str = "",
+        now: datetime | None = None,
     ) -> Recalled:
         """What the owner's memory holds for a question.
 
@@ -47,31 +58,38 @@ class Recall:
             question: the user's own words, of any length. Without a letter or digit nothing is
                 searched for, and only the recent things come back that `options` asks for.
             exclude_sessions: ids of sessions that the model sees anyway.
+            previous: the user's message before it, which a question such as "And when?" leans on.
+            now: when it is asked, aware; without it the clock of this machine. The times that a question
+                names are understood in the timezone of `options`.
 
         Raises:
             VectorsUnavailable: the store did not answer.
             EmbeddingUnavailable: the question could not be embedded.
         """
         _announce(options.strategy)
+        understood = read(question, previous=previous, now=(now or datetime.now(UTC)).astimezone(options.timezone))
         (memories, summaries), last_messages, last_summaries = await asyncio.gather(
-            self._search(owner, searchable(question), options, exclude_sessions),
+            self._search(owner, understood, options, exclude_sessions),
             self._last_messages(owner, options.last_n_user_messages, exclude_sessions),
             self._last_summaries(owner, options.last_n_summaries, exclude_sessions),
         )
         return Recalled(memories, summaries, tuple(last_messages), tuple(last_summaries))
 
     async def _search(
-        self, owner: Owner, text: str, options: RecallOptions, exclude_sessions: frozenset[str]
+        self, owner: Owner, question: Question, options: RecallOptions, exclude_sessions: frozenset[str]
     ) -> tuple[tuple[RecalledPassage, ...], tuple[RecalledSummary, ...]]:
-        if not text:
+        if not question.text:
             return (), ()
         recipe = RECIPES[options.strategy]
-        embedding = asyncio.ensure_future(self._embedder.query(text))
+        known = await self._names.look_up(owner, question.names, partial(self._holding, owner))
+        speakers, frequent = known[Known.SPEAKER], known[Known.FREQUENT]
+        terms = self._sparse.query(question.text)
+        asked = Asked(question, speakers, bm25_scale(len(terms.indices), recipe.weights))
+        embedding = asyncio.ensure_future(self._embedder.query(without(question.text, speakers | frequent)))
         try:
             # The thread of the model needs the interpreter for the first half millisecond; once it computes,
             # the search by words can have it.
             await asyncio.wait([embedding], timeout=_HEAD_START_SECONDS)
-            terms = self._sparse.query(text)
             passages, summaries = await self._vectors.search(
                 owner,
                 embedding,
@@ -80,14 +98,36 @@ class Recall:
                 turn_candidates=recipe.turn_candidates,
                 summary_candidates=recipe.summary_candidates,
             )
+            if recipe.sessions_read:
+                passages = await self._with_best_sessions(owner, await embedding, terms, passages, recipe, asked)
         finally:
             embedding.cancel()
-        scale = bm25_scale(len(terms.indices), recipe.weights)
         model = self._embedder.name
         return (
-            top_memories(rank_passages(passages, model, recipe, scale=scale), options),
-            top_summaries(rank_summaries(summaries, model, recipe, scale=scale), options, at_most=recipe.max_summaries),
+            top_memories(rank_passages(passages, model, recipe, asked, at_most=2 * options.max_top_k), options),
+            top_summaries(rank_summaries(summaries, model, recipe, asked), options, at_most=recipe.max_summaries),
         )
+
+    async def _holding(self, owner: Owner, words: Sequence[str]) -> list[list[str]]:
+        return await self._vectors.holding(owner, [self._sparse.query(word) for word in words], limit=LOOKED_UP)
+
+    async def _with_best_sessions(
+        self,
+        owner: Owner,
+        dense: Vector,
+        terms: SparseVector,
+        passages: list[PassageHit],
+        recipe: Recipe,
+        asked: Asked,
+    ) -> list[PassageHit]:
+        """The candidates and what else was said in the sessions of the best of them."""
+        weight = asked.scale * recipe.weights.bm25
+        on_reference = to_reference(self._embedder.name, [hit.dense for hit in passages])
+        scores = [dense + weight * hit.bm25 for dense, hit in zip(on_reference, passages, strict=True)]
+        of_session = session_scores(passages, scores)
+        best = sorted(of_session, key=lambda session: -of_session[session])[: recipe.sessions_read]
+        read = await self._vectors.search_sessions(owner, dense, terms, sessions=best, limit=recipe.passages_read)
+        return list({(hit.session, hit.message, hit.part): hit for hit in (*passages, *read)}.values())
 
     async def _last_messages(
         self, owner: Owner, n: int | None, exclude_sessions: frozenset[str]
@@ -98,14 +138,16 @@ class Recall:
         return await self._vectors.last_summaries(owner, n, exclude_sessions=exclude_sessions) if n else []
 
 
-def rank_passages(hits: list[PassageHit], model: str, recipe: Recipe, *, scale: float) -> list[RecalledPassage]:
-    """The candidates of a question, most relevant first; of equals, the newer.
+def rank_passages(
+    hits: list[PassageHit], model: str, recipe: Recipe, asked: Asked, *, at_most: int
+) -> list[RecalledPassage]:
+    """The best candidates of a question, most relevant first; of equals, the newer.
 
     Args:
         model: `Embedder.name` of the similarities.
-        scale: of BM25 (`scoring.bm25_scale`).
     """
-    scores = score_passages(hits, to_reference(model, [hit.dense for hit in hits]), recipe.weights, scale=scale)
+    scores = score_passages(hits, to_reference(model, [hit.dense for hit in hits]), recipe.weights, asked)
+    best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].at))[:at_most]
     relevance = calibration_of(model).memories
     return [
         RecalledPassage(
@@ -118,13 +160,13 @@ def rank_passages(hits: list[PassageHit], model: str, recipe: Recipe, *, scale: 
             text=hit.text,
             relevance=relevance(score),
         )
-        for score, hit in sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].at))
+        for score, hit in best
     ]
 
 
-def rank_summaries(hits: list[SummaryHit], model: str, recipe: Recipe, *, scale: float) -> list[RecalledSummary]:
+def rank_summaries(hits: list[SummaryHit], model: str, recipe: Recipe, asked: Asked) -> list[RecalledSummary]:
     """The summaries found for a question, most relevant first; of equals, the newer. Arguments as above."""
-    scores = score_summaries(hits, to_reference(model, [hit.dense for hit in hits]), recipe.weights, scale=scale)
+    scores = score_summaries(hits, to_reference(model, [hit.dense for hit in hits]), recipe.weights, asked)
     relevance = calibration_of(model).summaries
     return [
         RecalledSummary(
@@ -141,5 +183,5 @@ def rank_summaries(hits: list[SummaryHit], model: str, recipe: Recipe, *, scale:
 @cache
 def _announce(strategy: Strategy) -> None:
     """Says, once for each strategy in a process, that it does no more than another one."""
-    if strategy is not Strategy.LOW_LATENCY and RECIPES[strategy] is RECIPES[Strategy.LOW_LATENCY]:
-        _log.info("Recall strategy %s runs the recipe of %s", strategy.value, Strategy.LOW_LATENCY.value)
+    if strategy is not Strategy.BALANCED and RECIPES[strategy] is RECIPES[Strategy.BALANCED]:
+        _log.info("Recall strategy %s runs the recipe of %s", strategy.value, Strategy.BALANCED.value)

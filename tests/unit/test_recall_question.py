@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recallr_litellm.recall.question import MAX_CHARACTERS, searchable
+from recallr_litellm.recall.question import MAX_CHARACTERS, elliptic, read, searchable
 
 
 @pytest.mark.parametrize("question", ["", "  \n", "🎉🎉 👍🏽", "?!…", "—", "\x00\u202e"])
@@ -30,3 +30,23 @@ def test_it_is_bounded_and_on_one_line(question: str) -> None:
     text = searchable(question)
     assert len(text) <= MAX_CHARACTERS + 1
     assert text.split() == text.split(" ") or text == ""
+
+
+@pytest.mark.parametrize("question", ["And when?", "What about her sister?", "Why?", "how much is it", "And the dog?"])
+def test_a_question_may_lean_on_what_was_said_before(question: str) -> None:
+    assert elliptic(question)
+    assert read(question, previous="I met Ada in Rome.").text == f"I met Ada in Rome. {question}"
+    assert read(question).text == question
+
+
+@pytest.mark.parametrize("question", ["What is my dog called?", "Which paint goes well with oak furniture?", "Oslo"])
+def test_or_stand_by_itself(question: str) -> None:
+    assert read(question, previous="I met Ada in Rome.").text == question
+
+
+def test_what_a_question_asks_for_is_read_from_its_words() -> None:
+    assert read("When did I move?").asks_when
+    assert read("Where do I live now?").asks_for_now
+    assert read("Which hotel did you recommend?").asks_what_assistant_said
+    plain = read("Where is my bicycle?")
+    assert not any((plain.asks_when, plain.asks_for_now, plain.asks_what_assistant_said, plain.periods))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from recallr_litellm.core.records import PassageHit, SummaryHit
 from recallr_litellm.recall.calibration import REFERENCE_MODEL
+from recallr_litellm.recall.dates import Period
+from recallr_litellm.recall.question import Question
 from recallr_litellm.recall.recipes import Recipe, Weights
-from recallr_litellm.recall.scoring import bm25_scale, score_passages
+from recallr_litellm.recall.scoring import Asked, bm25_scale, score_passages
 from recallr_litellm.recall.search import rank_passages, rank_summaries
 
 
@@ -20,13 +24,13 @@ def hit(dense: float, bm25: float = 0.0, **more: Any) -> PassageHit:
         "parts": 1,
         "role": "user",
         "at": 0,
-        "text": "text",
+        "text": "a text of a dozen words, so that none of them is too short",
     }
     return PassageHit(dense=dense, bm25=bm25, **(values | more))
 
 
 def scores(*hits: PassageHit, scale: float = 1.0) -> list[float]:
-    return score_passages(hits, [hit.dense for hit in hits], Weights(), scale=scale)
+    return score_passages(hits, [hit.dense for hit in hits], Weights(), Asked(scale=scale))
 
 
 def test_words_in_common_count_next_to_likeness() -> None:
@@ -37,28 +41,104 @@ def test_words_in_common_count_next_to_likeness() -> None:
 def test_a_short_answer_is_found_by_the_words_of_what_it_replies_to() -> None:
     asked = hit(0.5, 12.0, position=4, text="When does your yoga class start?")
     answer = hit(0.1, position=5, role="assistant", text="At six.")
-    elsewhere = hit(0.1, position=5, session="s2", text="At six.")
-    far = hit(0.1, position=7, text="At six.")
-    _, near, other, apart = scores(asked, answer, elsewhere, far)
-    assert near > other, "the message before it asks for it with the words of the question"
-    assert other == apart, "only the message just before it, in the same session"
+    far = hit(0.1, position=9, text="At six.")
+    _, near, apart = scores(asked, answer, far)
+    assert near > apart, "the message before it asks for it with the words of the question"
     stated = hit(0.5, 12.0, position=4, text="My yoga class moved.")
-    assert near > scores(stated, answer)[1], "a question before it counts more than a statement"
+    assert near > scores(stated, answer, far)[1], "it answers what was asked, not what was stated"
     within = hit(0.5, 12.0, position=4, part=0, parts=2, text="When does your yoga class start?")
     assert scores(within, answer)[1] == scores(stated, answer)[1], "a question within a message is not how it ends"
 
 
-def test_the_message_after_counts_too_but_less() -> None:
-    match = hit(0.5, 12.0, position=4)
-    before, _, after = scores(hit(0.1, position=3), match, hit(0.1, position=5))
-    assert after > before > 0.1
+@pytest.mark.parametrize("steps", [-2, -1, 1, 2])
+def test_messages_near_one_that_fits_are_raised(steps: int) -> None:
+    asks = "Where did we want to meet on the day of the concert, and who had the tickets?"
+    fits = hit(0.6, 12.0, position=50, text=asks)
+    near, far = scores(hit(0.1, position=50 + steps), hit(0.1, position=70), fits)[:2]
+    assert near > far, f"{steps} from the message that fits"
+
+
+def test_messages_are_neighbours_only_within_a_session() -> None:
+    other_position = hit(0.1, session="s2", position=80)
+    other_session = hit(0.1, session="s2", position=51)
+    fits = hit(0.6, 12.0, position=50, text="Where did we want to meet on the day of the concert?")
+    one, other, _ = scores(other_position, other_session, fits)
+    assert one == other
 
 
 def test_each_passage_of_a_long_answer_stands_for_itself() -> None:
-    asked = hit(0.5, 12.0, position=4, text="What can I cook with lentils?")
-    short = hit(0.1, position=5, text="Dal.")
-    long = hit(0.1, position=5, part=3, parts=8, text="Then stir.")
-    assert scores(asked, short)[1] - 0.1 > 4 * (scores(asked, long)[1] - 0.1) > 0
+    asked = hit(0.5, 12.0, position=4, text="What can I cook with lentils tonight, if nothing but onions is left?")
+
+    def raised(**place: int) -> float:
+        near, far = scores(hit(0.1, position=5, **place), hit(0.1, position=50, **place), asked)[:2]
+        return near - far
+
+    assert raised(part=0, parts=1) > 4 * raised(part=3, parts=8) > 0
+
+
+def test_the_session_that_talks_of_it_raises_what_was_said_in_it() -> None:
+    talks = [hit(0.5, 8.0, position=place, session="talks") for place in (1, 11, 21)]
+    idle = [hit(0.2, 0.0, position=place, session="idle") for place in (1, 11, 21)]
+    inside, outside = scores(
+        hit(0.2, position=40, session="talks"), hit(0.2, position=40, session="idle"), *talks, *idle
+    )[:2]
+    assert inside > outside
+
+
+def signed(question: Question, *hits: PassageHit, speakers: frozenset[str] = frozenset()) -> list[float]:
+    return score_passages(hits, [hit.dense for hit in hits], Weights(), Asked(question, speakers))
+
+
+def test_who_is_named_is_heard_first_but_only_where_lines_have_speakers() -> None:
+    line = "{}: I spent all of Sunday in the garden and planted two apple trees there."
+    ada, bo = (hit(0.3, position=place, text=line.format(name)) for place, name in ((5, "Ada"), (15, "Bo")))
+    named = signed(Question("What did Ada plant?"), ada, bo, speakers=frozenset({"Ada"}))
+    assert named[0] > named[1]
+    unnamed = signed(Question("What did I plant?"), ada, bo)
+    assert unnamed[0] == unnamed[1]
+
+
+def test_a_sign_that_all_candidates_have_raises_none_of_them() -> None:
+    line = "Ada: I spent all of Sunday in the garden and planted two apple trees there."
+    hits = [hit(0.3, position=place, text=line) for place in (5, 15, 25)]
+    assert signed(Question("x"), *hits, speakers=frozenset({"Ada"})) == pytest.approx(signed(Question("x"), *hits))
+
+
+def test_what_was_said_at_the_time_in_question_comes_first() -> None:
+    june, july, near = hit(0.3, at=150, position=5), hit(0.3, at=250, position=15), hit(0.3, at=142, position=25)
+    period = Period(100, 200, near=(140, 145))
+    in_month, outside, on_day = signed(Question("x", periods=(period,)), june, july, near)
+    assert on_day > in_month > outside
+
+
+def test_a_question_for_a_time_prefers_passages_with_one() -> None:
+    told = hit(0.3, position=5, text="We adopted the dog last month, from the shelter on the hill behind the town.")
+    untold = hit(0.3, position=15, text="We adopted the dog together, from the shelter on the hill behind the town.")
+    when = signed(Question("When?", asks_when=True), told, untold)
+    assert when[0] > when[1]
+    assert len(set(signed(Question("Where?"), told, untold))) == 1
+
+
+def test_a_question_for_what_the_assistant_said_prefers_its_words() -> None:
+    user, assistant = hit(0.3, position=5), hit(0.3, position=15, role="assistant")
+    first, second = signed(Question("x", asks_what_assistant_said=True), user, assistant)
+    assert second > first
+
+
+def test_a_question_for_now_prefers_the_newest() -> None:
+    old, new = hit(0.3, at=1, position=5), hit(0.3, at=9, position=15)
+    assert signed(Question("x", asks_for_now=True), old, new)[1] > signed(Question("x"), old, new)[1]
+
+
+def test_what_only_asks_or_hardly_says_anything_yields_to_what_tells() -> None:
+    tells = hit(
+        0.3, position=5, text="The dentist moved my appointment to the third of May. Can you remind me, please?"
+    )
+    asks = hit(0.3, position=15, text="And when, if I may ask you that so directly, will the dentist see you again?")
+    brief = hit(0.3, position=25, text="The dentist, yes!")
+    told, asked, said = scores(tells, asks, brief)
+    assert told > asked
+    assert told > said
 
 
 def test_a_pasted_page_is_not_matched_by_words_alone() -> None:
@@ -71,15 +151,15 @@ def test_a_pasted_page_is_not_matched_by_words_alone() -> None:
 
 def test_ranking_is_by_relevance_and_the_newer_of_equals_comes_first() -> None:
     hits = [hit(0.2, position=1), hit(0.6, position=5, at=1), hit(0.6, position=9, at=2)]
-    ranked = rank_passages(hits, REFERENCE_MODEL, Recipe(), scale=1.0)
+    ranked = rank_passages(hits, REFERENCE_MODEL, Recipe(), Asked(), at_most=9)
     assert [(passage.position, passage.at) for passage in ranked] == [(9, 2), (5, 1), (1, 0)]
     assert ranked[0].relevance == ranked[1].relevance > ranked[2].relevance
     assert all(0 <= passage.relevance <= 1 for passage in ranked)
 
     found = [SummaryHit(f"s{n}", n, n, "summary", dense, 0.0) for n, dense in enumerate((0.1, 0.5, 0.5))]
-    assert [s.session for s in rank_summaries(found, REFERENCE_MODEL, Recipe(), scale=1.0)] == ["s2", "s1", "s0"]
+    assert [s.session for s in rank_summaries(found, REFERENCE_MODEL, Recipe(), Asked())] == ["s2", "s1", "s0"]
 
 
 def test_no_candidates_are_no_memories() -> None:
-    assert rank_passages([], REFERENCE_MODEL, Recipe(), scale=1.0) == []
-    assert rank_passages([], "a model that nobody measured", Recipe(), scale=1.0) == []
+    assert rank_passages([], REFERENCE_MODEL, Recipe(), Asked(), at_most=9) == []
+    assert rank_passages([], "a model that nobody measured", Recipe(), Asked(), at_most=9) == []

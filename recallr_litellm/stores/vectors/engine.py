@@ -63,6 +63,8 @@ class Where:
     """Smallest `at`, milliseconds since the epoch."""
     until: int | None = None
     """Largest `at`, likewise."""
+    sessions: Collection[str] = ()
+    """Of these sessions; empty for any."""
     exclude_sessions: Collection[str] = ()
     exclude_ids: Collection[str] = ()
     ids: Collection[PointId] | None = None

@@ -218,6 +218,36 @@ class VectorStore:
             [points.summary_hit(found, bm25) for found, bm25 in sessions.union(answers[len(of_turns) :])],
         )
 
+    async def search_sessions(
+        self, owner: Owner, dense: Vector, sparse: SparseVector, *, sessions: Collection[str], limit: int
+    ) -> list[PassageHit]:
+        """The passages of some of this user's sessions nearest to a query, best first.
+
+        Cosines are exact; BM25 is 0 for what is not among the `limit` best by words.
+
+        Args:
+            sessions: their ids; none are no passages.
+            limit: at least 1.
+        """
+        if not sessions:
+            return []
+        where = Where(owner, Kind.TURN, sessions=sessions)
+        queries = [Nearest(dense, where, limit, fields=(schema.HIT,))]
+        if sparse.indices:
+            queries.append(Nearest(sparse, where, limit, corpus=Where(owner, Kind.TURN)))
+        best, *words = await self._engine.query(queries)
+        bm25 = {found.id: found.score for answer in words for found in answer}
+        return [points.passage_hit(found, bm25.get(found.id, 0.0)) for found in best]
+
+    async def holding(self, owner: Owner, terms: Sequence[SparseVector], *, limit: int) -> list[list[str]]:
+        """For each of `terms`, up to `limit` passages of this user that have one of its words; none for no words."""
+        where = Where(owner, Kind.TURN)
+        asked = [Nearest(one, where, limit, fields=(schema.HIT,)) for one in terms if one.indices]
+        answers = iter(await self._engine.query(asked) if asked else ())
+        return [
+            [points.passage_hit(found, 0.0).text for found in next(answers)] if one.indices else [] for one in terms
+        ]
+
     async def last_user_messages(
         self, owner: Owner, n: int, *, exclude_sessions: Collection[str]
     ) -> list[tuple[str, StoredMessage]]:

@@ -1,0 +1,234 @@
+"""How much of what answers a question is recalled, and how fast, on LoCoMo or the first-person set beside this file.
+
+    python -m tests.benchmarks.locomo --data FOLDER [--strategy balanced] [--budget 2000] [--json FILE]
+    python -m tests.benchmarks.locomo --first-person
+
+FOLDER holds `conv-*.json` of LoCoMo ("Evaluating Very Long-Term Conversational Memory of LLM
+Agents", ACL 2024, CC BY-NC 4.0), which is not part of this project.
+
+Each conversation becomes the memory of one owner in an embedded store, as the processing of its sessions makes
+it, with their dates. Each question is then asked as a request asks it: `Recall`, then `render` with LiteLLM's
+token counter. Beside the strategies stand two baselines from the same store and words: all passages by BM25
+alone, and by cosine alone. Takes about two minutes.
+
+- R@k: share of the messages that hold the answer among the k best; session any/all@k: of their sessions.
+- coverage@n: share of them that the memory block shows within n tokens, with the default headers.
+- tokens@n: what the block took of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Annotated, Any
+from unittest.mock import patch
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # importing litellm would fetch its list of models
+
+from recallr_litellm.core.context import render
+from recallr_litellm.core.markup import escape
+from recallr_litellm.core.options import RecallOptions, Strategy
+from recallr_litellm.core.recalled import Recalled
+from recallr_litellm.gateway.upstream import count_tokens
+from recallr_litellm.recall import Recall
+from recallr_litellm.stores.embedding import Embedder, SparseEncoder
+from recallr_litellm.stores.vectors import VectorStore
+from tests.benchmarks.conversations import Conversation, Question, load_first_person, load_locomo, remember
+from tests.benchmarks.evidence import Tally
+from tests.benchmarks.material import opened
+from tests.benchmarks.processes import load
+from tests.benchmarks.recall import Milliseconds, Stopwatch
+
+BUDGETS = (500, 1000, 2000, 4000)
+EVERY = 10_000
+"""More than anybody here said."""
+BASELINES = ("BM25", "dense")
+EVERYTHING: dict[str, Any] = {"min_top_k": 200, "max_top_k": 200, "memories_threshold": 0.0}
+"""For the ranking; what is shown is chosen with the default headers."""
+TIMED = ("embedding", "words", "search", "rest", "rendering", "recall")
+WARM_UP = 20
+
+
+class Bench:
+    """One store, with all conversations in it."""
+
+    def __init__(
+        self, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder, tallies: dict[str, Tally]
+    ) -> None:
+        self._vectors = vectors
+        self._embedder = embedder
+        self._sparse = sparse
+        self._recall = Recall(vectors, embedder, sparse)
+        self._tallies = tallies
+
+    async def fill(self, conversations: Sequence[Conversation]) -> None:
+        """Remember all of them."""
+        for conversation in track(conversations, "remembering"):
+            await remember(conversation, self._vectors, self._embedder, self._sparse)
+
+    async def baselines(self, conversations: Sequence[Conversation]) -> None:
+        """Rank every passage by words alone and by meaning alone."""
+        by_words, by_meaning = (self._tallies.setdefault(name, Tally()) for name in BASELINES)
+        for conversation, question in track(_asked(conversations), "baselines"):
+            hits, _ = await self._vectors.search(
+                conversation.owner,
+                await self._embedder.query(question.text),
+                self._sparse.query(question.text),
+                exclude_sessions=frozenset(),
+                turn_candidates=EVERY,
+            )
+            by_words.ranking(question, [h.message for h in sorted(hits, key=lambda h: -h.bm25) if h.bm25])
+            by_meaning.ranking(question, [h.message for h in sorted(hits, key=lambda h: -h.dense)])
+
+    async def strategy(
+        self, strategy: Strategy, conversations: Sequence[Conversation], budgets: Sequence[int]
+    ) -> Milliseconds:
+        """Ask every question with a strategy; returns how long its parts took."""
+        tally, watch = self._tallies.setdefault(strategy.value, Tally()), Stopwatch()
+        options = RecallOptions(strategy=strategy)
+        for number in range(WARM_UP):
+            await self._ask(conversations[0], Question(f"Number {number} of last week?", {}, ""), options)
+        for conversation, question in track(_asked(conversations), strategy.value):
+            with self._timed(watch):
+                begun, cpu_begun = perf_counter(), process_time()
+                found = await self._ask(conversation, question, options)
+                watch.plain("rendering", _render)(conversation, found, max(budgets))
+                watch.lap(perf_counter() - begun, process_time() - cpu_begun)
+            # The embedding is cached by now, and nothing of this is timed.
+            everything = await self._ask(conversation, question, replace(options, **EVERYTHING))
+            tally.ranking(question, [passage.message for passage in everything.memories])
+            tally.add(question, "shown", len(found.memories) / 100)
+            for budget in budgets:
+                block = _render(conversation, found, budget)
+                tally.add(question, f"coverage@{budget}", _coverage(block, question))
+                tally.add(question, f"tokens@{budget}", count_tokens(block) / 100)
+        return watch.milliseconds()
+
+    @contextmanager
+    def _timed(self, watch: Stopwatch) -> Iterator[None]:
+        engine = self._vectors._engine
+        with (
+            patch.object(self._embedder, "query", watch.awaited("embedding", self._embedder.query)),
+            patch.object(engine, "query", watch.searches(engine.query)),
+        ):
+            yield
+
+    async def _ask(self, conversation: Conversation, question: Question, options: RecallOptions) -> Recalled:
+        return await self._recall(
+            conversation.owner,
+            question.text,
+            options,
+            exclude_sessions=frozenset(),
+            previous=question.previous,
+            now=conversation.asked_at,
+        )
+
+
+def _render(conversation: Conversation, found: Recalled, budget: int) -> str:
+    return render(
+        found,
+        ongoing=(),
+        unseen=(),
+        now=conversation.asked_at,
+        timezone=RecallOptions().timezone,
+        budget=budget,
+        count_tokens=count_tokens,
+    )
+
+
+def _asked(conversations: Sequence[Conversation]) -> list[tuple[Conversation, Question]]:
+    return [(conversation, question) for conversation in conversations for question in conversation.questions]
+
+
+def _coverage(block: str, question: Question) -> float:
+    """Share of the evidence whose words are all in the block."""
+    block = " ".join(block.split())
+    shown = (all(" ".join(escape(text).split()) in block for text in texts) for texts in question.evidence.values())
+    return sum(shown) / len(question.evidence)
+
+
+async def measure(
+    conversations: Sequence[Conversation], strategies: Sequence[Strategy], budgets: Sequence[int], folder: Path | None
+) -> tuple[Mapping[str, Tally], Mapping[str, Milliseconds]]:
+    """All methods on all conversations. A folder keeps the store; one that is there is used again."""
+    times: dict[str, Milliseconds] = {}
+    tallies: dict[str, Tally] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        place = folder or Path(temporary) / "store"
+        if not place.exists():
+            async with _bench(place, tallies) as bench:
+                await bench.fill(conversations)
+        for strategy in strategies:  # each with a model that has no question in its cache yet
+            async with _bench(place, tallies) as bench:
+                times[strategy.value] = await bench.strategy(strategy, conversations, budgets)
+        async with _bench(place, tallies) as bench:
+            await bench.baselines(conversations)
+    return tallies, times
+
+
+@asynccontextmanager
+async def _bench(place: Path, tallies: dict[str, Tally]) -> AsyncIterator[Bench]:
+    vectors, embedder = await opened(place)
+    yield Bench(vectors, embedder, SparseEncoder(), tallies)
+    await vectors.close()
+    await embedder.close()
+
+
+def show(console: Console, tallies: Mapping[str, Tally], times: Mapping[str, Milliseconds]) -> None:
+    """Print the tables."""
+    means = {method: tally.means() for method, tally in tallies.items()}
+    for category in sorted({category for of_method in means.values() for category in of_method}):
+        table = Table(title=f"{category}: {next(iter(means.values()))[category]['n']:.0f} questions, %")
+        columns = [name for name in next(iter(means.values()))[category] if name not in ("n", "shown")]
+        columns = [name for name in columns if not name.startswith("tokens@")]
+        for name in ("method", *columns):
+            table.add_column(name.replace("session", "ses."), justify="left" if name == "method" else "right")
+        for method, by_category in means.items():
+            figures = by_category[category]
+            table.add_row(method, *(f"{figures[name]:.1f}" if name in figures else "" for name in columns))
+        console.print(table)
+    table = Table(title=f"Milliseconds, p50 / p90 / p99; {load()}")
+    for name in ("strategy", *TIMED):
+        table.add_column(name, justify="right")
+    for strategy, parts in times.items():
+        table.add_row(strategy, *(" / ".join(f"{value:.1f}" for value in parts[name]) for name in TIMED))
+    console.print(table)
+
+
+def main(
+    data: Annotated[Path | None, typer.Option(help="Folder of LoCoMo's conv-*.json.")] = None,
+    first_person: Annotated[bool, typer.Option("--first-person", help="The set beside this file instead.")] = False,
+    only: Annotated[list[str], typer.Option(help="Name of a conversation, such as conv-26.")] = [],  # noqa: B006
+    strategy: Annotated[list[Strategy], typer.Option(help="May be given several times.")] = [  # noqa: B006
+        Strategy.LOW_LATENCY,
+        Strategy.BALANCED,
+    ],
+    budget: Annotated[list[int], typer.Option(help="Tokens of the memory block.")] = list(BUDGETS),  # noqa: B006
+    folder: Annotated[Path | None, typer.Option(help="Keeps the store; used as it is when it is there.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Where to write all figures.")] = None,
+) -> None:
+    """Measure recall of evidence."""
+    if first_person == (data is not None):
+        raise typer.BadParameter("either --data FOLDER or --first-person")
+    conversations = [c for c in (load_locomo(data) if data else load_first_person()) if not only or c.name in only]
+    tallies, times = asyncio.run(measure(conversations, strategy, budget, folder))
+    show(Console(width=220), tallies, times)
+    if json_file is not None:
+        means = {method: tally.means() for method, tally in tallies.items()}
+        json_file.write_text(json.dumps({"figures": means, "milliseconds": times}, indent=1))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,232 @@
+"""What recall understands of a question, each idea on a small written memory, in the embedded store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import pytest_asyncio
+
+from recallr_litellm.core.options import RecallOptions, Strategy
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.recalled import Recalled
+from recallr_litellm.recall import Recall
+from recallr_litellm.stores.embedding import SparseEncoder
+from tests.benchmarks.conversations import Conversation, Said, Spoken, remember
+from tests.benchmarks.material import opened
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.parametrize("strategy", [Strategy.LOW_LATENCY, Strategy.BALANCED]),
+]
+
+NOW = datetime(2025, 7, 1, 12, 0, tzinfo=UTC)
+
+
+def chat(name: str, begun: tuple[int, int, int], *texts: str) -> Spoken:
+    said = (Said(f"{name}:{n}", "assistant" if n % 2 else "user", text) for n, text in enumerate(texts))
+    return Spoken(name, datetime(*begun, 9, tzinfo=UTC), tuple(said))
+
+
+def memory_of(name: str, *sessions: Spoken) -> Conversation:
+    return Conversation(name, sessions, ())
+
+
+NORA = memory_of(
+    "nora",
+    chat(
+        "garden",
+        (2025, 2, 10),
+        "I want to repaint the kitchen. What would go with oak?",
+        "Sage green goes well with oak. Take an eggshell finish, since it can be wiped.",
+        "Good morning, everyone!",
+        "Good morning! What can I do for you?",
+    ),
+    chat(
+        "meeting",
+        (2025, 3, 5),
+        "I had a meeting with the bank about the loan, they want three payslips.",
+        "Then collect the payslips of January, February and March.",
+        "good morning everyone",
+        "Good morning! What is it today?",
+    ),
+    chat(
+        "second meeting",
+        (2025, 6, 12),
+        "I had a meeting with the bank about the loan, they agreed to everything.",
+        "Splendid! Read the small print before you sign.",
+        "My brother Emil is visiting in August, he eats no meat. I weigh 84 kg.",
+        "I will keep it in mind for the menus.",
+    ),
+    chat(
+        "flat",
+        (2025, 6, 20),
+        "At which time does the gym in our street open on Sundays, did I tell you?",
+        "At half past seven.",
+        "I weigh 79 kg.",
+        "Well done!",
+    ),
+)
+
+_LINES = [
+    f"{name}: {text}"
+    for name, text in zip(
+        ["Ada", "Bo"] * 10,
+        (
+            "I planted two apple trees behind the shed.|I planted roses along the fence.|I bought a red bicycle."
+            "|I bought an old piano.|The choir sings on Fridays.|My band plays jazz.|I work as a midwife."
+            "|I work as a roofer.|My son learns the cello.|My daughter learns to skate.|I fear spiders."
+            "|I fear flying.|I want to see Japan.|I want to see Peru.|My car broke down.|My boat leaks."
+            "|I baked rye bread.|I cooked goulash.|I quit smoking.|I quit my club."
+        ).split("|"),
+        strict=True,
+    )
+]
+EXPORT = memory_of("export", chat("export", (2025, 5, 1), *_LINES))
+OTHER = memory_of(
+    "other", chat("theirs", (2025, 6, 12), "I had a meeting with the bank about the loan for my yacht.", "Ahoy!")
+)
+
+
+@dataclass
+class Asking:
+    recall: Recall
+
+    async def __call__(self, of: Conversation, question: str, strategy: Strategy, **more: Any) -> Recalled:
+        previous = more.pop("previous", "")
+        options = replace(RecallOptions(strategy=strategy, memories_threshold=0.0), **more)
+        return await self.recall(of.owner, question, options, exclude_sessions=frozenset(), previous=previous, now=NOW)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def ask(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Asking]:
+    vectors, embedder = await opened(tmp_path_factory.mktemp("data"))
+    sparse = SparseEncoder()
+    for conversation in (NORA, EXPORT, OTHER):
+        await remember(conversation, vectors, embedder, sparse)
+    yield Asking(Recall(vectors, embedder, sparse))
+    await vectors.close()
+    await embedder.close()
+
+
+def first(found: Recalled) -> str:
+    return found.memories[0].message
+
+
+@pytest.mark.parametrize(
+    ("when", "session"), [("in March", "meeting"), ("in June", "second meeting"), ("on 5 March 2025", "meeting")]
+)
+async def test_of_two_like_messages_the_one_from_the_time_in_question(
+    ask: Asking, strategy: Strategy, when: str, session: str
+) -> None:
+    found = await ask(NORA, f"What came of my meeting with the bank about the loan {when}?", strategy)
+    assert first(found) == f"{session}:0"
+
+
+async def test_times_are_relative_to_the_request_not_to_this_machine(ask: Asking, strategy: Strategy) -> None:
+    found = await ask(NORA, "What came of my meeting with the bank about the loan last month?", strategy)
+    assert first(found) == "second meeting:0"
+
+
+async def test_who_is_named_is_heard_first(ask: Asking, strategy: Strategy) -> None:
+    assert _texts(await ask(EXPORT, "What did Ada plant?", strategy))[0] == _LINES[0]
+    assert _texts(await ask(EXPORT, "What did Bo plant?", strategy))[0] == _LINES[1]
+    assert _texts(await ask(EXPORT, "What is Bo's job?", strategy))[0] == _LINES[7]
+
+
+async def test_a_name_in_the_question_does_not_make_all_that_person_said_relevant(
+    ask: Asking, strategy: Strategy
+) -> None:
+    found = await ask(EXPORT, "What did Ada plant?", strategy, min_top_k=0, memories_threshold=0.7)
+    assert _LINES[0] in _texts(found)
+    assert len(found.memories) <= 5, "ten of the twenty lines are Ada's"
+
+
+async def test_a_name_that_is_no_speaker_is_searched_for(ask: Asking, strategy: Strategy) -> None:
+    assert first(await ask(NORA, "What must I know about Emil?", strategy)) == "second meeting:2"
+
+
+async def test_a_short_answer_is_found_by_the_question_before_it(ask: Asking, strategy: Strategy) -> None:
+    found = await ask(NORA, "When does the gym open on Sundays?", strategy)
+    assert "flat:1" in [passage.message for passage in found.memories[:3]]
+
+
+async def test_what_the_assistant_said(ask: Asking, strategy: Strategy) -> None:
+    assert first(await ask(NORA, "Which colour did you suggest to go with oak?", strategy)) == "garden:1"
+
+
+async def test_a_question_that_leans_on_the_one_before(ask: Asking, strategy: Strategy) -> None:
+    gym = "Let's talk about the gym in our street on Sundays."
+    assert first(await ask(NORA, "And what about that?", strategy, previous=gym)) in ("flat:0", "flat:1")
+    loan = "The bank wanted payslips for the loan, three payslips, and the meeting with the bank was long."
+    assert first(await ask(NORA, "And what about that?", strategy, previous=loan)) in ("meeting:0", "meeting:1")
+
+
+async def test_a_question_that_stands_by_itself_is_not_led_astray_by_the_one_before(
+    ask: Asking, strategy: Strategy
+) -> None:
+    loan = "The bank wanted payslips for the loan, three payslips, and the meeting with the bank was long."
+    alone = await ask(NORA, "What colour of paint goes well with oak furniture?", strategy)
+    assert first(alone) == "garden:1"
+    assert await ask(NORA, "What colour of paint goes well with oak furniture?", strategy, previous=loan) == alone
+
+
+async def test_of_what_changed_the_newer_stands_before_the_older(ask: Asking, strategy: Strategy) -> None:
+    found = await ask(NORA, "How many kg do I weigh now?", strategy)
+    messages = [passage.message for passage in found.memories]
+    assert messages.index("flat:2") < messages.index("second meeting:2")
+
+
+async def test_what_differs_in_case_and_punctuation_only_is_shown_once(ask: Asking, strategy: Strategy) -> None:
+    found = await ask(NORA, "Good morning, everyone!", strategy)
+    greetings = [p.message for p in found.memories if p.role == "user" and "morning" in p.text.lower()]
+    assert greetings == ["meeting:2"], "the one said last"
+
+
+async def test_nobody_is_recalled_anothers_words(ask: Asking, strategy: Strategy) -> None:
+    for question in ("What came of the loan for the yacht in June?", "What did Ada plant?"):
+        found = await ask(NORA, question, strategy)
+        assert {p.session for p in found.memories} <= {session.id for session in NORA.sessions}
+    theirs = await ask(OTHER, "What came of the loan in June, and what did Ada plant?", strategy)
+    assert {p.session for p in theirs.memories} == {"theirs"}
+
+
+@pytest.mark.parametrize("question", ["", "🎉🎉", "?!", "\x00"])
+async def test_nothing_to_search_for_is_nothing_found(ask: Asking, strategy: Strategy, question: str) -> None:
+    assert await ask(NORA, question, strategy) == Recalled()
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "meeting with the bank " * 5_000,
+        "Ada Bo Emil Carl Dora Eve Finn " * 3_000,
+        "银行贷款怎么样了？",
+        "Wie war mein Termin bei der Bank am 31.02.2025?",
+        "What did I say 99999999 years ago, on 2025-13-45, last week, yesterday and in the year 0001?",
+        "and?",
+        "\ud83d lone surrogate",
+        "[a-z]+(?P<x>Ada)|\\",
+    ],
+)
+@pytest.mark.parametrize("previous", ["", "🎉", "x" * 50_000])
+async def test_odd_questions_are_answered_as_well_as_can_be(
+    ask: Asking, strategy: Strategy, question: str, previous: str
+) -> None:
+    found = await ask(NORA, question, strategy, previous=previous, timezone=ZoneInfo("Pacific/Kiritimati"))
+    assert found.memories
+    assert all(0 <= passage.relevance <= 1 for passage in found.memories)
+
+
+async def test_somebody_who_never_said_anything(ask: Asking, strategy: Strategy) -> None:
+    nobody = Conversation("nobody", (), ())
+    assert nobody.owner == Owner("benchmark", "nobody")
+    assert await ask(nobody, "What did Ada plant last week?", strategy) == Recalled()
+
+
+def _texts(found: Recalled) -> list[str]:
+    return [passage.text for passage in found.memories]
