@@ -13,7 +13,8 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Passage, PassageHit, Session, SparseVector, SummaryHit, Turn, User, Vector
 from recallr_litellm.errors import ConfigurationError, EmbeddingMismatch, VectorsUnavailable
 from recallr_litellm.stores.vectors import points, schema
-from recallr_litellm.stores.vectors.engine import Engine, Found, Nearest, Payload, Point, Where, scope
+from recallr_litellm.stores.vectors.candidates import Candidates
+from recallr_litellm.stores.vectors.engine import Engine, Nearest, Payload, Point, Where, scope
 from recallr_litellm.stores.vectors.schema import Kind
 
 _READ_PAGE = 256
@@ -206,8 +207,8 @@ class VectorStore:
             VectorsUnavailable: Qdrant did not answer.
             Exception: what awaiting `dense` raises.
         """
-        turns = _Candidates(Where(owner, Kind.TURN, exclude_sessions=exclude_sessions), turn_candidates)
-        sessions = _Candidates(Where(owner, Kind.SESSION, exclude_sessions=exclude_sessions), summary_candidates)
+        turns = Candidates(Where(owner, Kind.TURN, exclude_sessions=exclude_sessions), turn_candidates)
+        sessions = Candidates(Where(owner, Kind.SESSION, exclude_sessions=exclude_sessions), summary_candidates)
         if sparse.indices:
             turns.words, sessions.words = await self._engine.query([turns.by_words(sparse), sessions.by_words(sparse)])
         vector = dense if isinstance(dense, np.ndarray) else await dense
@@ -296,41 +297,6 @@ class VectorStore:
             page, after = await self._engine.page(where, fields, _READ_PAGE, after=after)
             found += page
         return found
-
-
-class _Candidates:
-    """The points of a kind that may answer a query: the `limit` best by words and the `limit` best by meaning."""
-
-    def __init__(self, where: Where, limit: int) -> None:
-        self._where = where
-        self._limit = limit
-        self.words: list[Found] = []
-        """What `by_words` found."""
-
-    def by_words(self, sparse: SparseVector) -> Nearest:
-        corpus = Where(self._where.owner, self._where.kind)
-        return Nearest(sparse, self._where, self._limit, corpus=corpus, fields=(schema.HIT,))
-
-    def by_meaning(self, dense: Vector) -> list[Nearest]:
-        """The best, and the cosines of those that the words have found."""
-        best = Nearest(dense, self._where, self._limit, fields=(schema.HIT,))
-        if not self.words:
-            return [best]
-        known = replace(self._where, ids=[found.id for found in self.words])
-        return [best, Nearest(dense, known, len(self.words))]
-
-    def union(self, answers: Sequence[list[Found]]) -> Iterator[tuple[Found, float]]:
-        """Each point once, with its cosine as score, and its BM25."""
-        best, *known = answers
-        bm25 = {found.id: found.score for found in self.words}
-        for found in best:
-            yield found, bm25.get(found.id, 0.0)
-        cosines = {found.id: found.score for answer in known for found in answer}
-        for found in best:
-            cosines.pop(found.id, None)
-        for found in self.words:
-            if found.id in cosines:  # else it is among the best, or was deleted meanwhile
-                yield Found(found.id, cosines[found.id], found.payload), found.score
 
 
 def _batches(all_points: Iterable[Point]) -> Iterator[list[Point]]:

@@ -1,0 +1,49 @@
+"""Hybrid search in two queries: what the words find, then what the meaning finds and what it makes of the former."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from recallr_litellm.core.records import SparseVector, Vector
+from recallr_litellm.stores.vectors import schema
+from recallr_litellm.stores.vectors.engine import Found, Nearest, Where
+
+
+class Candidates:
+    """The points of a kind that may answer a query: the `limit` best by words and the `limit` best by meaning.
+
+    First `by_words`, its answer put into `words`; then `by_meaning`, its answers given to `union`.
+    """
+
+    def __init__(self, where: Where, limit: int) -> None:
+        self._where = where
+        self._limit = limit
+        self.words: list[Found] = []
+        """What `by_words` found."""
+
+    def by_words(self, sparse: SparseVector) -> Nearest:
+        """The best by BM25, with the rarity of a term counted among this owner's points of this kind."""
+        corpus = Where(self._where.owner, self._where.kind)
+        return Nearest(sparse, self._where, self._limit, corpus=corpus, fields=(schema.HIT,))
+
+    def by_meaning(self, dense: Vector) -> list[Nearest]:
+        """The best, and the cosines of those that the words have found."""
+        best = Nearest(dense, self._where, self._limit, fields=(schema.HIT,))
+        if not self.words:
+            return [best]
+        known = replace(self._where, ids=[found.id for found in self.words])
+        return [best, Nearest(dense, known, len(self.words))]
+
+    def union(self, answers: Sequence[list[Found]]) -> Iterator[tuple[Found, float]]:
+        """Each point once, with its cosine as score, and its BM25."""
+        best, *known = answers
+        bm25 = {found.id: found.score for found in self.words}
+        for found in best:
+            yield found, bm25.get(found.id, 0.0)
+        cosines = {found.id: found.score for answer in known for found in answer}
+        for found in best:
+            cosines.pop(found.id, None)
+        for found in self.words:
+            if found.id in cosines:  # else it is among the best, or was deleted meanwhile
+                yield Found(found.id, cosines[found.id], found.payload), found.score
