@@ -322,7 +322,7 @@ def test_values_are_read_in_any_case_and_unknown_recallr_headers_are_ignored(
         user, "Hello.", allow_new_user_creation="TRUE", recall_strategy="Deep", include_system_prompt="0", colour="red"
     )
 
-    assert reply.memory_status == "empty"
+    assert reply.memory_status == "degraded; reason=agent", "`Deep` is agentic, for which this gateway has no model"
     assert provider.last.messages == [{"role": "user", "content": "Hello."}]
 
 
