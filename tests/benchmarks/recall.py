@@ -36,7 +36,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from recallr_litellm.core.options import RecallOptions
+from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import SparseVector
 from recallr_litellm.gateway.upstream import count_tokens
@@ -155,7 +155,7 @@ def _percentiles(seconds: Sequence[float]) -> tuple[float, float, float]:
     return p50, p90, p99
 
 
-async def fill(folder: Path, turns: int, texts: Sequence[str], asked: Sequence[str]) -> Measured:
+async def fill(folder: Path, turns: int, texts: Sequence[str], asked: Sequence[str], strategy: Strategy) -> Measured:
     """Fill an empty store and measure it."""
     from tests.benchmarks.material import Filler, opened
 
@@ -168,12 +168,12 @@ async def fill(folder: Path, turns: int, texts: Sequence[str], asked: Sequence[s
     for owner, size in track([*usual_users(turns)], f"filling {turns:,} turns"):
         await filler.user(owner, size)
     await vectors.flush()
-    measured = await _measure(turns, "as written", vectors, embedder, asked, memory)
+    measured = await _measure(turns, "as written", vectors, embedder, asked, memory, strategy)
     await vectors.close()
     return measured
 
 
-async def reopen(folder: Path, turns: int, _: Sequence[str], asked: Sequence[str]) -> Measured:
+async def reopen(folder: Path, turns: int, _: Sequence[str], asked: Sequence[str], strategy: Strategy) -> Measured:
     """Open a filled store, as a gateway's worker does, and measure it."""
     from tests.benchmarks.material import opened
 
@@ -187,7 +187,7 @@ async def reopen(folder: Path, turns: int, _: Sequence[str], asked: Sequence[str
     vectors, embedder = await opened(folder)
     print(f"opened {turns:,} turns in {perf_counter() - begun:.1f} s")
     memory["+ full store"] = memory_of()
-    measured = await _measure(turns, "reopened", vectors, embedder, asked, memory)
+    measured = await _measure(turns, "reopened", vectors, embedder, asked, memory, strategy)
     await vectors.close()
     return measured
 
@@ -199,7 +199,13 @@ def _with_counter() -> Memory:
 
 
 async def _measure(
-    turns: int, state: str, vectors: Any, embedder: Any, asked: Sequence[str], memory: dict[str, Memory]
+    turns: int,
+    state: str,
+    vectors: Any,
+    embedder: Any,
+    asked: Sequence[str],
+    memory: dict[str, Memory],
+    strategy: Strategy,
 ) -> Measured:
     from recallr_litellm.recall import Recall, search
     from recallr_litellm.stores.embedding import SparseEncoder
@@ -214,7 +220,7 @@ async def _measure(
 
     async def ask(count: int, *of: Owner) -> list[int]:
         return [
-            await _recall(watch, recall, of[number % len(of)], question)
+            await _recall(watch, recall, of[number % len(of)], question, strategy)
             for number, question in zip(range(count), questions, strict=False)
         ]
 
@@ -236,11 +242,11 @@ async def _measure(
     return Measured(turns, state, busy, first, usual, big, float(np.mean(shown)), memory)
 
 
-async def _recall(watch: Stopwatch, recall: Any, owner: Owner, question: str) -> int:
+async def _recall(watch: Stopwatch, recall: Any, owner: Owner, question: str, strategy: Strategy) -> int:
     """One timed recall, as a request does it. Returns the tokens of its block."""
     from recallr_litellm.core.context import render
 
-    options = RecallOptions()
+    options = RecallOptions(strategy=strategy)
     begun, cpu_begun = perf_counter(), process_time()
     found = await recall(owner, question, options, exclude_sessions=frozenset({"0" * 32}))
     block = watch.plain("rendering", render)(
@@ -309,6 +315,7 @@ def main(
     questions: Annotated[int, typer.Option(help="In each of the three tables.")] = 200,
     data: Annotated[Path | None, typer.Option(help="Folder of LoCoMo's conv-*.json; else made-up texts.")] = None,
     folder: Annotated[Path | None, typer.Option(help="For the stores, which then stay; else a temporary one.")] = None,
+    strategy: Annotated[Strategy, typer.Option(help="low_latency or balanced.")] = Strategy.LOW_LATENCY,
     again: Annotated[bool, typer.Option("--again", help="Use the stores in --folder instead of filling them.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Where to write all figures.")] = None,
 ) -> None:
@@ -320,7 +327,7 @@ def main(
     steps = [reopen] if again else [fill, reopen]
     with tempfile.TemporaryDirectory() as temporary:
         results = [
-            _in_its_own_process(step, (folder or Path(temporary)) / str(size), size, material.texts, asked)
+            _in_its_own_process(step, (folder or Path(temporary)) / str(size), size, material.texts, asked, strategy)
             for size in turns
             for step in steps
         ]
