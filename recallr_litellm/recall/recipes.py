@@ -99,4 +99,4 @@ RECIPES: Mapping[Strategy, Recipe] = MappingProxyType(
         Strategy.AUTO: _BALANCED,
     }
 )
-"""The recipe of each strategy. Those that would do more still run the one of balanced."""
+"""The recipe of each strategy. `agentic` searches on from what that of balanced finds; `auto` chooses before it."""

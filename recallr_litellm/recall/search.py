@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 
 from recallr_litellm.core.messages import StoredMessage
-from recallr_litellm.core.options import RecallOptions, Strategy
+from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import Recalled, RecalledPassage, RecalledSummary
 from recallr_litellm.core.records import PassageHit, Session, SparseVector, SummaryHit, Vector
@@ -66,7 +66,6 @@ class Recall:
             VectorsUnavailable: the store did not answer.
             EmbeddingUnavailable: the question could not be embedded.
         """
-        _announce(options.strategy)
         understood = read(question, previous=previous, now=(now or datetime.now(UTC)).astimezone(options.timezone))
         (memories, summaries), last_messages, last_summaries = await asyncio.gather(
             self._search(owner, understood, options, exclude_sessions),
@@ -178,10 +177,3 @@ def rank_summaries(hits: list[SummaryHit], model: str, recipe: Recipe, asked: As
         )
         for score, hit in sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].last_at))
     ]
-
-
-@cache
-def _announce(strategy: Strategy) -> None:
-    """Says, once for each strategy in a process, that it does no more than another one."""
-    if strategy is not Strategy.BALANCED and RECIPES[strategy] is RECIPES[Strategy.BALANCED]:
-        _log.info("Recall strategy %s runs the recipe of %s", strategy.value, Strategy.BALANCED.value)
