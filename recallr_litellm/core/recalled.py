@@ -24,6 +24,8 @@ class RecalledPassage(NamedTuple):
     text: str
     relevance: float
     """Calibrated, 0–1 (`recall/calibration.py`)."""
+    gist: str = ""
+    """Equal for passages of the same words (`core/traits.py`)."""
 
 
 class RecalledSummary(NamedTuple):

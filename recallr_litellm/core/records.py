@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from recallr_litellm.core.messages import Role, StoredMessage
+from recallr_litellm.core.traits import Traits
 
 Vector = NDArray[np.float32]
 """Dense embedding, shape (dimension,), unit length."""
@@ -79,6 +80,7 @@ class PassageHit(NamedTuple):
     role: Role
     at: int
     text: str
+    traits: Traits
     dense: float
     """Cosine similarity to the query, −1..1."""
     bm25: float

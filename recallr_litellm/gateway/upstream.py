@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import litellm
@@ -28,7 +29,13 @@ def count_tokens(text: str) -> int:
     and the budget of the memory block needs no better. The encoding is used as `token_counter` uses it, which
     spends twice as long on choosing it, and guesses at texts as long as a memory block.
     """
-    return len(litellm.encoding.encode_ordinary(text))
+    return len(_encoding().encode_ordinary(text))
+
+
+@cache
+def _encoding() -> Any:
+    """Once: LiteLLM looks each of its attributes up anew, which takes as long as to count a line."""
+    return litellm.encoding
 
 
 async def embed_through_gateway(model: str, texts: list[str]) -> list[list[float]]:

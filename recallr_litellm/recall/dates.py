@@ -22,15 +22,6 @@ _TIME = re.compile(
     r"|(?i:yesterday|today|(?:last|past|this|previous) (?:week|month|year)|(?:days?|weeks?|months?|years?) ago)"
     r"|(?:19|20)\d\d(?:[-/.]\d{1,2}(?:[-/.]\d{1,2})?)?|\d{1,2}[/.]\d{1,2}[/.]\d{2,4})\b"
 )
-_TIME_WORDS = frozenset(
-    "yesterday today tonight tomorrow ago weekend weekends monday tuesday wednesday thursday friday saturday sunday "
-    "mondays tuesdays wednesdays thursdays fridays saturdays sundays january february march april june july august "
-    "september october november december".split()
-)
-_RELATIVE = frozenset("last next this past".split())
-_SPANS = frozenset("week month year night summer winter spring fall autumn".split())
-_WORD = re.compile(r"[a-z]+")
-_FIGURES = re.compile(r"\d{4}|\d(?:st|nd|rd|th)\b|\d[:.]\d\d|\d ?[ap]\.?m\b|\bMay\b")
 _AROUND = 24
 """Characters to each side in which the rest of a date stands: "on the 3rd of", ", 2024"."""
 _MOST = 4
@@ -65,14 +56,6 @@ def periods(question: str, now: datetime) -> tuple[Period, ...]:
 def warm_up() -> None:
     """Load the parser, so that no request pays for that: 0.2 to 0.4 s."""
     periods("last week", datetime.now(UTC))
-
-
-def names_a_time(text: str) -> bool:
-    """Whether a passage says when something is, was or will be. English; about ten microseconds."""
-    words = set(_WORD.findall(text.lower()))
-    if not _TIME_WORDS.isdisjoint(words) or (not _RELATIVE.isdisjoint(words) and not _SPANS.isdisjoint(words)):
-        return True
-    return bool(_FIGURES.search(text))
 
 
 def _periods(question: str, now: datetime) -> Iterator[Period]:

@@ -15,6 +15,7 @@ from cachetools import TTLCache
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.stopwords import ENGLISH
+from recallr_litellm.core.traits import speaker
 
 MOST = 4
 """Names of one question that are looked up."""
@@ -71,15 +72,6 @@ class NameBook:
             for name, texts in zip(unknown, await look(unknown), strict=True):
                 found[name] = self._known[owner.key, name] = known_as(name, texts)
         return {known: frozenset(name for name in names if found[name] is known) for known in Known}
-
-
-_LABEL = re.compile(r"([^\W\d_][\w .'’-]{0,38}?): ")
-
-
-def speaker(text: str) -> str:
-    """The first name of who a line of a chat export is by; "" for a text without one."""
-    label = _LABEL.match(text)
-    return label[1].partition(" ")[0] if label else ""
 
 
 def without(text: str, names: frozenset[str]) -> str:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+import numpy as np
+from numpy.typing import NDArray
+
 from recallr_litellm.core.records import PassageHit, SummaryHit
-from recallr_litellm.recall.dates import Period, names_a_time
-from recallr_litellm.recall.names import speaker
+from recallr_litellm.recall.dates import Period
 from recallr_litellm.recall.question import Question
 from recallr_litellm.recall.recipes import Weights
 
-_QUESTION_MARKS = ("?", "？", "؟")
-_AFTER_QUESTION_MARK = " \n\t\"'”’»)]*_`"
+Points = NDArray[np.float64]
+"""One number for each candidate, in their order."""
+
 _BEST_OF_SESSION = 3
 _FEW_WORDS = 12
-_TOLD_BESIDES = 8
-"""Words beside its questions from which on a message tells something itself."""
-_SENTENCE = re.compile(r"[^.!?？؟]+[.!?？؟]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +57,12 @@ def score_passages(
     """
     if not hits:
         return []
-    around = _by_place(hits, dense)
-    newest, oldest = max(hit.at for hit in hits), min(hit.at for hit in hits)
-
-    scale = asked.scale
-    signs = [_signs(hit, asked, weights, oldest, newest) + _neighbours(hit, around, weights, scale) for hit in hits]
+    similarity, bm25 = np.asarray(dense, float), asked.scale * np.array([hit.bm25 for hit in hits])
+    signs = _asked_for(hits, asked, weights) + _neighbours(hits, similarity, bm25, weights)
     # What most candidates have tells nothing of any: without this, a question that names somebody would raise
     # the relevance of all that they ever said.
-    usual = fmean(signs)
-    scores = [
-        similarity + scale * weights.bm25 * hit.bm25 + _telling(hit, weights) + (sign - usual)
-        for hit, similarity, sign in zip(hits, dense, signs, strict=True)
-    ]
-    return _with_sessions(hits, scores, weights)
+    scores = similarity + weights.bm25 * bm25 + _telling(hits, weights) + (signs - signs.mean())
+    return _with_sessions(hits, scores.tolist(), weights)
 
 
 def score_summaries(
@@ -89,41 +81,30 @@ def score_summaries(
     return [score(hit, similarity) for hit, similarity in zip(hits, dense, strict=True)]
 
 
-def _signs(hit: PassageHit, asked: Asked, weights: Weights, oldest: int, newest: int) -> float:
+def _asked_for(hits: Sequence[PassageHit], asked: Asked, weights: Weights) -> Points:
     """Points for being what the question asks for, whatever it is about."""
     question = asked.question
-    points = 0.0
-    if asked.speakers and speaker(hit.text) in asked.speakers:
-        points += weights.speaker
+    points = np.zeros(len(hits))
+    if asked.speakers:
+        points += weights.speaker * np.array([hit.traits.speaker in asked.speakers for hit in hits])
     if question.periods:
-        points += max(_in_time(hit.at, period, weights) for period in question.periods)
-    if question.asks_when and names_a_time(hit.text):
-        points += weights.tells_when
-    if question.asks_what_assistant_said and hit.role == "assistant":
-        points += weights.assistant
-    if question.asks_for_now and newest > oldest:
-        points += weights.recent * (hit.at - oldest) / (newest - oldest)
+        points += [max(_in_time(hit.at, period, weights) for period in question.periods) for hit in hits]
+    if question.asks_when:
+        points += weights.tells_when * np.array([hit.traits.names_a_time for hit in hits])
+    if question.asks_what_assistant_said:
+        points += weights.assistant * np.array([hit.role == "assistant" for hit in hits])
+    if question.asks_for_now:
+        at = np.array([hit.at for hit in hits], float)
+        if span := np.ptp(at):
+            points += weights.recent * (at - at.min()) / span
     return points
 
 
-def _telling(hit: PassageHit, weights: Weights) -> float:
+def _telling(hits: Sequence[PassageHit], weights: Weights) -> Points:
     """Points, none or fewer, for how much a passage can tell at all."""
-    words = hit.text.count(" ") + 1
-    points = weights.short * (1 - words / _FEW_WORDS) if words < _FEW_WORDS else 0.0
-    return points + weights.only_asks if hit.parts == 1 and only_asks(hit.text) else points
-
-
-def ends_asking(text: str) -> bool:
-    """Whether a text ends in a question."""
-    return text.rstrip(_AFTER_QUESTION_MARK).endswith(_QUESTION_MARKS)
-
-
-def only_asks(text: str) -> bool:
-    """Whether a message ends in a question and tells next to nothing before it."""
-    if not ends_asking(text):
-        return False
-    told = (s for s in _SENTENCE.findall(text) if not s.endswith(_QUESTION_MARKS))
-    return sum(len(sentence.split()) for sentence in told) < _TOLD_BESIDES
+    words = np.array([hit.traits.words for hit in hits])
+    asking = np.array([hit.traits.only_asks and hit.parts == 1 for hit in hits])
+    return weights.short * np.clip(1 - words / _FEW_WORDS, 0, None) + weights.only_asks * asking
 
 
 def session_scores(hits: Sequence[PassageHit], scores: Sequence[float]) -> dict[str, float]:
@@ -147,57 +128,29 @@ def _in_time(at: int, period: Period, weights: Weights) -> float:
     return points
 
 
-class _Message:
-    """What the candidates say of a message as a neighbour."""
+def _neighbours(hits: Sequence[PassageHit], dense: Points, bm25: Points, weights: Weights) -> Points:
+    """Points for what the messages around each passage say, as far as they are among the candidates."""
+    numbers: dict[tuple[str, int], int] = {}
+    message_of = [numbers.setdefault((hit.session, hit.position), len(numbers)) for hit in hits]
+    # What is said of a message is said by its best passage. The last row stands for those that are not here.
+    words, meaning, asks = np.zeros(len(numbers) + 1), np.full(len(numbers) + 1, -1.0), np.zeros(len(numbers) + 1)
+    np.maximum.at(words, message_of, bm25)
+    np.maximum.at(meaning, message_of, dense)
+    for hit, message in zip(hits, message_of, strict=True):
+        if hit.traits.ends_asking and hit.part == hit.parts - 1:
+            asks[message] = 1.0
+    near = np.clip(meaning - weights.unrelated, 0, None)
 
-    __slots__ = ("bm25", "dense", "last")
+    def at(steps: int) -> list[int]:
+        return [numbers.get((hit.session, hit.position + steps), -1) for hit in hits]
 
-    def __init__(self) -> None:
-        self.bm25 = 0.0
-        """Of its best passage, as is `dense`."""
-        self.dense = -1.0
-        self.last = ""
-        """Its last passage, if that is among the candidates."""
-
-    @property
-    def asks(self) -> bool:
-        """It ends in a question."""
-        return ends_asking(self.last)
-
-
-_Around = dict[tuple[str, int], _Message]
-
-
-def _neighbours(hit: PassageHit, around: _Around, weights: Weights, scale: float) -> float:
-    session, position = hit.session, hit.position
-    words = 0.0
-    if (before := around.get((session, position - 1))) and before.bm25 and before.asks:
-        words += weights.answered_bm25 * before.bm25
-    if further := around.get((session, position - 2)):
-        words += weights.second_previous_bm25 * further.bm25
-    if further := around.get((session, position + 2)):
-        words += weights.second_next_bm25 * further.bm25
-    points = scale * words
-    for steps, weight in (
-        (1, weights.next_dense),
-        (2, weights.second_next_dense),
-        (-2, weights.second_previous_dense),
-    ):
-        near = around.get((session, position + steps))
-        if near and near.dense > weights.unrelated:
-            points += weight * (near.dense - weights.unrelated)
-    return points / max(hit.parts, 1)
-
-
-def _by_place(hits: Iterable[PassageHit], dense: Iterable[float]) -> _Around:
-    """(session, position) → message."""
-    messages: defaultdict[tuple[str, int], _Message] = defaultdict(_Message)
-    for hit, similarity in zip(hits, dense, strict=False):
-        message = messages[hit.session, hit.position]
-        if hit.bm25 > message.bm25:
-            message.bm25 = hit.bm25
-        if similarity > message.dense:
-            message.dense = similarity
-        if hit.part == hit.parts - 1:
-            message.last = hit.text
-    return dict(messages)
+    second_previous, previous, following, second_next = at(-2), at(-1), at(1), at(2)
+    points = (
+        weights.answered_bm25 * (words * asks)[previous]
+        + weights.second_previous_bm25 * words[second_previous]
+        + weights.second_next_bm25 * words[second_next]
+        + weights.next_dense * near[following]
+        + weights.second_next_dense * near[second_next]
+        + weights.second_previous_dense * near[second_previous]
+    )
+    return points / np.array([max(hit.parts, 1) for hit in hits])

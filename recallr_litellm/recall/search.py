@@ -158,6 +158,7 @@ def rank_passages(
             at=hit.at,
             text=hit.text,
             relevance=relevance(score),
+            gist=hit.traits.gist,
         )
         for score, hit in best
     ]

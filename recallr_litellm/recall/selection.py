@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import Protocol, TypeVar
@@ -17,10 +16,6 @@ class _Relevant(Protocol):
 
 
 _R = TypeVar("_R", bound=_Relevant)
-
-_WORD = re.compile(r"\w+(?:[.,:/'’-]\w+)*")
-"""With what belongs to it: 1.5 and 15, can't and can are different words."""
-_FILLERS = frozenset("oh ah well so just please hi hello hey ok okay um actually really again thanks".split())
 
 
 def top(ranked: Sequence[_R], *, at_least: int, at_most: int, threshold: float) -> tuple[_R, ...]:
@@ -56,13 +51,10 @@ def without_repeats(ranked: Iterable[RecalledPassage]) -> list[RecalledPassage]:
     """The same words of the same speaker once, as said last, where they stand highest.
 
     People greet, thank and ask in the same words in every session; ten copies would be all that is recalled.
-    Case, punctuation and words like "please" do not count. Any other word does: "I weigh 84 kg" and "I weigh
-    79 kg", or with and without a "not", are two things to know.
     """
-    kept: dict[tuple[str, ...], RecalledPassage] = {}
+    kept: dict[tuple[str, str], RecalledPassage] = {}
     for passage in ranked:
-        words = _WORD.findall(passage.text.casefold())
-        key = (passage.role, *([word for word in words if word not in _FILLERS] or words or [passage.text]))
+        key = (passage.role, passage.gist)
         earlier = kept.get(key)
         if earlier is None:
             kept[key] = passage

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recallr_litellm.recall.dates import Period, names_a_time, periods
+from recallr_litellm.core.traits import names_a_time
+from recallr_litellm.recall.dates import Period, periods
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2025, 3, 20, 10, 0, tzinfo=BERLIN)  # a Thursday

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.recall.names import LOOKED_UP, MOST, Known, NameBook, candidates, known_as, speaker, without
+from recallr_litellm.core.traits import speaker
+from recallr_litellm.recall.names import LOOKED_UP, MOST, Known, NameBook, candidates, known_as, without
 
 OWNER = Owner("p", "mara")
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from recallr_litellm.core.records import PassageHit, SummaryHit
+from recallr_litellm.core.traits import traits_of
 from recallr_litellm.recall.calibration import REFERENCE_MODEL
 from recallr_litellm.recall.dates import Period
 from recallr_litellm.recall.question import Question
@@ -26,7 +27,8 @@ def hit(dense: float, bm25: float = 0.0, **more: Any) -> PassageHit:
         "at": 0,
         "text": "a text of a dozen words, so that none of them is too short",
     }
-    return PassageHit(dense=dense, bm25=bm25, **(values | more))
+    values |= more
+    return PassageHit(dense=dense, bm25=bm25, traits=traits_of(values["text"]), **values)
 
 
 def scores(*hits: PassageHit, scale: float = 1.0) -> list[float]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import RecalledPassage, RecalledSummary
+from recallr_litellm.core.traits import traits_of
 from recallr_litellm.recall.selection import top_memories, top_summaries
 
 relevances = st.lists(st.floats(0, 1), max_size=250).map(lambda values: sorted(values, reverse=True))
@@ -14,7 +15,7 @@ relevances = st.lists(st.floats(0, 1), max_size=250).map(lambda values: sorted(v
 
 def memory(number: int, relevance: float, text: str | None = None, at: int = 0) -> RecalledPassage:
     text = f"memory {number}" if text is None else text
-    return RecalledPassage("s", f"m{number}", number, 0, "user", at, text, relevance)
+    return RecalledPassage("s", f"m{number}", number, 0, "user", at, text, relevance, traits_of(text).gist)
 
 
 @st.composite

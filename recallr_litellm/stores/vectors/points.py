@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Passage, PassageHit, Session, SummaryHit, Turn, User
+from recallr_litellm.core.traits import Traits, traits_of
 from recallr_litellm.stores.vectors import schema
 from recallr_litellm.stores.vectors.engine import Found, Payload, Point, scope
 from recallr_litellm.stores.vectors.schema import Kind
@@ -64,9 +65,8 @@ def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
             schema.AT: stored.at,
         }
         if passage is not None:
-            payload[schema.HIT] = _json(
-                session_id, stored.id, stored.position, part, len(turn.passages), role, stored.at, passage.text
-            )
+            place = (session_id, stored.id, stored.position, part, len(turn.passages), role, stored.at)
+            payload[schema.HIT] = _json(*place, passage.text, *traits_of(passage.text))
         if part == 0:
             payload |= {schema.FIRST: True, schema.RECORD: stored.model_dump_json()}
             if role == "user":
@@ -99,8 +99,9 @@ def message_of(payload: Payload) -> StoredMessage:
 
 def passage_hit(found: Found, bm25: float) -> PassageHit:
     """A found `turn` point; it was ranked by cosine."""
-    session, message, position, part, parts, role, at, text = json.loads(found.payload[schema.HIT])
-    return PassageHit(session, message, position, part, parts, role, at, text, found.score, bm25)
+    *place_and_text, words, ends_asking, only_asks, names_a_time, speaker, gist = json.loads(found.payload[schema.HIT])
+    traits = Traits(words, ends_asking, only_asks, names_a_time, speaker, gist)
+    return PassageHit(*place_and_text, traits, found.score, bm25)
 
 
 def summary_hit(found: Found, bm25: float) -> SummaryHit:
