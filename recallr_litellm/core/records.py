@@ -81,6 +81,8 @@ class PassageHit(NamedTuple):
     at: int
     text: str
     traits: Traits
+    terms: NDArray[np.uint32]
+    """Those of its sparse vector; unique."""
     dense: float
     """Cosine similarity to the query, −1..1."""
     bm25: float

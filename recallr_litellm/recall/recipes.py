@@ -33,8 +33,10 @@ class Weights:
     not asked for on LoCoMo; they are small and were seen to do no harm on the first-person set.
     """
 
-    bm25: float = 0.034
+    bm25: float = 0.02
     """Per point."""
+    likeness: float = 0.7
+    """Per point of `recall/likeness.py`: what BM25 misses when the words are others."""
     next_dense: float = 0.20
     """Of how far the message after is above `unrelated`, divided by the passages of this one."""
     answered_bm25: float = 0.028
@@ -89,7 +91,7 @@ class Recipe:
 
 
 _LOW_LATENCY = Recipe()
-_BALANCED = Recipe(turn_candidates=80, sessions_read=8)
+_BALANCED = Recipe(turn_candidates=100, sessions_read=12, passages_read=240)
 
 RECIPES: Mapping[Strategy, Recipe] = MappingProxyType(
     {

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recallr_litellm.core.records import PassageHit, SummaryHit
 from recallr_litellm.recall.dates import Period
+from recallr_litellm.recall.likeness import WordVectors, likeness
 from recallr_litellm.recall.question import Question
 from recallr_litellm.recall.recipes import Weights
 
@@ -31,6 +32,10 @@ class Asked:
     """Those that it names."""
     scale: float = 1.0
     """Factor on every BM25 score (`bm25_scale`)."""
+    terms: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
+    """Those of the question, without names that tell nothing; unique."""
+    words: WordVectors | None = None
+    """Which terms are alike; None: none are."""
 
 
 _ANYTHING = Asked()
@@ -61,7 +66,8 @@ def score_passages(
     signs = _asked_for(hits, asked, weights) + _neighbours(hits, similarity, bm25, weights)
     # What most candidates have tells nothing of any: without this, a question that names somebody would raise
     # the relevance of all that they ever said.
-    scores = similarity + weights.bm25 * bm25 + _telling(hits, weights) + (signs - signs.mean())
+    scores = similarity + weights.bm25 * bm25 + _alike(hits, asked, weights) + _telling(hits, weights)
+    scores += signs - signs.mean()
     return _with_sessions(hits, scores.tolist(), weights)
 
 
@@ -97,6 +103,15 @@ def _asked_for(hits: Sequence[PassageHit], asked: Asked, weights: Weights) -> Po
         at = np.array([hit.at for hit in hits], float)
         if span := np.ptp(at):
             points += weights.recent * (at - at.min()) / span
+    return points
+
+
+def _alike(hits: Sequence[PassageHit], asked: Asked, weights: Weights) -> Points:
+    """Points for saying what the question says, in other words too."""
+    if asked.words is None:
+        return np.zeros(len(hits))
+    points: Points = likeness(asked.terms, [hit.terms for hit in hits], asked.words)
+    points *= weights.likeness * asked.scale
     return points
 
 
@@ -145,7 +160,7 @@ def _neighbours(hits: Sequence[PassageHit], dense: Points, bm25: Points, weights
         return [numbers.get((hit.session, hit.position + steps), -1) for hit in hits]
 
     second_previous, previous, following, second_next = at(-2), at(-1), at(1), at(2)
-    points = (
+    points: Points = (
         weights.answered_bm25 * (words * asks)[previous]
         + weights.second_previous_bm25 * words[second_previous]
         + weights.second_next_bm25 * words[second_next]
@@ -153,4 +168,5 @@ def _neighbours(hits: Sequence[PassageHit], dense: Points, bm25: Points, weights
         + weights.second_next_dense * near[second_next]
         + weights.second_previous_dense * near[second_previous]
     )
-    return points / np.array([max(hit.parts, 1) for hit in hits])
+    points /= np.array([max(hit.parts, 1) for hit in hits])
+    return points

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+import numpy as np
+
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
@@ -83,8 +85,15 @@ class Recall:
         known = await self._names.look_up(owner, question.names, partial(self._holding, owner))
         speakers, frequent = known[Known.SPEAKER], known[Known.FREQUENT]
         terms = self._sparse.query(question.text)
-        asked = Asked(question, speakers, bm25_scale(len(terms.indices), recipe.weights))
-        embedding = asyncio.ensure_future(self._embedder.query(without(question.text, speakers | frequent)))
+        telling = without(question.text, speakers | frequent)
+        asked = Asked(
+            question,
+            speakers,
+            bm25_scale(len(terms.indices), recipe.weights),
+            np.array(self._sparse.query(telling).indices, np.uint32),
+            self._sparse.words,
+        )
+        embedding = asyncio.ensure_future(self._embedder.query(telling))
         try:
             # The thread of the model needs the interpreter for the first half millisecond; once it computes,
             # the search by words can have it.

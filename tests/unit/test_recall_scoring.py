@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from recallr_litellm.core.records import PassageHit, SummaryHit
@@ -14,6 +15,8 @@ from recallr_litellm.recall.question import Question
 from recallr_litellm.recall.recipes import Recipe, Weights
 from recallr_litellm.recall.scoring import Asked, bm25_scale, score_passages
 from recallr_litellm.recall.search import rank_passages, rank_summaries
+
+NO_TERMS = np.zeros(0, np.uint32)
 
 
 def hit(dense: float, bm25: float = 0.0, **more: Any) -> PassageHit:
@@ -28,7 +31,7 @@ def hit(dense: float, bm25: float = 0.0, **more: Any) -> PassageHit:
         "text": "a text of a dozen words, so that none of them is too short",
     }
     values |= more
-    return PassageHit(dense=dense, bm25=bm25, traits=traits_of(values["text"]), **values)
+    return PassageHit(dense=dense, bm25=bm25, traits=traits_of(values["text"]), terms=NO_TERMS, **values)
 
 
 def scores(*hits: PassageHit, scale: float = 1.0) -> list[float]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import Passage, PassageHit, Session, SummaryHit, Turn, User
+from recallr_litellm.core.records import Passage, PassageHit, Session, SparseVector, SummaryHit, Turn, User
 from recallr_litellm.core.traits import Traits, traits_of
 from recallr_litellm.stores.vectors import schema
 from recallr_litellm.stores.vectors.engine import Found, Payload, Point, scope
 from recallr_litellm.stores.vectors.schema import Kind
+
+_TERM = np.dtype("<u4")
 
 META_ID = str(uuid.uuid5(schema.NAMESPACE, Kind.META.value))
 
@@ -66,7 +72,7 @@ def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
         }
         if passage is not None:
             place = (session_id, stored.id, stored.position, part, len(turn.passages), role, stored.at)
-            payload[schema.HIT] = _json(*place, passage.text, *traits_of(passage.text))
+            payload[schema.HIT] = _json(*place, passage.text, *traits_of(passage.text), _packed(passage.sparse))
         if part == 0:
             payload |= {schema.FIRST: True, schema.RECORD: stored.model_dump_json()}
             if role == "user":
@@ -99,15 +105,24 @@ def message_of(payload: Payload) -> StoredMessage:
 
 def passage_hit(found: Found, bm25: float) -> PassageHit:
     """A found `turn` point; it was ranked by cosine."""
-    *place_and_text, words, ends_asking, only_asks, names_a_time, speaker, gist = json.loads(found.payload[schema.HIT])
-    traits = Traits(words, ends_asking, only_asks, names_a_time, speaker, gist)
-    return PassageHit(*place_and_text, traits, found.score, bm25)
+    session, message, position, part, parts, role, at, text, *traits, terms = json.loads(found.payload[schema.HIT])
+    read, words = Traits(*traits), _unpacked(terms)
+    return PassageHit(session, message, position, part, parts, role, at, text, read, words, found.score, bm25)
 
 
 def summary_hit(found: Found, bm25: float) -> SummaryHit:
     """A found `session` point; it was ranked by cosine."""
     session, created_at, last_at, summary = json.loads(found.payload[schema.HIT])
     return SummaryHit(session, created_at, last_at, summary, found.score, bm25)
+
+
+def _packed(sparse: SparseVector) -> str:
+    """The terms of a sparse vector, four bytes each, in base64."""
+    return base64.b64encode(np.array(sparse.indices, _TERM).tobytes()).decode()
+
+
+def _unpacked(terms: str) -> NDArray[np.uint32]:
+    return np.frombuffer(base64.b64decode(terms), _TERM)
 
 
 def _json(*fields: str | int) -> str:

@@ -1,0 +1,54 @@
+"""How many of the question's words a passage says in its own words.
+
+BM25 with likeness in place of equality: of each term of the question counts the term of the passage that is most like
+it, weighted by how rare the former is among the candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+UNLIKE = 0.25
+"""Cosine of two words at which they have nothing in common; likeness counts from there on."""
+_MOST_RARE = 6.0
+"""A term that no candidate has weighs no more than this."""
+_COUNTED_IN = 10.0
+"""Keeps the sum near the scale of a cosine."""
+
+Terms = NDArray[np.uint32]
+
+
+class WordVectors(Protocol):
+    """Vectors of terms."""
+
+    def of(self, terms: Terms) -> NDArray[np.float32]:
+        """Shape (terms, dimension), unit length or zero for terms that are like nothing."""
+        ...
+
+
+def likeness(question: Terms, passages: Sequence[Terms], vectors: WordVectors) -> NDArray[np.float64]:
+    """Points for each passage, 0 or more.
+
+    Args:
+        question: its terms, unique.
+        passages: the unique terms of each candidate; some may be empty.
+    """
+    lengths = np.array([len(terms) for terms in passages])
+    if not len(question) or not lengths.any():
+        return np.zeros(len(passages))
+    terms, places = np.unique(np.concatenate([*passages]), return_inverse=True)
+    alike = np.clip(vectors.of(terms) @ vectors.of(question).T - UNLIKE, 0, None)
+    same = terms[:, None] == question[None, :]
+    alike[same] = 1 - UNLIKE  # also where the vectors know neither
+    within = np.bincount(places, minlength=len(terms))
+    has = np.array([within[same[:, column]].sum() for column in range(len(question))])
+    rarity = np.minimum(np.log(1 + (len(passages) - has + 0.5) / (has + 0.5)), _MOST_RARE)
+    filled = lengths > 0
+    starts = np.concatenate(([0], np.cumsum(lengths[filled])[:-1]))
+    points = np.zeros(len(passages))
+    points[filled] = np.maximum.reduceat(alike[places], starts, axis=0) @ rarity / _COUNTED_IN
+    return points
