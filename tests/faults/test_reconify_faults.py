@@ -240,7 +240,6 @@ def test_another_worker_takes_over_from_a_killed_one(
     assert_all_arrived(endpoint, added)
 
 
-@pytest.mark.timeout(240)
 def test_ten_thousand_interactions_by_two_workers(
     worker: ReconifyWorker, endpoint: ReconifyEndpoint, redis_url: str, tmp_path: Path
 ) -> None:
@@ -254,7 +253,6 @@ def test_ten_thousand_interactions_by_two_workers(
     assert endpoint.repeats == [], "with nothing going wrong, something was sent twice"
 
 
-@pytest.mark.timeout(300)
 def test_a_killed_gateway_reports_every_answer_that_a_client_has_seen(
     start_proxy: StartProxy, endpoint: ReconifyEndpoint, user: str
 ) -> None:

@@ -25,7 +25,7 @@ SOON = 10_000_000_000_000
 
 
 def open_outbox(url: str, **settings: Any) -> Outbox:
-    return Outbox(connect(url, timeout_seconds=20), ReconifySettings(**settings), timeout_seconds=20)
+    return Outbox(connect(url, timeout_seconds=60), ReconifySettings(**settings), timeout_seconds=60)
 
 
 @pytest.fixture

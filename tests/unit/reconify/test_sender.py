@@ -27,7 +27,7 @@ PAUSE = 0.05
 """Longest pause between attempts, seconds."""
 TIMEOUT = 30.0
 """Of one attempt, seconds; no test waits for it to end."""
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds until a test gives up."""
 
 
@@ -129,7 +129,7 @@ async def at_work(
     outbox_type: type[Outbox] = Outbox,
 ) -> AsyncIterator[Running]:
     settings = load_reconify_settings()
-    outbox = outbox_type.open(redis_url, settings, timeout_seconds=20)
+    outbox = outbox_type.open(redis_url, settings, timeout_seconds=60)
     client = client or ReconifyClient(settings)
     gate = Gate("redis", outbox.ping, probe_timeout=PATIENCE)
     await gate.probe()
@@ -292,7 +292,7 @@ async def test_a_shutdown_gives_back_what_it_was_sending(endpoint: ReconifyEndpo
     async with at_work(redis_url) as running:
         [message_id] = await running.add("s1")
         await running.until(lambda: endpoint.posted, "the payload is on its way")
-    outbox = Outbox.open(redis_url, load_reconify_settings(), timeout_seconds=20)
+    outbox = Outbox.open(redis_url, load_reconify_settings(), timeout_seconds=60)
     claims = await outbox.claim(1, lease_seconds=5)
     await outbox.close()
     assert [delivery.message_id for delivery in claims] == [message_id], (
