@@ -74,6 +74,7 @@ def _gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPa
                 "RECALLR_LEASE_SECONDS": "2",
                 "RECALLR_MAX_PROCESSING_ATTEMPTS": "1",
                 "RECALLR_DEADLINE_MS_BALANCED": "10000",  # a request that meets a Qdrant that hangs waits as long
+                "RECALLR_STORE_TIMEOUT_MS": "3000",
             },
         ) as proxy,
     ):

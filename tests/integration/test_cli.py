@@ -32,6 +32,7 @@ from tests.support.command import COMMAND, OFFLINE, prose, recallr
 from tests.support.listeners import free_port
 from tests.support.process import ServerProcess, clean_environment
 from tests.support.provider import Provider, ThreadedProvider
+from tests.support.proxy import PATIENT
 from tests.support.set_aside import set_all_aside, texts
 from tests.support.waiting import eventually
 
@@ -70,7 +71,7 @@ class Served(ServerProcess):
         return [*COMMAND, "serve", "--", "--port", str(self.port)]
 
     def environment(self) -> Mapping[str, str]:
-        return {**OFFLINE, "OPENAI_API_KEY": "sk-of-the-user", "OPENAI_BASE_URL": self._provider.base_url}
+        return {**OFFLINE, **PATIENT, "OPENAI_API_KEY": "sk-of-the-user", "OPENAI_BASE_URL": self._provider.base_url}
 
     def ready(self) -> bool:
         try:

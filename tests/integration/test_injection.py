@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -15,8 +14,8 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 from tests.support.memory import SHORT, Memory
-from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
-from tests.support.proxy import CHAT_MODEL, Proxy
+from tests.support.provider import Answer, Provider, Recorded, ToolCall
+from tests.support.proxy import CHAT_MODEL, SMALL_BUDGET, Proxy
 
 OPENING, CLOSING = "<recallr_memory now=", "</recallr_memory>"
 INSTRUCTIONS = "# Memory\nThis conversation may hold a block"
@@ -33,15 +32,6 @@ TOOLS: list[ChatCompletionToolParam] = [
     }
 ]
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
-SMALL_BUDGET = 200
-
-
-@pytest.fixture(scope="module")
-def into_system(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """A proxy that puts memory into the system message, and little of it."""
-    settings = {"RECALLR_INJECT": "system", "RECALLR_CONTEXT_TOKENS": str(SMALL_BUDGET)}
-    with Proxy(tmp_path_factory.mktemp("into-system"), running_provider, settings=settings) as proxy:
-        yield proxy
 
 
 def remember(proxy: Proxy, user: str, *texts: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -64,9 +65,12 @@ class Endless:
 
 
 class WatchedCircuit(Circuit):
-    """Counts how often the sender has looked whether it may send more."""
+    """Counts how often the sender has looked whether it may send more; its clock can be put forward."""
 
-    looks = 0
+    def __init__(self, backoff: Backoff) -> None:
+        super().__init__(backoff, clock=lambda: time.monotonic() + self.ahead)
+        self.looks = 0
+        self.ahead = 0.0
 
     def room(self, sending: int, most: int) -> int:
         self.looks += 1
@@ -260,6 +264,28 @@ async def test_what_was_claimed_while_the_endpoint_went_down_is_given_back(
         status = await running.outbox.status()
     assert endpoint.posted == [], "a payload was sent to an endpoint that asked to be left alone"
     assert (status.queued, status.retried) == (2, 0), "what was not sent counts as a failure, or is lost"
+
+
+async def test_after_retry_after_nothing_is_sent_before_its_time(endpoint: ReconifyEndpoint, redis_url: str) -> None:
+    hour = 3600
+    busy = Reaction(429, "slow down", {"Retry-After": str(hour)})
+    endpoint.answers = lambda posted: OK if posted.number else busy
+    async with at_work(redis_url) as running:
+        [first] = await running.add("first")
+        await running.until(lambda: not running.circuit.is_closed, "the endpoint has asked to be left alone")
+        later = {f"later{number}": await running.add(f"later{number}", 2) for number in range(5)}
+        looks = running.circuit.looks
+        while running.circuit.looks < looks + 3:
+            running.sender.stir()
+            await asyncio.sleep(0.01)
+        assert len(endpoint.posted) == 1, "the endpoint asked for an hour of silence and did not get it"
+
+        running.circuit.ahead = hour
+        running.sender.stir()
+        await running.until(lambda: endpoint.accepted == later, "after the hour, all others are sent")
+        status = await running.outbox.status()
+    assert first not in endpoint.accepted_ids, "by Redis's clock, which was not put forward, it is not due yet"
+    assert status.queued == 1, "what the endpoint had no time for is lost"
 
 
 async def test_each_refused_payload_is_a_dead_letter_and_nothing_else_is(
