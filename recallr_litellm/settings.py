@@ -107,6 +107,14 @@ class Settings(BaseSettings):
     deadline_ms_balanced: int = Field(3000, ge=1, description="Longest time added to a request, balanced.")
     deadline_ms_agentic: int = Field(20000, ge=1, description="Longest time added to a request, agentic.")
 
+    store_timeout_ms: int = Field(
+        1000,
+        ge=1,
+        description=(
+            "Longest wait for one answer of Redis. A store that needs three times as long to answer a probe counts as "
+            "away."
+        ),
+    )
     held_exchanges: int = Field(
         1000,
         ge=0,

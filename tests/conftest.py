@@ -6,6 +6,8 @@
 `proxy`              LiteLLM with the plugin, embedded stores; one for the run: use your own `user`, never stop it
 `plain_proxy`        LiteLLM without the plugin; one for the run
 `start_proxy`        starts proxies of the test's own, to configure, kill and restart; ends them after it
+
+The report of a test that fails ends with what its servers have printed meanwhile.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import contextlib
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,12 +25,28 @@ import pytest
 # Last on the path: `tests.support` is found from any folder, while `recallr_litellm` is the installed one if it is.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from tests.support.process import LEFT_OUT
+from tests.support.process import LEFT_OUT, ServerProcess
 from tests.support.provider import Provider, ThreadedProvider
 from tests.support.proxy import Proxy
 
 OFFLINE = "LITELLM_LOCAL_MODEL_COST_MAP"
 os.environ[OFFLINE] = "True"  # importing litellm would fetch its list of models from the internet
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    ServerProcess.begin_test()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        for server in list(ServerProcess.known):
+            if server.tail:
+                state = "running" if server.running else "not running"
+                report.sections.append((f"{server.name}, {state}: end of {server.log_file}", server.tail))
+    return report
 
 
 class StartProxy(Protocol):

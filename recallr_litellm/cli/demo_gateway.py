@@ -25,10 +25,11 @@ from recallr_litellm.settings import VALKEY_FOLDER
 from recallr_litellm.stores.state.process import ValkeyProcess
 
 RECORDER = "recallr_litellm.cli.recorder.recorder"
-START_SECONDS = 180.0
-"""LiteLLM needs several seconds on an idle machine, a minute on a busy one."""
+START_SECONDS = 300.0
+"""LiteLLM needs several seconds on an idle machine, minutes on a very busy one."""
 STOP_SECONDS = 30.0
-PROCESSING_SECONDS = 30.0
+ANSWER_SECONDS = 30.0
+PROCESSING_SECONDS = 60.0
 """Longest wait for the first session to become memory. What is not processed by then is still recalled, verbatim."""
 LOG_LINES = 25
 """How much of the gateway's log an error shows."""
@@ -165,12 +166,12 @@ class DemoGateway:
         if self._process is None or self._process.poll() is not None:
             raise DemoError(f"The gateway ended at its start.\n{self.log_tail()}")
         try:
-            return httpx.get(f"{self.url}/recallr/health/ready", trust_env=False, timeout=5).is_success
+            return httpx.get(f"{self.url}/recallr/health/ready", trust_env=False, timeout=ANSWER_SECONDS).is_success
         except httpx.TransportError:
             return False
 
     def _processed_sessions(self) -> float:
-        answer = httpx.get(f"{self.url}/recallr/metrics", trust_env=False, timeout=5)
+        answer = httpx.get(f"{self.url}/recallr/metrics", trust_env=False, timeout=ANSWER_SECONDS)
         if not answer.is_success:
             return 0.0
         return sum(
@@ -187,6 +188,9 @@ class DemoGateway:
             "RECALLR_DATA_DIR": str(self.data_dir),
             "RECALLR_MIN_SESSION_TIMEOUT_SECONDS": "1",
             "RECALLR_PROCESS_INTERVAL_SECONDS": "0.2",
+            # On a busy machine, better late than without memory.
+            "RECALLR_DEADLINE_MS_BALANCED": "30000",
+            "RECALLR_STORE_TIMEOUT_MS": "30000",
             RECORD_FILE: str(self.record),
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # nothing is downloaded at the start
             "LITELLM_LOCAL_BLOG_POSTS": "True",

@@ -32,10 +32,6 @@ from recallr_litellm.stores.vectors import VectorStore, open_engine
 
 _log = logging.getLogger(__name__)
 
-_REDIS_SECONDS = 1.0
-"""Longest wait for one answer of Redis; a request's deadline may be shorter."""
-
-
 _LATE_SECONDS = 10.0
 """Longest wait for storing an exchange that no client waits for."""
 
@@ -61,6 +57,7 @@ class Runtime:
         count_tokens: Callable[[str], int],
     ) -> None:
         self.settings = settings
+        self._store_seconds = settings.store_timeout_ms / 1000
         embedded = settings.redis_url is None or settings.qdrant_url is None
         self._data_dir = DataDir(settings.data_dir) if embedded else None
         self._valkey = EmbeddedValkey(settings.valkey_dir) if settings.redis_url is None else None
@@ -103,7 +100,7 @@ class Runtime:
             closing.push_async_callback(asyncio.to_thread, self._valkey.stop)
         url = self._valkey.start() if self._valkey is not None else _secret(settings)
         self._redis_url = url
-        self._state = StateStore.from_url(url, timeout_seconds=_REDIS_SECONDS)
+        self._state = StateStore.from_url(url, timeout_seconds=self._store_seconds)
         closing.push_async_callback(self._state.close)
         self._embedder = open_embedder(settings, self._gateway_embed)
         closing.push_async_callback(self._embedder.close)
@@ -115,8 +112,8 @@ class Runtime:
     def _put_together(self) -> None:
         """Make the services out of what is open."""
         settings = self.settings
-        self._state_gate = Gate("redis", self._probe_state)
-        self._vectors_gate = Gate("qdrant", self._probe_vectors)
+        self._state_gate = Gate("redis", self._probe_state, probe_timeout=3 * self._store_seconds)
+        self._vectors_gate = Gate("qdrant", self._probe_vectors, probe_timeout=3 * self._store_seconds)
         default_timeout = max(DEFAULT_TIMEOUT_SECONDS, settings.min_session_timeout_seconds)
         sessions = Sessions(self._state, self._vectors, default_timeout_seconds=default_timeout)
         self._capture = Capture(self._state, sessions, self._state_gate, capacity=settings.held_exchanges)
@@ -158,7 +155,7 @@ class Runtime:
             reconify,
             self._redis_url,
             self._state_gate,
-            timeout_seconds=_REDIS_SECONDS,
+            timeout_seconds=self._store_seconds,
             interval=settings.process_interval_seconds,
             capacity=settings.held_exchanges,
         )

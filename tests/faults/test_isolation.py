@@ -85,7 +85,6 @@ PEOPLE = [Person(project, user, f"quux{number:03d}zork") for number, (project, u
 def _gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     environment = {
         "RECALLR_PROJECTS": json.dumps({project: [key] for project, key in KEYS.items()}),
-        "RECALLR_DEADLINE_MS_BALANCED": "30000",  # on a busy machine too, everybody is to be shown what is theirs
     }
     with Proxy(tmp_path_factory.mktemp("isolation"), running_provider, settings=environment) as proxy:
         yield proxy
@@ -112,7 +111,6 @@ def chat(proxy: Proxy, person: Person, text: str, *, in_header: bool = False, **
     return httpx.post(f"{proxy.url}/v1/chat/completions", json=body, headers=headers, trust_env=False, timeout=60.0)
 
 
-@pytest.mark.timeout(400)
 def test_of_many_look_alikes_at_once_each_is_shown_only_what_it_said_itself(gateway: Proxy, provider: Provider) -> None:
     assert len(set(LOOK_ALIKES)) == len(PEOPLE), "the test has the same user twice"
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -228,10 +226,9 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.mark.timeout(300)
 def test_owners_of_any_ids_with_the_same_sessions_and_words_never_meet_in_the_stores(redis: RedisServer) -> None:
     with asyncio.Runner() as runner, tempfile.TemporaryDirectory() as folder:
-        state = StateStore.from_url(redis.url, timeout_seconds=20)
+        state = StateStore.from_url(redis.url, timeout_seconds=60)
         vectors = VectorStore(EdgeEngine(Path(folder) / "qdrant"), NoModel())
         runner.run(vectors.open())
 

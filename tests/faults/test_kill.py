@@ -31,11 +31,9 @@ USERS = 4
 
 SETTINGS = {
     "RECALLR_LEASE_SECONDS": "2",  # a session whose worker was killed is taken up again soon
-    "RECALLR_DEADLINE_MS_BALANCED": "30000",  # on a busy machine too, memory is at work in every request
 }
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", [20261122])
 def test_no_kill_loses_or_doubles_anything(start_proxy: StartProxy, user: str, seed: int) -> None:
     moments = random.Random(seed)

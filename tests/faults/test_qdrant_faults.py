@@ -70,7 +70,12 @@ def _gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPa
             running_provider,
             redis_url=redis.url,
             qdrant_url=f"http://{relay.address}",
-            settings={"RECALLR_LEASE_SECONDS": "2", "RECALLR_MAX_PROCESSING_ATTEMPTS": "1"},
+            settings={
+                "RECALLR_LEASE_SECONDS": "2",
+                "RECALLR_MAX_PROCESSING_ATTEMPTS": "1",
+                "RECALLR_DEADLINE_MS_BALANCED": "10000",  # a request that meets a Qdrant that hangs waits as long
+                "RECALLR_STORE_TIMEOUT_MS": "3000",
+            },
         ) as proxy,
     ):
         yield Gateway(proxy, redis, relay, qdrant)

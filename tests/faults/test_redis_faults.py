@@ -59,7 +59,7 @@ def _gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPa
             running_provider,
             redis_url=f"redis://{relay.address}/0",
             qdrant_url=qdrant.url,
-            settings={"RECALLR_LEASE_SECONDS": "2"},
+            settings={"RECALLR_LEASE_SECONDS": "2", "RECALLR_STORE_TIMEOUT_MS": "3000"},
         ) as proxy,
     ):
         yield Gateway(proxy, redis, relay, qdrant)
@@ -137,6 +137,7 @@ def test_a_redis_that_hangs_holds_up_no_chat(gateway: Gateway, user: str) -> Non
 
     assert [reply.text for reply in replies] == [answer_to(text) for text in said[1:4]], "a chat was not answered"
     assert {reply.memory_status for reply in replies} <= AWAY, "the client was not told that memory is away"
+    assert log_lines(gateway.proxy.folder, "no answer within 3 s"), "RECALLR_STORE_TIMEOUT_MS is not at work"
     wait_until_sound(gateway.proxy)
     assert gateway.proxy.ask(user, said[4]).memory_status == "ok"
     # Writes that Redis had taken in but not answered were done when it went on, and then sent again: still once.
@@ -163,7 +164,7 @@ def test_a_redis_that_is_too_slow_is_gone_without_and_a_slow_one_is_used(gateway
     slow = gateway.proxy.ask(user, "First.")
     assert slow.memory_status == "empty", "an answer of Redis that comes a little late was not waited for"
 
-    gateway.relay.delay = 2.0
+    gateway.relay.delay = 8.0
     too_slow = [gateway.proxy.ask(user, text) for text in ("Second.", "Third.")]
     assert {reply.memory_status for reply in too_slow} <= AWAY
     assert [reply.text for reply in too_slow] == [answer_to("Second."), answer_to("Third.")]

@@ -12,7 +12,6 @@ import pytest
 from openai import Stream
 from openai.types.chat import ChatCompletionChunk
 
-from tests.conftest import StartProxy
 from tests.support.observe import (
     assert_once,
     edge,
@@ -23,7 +22,7 @@ from tests.support.observe import (
     wait_until_processed,
     wait_until_sound,
 )
-from tests.support.provider import Answer, Provider
+from tests.support.provider import Answer, Provider, ThreadedProvider
 from tests.support.proxy import CHAT_MODEL, Proxy
 from tests.support.waiting import eventually
 
@@ -63,47 +62,43 @@ class OpenStream:
         self._client.close()
 
 
+@pytest.fixture(scope="module")
+def _gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    with Proxy(tmp_path_factory.mktemp("sigterm"), running_provider) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxy(_gateway: Proxy, provider: Provider) -> Proxy:
+    """One for all tests, started again where the one before has left it ended."""
+    if not _gateway.running:
+        _gateway.start()
+    wait_until_sound(_gateway)
+    return _gateway
+
+
 def test_a_stream_that_ends_after_sigterm_reaches_client_and_memory_whole(
-    start_proxy: StartProxy, provider: Provider, user: str
+    proxy: Proxy, provider: Provider, user: str
 ) -> None:
-    proxy = start_proxy()
     with OpenStream(proxy, provider, user) as stream:
         os.kill(proxy.pid, signal.SIGTERM)
-        _wait_for_the_beginning(proxy)
+        _wait_for_the_beginning(proxy, user)
         provider.release()
         assert stream.read_on() == ANSWER, "the server cut off a running stream at SIGTERM"
     assert proxy.terminate() in (0, -signal.SIGTERM)
 
     proxy.start()
-    [question, answer] = in_motion(embedded_redis_url(proxy))
+    [question, answer] = in_motion(embedded_redis_url(proxy), owner_of(user))
     assert (question.text, answer.text) == (QUESTION, ANSWER), "the whole answer does not stand where its beginning did"
     assert not answer.message.partial, "a whole answer is marked as a part of one"
 
 
-def test_the_beginning_of_a_stream_survives_sigkill_after_sigterm_and_is_remembered_as_such(
-    start_proxy: StartProxy, provider: Provider, user: str
-) -> None:
-    proxy = start_proxy()
-    with OpenStream(proxy, provider, user, session_timeout_seconds=1):
-        os.kill(proxy.pid, signal.SIGTERM)
-        _wait_for_the_beginning(proxy)
-        proxy.kill()
-
-    proxy.start()
-    wait_until_processed(embedded_redis_url(proxy))
-    proxy.terminate()
-    kept = remembered(edge(proxy), [owner_of(user)])
-    assert_once(kept, expected=[QUESTION, BEGINNING])
-    assert kept[-1].message.partial, "the beginning of an answer is remembered as if it were the whole"
-
-
 def test_a_client_that_asks_again_after_the_kill_replaces_the_broken_answer(
-    start_proxy: StartProxy, provider: Provider, user: str
+    proxy: Proxy, provider: Provider, user: str
 ) -> None:
-    proxy = start_proxy()
     with OpenStream(proxy, provider, user) as stream:
         os.kill(proxy.pid, signal.SIGTERM)
-        _wait_for_the_beginning(proxy)
+        _wait_for_the_beginning(proxy, user)
         proxy.kill()
         with pytest.raises((openai.APIError, httpx.HTTPError)):
             stream.read_on()
@@ -112,14 +107,30 @@ def test_a_client_that_asks_again_after_the_kill_replaces_the_broken_answer(
     wait_until_sound(proxy)
     provider.answer(Answer(when=QUESTION, text=ANSWER))
     proxy.ask(user, QUESTION)
-    kept = in_motion(embedded_redis_url(proxy))
+    kept = in_motion(embedded_redis_url(proxy), owner_of(user))
     assert [one.text for one in kept] == [QUESTION, ANSWER], "the broken answer was not replaced by the whole one"
 
 
-def _wait_for_the_beginning(proxy: Proxy) -> None:
+def test_the_beginning_of_a_stream_survives_sigkill_after_sigterm_and_is_remembered_as_such(
+    proxy: Proxy, provider: Provider, user: str
+) -> None:
+    with OpenStream(proxy, provider, user, session_timeout_seconds=5):
+        os.kill(proxy.pid, signal.SIGTERM)
+        _wait_for_the_beginning(proxy, user)
+        proxy.kill()
+
+    proxy.start()
+    wait_until_processed(embedded_redis_url(proxy), owner_of(user))
+    proxy.terminate()
+    kept = remembered(edge(proxy), [owner_of(user)])
+    assert_once(kept, expected=[QUESTION, BEGINNING])
+    assert kept[-1].message.partial, "the beginning of an answer is remembered as if it were the whole"
+
+
+def _wait_for_the_beginning(proxy: Proxy, user: str) -> None:
     """The stream stands still, so that what is found in Redis now was put there because of the signal."""
     eventually(
-        lambda: [one.text for one in in_motion(embedded_redis_url(proxy))],
+        lambda: [one.text for one in in_motion(embedded_redis_url(proxy), owner_of(user))],
         "SIGTERM makes the gateway store what the client has of the answer",
         until=lambda texts: texts == [QUESTION, BEGINNING],
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from tests.support.memory import SHORT, Memory
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
 from tests.support.proxy import CHAT_MODEL, MEMORY_MODEL, Proxy, Reply
 
-DEADLINE_MS = 4000
+DEADLINE_MS = 12_000
+"""One test waits for it to pass; all others have to be done in time, on a busy machine too."""
 DEGRADED = "degraded; reason=agent"
 FELIX = "My cat is called Felix."
 
@@ -55,7 +57,7 @@ def agentic(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPat
 
 def remember(proxy: Proxy, user: str, *texts: str) -> str:
     """Let the user say this in a session that is over and processed. Returns its id."""
-    replies = [proxy.ask(user, text, session_timeout_seconds=20 if text != texts[-1] else SHORT) for text in texts]
+    replies = [proxy.ask(user, text, session_timeout_seconds=600 if text != texts[-1] else SHORT) for text in texts]
     Memory(proxy).wait_processed(user, replies[-1].session_id)
     return replies[-1].session_id
 
@@ -313,7 +315,7 @@ def test_a_model_that_cannot_be_used_leaves_a_balanced_recall(
 ) -> None:
     remember(agentic, user, FELIX)
     provider.answer(answer.model_copy(update={"model": MEMORY_MODEL}))
-    assert ask(agentic, user, session_timeout_seconds=30).memory_status == DEGRADED
+    assert ask(agentic, user, session_timeout_seconds=600).memory_status == DEGRADED
     assert len(searches(provider)) == calls
     recalled = block(provider)
     assert FELIX in recalled
@@ -322,24 +324,28 @@ def test_a_model_that_cannot_be_used_leaves_a_balanced_recall(
     assert len(searches(provider)) == calls, "the other strategies ask no model"
 
 
-def test_past_the_deadline_what_was_found_so_far_is_used(agentic: Proxy, provider: Provider, user: str) -> None:
-    remember(agentic, user, FELIX)
-    script(
-        provider,
-        report({"text": "So far: Felix.", "memory_ids": ["m1"]}, complete=False),
-        Answer(hang=True),
+def test_past_the_deadline_what_was_found_so_far_is_used_or_a_balanced_recall(
+    agentic: Proxy, provider: Provider, user: str
+) -> None:
+    """Two models that hang, one of which has reported before: asked at once, since each takes its whole time."""
+    questions = {f"reported-{user}": "What is my cat called?", f"silent-{user}": "How is my cat called?"}
+    for one in questions:
+        remember(agentic, one, FELIX)
+    reported, silent = questions.values()
+    so_far = report({"text": "So far: Felix.", "memory_ids": ["m1"]}, complete=False)
+    provider.answer(
+        Answer(model=MEMORY_MODEL, when=reported, times=1, tool_calls=(so_far,)),
+        Answer(model=MEMORY_MODEL, hang=True),
     )
-    assert ask(agentic, user).memory_status == "ok"
-    assert "> So far: Felix.\n" in block(provider)
-    assert len(searches(provider)) == 2
+    with ThreadPoolExecutor() as threads:
+        statuses = list(threads.map(lambda one: ask(agentic, one, questions[one]).memory_status, questions))
 
-
-def test_a_model_that_hangs_leaves_a_balanced_recall(agentic: Proxy, provider: Provider, user: str) -> None:
-    remember(agentic, user, FELIX)
-    script(provider, Answer(hang=True))
-    assert ask(agentic, user).memory_status == DEGRADED
-    assert FELIX in block(provider)
-    assert provider.hanging == 0, "the call that nobody waits for is ended"
+    assert statuses == ["ok", DEGRADED]
+    assert [len(provider.chats(text, model=MEMORY_MODEL)) for text in (reported, silent)] == [2, 1]
+    shown = [provider.chats(text, model=CHAT_MODEL)[-1].user_text for text in (reported, silent)]
+    assert ["> So far: Felix.\n" in text for text in shown] == [True, False]
+    assert FELIX in shown[1]
+    assert provider.hanging == 0, "a call that nobody waits for is ended"
 
 
 def test_without_a_model_it_is_a_balanced_recall(proxy: Proxy, provider: Provider, user: str) -> None:
@@ -379,7 +385,7 @@ def test_a_turn_that_goes_on_with_tool_results_is_searched_for_once(
 def test_auto_asks_the_model_for_a_broad_question_only(agentic: Proxy, provider: Provider, user: str) -> None:
     remember(agentic, user, FELIX)
     provider.answer(Answer(model=MEMORY_MODEL, tool_calls=(report({"text": "Has a cat.", "memory_ids": ["m1"]}),)))
-    ask(agentic, user, "What is my cat called?", recall_strategy="auto", session_timeout_seconds=30)
+    ask(agentic, user, "What is my cat called?", recall_strategy="auto", session_timeout_seconds=600)
     assert searches(provider) == []
     reply = ask(agentic, user, "What do you know about me?", recall_strategy="auto")
     assert reply.memory_status == "ok"

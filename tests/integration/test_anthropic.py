@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,16 +15,16 @@ import pytest
 
 from recallr_litellm.core.messages import StoredMessage
 from tests.support.memory import SHORT, Memory
-from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
-from tests.support.proxy import API_KEY, CHAT_MODEL, Proxy
+from tests.support.provider import Answer, Provider, Recorded, ToolCall
+from tests.support.proxy import API_KEY, CHAT_MODEL, CLAUDE_MODEL, OPEN_MODEL, Proxy
 from tests.support.waiting import eventually
 from tests.support.wires import WIRES
 
-NATIVE = "claude-haiku-4-5"
+NATIVE = CLAUDE_MODEL
 """Behind it Anthropic's API: LiteLLM passes requests and answers on."""
 TO_RESPONSES = CHAT_MODEL
 """OpenAI's, where LiteLLM translates into the Responses API."""
-TO_CHAT = "open-weights"
+TO_CHAT = OPEN_MODEL
 """Of a provider for which LiteLLM translates into chat completions."""
 MODELS = pytest.mark.parametrize("model", [NATIVE, TO_RESPONSES, TO_CHAT], ids=["native", "to responses", "to chat"])
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -51,28 +51,15 @@ DOCUMENT = {
 THINKING = {"type": "thinking", "thinking": "Hm, a cat.", "signature": "c2lnbmF0dXJl"}
 
 
-def models_of(provider: Provider) -> dict[str, Any]:
-    def model(name: str, behind: str, base: str) -> dict[str, Any]:
-        parameters = {"model": f"{behind}/{name}", "api_base": base, "api_key": "sk-of-the-provider"}
-        return {"model_name": name, "litellm_params": parameters}
-
-    root = provider.base_url.removesuffix("/v1")
-    return {"model_list": [model(NATIVE, "anthropic", root), model(TO_CHAT, "hosted_vllm", provider.base_url)]}
+@pytest.fixture(scope="module")
+def gateway(proxy: Proxy) -> Proxy:
+    return proxy
 
 
 @pytest.fixture(scope="module")
-def gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    folder = tmp_path_factory.mktemp("anthropic")
-    with Proxy(folder, running_provider, config=models_of(running_provider)) as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
-def plain(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def plain(plain_proxy: Proxy) -> Proxy:
     """The same gateway without the plugin."""
-    folder = tmp_path_factory.mktemp("plain-anthropic")
-    with Proxy(folder, running_provider, config=models_of(running_provider), plugin=False) as proxy:
-        yield proxy
+    return plain_proxy
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from tests.support.command import COMMAND, OFFLINE, prose, recallr
 from tests.support.listeners import free_port
 from tests.support.process import ServerProcess, clean_environment
 from tests.support.provider import Provider, ThreadedProvider
+from tests.support.proxy import PATIENT
 from tests.support.set_aside import set_all_aside, texts
 from tests.support.waiting import eventually
 
@@ -59,8 +60,6 @@ def is_alive(pid: int) -> bool:
 class Served(ServerProcess):
     """`recallr serve` in an empty folder, as at the first start on a machine."""
 
-    start_timeout = 180.0
-
     def __init__(self, folder: Path, provider: Provider) -> None:
         super().__init__(folder, name="serve")
         self.port = free_port()
@@ -72,11 +71,11 @@ class Served(ServerProcess):
         return [*COMMAND, "serve", "--", "--port", str(self.port)]
 
     def environment(self) -> Mapping[str, str]:
-        return {**OFFLINE, "OPENAI_API_KEY": "sk-of-the-user", "OPENAI_BASE_URL": self._provider.base_url}
+        return {**OFFLINE, **PATIENT, "OPENAI_API_KEY": "sk-of-the-user", "OPENAI_BASE_URL": self._provider.base_url}
 
     def ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/recallr/health/ready", trust_env=False, timeout=5).is_success
+            return httpx.get(f"{self.url}/recallr/health/ready", trust_env=False, timeout=30).is_success
         except httpx.TransportError:
             return False
 
@@ -255,7 +254,6 @@ def test_failed_sessions_are_counted_listed_and_given_back_beside_the_running_ga
         lambda: texts(url, owner, session),
         "the gateway makes the session memory, so that it leaves Redis",
         until=lambda left: left is None,
-        timeout=60.0,
     )
     assert "No session is set aside" in recallr("failed", folder=served.folder).stdout
 

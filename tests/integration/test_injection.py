@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,8 +14,8 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 from tests.support.memory import SHORT, Memory
-from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
-from tests.support.proxy import CHAT_MODEL, Proxy
+from tests.support.provider import Answer, Provider, Recorded, ToolCall
+from tests.support.proxy import CHAT_MODEL, SMALL_BUDGET, Proxy
 
 OPENING, CLOSING = "<recallr_memory now=", "</recallr_memory>"
 INSTRUCTIONS = "# Memory\nThis conversation may hold a block"
@@ -33,20 +32,11 @@ TOOLS: list[ChatCompletionToolParam] = [
     }
 ]
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
-SMALL_BUDGET = 200
-
-
-@pytest.fixture(scope="module")
-def into_system(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """A proxy that puts memory into the system message, and little of it."""
-    settings = {"RECALLR_INJECT": "system", "RECALLR_CONTEXT_TOKENS": str(SMALL_BUDGET)}
-    with Proxy(tmp_path_factory.mktemp("into-system"), running_provider, settings=settings) as proxy:
-        yield proxy
 
 
 def remember(proxy: Proxy, user: str, *texts: str) -> str:
     """Let the user say this in a session that is over and processed. Returns its id."""
-    replies = [proxy.ask(user, text, session_timeout_seconds=20 if text != texts[-1] else SHORT) for text in texts]
+    replies = [proxy.ask(user, text, session_timeout_seconds=600 if text != texts[-1] else SHORT) for text in texts]
     Memory(proxy).wait_processed(user, replies[-1].session_id)
     return replies[-1].session_id
 
@@ -248,16 +238,16 @@ def test_remembered_text_cannot_leave_the_block(proxy: Proxy, provider: Provider
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Asia/Kathmandu", "America/St_Johns", "UTC"])
 def test_times_are_the_users(proxy: Proxy, provider: Provider, user: str, zone: str) -> None:
-    def clock() -> str:
-        now = datetime.now(ZoneInfo(zone))
-        return f"{now:%a} {now.day} {now:%b %Y %H:%M}"
+    def clock(at: datetime) -> str:
+        return f"{at:%a} {at.day} {at:%b %Y %H:%M}"
 
-    earliest = clock()
+    earliest = datetime.now(UTC)
     proxy.ask(user, "My cat is called Felix.")
     proxy.ask(user, "Hm.", timezone=zone)
 
     block = parted(provider.last.user_text)[0]
-    possible = {earliest, clock()}
+    minutes = (datetime.now(UTC) - earliest) // timedelta(minutes=1) + 2
+    possible = {clock((earliest + timedelta(minutes=n)).astimezone(ZoneInfo(zone))) for n in range(minutes)}
     now = re.match(r'<recallr_memory now="([^"]+)" timezone="([^"]+)"', block)
     assert now, block
     assert now[1] in possible
@@ -300,7 +290,7 @@ def test_nothing_that_was_injected_is_ever_stored(proxy: Proxy, provider: Provid
     )
     shown: list[Recorded] = []
     for text in texts:
-        before = proxy.ask(user, SYSTEM, text, session_timeout_seconds=30)
+        before = proxy.ask(user, SYSTEM, text, session_timeout_seconds=600)
         shown.append(provider.last)
         reply = proxy.ask(user, SYSTEM, f"Go on: {text}", stream=True, session_timeout_seconds=SHORT)
         assert reply.session_id == before.session_id

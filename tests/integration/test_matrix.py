@@ -7,7 +7,7 @@ are the rows; `MISSING` says which cells cannot be, and why. What a run has cove
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -21,12 +21,11 @@ from recallr_litellm.gateway.formats import FORMATS
 from tests.support.clients import SDKS, Answered, Failure, Sdk
 from tests.support.memory import SHORT, Memory
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
-from tests.support.proxy import CHAT_MODEL, GEMINI_MODEL, Proxy
+from tests.support.proxy import CHAT_MODEL, CLAUDE_MODEL, GEMINI_MODEL, Proxy
 from tests.support.shown import OPENING, Shown, parted, shown
 from tests.support.waiting import eventually
 
 INSTRUCT_MODEL = "openai/gpt-3.5-turbo-instruct"
-CLAUDE = "claude-haiku-4-5"
 
 CHATS, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
 COMPLETIONS, CONTENTS = "/v1/completions", f"/v1beta/models/{GEMINI_MODEL}:"
@@ -54,13 +53,13 @@ SAME = "same API"
 _sdk = {sdk.name: sdk for sdk in SDKS}
 ROUTES = [
     Route(_sdk["chat"], SAME, CHAT_MODEL, CHATS),
-    Route(_sdk["chat"], "bridged to Anthropic", CLAUDE, MESSAGES),
+    Route(_sdk["chat"], "bridged to Anthropic", CLAUDE_MODEL, MESSAGES),
     Route(_sdk["chat"], "bridged to Gemini", GEMINI_MODEL, CONTENTS),
     Route(_sdk["completions"], SAME, INSTRUCT_MODEL, COMPLETIONS),
     Route(_sdk["completions"], "bridged to chat", CHAT_MODEL, CHATS),
     Route(_sdk["responses"], SAME, CHAT_MODEL, RESPONSES),
-    Route(_sdk["responses"], "bridged to Anthropic", CLAUDE, MESSAGES),
-    Route(_sdk["anthropic"], SAME, CLAUDE, MESSAGES),
+    Route(_sdk["responses"], "bridged to Anthropic", CLAUDE_MODEL, MESSAGES),
+    Route(_sdk["anthropic"], SAME, CLAUDE_MODEL, MESSAGES),
     Route(_sdk["anthropic"], "bridged to responses", CHAT_MODEL, RESPONSES),
     Route(_sdk["gemini"], SAME, GEMINI_MODEL, CONTENTS),
     Route(_sdk["gemini"], "bridged to chat", CHAT_MODEL, CHATS, bad_request=500),
@@ -171,13 +170,9 @@ def cell(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="module")
-def gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def gateway(proxy: Proxy) -> Proxy:
     """One proxy for all of it."""
-    root = running_provider.base_url.removesuffix("/v1")
-    parameters = {"model": f"anthropic/{CLAUDE}", "api_base": root, "api_key": "sk-of-the-provider"}
-    config = {"model_list": [{"model_name": CLAUDE, "litellm_params": parameters}]}
-    with Proxy(tmp_path_factory.mktemp("matrix"), running_provider, config=config) as proxy:
-        yield proxy
+    return proxy
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,10 +51,10 @@ def fill(url: str, *, queued: int = 0, dead: int = 0, reason: str = "no such\nus
     """Queue payloads of a session, and bury others."""
 
     async def act() -> None:
-        outbox = Outbox.open(url, load_reconify_settings(), timeout_seconds=10)
+        outbox = Outbox.open(url, load_reconify_settings(), timeout_seconds=60)
         for number in range(dead):
             await outbox.add(ANA, "s1", f"dead-{number}", json.dumps({"reconify": {}}))
-            [delivery] = await outbox.claim(1, lease_seconds=10)
+            [delivery] = await outbox.claim(1, lease_seconds=600)
             await outbox.bury(delivery, status=400, reason=reason, lease_seconds=None)
         for number in range(queued):
             await outbox.add(ANA, "s2", f"queued-{number}", json.dumps({"reconify": {}}))
@@ -75,7 +76,7 @@ def test_the_status_shows_what_there_is(redis_url: str, endpoint: ReconifyEndpoi
     assert found["queued"].startswith("3 "), result.output
     assert (found["dead"], found["in flight"], found["retried"], found["dropped"]) == ("2", "0", "0", "0")
     assert found["delivered"] == "0 of 5"
-    assert found["oldest"].startswith("0:00:0"), result.output
+    assert re.match(r"0:\d\d:\d\d", found["oldest"]), result.output
     assert found["reports to"] == endpoint.url
 
 

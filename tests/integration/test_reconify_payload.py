@@ -16,11 +16,10 @@ from openai.types.chat import ChatCompletionToolParam
 from tests.support.memory import SHORT, Memory
 from tests.support.observe import metric
 from tests.support.provider import Answer, Provider, ThreadedProvider, ToolCall
-from tests.support.proxy import CHAT_MODEL, GEMINI_MODEL, Proxy
+from tests.support.proxy import CHAT_MODEL, CLAUDE_MODEL, GEMINI_MODEL, Proxy
 from tests.support.reconify_endpoint import Posted, ReconifyEndpoint
 from tests.support.waiting import eventually
 
-CLAUDE = "claude-haiku-4-5"
 HELLO: list[Any] = [{"role": "user", "content": "Hello."}]
 TOOLS: list[ChatCompletionToolParam] = [
     {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
@@ -44,11 +43,6 @@ def endpoint() -> Iterator[ReconifyEndpoint]:
         yield endpoint
 
 
-def models_of(provider: Provider) -> dict[str, Any]:
-    parameters = {"model": f"anthropic/{CLAUDE}", "api_base": provider.base_url.removesuffix("/v1"), "api_key": "sk-x"}
-    return {"model_list": [{"model_name": CLAUDE, "litellm_params": parameters}]}
-
-
 @pytest.fixture(scope="module")
 def gateway(
     endpoint: ReconifyEndpoint, running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory
@@ -56,7 +50,7 @@ def gateway(
     """As most will have it: the request as the provider got it, of Recallr requests only."""
     folder = tmp_path_factory.mktemp("reconify")
     settings = {**endpoint.settings, "RECALLR_FORWARD_UPSTREAMS": json.dumps([origin(running_provider)])}
-    with Proxy(folder, running_provider, settings=settings, config=models_of(running_provider)) as proxy:
+    with Proxy(folder, running_provider, settings=settings) as proxy:
         yield proxy
 
 
@@ -227,7 +221,7 @@ def test_the_official_module_tells_the_same_of_anthropics_messages(
     module.setSessionTimeout(10)
     provider.answer(Answer(text="Let me see.", tool_calls=CALLS[:1]))
     client.messages.create(
-        model=CLAUDE,
+        model=CLAUDE_MODEL,
         max_tokens=100,
         system="Be kind.",
         messages=HELLO,
@@ -272,7 +266,8 @@ def responses(proxy: Proxy, user: str, stream: bool) -> None:
 def messages(proxy: Proxy, user: str, stream: bool) -> None:
     tools: Any = [{"name": "weather", "input_schema": {"type": "object"}}]
     options: Any = {"stream": True} if stream else {}
-    list(proxy.anthropic(user).messages.create(model=CLAUDE, max_tokens=9, messages=HELLO, tools=tools, **options))
+    client = proxy.anthropic(user)
+    list(client.messages.create(model=CLAUDE_MODEL, max_tokens=9, messages=HELLO, tools=tools, **options))
 
 
 def gemini(proxy: Proxy, user: str, stream: bool) -> None:
@@ -359,7 +354,7 @@ ABOUT = {"X-Reconify-User-First-Name": "Jane", "X-Reconify-User-Is-Authenticated
 def test_the_user_is_told_and_nobody_else_sees_of_it(gateway: Proxy, provider: Provider, told: Told, user: str) -> None:
     client: Any = gateway.anthropic(user)
     client.messages.create(
-        model=CLAUDE,
+        model=CLAUDE_MODEL,
         max_tokens=9,
         messages=HELLO,
         metadata={"reconify_user": {"email": "jane@doe.example", "firstName": "J"}},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +11,12 @@ import openai
 import pytest
 
 from tests.support.memory import SHORT, Memory
-from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
-from tests.support.proxy import CHAT_MODEL, Proxy
+from tests.support.provider import Answer, Provider, Recorded, ToolCall
+from tests.support.proxy import BRIDGED_MODEL, CHAT_MODEL, Proxy
 from tests.support.waiting import eventually
 
 FAKED_MODEL = "openai/in-no-cost-map"
 """LiteLLM takes it for one that cannot stream: asks for a whole answer and makes the events itself."""
-BRIDGED_MODEL = "bridged-model"
-"""Of a provider without a Responses API: LiteLLM makes a chat request of it."""
 MODELS = {"native": CHAT_MODEL, "faked stream": FAKED_MODEL, "bridged": BRIDGED_MODEL}
 every_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 whole_and_streamed = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -43,20 +40,8 @@ ERROR_IN_MID_STREAM = "".join(
 
 
 @pytest.fixture(scope="module")
-def gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """A proxy with a model of a provider that has no Responses API."""
-    parameters = {"model": "together_ai/some-model", "api_base": running_provider.base_url, "api_key": "sk-x"}
-    config = {"model_list": [{"model_name": BRIDGED_MODEL, "litellm_params": parameters}]}
-    with Proxy(tmp_path_factory.mktemp("responses"), running_provider, config=config) as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
-def into_system(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """A proxy that puts memory into the system message."""
-    settings = {"RECALLR_INJECT": "system"}
-    with Proxy(tmp_path_factory.mktemp("into-system"), running_provider, settings=settings) as proxy:
-        yield proxy
+def gateway(proxy: Proxy) -> Proxy:
+    return proxy
 
 
 @pytest.fixture

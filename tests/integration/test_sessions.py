@@ -59,7 +59,7 @@ def test_an_unknown_user_is_refused_with_a_hint(proxy: Proxy, provider: Provider
 def test_a_session_goes_on_until_it_was_quiet_for_its_timeout(
     proxy: Proxy, provider: Provider, memory: Memory, user: str
 ) -> None:
-    first = proxy.ask(user, "One.", session_timeout_seconds=30)
+    first = proxy.ask(user, "One.", session_timeout_seconds=600)
     second = proxy.ask(user, "Two.", stream=True, session_timeout_seconds=SHORT)
     memory.wait_processed(user, second.session_id)
     third = proxy.ask(user, "Three.")

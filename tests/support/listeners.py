@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import threading
 from typing import Self
 
+_chance = random.SystemRandom()  # of its own: Hypothesis seeds the other one
+
 
 def free_port() -> int:
-    """A loopback TCP port that nobody listens on: connecting to it is refused until somebody does."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A loopback TCP port that nobody listens on: connecting to it is refused until somebody does.
+
+    From below the range out of which the system serves connections: those it would give away again before the server
+    of the test has started, which on a busy machine takes a minute.
+    """
+    while True:
+        port = _chance.randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 class Listener:

@@ -92,15 +92,14 @@ class Memory:
             lambda: int(client.exists(*names)),
             f"the sessions {session_ids} of {user!r} are processed",
             until=lambda left: left == 0,
-            timeout=60.0,
         )
 
     def _client(self) -> redis.Redis:
-        return redis.Redis(unix_socket_path=str(self._socket), decode_responses=True, protocol=2)
+        return redis.Redis(unix_socket_path=str(self._socket), decode_responses=True, protocol=2, socket_timeout=60.0)
 
     def _load(self, owner: Owner, ids: list[str]) -> dict[str, Snapshot]:
         async def load() -> dict[str, Snapshot]:
-            store = StateStore.from_url(f"unix://{self._socket}", timeout_seconds=10.0)
+            store = StateStore.from_url(f"unix://{self._socket}", timeout_seconds=60.0)
             try:
                 return await store.load_many(owner, ids)
             finally:

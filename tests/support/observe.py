@@ -63,7 +63,7 @@ def embedded_redis_url(proxy: Proxy) -> str:
 
 def client(redis_url: str) -> redis.Redis:
     """A client for a test's own look into Redis."""
-    return redis.Redis.from_url(redis_url, decode_responses=True, socket_timeout=10.0)
+    return redis.Redis.from_url(redis_url, decode_responses=True, socket_timeout=60.0)
 
 
 def in_motion(redis_url: str, *owners: Owner) -> list[Kept]:
@@ -104,7 +104,6 @@ def wait_until_processed(redis_url: str, *owners: Owner) -> None:
         lambda: len({(one.owner, one.session) for one in in_motion(redis_url, *owners)}),
         "no session is left that is not processed",
         until=lambda count: count == 0,
-        timeout=90.0,
     )
 
 
@@ -166,7 +165,7 @@ def assert_once(kept: Collection[Kept], *, expected: Iterable[str], allowed: Ite
 
 def metric(proxy: Proxy, name: str, **labels: str) -> float:
     """A value of `/recallr/metrics`, e.g. `metric(proxy, "recallr_exchanges_total", outcome="held")`; 0 if absent."""
-    text = httpx.get(f"{proxy.url}/recallr/metrics", trust_env=False, timeout=10.0).raise_for_status().text
+    text = httpx.get(f"{proxy.url}/recallr/metrics", trust_env=False, timeout=60.0).raise_for_status().text
     return sum(
         sample.value
         for family in text_string_to_metric_families(text)
@@ -177,7 +176,7 @@ def metric(proxy: Proxy, name: str, **labels: str) -> float:
 
 def faults(proxy: Proxy) -> dict[str, str]:
     """What keeps memory from working, as `/recallr/health/ready` says."""
-    answer = httpx.get(f"{proxy.url}/recallr/health/ready", trust_env=False, timeout=10.0)
+    answer = httpx.get(f"{proxy.url}/recallr/health/ready", trust_env=False, timeout=60.0)
     found: dict[str, str] = answer.json()["faults"]
     assert answer.status_code == (503 if found else 200), f"readiness says {answer.status_code} with faults {found}"
     return found

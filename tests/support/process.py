@@ -7,7 +7,8 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
+from weakref import WeakSet
 
 from tests.support.waiting import eventually
 
@@ -59,12 +60,17 @@ class ServerProcess:
     its children are killed with it. Output goes to `<folder>/<name>.log`, appended over restarts.
     """
 
-    start_timeout: float = 60.0
+    start_timeout: float = 300.0
     """Seconds to wait for readiness, counted for a machine that is busy with other things."""
+
+    known: ClassVar[WeakSet[ServerProcess]] = WeakSet()
+    """All that were started, so that the report of a test that fails can show their logs."""
 
     def __init__(self, folder: Path, *, name: str) -> None:
         self.folder = folder
         self.name = name
+        self._marked = 0
+        self._stopped = False
         self._process: subprocess.Popen[bytes] | None = None
         self._group_ended = True
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,6 +109,22 @@ class ServerProcess:
         """All that the server has printed, over restarts too."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
+    @classmethod
+    def begin_test(cls) -> None:
+        """What any server prints from now on belongs to this test; those that were stopped before are no part of it."""
+        for server in list(cls.known):
+            if server._stopped:
+                cls.known.discard(server)
+            elif server.log_file.exists():
+                server._marked = server.log_file.stat().st_size
+
+    @property
+    def tail(self) -> str:
+        """The end of what was printed since the test began; or at all, if the server has died and said nothing more."""
+        printed = self.log_file.read_bytes() if self.log_file.exists() else b""
+        since = printed[self._marked :] or (b"" if self.running else printed)
+        return "\n".join(since.decode(errors="replace").splitlines()[-TAIL_LINES:])
+
     def start(self) -> Self:
         """Start the process and wait until it is ready.
 
@@ -111,6 +133,8 @@ class ServerProcess:
         """
         if self.running:
             raise RuntimeError(f"{self.name} is running already")
+        self.known.add(self)
+        self._stopped = False
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command(),
@@ -139,7 +163,7 @@ class ServerProcess:
             self._process.wait()
             self._group_ended = True  # from here on the number may belong to somebody else
 
-    def terminate(self, timeout: float = 60.0) -> int:
+    def terminate(self, timeout: float = 180.0) -> int:
         """SIGTERM to the server, as an orchestrator sends it, and wait for its end.
 
         Returns:
@@ -161,6 +185,7 @@ class ServerProcess:
     def stop(self) -> None:
         """End the process whatever state it is in, quickly. For clean-up: use `terminate` to test a shutdown."""
         self.kill()
+        self._stopped = True
 
     def freeze(self) -> None:
         """SIGSTOP: connections stay open and are accepted, nothing is answered."""
@@ -195,5 +220,4 @@ class ServerProcess:
             return  # the whole group has ended: there is nobody left to signal
 
     def _with_log(self, message: str) -> str:
-        tail = "\n".join(self.log.splitlines()[-TAIL_LINES:])
-        return f"{message}. End of {self.log_file}:\n{tail}"
+        return f"{message}. End of {self.log_file}:\n{self.tail}"

@@ -45,7 +45,7 @@ class Provider:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10.0)
+        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60.0)
 
     @property
     def base_url(self) -> str:
@@ -77,7 +77,7 @@ class Provider:
         return chats[-1]
 
     def wait_for_chats(
-        self, count: int, containing: str = "", *, model: str | None = None, timeout: float = 30.0
+        self, count: int, containing: str = "", *, model: str | None = None, timeout: float = 120.0
     ) -> list[Recorded]:
         """As `chats`, once there are `count` of them. Raises AssertionError if there are fewer after `timeout` s."""
         return eventually(

@@ -38,6 +38,21 @@ EMBEDDING_MODEL = "text-embedding-3-small"
 GEMINI_MODEL = "gemini-2.5-flash"
 NEW_GEMINI_MODEL = "gemini-of-tomorrow"
 """Missing from LiteLLM's list of models and their prices."""
+CLAUDE_MODEL = "claude-haiku-4-5"
+OPEN_MODEL = "open-weights"
+"""Of a provider for which LiteLLM translates Anthropic's API into chat completions."""
+BRIDGED_MODEL = "bridged-model"
+"""Of a provider without a Responses API: LiteLLM makes a chat request of it."""
+
+PATIENT = {
+    "RECALLR_STORE_TIMEOUT_MS": "30000",
+    **{f"RECALLR_DEADLINE_MS_{strategy}": "30000" for strategy in ("LOW_LATENCY", "BALANCED", "AGENTIC")},
+}
+"""Settings with which memory is at work in every request, on a busy machine too: there the first one, for which LiteLLM
+imports more of itself, may block the event loop for seconds."""
+
+SMALL_BUDGET = 200
+"""Most tokens of memory that the fixture `into_system` injects."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +83,12 @@ class Proxy(ServerProcess):
             client = proxy.openai("alice", recall_strategy="low_latency")
             client.chat.completions.create(model=CHAT_MODEL, messages=[...])
 
-    Models: `CHAT_MODEL`, `MEMORY_MODEL`, `EMBEDDING_MODEL`, the two of Gemini and `openai/<anything>`, all of the
-    stand-in provider, without retries and cooldowns, so that a scripted error is one error.
+    Models: those named above and `openai/<anything>`, all of the stand-in provider, without retries and cooldowns, so
+    that a scripted error is one error.
 
     The plugin runs with embedded stores under `data_dir`, projects `PROJECT` and `OTHER_PROJECT`,
-    sessions as short as a second, and looks for finished sessions ten times a second.
+    sessions as short as a second, looks for finished sessions ten times a second, and never runs out of time.
     """
-
-    start_timeout = 120.0
 
     def __init__(
         self,
@@ -217,7 +230,7 @@ class Proxy(ServerProcess):
         if self._workers_started() - self._started_before < self._num_workers:
             return False
         try:
-            return httpx.get(f"{self.url}/health/liveliness", trust_env=False, timeout=5.0).is_success
+            return httpx.get(f"{self.url}/health/liveliness", trust_env=False, timeout=30.0).is_success
         except httpx.TransportError:
             return False
 
@@ -252,6 +265,7 @@ def _environment(data_dir: Path, master_key: str, redis_url: str | None, qdrant_
         "RECALLR_PROJECTS": json.dumps({PROJECT: [API_KEY], OTHER_PROJECT: [OTHER_API_KEY]}),
         "RECALLR_MIN_SESSION_TIMEOUT_SECONDS": "1",
         "RECALLR_PROCESS_INTERVAL_SECONDS": "0.1",
+        **PATIENT,
     }
     if redis_url is not None:
         environment["RECALLR_REDIS_URL"] = redis_url
@@ -269,6 +283,9 @@ def _config(provider: Provider, callbacks: Sequence[str]) -> dict[str, Any]:
     for name in (GEMINI_MODEL, NEW_GEMINI_MODEL):
         named.append(model(name, f"gemini/{name}"))
         named[-1]["litellm_params"]["api_base"] += "beta"  # Google's version of the API
+    named.append(model(CLAUDE_MODEL, f"anthropic/{CLAUDE_MODEL}"))
+    named[-1]["litellm_params"]["api_base"] = provider.base_url.removesuffix("/v1")
+    named += [model(OPEN_MODEL, f"hosted_vllm/{OPEN_MODEL}"), model(BRIDGED_MODEL, "together_ai/some-model")]
     config: dict[str, Any] = {
         "model_list": [*named, model("openai/*", "openai/*")],
         "litellm_settings": {"num_retries": 0},

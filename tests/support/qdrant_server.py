@@ -62,7 +62,7 @@ class QdrantServer(ServerProcess):
 
     def ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/healthz", trust_env=False, timeout=1.0).is_success
+            return httpx.get(f"{self.url}/healthz", trust_env=False, timeout=30.0).is_success
         except httpx.TransportError:
             return False
 

@@ -135,7 +135,7 @@ class ReconifyEndpoint:
         self._loop.close()
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=120)
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._converse, "127.0.0.1", self.port)

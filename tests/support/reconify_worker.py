@@ -44,10 +44,10 @@ class ReconifyWorker(ServerProcess):
 
 async def work(redis_url: str) -> None:
     """Send for ever, as a gateway's worker does."""
-    store = StateStore.from_url(redis_url, timeout_seconds=5.0)
+    store = StateStore.from_url(redis_url, timeout_seconds=30.0)
     gate = Gate("redis", store.ping)
     reconify = Reconify.open(
-        load_reconify_settings(), redis_url, gate, timeout_seconds=5.0, interval=0.1, capacity=1000
+        load_reconify_settings(), redis_url, gate, timeout_seconds=30.0, interval=0.1, capacity=1000
     )
     async with asyncio.TaskGroup() as tasks:
         for task in (gate.watch, *reconify.background):

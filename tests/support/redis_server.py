@@ -51,7 +51,7 @@ class RedisServer(ServerProcess):
 
     def ready(self) -> bool:
         # without redis-py's own retries, which wait seconds: the caller asks again anyway
-        with redis.Redis.from_url(self.url, socket_timeout=1.0, retry=Retry(NoBackoff(), 0)) as client:
+        with redis.Redis.from_url(self.url, socket_timeout=30.0, retry=Retry(NoBackoff(), 0)) as client:
             try:
                 return bool(client.ping())
             except (redis.ConnectionError, redis.TimeoutError):  # BusyLoading is a ConnectionError too

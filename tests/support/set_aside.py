@@ -73,7 +73,7 @@ def texts(url: str, owner: Owner, session_id: str) -> list[str] | None:
 
 
 async def _with_store(url: str, act: Callable[[StateStore], Awaitable[Answer]]) -> Answer:
-    store = StateStore.from_url(url, timeout_seconds=10.0)
+    store = StateStore.from_url(url, timeout_seconds=60.0)
     try:
         return await act(store)
     finally:

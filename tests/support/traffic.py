@@ -84,7 +84,7 @@ class Traffic:
         answers = [(said.question, answer_to(said.question)) for said in self.broken]
         return {text for question, answer in answers for text in (question, *_beginnings(answer))}
 
-    def wait_for(self, count: int, *, timeout: float = 60.0) -> None:
+    def wait_for(self, count: int, *, timeout: float = 120.0) -> None:
         """Until so many more answers have been seen."""
         wanted = len(self.answered) + count
         eventually(

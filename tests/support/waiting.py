@@ -11,7 +11,7 @@ Seen = TypeVar("Seen")
 
 
 def eventually(
-    probe: Callable[[], Seen], what: str, *, until: Callable[[Seen], bool] = bool, timeout: float = 30.0
+    probe: Callable[[], Seen], what: str, *, until: Callable[[Seen], bool] = bool, timeout: float = 120.0
 ) -> Seen:
     """Look again and again until it is so, and return what was seen.
 

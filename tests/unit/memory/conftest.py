@@ -65,7 +65,7 @@ class Plugin:
         return [stored.message.text for stored in snapshot.messages] if snapshot else []
 
     def processor(self, **changes: object) -> Processor:
-        options = {"interval": 0.05, "lease_seconds": 5.0, "max_attempts": 2, **changes}
+        options = {"interval": 0.05, "lease_seconds": 60.0, "max_attempts": 2, **changes}
         return Processor(
             self.state,
             self.vectors,
@@ -81,13 +81,13 @@ class Plugin:
 async def plugin(tmp_path: Path) -> AsyncIterator[Plugin]:
     settings = Settings(data_dir=tmp_path)
     valkey = EmbeddedValkey(tmp_path / "redis")
-    state = StateStore.from_url(valkey.start(), timeout_seconds=2)
+    state = StateStore.from_url(valkey.start(), timeout_seconds=60)
     embedder = open_embedder(settings, _no_gateway)
     await embedder.open()
     vectors = VectorStore(open_engine(settings), embedder)
     await vectors.open()
-    state_gate = Gate("redis", state.ping)
-    vectors_gate = Gate("qdrant", vectors.ping)
+    state_gate = Gate("redis", state.ping, probe_timeout=60)
+    vectors_gate = Gate("qdrant", vectors.ping, probe_timeout=60)
     await state_gate.probe()
     await vectors_gate.probe()
     sessions = Sessions(state, vectors, default_timeout_seconds=600)

@@ -20,7 +20,7 @@ def counted(outcome: str) -> float:
 
 async def test_an_exchange_is_in_redis_when_store_returns(plugin: Plugin) -> None:
     exchange = await plugin.exchange("x1", "hello", reply="hi")
-    assert await plugin.capture.store_or_hold(exchange, within=5)
+    assert await plugin.capture.store_or_hold(exchange, within=60)
     assert exchange.session is not None
     assert await plugin.texts(exchange.session.id) == ["hello", "hi"]
 
@@ -29,7 +29,7 @@ async def test_storing_twice_stores_once(plugin: Plugin) -> None:
     exchange = await plugin.exchange("x1", "hello", reply="hi")
     assert exchange.session is not None
     for _ in range(3):
-        assert await plugin.capture.store_or_hold(exchange, within=5)
+        assert await plugin.capture.store_or_hold(exchange, within=60)
     assert await plugin.texts(exchange.session.id) == ["hello", "hi"]
 
 
@@ -37,11 +37,11 @@ async def test_the_whole_answer_takes_the_place_of_its_beginning(plugin: Plugin)
     whole = await plugin.exchange("x1", "tell me", reply="Once upon a time.")
     assert whole.session is not None
     begun = beginning_of(replace(whole, replies=(Message(role="assistant", text="Once"),)))
-    assert await plugin.capture.store_or_hold(begun, within=5)
+    assert await plugin.capture.store_or_hold(begun, within=60)
     assert await plugin.texts(whole.session.id) == ["tell me", "Once"]
-    assert await plugin.capture.store_or_hold(whole, within=5)
+    assert await plugin.capture.store_or_hold(whole, within=60)
     assert await plugin.texts(whole.session.id) == ["tell me", "Once upon a time."]
-    assert await plugin.capture.store_or_hold(begun, within=5), "a late beginning is not an error"
+    assert await plugin.capture.store_or_hold(begun, within=60), "a late beginning is not an error"
     assert await plugin.texts(whole.session.id) == ["tell me", "Once upon a time."], "and changes nothing"
 
 
@@ -50,7 +50,7 @@ async def test_concurrent_exchanges_of_one_session_are_all_stored(plugin: Plugin
     exchanges = [
         await plugin.exchange(f"x{n}", f"question {n}", reply=f"answer {n}", session=session) for n in range(20)
     ]
-    stored = await asyncio.gather(*(plugin.capture.store_or_hold(exchange, within=20) for exchange in exchanges))
+    stored = await asyncio.gather(*(plugin.capture.store_or_hold(exchange, within=60) for exchange in exchanges))
     assert all(stored)
     texts = await plugin.texts(session.id)
     assert sorted(texts) == sorted(text for n in range(20) for text in (f"question {n}", f"answer {n}"))
@@ -59,13 +59,13 @@ async def test_concurrent_exchanges_of_one_session_are_all_stored(plugin: Plugin
 async def test_a_session_that_was_processed_meanwhile_is_reopened(plugin: Plugin) -> None:
     first = await plugin.exchange("x1", "my cat is Felix", reply="nice")
     assert first.session is not None
-    await plugin.capture.store_or_hold(first, within=5)
+    await plugin.capture.store_or_hold(first, within=60)
     session = await plugin.sessions.open(plugin.request())
     [claim] = await plugin.state.claim(1, lease_seconds=60, now_ms=first.request.at + 700_000)
     await plugin.processor().process([claim])
     assert await plugin.state.load(first.request.owner, session.id) is None, "it is processed"
     late = await plugin.exchange("x2", "and my dog is Rex", reply="good", session=session)
-    assert await plugin.capture.store_or_hold(late, within=5)
+    assert await plugin.capture.store_or_hold(late, within=60)
     assert await plugin.texts(session.id) == ["my cat is Felix", "nice", "and my dog is Rex", "good"]
 
 
@@ -76,7 +76,7 @@ async def test_a_session_that_vanished_without_being_processed_is_made_again(plu
         await plugin.state.finish(claim)
     assert await plugin.state.load(plugin.request().owner, session.id) is None, "an empty session leaves nothing"
     late = await plugin.exchange("x1", "hello", reply="hi", session=session)
-    assert await plugin.capture.store_or_hold(late, within=5)
+    assert await plugin.capture.store_or_hold(late, within=60)
     assert await plugin.texts(session.id) == ["hello", "hi"]
 
 
@@ -85,7 +85,7 @@ async def test_while_redis_is_away_exchanges_are_held_and_stored_in_order_when_i
     exchanges = [await plugin.exchange(f"x{n}", f"q{n}", reply=f"a{n}", session=session) for n in range(3)]
     plugin.valkey.stop()
     for exchange in exchanges:
-        assert not await plugin.capture.store_or_hold(exchange, within=5)
+        assert not await plugin.capture.store_or_hold(exchange, within=60)
     assert plugin.capture.held == 3
     assert not plugin.state_gate.is_open, "the first failure closes the gate"
     await asyncio.to_thread(plugin.valkey.start)
@@ -98,7 +98,7 @@ async def test_while_redis_is_away_exchanges_are_held_and_stored_in_order_when_i
 async def test_an_exchange_whose_session_could_not_be_opened_finds_it_later(plugin: Plugin) -> None:
     known = await plugin.exchange("x1", "hello", reply="hi")
     assert known.session is not None
-    await plugin.capture.store_or_hold(known, within=5)
+    await plugin.capture.store_or_hold(known, within=60)
     plugin.capture.hold(replace(await plugin.exchange("x2", "more", reply="yes"), session=None))
     await plugin.capture.flush()
     assert await plugin.texts(known.session.id) == ["hello", "hi", "more", "yes"]
@@ -136,7 +136,7 @@ async def test_an_exchange_of_a_user_that_may_not_be_created_is_dropped_when_tha
 async def test_a_cancelled_write_is_held(plugin: Plugin) -> None:
     exchange = await plugin.exchange("x1", "hello", reply="hi")
     assert exchange.session is not None
-    task = asyncio.create_task(plugin.capture.store_or_hold(exchange, within=5))
+    task = asyncio.create_task(plugin.capture.store_or_hold(exchange, within=60))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -147,7 +147,7 @@ async def test_a_cancelled_write_is_held(plugin: Plugin) -> None:
 async def test_an_exchange_held_elsewhere_is_not_doubled_by_the_next_one_that_came_before_it(plugin: Plugin) -> None:
     first = await plugin.exchange("x0", "u0", reply="a0")
     assert first.session is not None
-    await plugin.capture.store_or_hold(first, within=5)
+    await plugin.capture.store_or_hold(first, within=60)
     history = (Message(role="user", text="u0"), Message(role="assistant", text="a0"))
     u1, a1 = Message(role="user", text="u1"), Message(role="assistant", text="a1")
     held = replace(await plugin.exchange("x1", reply="a1"), incoming=(*history, u1))
@@ -156,7 +156,7 @@ async def test_an_exchange_held_elsewhere_is_not_doubled_by_the_next_one_that_ca
     later = replace(
         await plugin.exchange("x2", reply="a2"), incoming=(*history, u1, a1, Message(role="user", text="u2"))
     )
-    assert await plugin.capture.store_or_hold(later, within=5)
+    assert await plugin.capture.store_or_hold(later, within=60)
     await other_worker.flush()
     assert await plugin.texts(first.session.id) == ["u0", "a0", "u1", "a1", "u2", "a2"]
 
@@ -164,7 +164,7 @@ async def test_an_exchange_held_elsewhere_is_not_doubled_by_the_next_one_that_ca
 async def test_a_session_of_thousands_of_messages_is_stored_and_reopened(plugin: Plugin) -> None:
     exchange = await plugin.exchange("x1", *(f"message {n}" for n in range(4500)), reply="ok")
     assert exchange.session is not None
-    assert await plugin.capture.store_or_hold(exchange, within=30)
+    assert await plugin.capture.store_or_hold(exchange, within=60)
     assert len(await plugin.texts(exchange.session.id)) == 4501
 
 

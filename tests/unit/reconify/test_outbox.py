@@ -25,7 +25,7 @@ SOON = 10_000_000_000_000
 
 
 def open_outbox(url: str, **settings: Any) -> Outbox:
-    return Outbox(connect(url, timeout_seconds=20), ReconifySettings(**settings), timeout_seconds=20)
+    return Outbox(connect(url, timeout_seconds=60), ReconifySettings(**settings), timeout_seconds=60)
 
 
 @pytest.fixture
@@ -92,6 +92,22 @@ async def test_concurrent_claims_get_each_session_once(outbox: Outbox) -> None:
     leased = [delivery.message_id for found in claims for delivery in found]
     leased += [delivery.message_id for delivery in await claim(outbox, 100)]
     assert sorted(leased) == sorted(f"of-{session}" for session in sessions)
+
+
+async def test_what_becomes_due_during_a_claim_is_claimed(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The claim looks first which buckets have something due, and may find that another worker changes that."""
+    await add(outbox, "m1")
+    await add(outbox, "m2")
+    sent_elsewhere = await claim_one(outbox)
+    look = outbox._queues
+
+    async def look_just_before() -> list[tuple[float, int]]:
+        seen = await look()
+        await outbox.delivered(sent_elsewhere, lease_seconds=None)
+        return seen
+
+    monkeypatch.setattr(outbox, "_queues", look_just_before)
+    assert (await claim_one(outbox)).message_id == "m2", "leased, but nobody was told: it waits until the lease ends"
 
 
 async def test_sessions_of_the_same_name_of_two_users_and_of_nobody_are_three(outbox: Outbox) -> None:

@@ -54,7 +54,7 @@ def state_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def store(state_url: str) -> AsyncIterator[StateStore]:
     """A store on an empty Redis that knows Ana and Ben."""
-    store = StateStore.from_url(state_url, timeout_seconds=20)
+    store = StateStore.from_url(state_url, timeout_seconds=60)
     await store.remember_user(ANA)
     await store.remember_user(BEN)
     yield store

@@ -18,6 +18,8 @@ from tests.support.waiting import eventually
 REDIS_SERVER = shutil.which("redis-server")
 """Redis itself, where it is installed: all other servers of the tests are Valkey."""
 
+_PATIENCE_MS = 600_000
+
 
 class DebianRedis(RedisServer):
     """The `redis-server` found on the PATH instead of Valkey."""
@@ -34,7 +36,12 @@ class ClusterNode(RedisServer):
         self.bus = free_port()
 
     def command(self) -> Sequence[str]:
-        cluster = {"cluster-enabled": "yes", "cluster-port": str(self.bus), "cluster-announce-ip": "127.0.0.1"}
+        cluster = {
+            "cluster-enabled": "yes",
+            "cluster-port": str(self.bus),
+            "cluster-announce-ip": "127.0.0.1",
+            "cluster-node-timeout": str(_PATIENCE_MS),
+        }
         return [*super().command(), *(part for name, value in cluster.items() for part in (f"--{name}", value))]
 
 
@@ -50,7 +57,8 @@ class Replica(RedisServer):
 
 
 class SentinelServer(ServerProcess):
-    """A Sentinel that watches a master under the name `recallr` and decides alone."""
+    """A Sentinel that watches a master under the name `recallr` and decides alone: not before it is told to be
+    `impatient`, since on a busy machine any server may be silent for a while."""
 
     def __init__(self, folder: Path, master: RedisServer) -> None:
         super().__init__(folder, name="sentinel")
@@ -59,7 +67,7 @@ class SentinelServer(ServerProcess):
         self._config.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {folder}\n"
             f"sentinel monitor recallr 127.0.0.1 {master.port} 1\n"
-            "sentinel down-after-milliseconds recallr 500\n"
+            f"sentinel down-after-milliseconds recallr {_PATIENCE_MS}\n"
             "sentinel failover-timeout recallr 2000\n"
         )
 
@@ -67,7 +75,7 @@ class SentinelServer(ServerProcess):
         return [str(get_binary_path()), str(self._config), "--sentinel"]
 
     def ready(self) -> bool:
-        with redis.Redis(port=self.port, socket_timeout=1.0) as client:
+        with self._client() as client:
             try:
                 return bool(client.ping())
             except (redis.ConnectionError, redis.TimeoutError):
@@ -75,9 +83,20 @@ class SentinelServer(ServerProcess):
 
     def master(self) -> dict[str, object]:
         """What it knows about the master, which after a failover is another server."""
-        with redis.Redis(port=self.port, socket_timeout=1.0, decode_responses=True) as client:
+        with self._client() as client:
             found: dict[str, object] = client.sentinel_master("recallr")
         return found
+
+    @contextlib.contextmanager
+    def impatient(self) -> Iterator[None]:
+        """Take a master that is silent for half a second for dead."""
+        with self._client() as client:
+            client.sentinel_set("recallr", "down-after-milliseconds", 500)
+            yield
+            client.sentinel_set("recallr", "down-after-milliseconds", _PATIENCE_MS)
+
+    def _client(self) -> redis.Redis:
+        return redis.Redis(port=self.port, socket_timeout=20.0, decode_responses=True)
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def ask(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, decode_responses=True, socket_timeout=20)
+    return redis.Redis.from_url(url, decode_responses=True, socket_timeout=60)
 
 
 def pid_of(url: str) -> int:
@@ -208,8 +208,8 @@ class TestLeftovers:
     def test_a_server_that_hangs_is_replaced(
         self, server: EmbeddedValkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(embedded, "ANSWER_SECONDS", 0.5)
-        monkeypatch.setattr("recallr_litellm.stores.state.process.STOP_SECONDS", 0.5)
+        monkeypatch.setattr(embedded, "ANSWER_SECONDS", 2.0)
+        monkeypatch.setattr("recallr_litellm.stores.state.process.STOP_SECONDS", 2.0)
         url = server.start()
         hung = pid_of(url)
         with ask(url) as client:
@@ -287,7 +287,7 @@ class TestAskingFromBeside:
     def test_a_server_that_hangs_is_not_taken_for_none(
         self, server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(embedded, "ANSWER_SECONDS", 0.5)
+        monkeypatch.setattr(embedded, "ANSWER_SECONDS", 2.0)
         hung = pid_of(server.start())
         os.kill(hung, signal.SIGSTOP)
         try:
@@ -312,7 +312,7 @@ async def test_no_acknowledged_commit_is_lost_to_kill_minus_nine(server: Embedde
                 acknowledged[owner].append(text)
 
     for round_number in range(3):
-        store = StateStore.from_url(server.start(), timeout_seconds=20)
+        store = StateStore.from_url(server.start(), timeout_seconds=60)
         pid = pid_of(server.start())
         writers = [asyncio.create_task(write(store, owner)) for owner in owners]
         enough = (round_number + 1) * 20
@@ -326,7 +326,7 @@ async def test_no_acknowledged_commit_is_lost_to_kill_minus_nine(server: Embedde
         assert all(isinstance(error, StateUnavailable) for error in ended), f"unexpected: {ended}"
         await store.close()
 
-    store = StateStore.from_url(server.start(), timeout_seconds=20)
+    store = StateStore.from_url(server.start(), timeout_seconds=60)
     for owner in owners:
         session = await resolve(store, owner)
         found = {stored.message.text for stored in session.messages}
@@ -337,7 +337,7 @@ async def test_no_acknowledged_commit_is_lost_to_kill_minus_nine(server: Embedde
 
 
 async def test_the_store_works_on_it_unchanged_by_a_restart(server: EmbeddedValkey) -> None:
-    store = StateStore.from_url(server.start(), timeout_seconds=20)
+    store = StateStore.from_url(server.start(), timeout_seconds=60)
     await store.remember_user(ANA)
     session = await resolve(store)
     server.stop()

@@ -7,7 +7,6 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import pytest
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -54,7 +53,7 @@ class Owners(RuleBasedStateMachine):
         with redis.Redis.from_url(self.url) as client:
             client.flushall()
         self.runner = asyncio.Runner()
-        self.store = StateStore.from_url(self.url, timeout_seconds=20)
+        self.store = StateStore.from_url(self.url, timeout_seconds=60)
         for owner in OWNERS:
             self.run(self.store.remember_user(owner))
         self.now = NOW
@@ -170,7 +169,6 @@ class Owners(RuleBasedStateMachine):
             assert seen == self.sessions[owner]
 
 
-@pytest.mark.timeout(300)
 def test_colliding_ids_never_meet(embedded_url: str) -> None:
     run_state_machine_as_test(
         type("OwnersHere", (Owners,), {"url": embedded_url}),
