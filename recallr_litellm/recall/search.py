@@ -12,7 +12,7 @@ from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import Recalled, RecalledPassage, RecalledSummary
-from recallr_litellm.core.records import PassageHit, Session, SparseVector, SummaryHit, Vector
+from recallr_litellm.core.records import PassageHit, Session, Span, SparseVector, SummaryHit, Vector
 from recallr_litellm.recall.calibration import calibration_of, to_reference
 from recallr_litellm.recall.names import LOOKED_UP, Known, NameBook, without
 from recallr_litellm.recall.question import Question, read
@@ -49,6 +49,7 @@ class Recall:
         options: RecallOptions,
         *,
         exclude_sessions: frozenset[str],
+        within: Span | None = None,
         previous: str = "",
         now: datetime | None = None,
     ) -> Recalled:
@@ -58,6 +59,7 @@ class Recall:
             question: the user's own words, of any length. Without a letter or digit nothing is
                 searched for, and only the recent things come back that `options` asks for.
             exclude_sessions: ids of sessions that the model sees anyway.
+            within: search only what was said in this time, and the summaries of sessions that went on in it.
             previous: the user's message before it, which a question such as "And when?" leans on.
             now: when it is asked, aware; without it the clock of this machine. The times that a question
                 names are understood in the timezone of `options`.
@@ -68,14 +70,19 @@ class Recall:
         """
         understood = read(question, previous=previous, now=(now or datetime.now(UTC)).astimezone(options.timezone))
         (memories, summaries), last_messages, last_summaries = await asyncio.gather(
-            self._search(owner, understood, options, exclude_sessions),
+            self._search(owner, understood, options, exclude_sessions, within),
             self._last_messages(owner, options.last_n_user_messages, exclude_sessions),
             self._last_summaries(owner, options.last_n_summaries, exclude_sessions),
         )
         return Recalled(memories, summaries, tuple(last_messages), tuple(last_summaries))
 
     async def _search(
-        self, owner: Owner, question: Question, options: RecallOptions, exclude_sessions: frozenset[str]
+        self,
+        owner: Owner,
+        question: Question,
+        options: RecallOptions,
+        exclude_sessions: frozenset[str],
+        within: Span | None,
     ) -> tuple[tuple[RecalledPassage, ...], tuple[RecalledSummary, ...]]:
         if not question.text:
             return (), ()
@@ -94,11 +101,14 @@ class Recall:
                 embedding,
                 terms,
                 exclude_sessions=exclude_sessions,
+                within=within,
                 turn_candidates=recipe.turn_candidates,
                 summary_candidates=recipe.summary_candidates,
             )
             if recipe.sessions_read:
-                passages = await self._with_best_sessions(owner, await embedding, terms, passages, recipe, asked)
+                passages = await self._with_best_sessions(
+                    owner, await embedding, terms, passages, recipe, asked, within
+                )
         finally:
             embedding.cancel()
         model = self._embedder.name
@@ -118,6 +128,7 @@ class Recall:
         passages: list[PassageHit],
         recipe: Recipe,
         asked: Asked,
+        within: Span | None,
     ) -> list[PassageHit]:
         """The candidates and what else was said in the sessions of the best of them."""
         weight = asked.scale * recipe.weights.bm25
@@ -125,7 +136,9 @@ class Recall:
         scores = [dense + weight * hit.bm25 for dense, hit in zip(on_reference, passages, strict=True)]
         of_session = session_scores(passages, scores)
         best = sorted(of_session, key=lambda session: -of_session[session])[: recipe.sessions_read]
-        read = await self._vectors.search_sessions(owner, dense, terms, sessions=best, limit=recipe.passages_read)
+        read = await self._vectors.search_sessions(
+            owner, dense, terms, sessions=best, limit=recipe.passages_read, within=within
+        )
         return list({(hit.session, hit.message, hit.part): hit for hit in (*passages, *read)}.values())
 
     async def _last_messages(

@@ -16,6 +16,8 @@ def _missing(value: Any) -> Any:
 
 Day = Annotated[date, Field(description="A day in the user's timezone, YYYY-MM-DD.")]
 OptionalDay = Annotated[Day | SkipJsonSchema[None], BeforeValidator(_missing)]
+Since = Annotated[OptionalDay, Field(alias="from", description="Only from this day on, YYYY-MM-DD.")]
+Until = Annotated[OptionalDay, Field(alias="to", description="Only up to this day, YYYY-MM-DD.")]
 
 
 class _Arguments(BaseModel):
@@ -27,14 +29,16 @@ class SearchMemories(_Arguments):
 
     query: str = Field(min_length=1, max_length=2000, description="What to look for; the words that would stand there.")
     k: int = Field(10, ge=1, le=30, description="How many passages.")
-    since: OptionalDay = Field(None, alias="from", description="Only from this day on, YYYY-MM-DD.")
-    until: OptionalDay = Field(None, alias="to", description="Only up to this day, YYYY-MM-DD.")
+    since: Since = None
+    until: Until = None
 
 
 class SearchSummaries(_Arguments):
     """Search the summaries of earlier conversations: which ones were about something."""
 
     query: str = Field(min_length=1, max_length=2000, description="What the conversation was about.")
+    since: Since = None
+    until: Until = None
 
 
 class ReadSession(_Arguments):

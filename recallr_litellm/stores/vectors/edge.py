@@ -25,7 +25,7 @@ import qdrant_edge as q
 from recallr_litellm.core.records import SparseVector, Vector
 from recallr_litellm.errors import ConfigurationError, DataDirInUse, RecallrError, VectorsUnavailable
 from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, Where
-from recallr_litellm.stores.vectors.schema import AT, DENSE, INDEXES, SESSION, SPARSE, SPARSE_SCAN, Index
+from recallr_litellm.stores.vectors.schema import AT, BEGAN, DENSE, INDEXES, SESSION, SPARSE, SPARSE_SCAN, Index
 
 _THREADS = 2
 _CONFIG_FILE = "edge_config.json"
@@ -274,6 +274,8 @@ def _filter(where: Where) -> q.Filter:
     must_not: list[q.ConditionType] = [
         q.FieldCondition(name, match=q.MatchAny(values)) for name, values in where.none_of.items()
     ]
+    if where.not_begun_after is not None:
+        must_not.append(q.FieldCondition(BEGAN, range=q.RangeFloat(gt=where.not_begun_after)))
     must_not += [q.IsEmptyCondition(name) for name in where.having]
     if where.ids is not None:
         must.append(q.HasIdCondition(set(where.ids)))

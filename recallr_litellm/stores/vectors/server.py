@@ -16,7 +16,7 @@ from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 from recallr_litellm.core.records import SparseVector, Vector
 from recallr_litellm.errors import ConfigurationError, VectorsUnavailable
 from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, Where
-from recallr_litellm.stores.vectors.schema import AT, DENSE, INDEXES, SESSION, SPARSE, SPARSE_SCAN, Index
+from recallr_litellm.stores.vectors.schema import AT, BEGAN, DENSE, INDEXES, SESSION, SPARSE, SPARSE_SCAN, Index
 
 _TIMEOUT_SECONDS = 10
 """For one call. Requests have deadlines of their own, much shorter; this one is for the writes."""
@@ -233,6 +233,8 @@ def _filter(where: Where) -> models.Filter:
     must_not: list[models.Condition] = [
         models.FieldCondition(key=name, match=models.MatchAny(any=values)) for name, values in where.none_of.items()
     ]
+    if where.not_begun_after is not None:
+        must_not.append(models.FieldCondition(key=BEGAN, range=models.Range(gt=where.not_begun_after)))
     must_not += [models.IsEmptyCondition(is_empty=models.PayloadField(key=name)) for name in where.having]
     if where.ids is not None:
         must.append(models.HasIdCondition(has_id=list(where.ids)))
