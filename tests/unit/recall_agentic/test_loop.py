@@ -219,6 +219,28 @@ async def test_broken_calls_are_made_sound_before_they_are_sent_back(store: Stor
     assert finished(events).recalled.findings
 
 
+async def test_a_model_that_writes_its_calls_as_text_is_understood(store: Store) -> None:
+    looks = says('I look it up: {"name": "search_memories", "arguments": {"query": "greyhound Pascal", "k": 1}}')
+    found = says('```json\n{"findings": [{"text": "It is called Pascal.", "memory_ids": ["m1"]}]}\n```')
+    model, _, events = await search(store, looks, found)
+    end = finished(events)
+    assert end.fault is None
+    assert [finding.text for finding in end.recalled.findings] == ["It is called Pascal."]
+    [made] = model.asked[-1][-2]["tool_calls"]
+    assert made["function"]["name"] == "search_memories", "it is handed back as the call that it was meant to be"
+    assert json.loads(made["function"]["arguments"]) == {"query": "greyhound Pascal", "k": 1}
+    assert model.asked[-1][-1]["tool_call_id"] == made["id"]
+    assert len(model.results()[-1]["memories"]) == 1
+
+
+async def test_arguments_in_a_fence_are_read(store: Store) -> None:
+    fenced = calls(("search_memories", 'Sure!\n```json\n{"query": "greyhound", "k": 1}\n```'))
+    model, _, _ = await search(store, fenced, report())
+    assert len(model.results()[-1]["memories"]) == 1
+    [made] = model.asked[-1][-2]["tool_calls"]
+    assert json.loads(made["function"]["arguments"]) == {"query": "greyhound", "k": 1}
+
+
 async def test_a_sound_answer_is_sent_back_as_it_came(store: Store) -> None:
     answer = calls(SEARCH)
     answer.message["thinking_blocks"] = [{"signature": "abc"}]
