@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions, Strategy
@@ -24,6 +25,7 @@ class OwnedMemory:
     Args:
         options: of the request; how much is found is up to each search.
         exclude_sessions: ids of sessions that the model sees anyway.
+        now: what "last week" in a query is counted from, aware; without it the clock of this machine.
     """
 
     def __init__(
@@ -34,17 +36,21 @@ class OwnedMemory:
         options: RecallOptions,
         *,
         exclude_sessions: frozenset[str],
+        now: datetime | None = None,
     ) -> None:
         self._recall = recall
         self._vectors = vectors
         self._owner = owner
         self._options = replace(options, strategy=Strategy.BALANCED, last_n_user_messages=None, last_n_summaries=None)
         self._exclude = exclude_sessions
+        self._now = now
 
     async def search(self, query: str, k: int, within: Span | None = None) -> Recalled:
         """The `k` best memories, whatever their relevance, and the best summaries; of a time, or of all."""
         options = replace(self._options, min_top_k=k, max_top_k=k, summaries_threshold=0.0)
-        return await self._recall(self._owner, query, options, exclude_sessions=self._exclude, within=within)
+        return await self._recall(
+            self._owner, query, options, exclude_sessions=self._exclude, within=within, now=self._now
+        )
 
     async def holds_anything(self) -> bool:
         """Whether there is anything to search in."""

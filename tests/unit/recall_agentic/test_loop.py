@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,10 +13,22 @@ from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import Recalled
 from recallr_litellm.errors import ModelUnavailable, VectorsUnavailable
-from recallr_litellm.recall.agentic import Agent, Event, Finished, OwnedMemory, Question, Searched
+from recallr_litellm.recall.agentic import Agent, Event, Finished, Investigation, OwnedMemory, Question, Searched
 from recallr_litellm.recall.agentic.loop import MAX_CALLS, MAX_STEPS
 from recallr_litellm.stores.vectors import VectorStore
-from tests.unit.recall_agentic.kit import MARA, OTTO, Scripted, Step, Store, calls, question, report, says, tokens
+from tests.unit.recall_agentic.kit import (
+    BERLIN,
+    MARA,
+    OTTO,
+    Scripted,
+    Step,
+    Store,
+    calls,
+    question,
+    report,
+    says,
+    tokens,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -239,6 +252,19 @@ async def test_arguments_in_a_fence_are_read(store: Store) -> None:
     assert len(model.results()[-1]["memories"]) == 1
     [made] = model.asked[-1][-2]["tool_calls"]
     assert json.loads(made["function"]["arguments"]) == {"query": "greyhound", "k": 1}
+
+
+@pytest.mark.parametrize(("day", "session"), [(5, "dog"), (12, "work")])
+async def test_times_in_a_query_are_counted_from_when_the_user_asked(store: Store, day: int, session: str) -> None:
+    asked = Question("What happened?", datetime(2025, 3, day, 12, 0, tzinfo=UTC), BERLIN)
+    model = Scripted([calls(("search_memories", {"query": "What did I say two days ago?", "k": 1})), report()])
+    investigation = Investigation(store.recall, store.vectors, Agent(model, count_tokens=tokens))
+    begun = await balanced(store, asked)
+    until = asyncio.get_running_loop().time() + AMPLE
+    async for _ in investigation(MARA, asked, begun, RecallOptions(), exclude_sessions=frozenset(), until=until):
+        pass
+    [found] = model.results()[-1]["memories"]
+    assert found["at"].startswith(f"Mon {day - 2} Mar 2025"), f"not what was said in the session {session!r}: {found}"
 
 
 async def test_a_sound_answer_is_sent_back_as_it_came(store: Store) -> None:
