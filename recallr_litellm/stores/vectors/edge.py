@@ -271,11 +271,11 @@ def _filter(where: Where) -> q.Filter:
         must.append(q.FieldCondition(SESSION, match=q.MatchAny(list(where.sessions))))
     if where.since is not None or where.until is not None:
         must.append(q.FieldCondition(AT, range=q.RangeFloat(gte=where.since, lte=where.until)))
+    if where.begun_until is not None:
+        must.append(q.FieldCondition(BEGAN, range=q.RangeFloat(lte=where.begun_until)))
     must_not: list[q.ConditionType] = [
         q.FieldCondition(name, match=q.MatchAny(values)) for name, values in where.none_of.items()
     ]
-    if where.not_begun_after is not None:
-        must_not.append(q.FieldCondition(BEGAN, range=q.RangeFloat(gt=where.not_begun_after)))
     must_not += [q.IsEmptyCondition(name) for name in where.having]
     if where.ids is not None:
         must.append(q.HasIdCondition(set(where.ids)))

@@ -63,8 +63,8 @@ class Where:
     """Smallest `at`, milliseconds since the epoch."""
     until: int | None = None
     """Largest `at`, likewise."""
-    not_begun_after: int | None = None
-    """Leaves out what `began` later. Only sessions say when; those stored before they did are not left out."""
+    begun_until: int | None = None
+    """Largest `began`, likewise; only sessions have one."""
     sessions: Collection[str] = ()
     """Of these sessions; empty for any."""
     exclude_sessions: Collection[str] = ()

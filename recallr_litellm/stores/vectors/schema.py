@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Raised with every change that older code could not read."""
 
 NAMESPACE: Final = UUID("5d1e6a0a-7c0b-5d43-9a57-1f6a8a3c2b10")

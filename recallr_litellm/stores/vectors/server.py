@@ -230,11 +230,11 @@ def _filter(where: Where) -> models.Filter:
         must.append(models.FieldCondition(key=SESSION, match=models.MatchAny(any=list(where.sessions))))
     if where.since is not None or where.until is not None:
         must.append(models.FieldCondition(key=AT, range=models.Range(gte=where.since, lte=where.until)))
+    if where.begun_until is not None:
+        must.append(models.FieldCondition(key=BEGAN, range=models.Range(lte=where.begun_until)))
     must_not: list[models.Condition] = [
         models.FieldCondition(key=name, match=models.MatchAny(any=values)) for name, values in where.none_of.items()
     ]
-    if where.not_begun_after is not None:
-        must_not.append(models.FieldCondition(key=BEGAN, range=models.Range(gt=where.not_begun_after)))
     must_not += [models.IsEmptyCondition(is_empty=models.PayloadField(key=name)) for name in where.having]
     if where.ids is not None:
         must.append(models.HasIdCondition(has_id=list(where.ids)))

@@ -328,7 +328,7 @@ def _said(owner: Owner, within: Span | None, exclude_sessions: Collection[str] =
 def _gone_on(owner: Owner, within: Span | None, exclude_sessions: Collection[str]) -> Where:
     """Sessions of which a part lies in a time, or all."""
     since, until = within or (None, None)
-    return Where(owner, Kind.SESSION, since=since, not_begun_after=until, exclude_sessions=exclude_sessions)
+    return Where(owner, Kind.SESSION, since=since, begun_until=until, exclude_sessions=exclude_sessions)
 
 
 def _batches(all_points: Iterable[Point]) -> Iterator[list[Point]]:

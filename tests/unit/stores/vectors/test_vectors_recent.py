@@ -1,9 +1,7 @@
 """The last messages of the user and the last summaries, across sessions."""
 
 from recallr_litellm.core.records import Session, Span
-from recallr_litellm.stores.vectors import Engine, VectorStore
-from recallr_litellm.stores.vectors.points import session_point
-from recallr_litellm.stores.vectors.schema import BEGAN
+from recallr_litellm.stores.vectors import VectorStore
 from tests.unit.stores.vectors.vector_samples import ADA, BOB, START, passage, session, stored, turn
 
 
@@ -60,9 +58,7 @@ async def _summaries(store: VectorStore, n: int, exclude: set[str] = frozenset()
     return [found.summary for found in await store.last_summaries(ADA, n, exclude_sessions=exclude)]
 
 
-async def test_of_the_sessions_of_a_time_those_that_ended_last_come_oldest_first(
-    store: VectorStore, engine: Engine
-) -> None:
+async def test_of_the_sessions_of_a_time_those_that_ended_last_come_oldest_first(store: VectorStore) -> None:
     for number in range(6):
         await store.save_session(ADA, lasted(f"s{number}", 10 * number - 4, 10 * number), [], None)
     await store.save_session(BOB, lasted("bobs", 6, 10), [], None)
@@ -78,11 +74,6 @@ async def test_of_the_sessions_of_a_time_those_that_ended_last_come_oldest_first
     assert await between(10, 30, exclude={"s2"}) == ["s1", "s3"]
     assert await between(11, 15) == []
     assert await between(30, 10) == []
-
-    old = session_point(ADA, lasted("old", 6, 10), None)
-    del old.payload[BEGAN]
-    await engine.upsert([old])
-    assert await between(-100, 10) == ["s0", "old", "s1"], "stored by a version that did not note when sessions began"
 
 
 def lasted(id: str, began: int, ended: int) -> Session:

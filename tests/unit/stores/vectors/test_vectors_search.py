@@ -130,9 +130,7 @@ async def test_a_search_of_a_time_finds_what_was_said_in_it_however_much_fits_be
     assert len(set(rarity.values())) == 1, "a word is as rare as in all that the user said, not in that time"
 
 
-async def test_a_search_of_a_time_finds_the_summaries_of_sessions_that_went_on_in_it(
-    store: VectorStore, engine: Engine
-) -> None:
+async def test_a_search_of_a_time_finds_the_summaries_of_sessions_that_went_on_in_it(store: VectorStore) -> None:
     lasting = session("long", summary="long", last_at=START + 100)
     later = session("later", summary="later", last_at=START + 90).model_copy(update={"created_at": START + 80})
     for record in (lasting, later):
