@@ -14,6 +14,12 @@ def _missing(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
 
+def _listed(value: Any) -> Any:
+    """They also write one thing for a list of it."""
+    return [value] if isinstance(value, str) else [] if value is None else value
+
+
+Ids = Annotated[list[str], BeforeValidator(_listed)]
 Day = Annotated[date, Field(description="A day in the user's timezone, YYYY-MM-DD.")]
 OptionalDay = Annotated[Day | SkipJsonSchema[None], BeforeValidator(_missing)]
 Since = Annotated[OptionalDay, Field(alias="from", description="Only from this day on, YYYY-MM-DD.")]
@@ -59,8 +65,8 @@ class Reported(_Arguments):
     """Something found."""
 
     text: str = Field(min_length=1, description="One fact in one sentence, with names and absolute dates.")
-    memory_ids: list[str] = Field([], description="Ids of the memories (m1, m2, …) that say so.")
-    session_ids: list[str] = Field([], description="session_ids (s1, s2, …) whose summary says so.")
+    memory_ids: Ids = Field([], description="Ids of the memories (m1, m2, …) that say so.")
+    session_ids: Ids = Field([], description="session_ids (s1, s2, …) whose summary says so.")
 
 
 class ReportFindings(_Arguments):

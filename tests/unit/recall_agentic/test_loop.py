@@ -14,7 +14,9 @@ from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import Recalled
 from recallr_litellm.errors import ModelUnavailable, VectorsUnavailable
 from recallr_litellm.recall.agentic import Agent, Event, Finished, Investigation, OwnedMemory, Question, Searched
+from recallr_litellm.recall.agentic.arguments import Reported
 from recallr_litellm.recall.agentic.loop import MAX_CALLS, MAX_STEPS
+from recallr_litellm.recall.agentic.written import objects
 from recallr_litellm.stores.vectors import VectorStore
 from tests.unit.recall_agentic.kit import (
     BERLIN,
@@ -244,6 +246,16 @@ async def test_a_model_that_writes_its_calls_as_text_is_understood(store: Store)
     assert json.loads(made["function"]["arguments"]) == {"query": "greyhound Pascal", "k": 1}
     assert model.asked[-1][-1]["tool_call_id"] == made["id"]
     assert len(model.results()[-1]["memories"]) == 1
+
+
+async def test_a_model_that_talks_is_told_how_to_report_in_words(store: Store) -> None:
+    written = says('{"findings": [{"text": "Pascal", "memory_ids": "m1"}]}')
+    model, _, events = await search(store, says("Your dog is called Pascal."), written)
+    told = model.asked[1][-1]
+    assert told["role"] == "user"
+    [shape] = objects(told["content"])
+    assert Reported.model_validate(shape["findings"][0]), "the shape that it is told is one that is understood"
+    assert [finding.text for finding in finished(events).recalled.findings] == ["Pascal"]
 
 
 async def test_arguments_in_a_fence_are_read(store: Store) -> None:
