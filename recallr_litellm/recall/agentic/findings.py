@@ -50,7 +50,7 @@ class Findings:
         times = [passage.at for passage in passages]
         if not times:  # when something was said is known better from the messages than from the session
             times = [at for session in sessions for at in (session.since, session.until)]
-        if not text or not times:
+        if not any(map(str.isalnum, text)) or not times:
             return None
         return Finding(
             text=text,

@@ -178,8 +178,7 @@ class _Search:
         requests = completion.requests or written_calls(text, _KNOWN)
         if not requests:
             self._silent += 1
-            if text.strip():
-                self.messages.append({"role": "assistant", "content": text})
+            # What it said is left out: small models go on with their own words rather than with what they are told.
             self.messages.append({"role": "user", "content": REMINDER})
             return ()
         self._silent = 0

@@ -90,6 +90,14 @@ def test_ids_are_taken_for_what_they_are_wherever_they_stand(ids: dict[str, Any]
     assert (finding.messages, finding.sessions) == (("a",), ("s", "long ago"))
 
 
+@pytest.mark.parametrize("text", ["…", "", " \n", "?!"])
+def test_a_finding_without_a_word_is_dropped(text: str) -> None:
+    ledger = Ledger()
+    ledger.show_passage(passage("a", 0, 0.5))
+    read, unreadable = readable_reports([{"text": text, "memory_ids": ["m1"]}])
+    assert Findings(ledger).add(read) + unreadable == 1, "the example that the model is told is no finding"
+
+
 def test_findings_are_bounded_in_number_and_length() -> None:
     ledger = Ledger()
     ledger.show_passage(passage("a", 0, 0.5))

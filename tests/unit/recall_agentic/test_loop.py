@@ -251,6 +251,7 @@ async def test_a_model_that_writes_its_calls_as_text_is_understood(store: Store)
 async def test_a_model_that_talks_is_told_how_to_report_in_words(store: Store) -> None:
     written = says('{"findings": [{"text": "Pascal", "memory_ids": "m1"}]}')
     model, _, events = await search(store, says("Your dog is called Pascal."), written)
+    assert "Your dog" not in json.dumps(model.asked[1]), "small models go on with their own words if they see them"
     told = model.asked[1][-1]
     assert told["role"] == "user"
     [shape] = objects(told["content"])

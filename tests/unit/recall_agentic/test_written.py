@@ -31,6 +31,9 @@ def read(text: str) -> list[tuple[str, Any]]:
         '{"name": "search_memories", "parameters": {"query": "dog"}}',
         '{"name": "search_memories", "arguments": "{\\"query\\": \\"dog\\"}"}',
         '{"type": "function", "function": {"name": "search_memories", "arguments": {"query": "dog"}}}',
+        'search_memories({"query": "dog"})',
+        'I call **search_memories**: {"query": "dog"}.',
+        '`search_memories`\n{"query": "dog"}',
         f'{{"unfinished": {{"and": {SEARCH}',
     ],
 )
@@ -58,6 +61,8 @@ def test_a_report_may_stand_there_without_its_name() -> None:
         '{"name": ["search_memories"]}',
         '{"findings": "none"}',
         '{"query": "dog"}',
+        'search_elsewhere({"query": "dog"})',
+        'With search_memories I would look for a dog: {"query": "dog"}',
         '{"name": "search_memories", "arguments": {"query": "dog"',
         "[" * 100_000,
         "{" * 100_000,
