@@ -54,7 +54,7 @@ from tests.support.waiting import eventually
 
 SEARCHER = "searcher"
 """Name of the model in the gateway's config."""
-_FINDINGS = re.compile(r"<findings>\n(.*?)\n(?=<[a-z_]+[,>])", re.DOTALL)
+_FINDINGS = re.compile(r"<findings>\n(.*?)\n(?=</?[a-z_]+[,>])", re.DOTALL)
 
 
 @dataclass
@@ -142,7 +142,7 @@ def ask(proxy: Proxy, provider: Provider, tap: Tap, name: str, question: Questio
     provider.clear()
     provider.answer(Answer(text="Noted."))
     tap.calls.clear()
-    options = {"recall_strategy": strategy, "max_top_k": top_k, "min_top_k": min(10, top_k)}
+    options: dict[str, Any] = {"recall_strategy": strategy, "max_top_k": top_k, "min_top_k": min(10, top_k)}
     reply = proxy.ask(name, question.text, **options)
     block = " ".join(provider.last.user_text.split())
     shown = [all(" ".join(escape(t).split()) in block for t in texts) for texts in question.evidence.values()]

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
@@ -42,7 +44,7 @@ def lay(cache: Path) -> None:
 
 
 def _model() -> onnx.ModelProto:
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "first_word": np.array(_FIRST_WORD, np.int64),
         "one": np.array(1, np.int64),
         "no": np.array(0.0, np.float32),
