@@ -94,6 +94,13 @@ class Settings(BaseSettings):
             "`litellm/<model>` for an embedding model of this gateway."
         ),
     )
+    rerank_model: str | None = Field(
+        None,
+        description="A cross-encoder of fastembed, by name, that puts the best of what is found in order. Unset: none.",
+    )
+    rerank_candidates: int = Field(
+        20, ge=2, le=200, description="How many of the best memories it looks at; the time it takes grows with them."
+    )
     memory_model: str | None = Field(
         None, description="A model of the gateway that searches memory for `agentic` recall. Unset: none."
     )
@@ -141,6 +148,11 @@ class Settings(BaseSettings):
     def valkey_dir(self) -> Path:
         """Folder of the embedded Valkey."""
         return self.data_dir / VALKEY_FOLDER
+
+    @property
+    def models_dir(self) -> Path:
+        """Folder of the models that are downloaded."""
+        return self.data_dir / "models"
 
     @property
     def qdrant_dir(self) -> Path:

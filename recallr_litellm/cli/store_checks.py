@@ -1,4 +1,4 @@
-"""What `recallr doctor` opens to see whether it works: the embedding model, Redis, Qdrant."""
+"""What `recallr doctor` opens to see whether it works: the models of the process, Redis, Qdrant."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from recallr_litellm.errors import ConfigurationError, DataDirInUse, EmbeddingMi
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import Embedder, open_embedder
+from recallr_litellm.stores.reranker import Reranker, open_reranker
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore, connect
 from recallr_litellm.stores.vectors import VectorStore, open_engine
 from recallr_litellm.stores.vectors.server import _OLDEST as OLDEST_QDRANT
@@ -28,13 +29,14 @@ OLDEST_REDIS = Version("6.2")
 ANSWER_SECONDS = 5
 """How long the doctor waits for one answer of a store."""
 
-_EMBEDDING, _REDIS, _SESSIONS, _QDRANT = "Embedding model", "Redis", "Failed sessions", "Qdrant"
+_EMBEDDING, _RERANKER = "Embedding model", "Reranker"
+_REDIS, _SESSIONS, _QDRANT = "Redis", "Failed sessions", "Qdrant"
 _LEFT_TO_THE_GATEWAY = "in the hands of the running gateway, not opened"
 _ASK_THE_GATEWAY = "Ask the gateway itself: GET /recallr/health/ready"
 
 
 async def store_checks(settings: Settings) -> AsyncIterator[Finding]:
-    """Embedding model, Redis, Qdrant: opened as a gateway does at its start, and closed again.
+    """The models of the process, Redis, Qdrant: opened as a gateway does at its start, and closed again.
 
     Embedded stores that do not exist yet are tried in a temporary folder.
     """
@@ -42,6 +44,9 @@ async def store_checks(settings: Settings) -> AsyncIterator[Finding]:
     try:
         embedding = await check_embedding(settings, embedder)
         yield embedding
+        reranker = open_reranker(settings)
+        if reranker is not None:
+            yield await check_reranker(reranker)
         model = embedder if embedding.level is Level.OK else None
         with _data_dir(settings) as opened:
             redis = check_server(settings) if settings.redis_url else check_embedded_valkey(settings, opened)
@@ -68,6 +73,19 @@ async def check_embedding(settings: Settings, embedder: Embedder) -> Finding:
         advice = "Correct RECALLR_EMBEDDING_MODEL, or unset it: the bundled model needs no download"
         return Finding(_EMBEDDING, Level.FAULT, f"{embedder.name}: {error}", advice)
     return Finding(_EMBEDDING, Level.OK, f"{embedder.name}, {embedder.dimension} dimensions")
+
+
+async def check_reranker(reranker: Reranker) -> Finding:
+    """Whether the cross-encoder loads and scores."""
+    try:
+        await reranker.open()
+        await reranker.scores("Does it score?", ["It does."])
+    except RecallrError as error:
+        advice = "Correct RECALLR_RERANK_MODEL, or unset it to do without"
+        return Finding(_RERANKER, Level.FAULT, f"{reranker.name}: {error}", advice)
+    finally:
+        await reranker.close()
+    return Finding(_RERANKER, Level.OK, reranker.name)
 
 
 async def check_server(settings: Settings) -> list[Finding]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from recallr_litellm.core.messages import Role, StoredMessage
 from recallr_litellm.core.records import Session
+from recallr_litellm.errors import Unavailable
 
 
 class RecalledPassage(NamedTuple):
@@ -77,3 +78,5 @@ class Recalled:
     """Oldest first; only when asked for."""
     findings: tuple[Finding, ...] = ()
     """In the order of the model that found them; only of the agentic strategy."""
+    shortfall: Unavailable | None = None
+    """What keeps this from being the best that could be recalled; it can be used all the same."""

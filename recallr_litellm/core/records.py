@@ -68,6 +68,13 @@ class Passage:
     sparse: SparseVector
 
 
+class Span(NamedTuple):
+    """A time from `since` to `until`, both included: milliseconds since the epoch, UTC."""
+
+    since: int
+    until: int
+
+
 class PassageHit(NamedTuple):
     """A passage found by a search."""
 

@@ -44,7 +44,7 @@ from recallr_litellm.stores.state import StateStore
 _log = logging.getLogger(__name__)
 
 _MARGIN, _MOST_MARGIN = 0.1, 1.0
-"""Share of the deadline, and most seconds, that are kept from a search by a model for writing down what it found."""
+"""Share of the deadline, and most seconds, that are kept from what may take long for writing down what was found."""
 
 
 class Recollection:
@@ -161,7 +161,10 @@ class Recollection:
             stage.strategy = choose(draft.conversation.question, model=self._investigation.has_model)
             _log.info("Request %s: auto recalls with %s", call.request_id, stage.strategy.value)
         seconds = self._settings.deadline_seconds(stage.strategy)
-        stage.until = asyncio.get_running_loop().time() + seconds - min(_MOST_MARGIN, seconds * _MARGIN)
+        begun = asyncio.get_running_loop().time()
+        stage.until = begun + _less_margin(seconds)
+        of_recall = self._settings.deadline_seconds(stage.options.strategy)
+        stage.rerank_until = min(stage.until, begun + _less_margin(of_recall))
         try:
             async with asyncio.timeout(seconds):
                 await self._gather(stage)
@@ -205,7 +208,10 @@ class Recollection:
                 exclude_sessions=seen,
                 previous=_previous_message(conversation, session),
                 now=_moment(stage.call),
+                until=stage.rerank_until,
             )
+        if (shortfall := stage.recalled.shortfall) is not None:
+            self._note(stage.call, shortfall.reason, shortfall)
         if stage.strategy is Strategy.AGENTIC:
             await self._investigate(stage, owner, question, seen)
         stage.searching = False
@@ -275,6 +281,10 @@ def _block_name(conversation: Conversation, turn: str) -> str:
     return f"{turn}:elsewhere" if conversation.history_elsewhere else turn
 
 
+def _less_margin(seconds: float) -> float:
+    return seconds - min(_MOST_MARGIN, seconds * _MARGIN)
+
+
 def _moment(call: Call) -> datetime:
     return datetime.fromtimestamp(call.received_at / 1000, UTC)
 
@@ -289,7 +299,9 @@ class _Stage:
         self.strategy = draft.strategy
         """How it is searched; `auto` until that is decided."""
         self.until = 0.0
-        """When a search by a model has to be done, on the clock of the event loop."""
+        """When a search by a model has to be done, on the clock of the event loop, as below."""
+        self.rerank_until = 0.0
+        """When the reranker is no longer waited for. Before a search by a model it must leave time for that."""
         self.recalled = Recalled()
         self.ongoing: tuple[OngoingSession, ...] = ()
         self.block: str | None = None

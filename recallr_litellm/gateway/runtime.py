@@ -21,12 +21,14 @@ from recallr_litellm.projects import load_projects
 from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Agent, Completion, Investigation
 from recallr_litellm.recall.dates import warm_up
+from recallr_litellm.recall.rerank import Reranking
 from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import GatewayEmbed, SparseEncoder, open_embedder
 from recallr_litellm.stores.gate import Gate
+from recallr_litellm.stores.reranker import open_reranker
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore
 from recallr_litellm.stores.vectors import VectorStore, open_engine
 
@@ -34,6 +36,11 @@ _log = logging.getLogger(__name__)
 
 _LATE_SECONDS = 10.0
 """Longest wait for storing an exchange that no client waits for."""
+
+_RELOAD_SECONDS = 30.0
+"""Pause between attempts to load a reranker that could not be had."""
+_LOAD_SECONDS = 15.0
+"""How long such an attempt is waited for: longer than the hub is asked whether it is there."""
 
 _COUNT_SECONDS = 10.0
 """How often the queue is counted for the metrics."""
@@ -107,6 +114,9 @@ class Runtime:
         self._vectors = VectorStore(open_engine(settings), self._embedder)
         closing.push_async_callback(self._vectors.close)
         self._sparse = SparseEncoder()
+        self._reranker = open_reranker(settings)
+        if self._reranker is not None:
+            closing.push_async_callback(self._reranker.close)
         run_aside(self._check())
 
     def _put_together(self) -> None:
@@ -129,7 +139,13 @@ class Runtime:
             max_attempts=settings.max_processing_attempts,
         )
         self._open_reconify(default_timeout)
-        recall = Recall(self._vectors, self._embedder, self._sparse)
+        self._gates = [self._state_gate, self._vectors_gate]
+        if self._reranker is not None:
+            self._gates.append(
+                Gate("reranker", self._reranker.open, interval=_RELOAD_SECONDS, probe_timeout=_LOAD_SECONDS)
+            )
+        rerank = Reranking(self._reranker, settings.rerank_candidates)
+        recall = Recall(self._vectors, self._embedder, self._sparse, rerank)
         self.recollection = Recollection(
             settings,
             self._projects,
@@ -169,8 +185,7 @@ class Runtime:
     def _work(self) -> None:
         """Start what runs in the background."""
         for work in (
-            self._state_gate.watch,
-            self._vectors_gate.watch,
+            *(gate.watch for gate in self._gates),
             self._processor.run,
             self._keep_flushing_held,
             self._keep_counting,
@@ -194,7 +209,7 @@ class Runtime:
         """What keeps memory from working now, by kind: the log has the texts, which name addresses."""
         return {
             "embedding" if isinstance(gate.error, EmbeddingUnavailable) else gate.name: type(gate.error).__name__
-            for gate in (self._state_gate, self._vectors_gate)
+            for gate in self._gates
             if gate.error is not None
         }
 
@@ -218,7 +233,7 @@ class Runtime:
             await self._resources.aclose()
 
     async def _check(self) -> None:
-        """Load the model and look whether the vector store was filled with it, as far as both can be had now."""
+        """Load the models and look whether the vector store was filled with one, as far as all can be had now."""
         try:
             self._count_tokens("warm up")  # the tokenizer is loaded by its first use
             warm_up()
@@ -228,6 +243,11 @@ class Runtime:
             _log.warning("Starting without memory for now: %s", error)
         finally:
             await self._vectors.suspend()
+        if self._reranker is not None:
+            try:
+                await self._reranker.open()
+            except Unavailable as error:
+                _log.warning("Starting without reranker for now: %s", error)
 
     async def _probe_state(self) -> None:
         if self._valkey is not None:

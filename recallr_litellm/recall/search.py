@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -14,11 +15,12 @@ from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import Recalled, RecalledPassage, RecalledSummary
-from recallr_litellm.core.records import PassageHit, Session, SparseVector, SummaryHit, Vector
+from recallr_litellm.core.records import PassageHit, Session, Span, SparseVector, SummaryHit, Vector
 from recallr_litellm.recall.calibration import calibration_of, to_reference
 from recallr_litellm.recall.names import LOOKED_UP, Known, NameBook, without
 from recallr_litellm.recall.question import Question, read
 from recallr_litellm.recall.recipes import RECIPES, Recipe
+from recallr_litellm.recall.rerank import Reranking
 from recallr_litellm.recall.scoring import Asked, bm25_scale, score_passages, score_summaries, session_scores
 from recallr_litellm.recall.selection import top_memories, top_summaries
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
@@ -36,12 +38,16 @@ class Recall:
         vectors: where the memory is.
         embedder: the model that the memory was embedded with.
         sparse: its companion for BM25.
+        rerank: what puts the best memories into another order.
     """
 
-    def __init__(self, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder) -> None:
+    def __init__(
+        self, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder, rerank: Reranking | None = None
+    ) -> None:
         self._vectors = vectors
         self._embedder = embedder
         self._sparse = sparse
+        self._rerank = rerank or Reranking()
         self._names = NameBook()
 
     async def __call__(
@@ -51,8 +57,10 @@ class Recall:
         options: RecallOptions,
         *,
         exclude_sessions: frozenset[str],
+        within: Span | None = None,
         previous: str = "",
         now: datetime | None = None,
+        until: float | None = None,
     ) -> Recalled:
         """What the owner's memory holds for a question.
 
@@ -60,27 +68,35 @@ class Recall:
             question: the user's own words, of any length. Without a letter or digit nothing is
                 searched for, and only the recent things come back that `options` asks for.
             exclude_sessions: ids of sessions that the model sees anyway.
+            within: search only what was said in this time, and the summaries of sessions that went on in it.
             previous: the user's message before it, which a question such as "And when?" leans on.
             now: when it is asked, aware; without it the clock of this machine. The times that a question
                 names are understood in the timezone of `options`.
+            until: when the reranker is no longer waited for, on the clock of the event loop, in seconds.
 
         Raises:
             VectorsUnavailable: the store did not answer.
             EmbeddingUnavailable: the question could not be embedded.
         """
         understood = read(question, previous=previous, now=(now or datetime.now(UTC)).astimezone(options.timezone))
-        (memories, summaries), last_messages, last_summaries = await asyncio.gather(
-            self._search(owner, understood, options, exclude_sessions),
+        found, last_messages, last_summaries = await asyncio.gather(
+            self._search(owner, understood, options, exclude_sessions, within, until),
             self._last_messages(owner, options.last_n_user_messages, exclude_sessions),
             self._last_summaries(owner, options.last_n_summaries, exclude_sessions),
         )
-        return Recalled(memories, summaries, tuple(last_messages), tuple(last_summaries))
+        return replace(found, last_messages=tuple(last_messages), last_summaries=tuple(last_summaries))
 
     async def _search(
-        self, owner: Owner, question: Question, options: RecallOptions, exclude_sessions: frozenset[str]
-    ) -> tuple[tuple[RecalledPassage, ...], tuple[RecalledSummary, ...]]:
+        self,
+        owner: Owner,
+        question: Question,
+        options: RecallOptions,
+        exclude_sessions: frozenset[str],
+        within: Span | None,
+        until: float | None,
+    ) -> Recalled:
         if not question.text:
-            return (), ()
+            return Recalled()
         recipe = RECIPES[options.strategy]
         known = await self._names.look_up(owner, question.names, partial(self._holding, owner))
         speakers, frequent = known[Known.SPEAKER], known[Known.FREQUENT]
@@ -103,17 +119,23 @@ class Recall:
                 embedding,
                 terms,
                 exclude_sessions=exclude_sessions,
+                within=within,
                 turn_candidates=recipe.turn_candidates,
                 summary_candidates=recipe.summary_candidates,
             )
             if recipe.sessions_read:
-                passages = await self._with_best_sessions(owner, await embedding, terms, passages, recipe, asked)
+                passages = await self._with_best_sessions(
+                    owner, await embedding, terms, passages, recipe, asked, within
+                )
         finally:
             embedding.cancel()
         model = self._embedder.name
-        return (
-            top_memories(rank_passages(passages, model, recipe, asked, at_most=2 * options.max_top_k), options),
+        ranked = rank_passages(passages, model, recipe, asked, at_most=2 * options.max_top_k)
+        ranked, shortfall = await self._rerank(question.text, ranked, until=until)
+        return Recalled(
+            top_memories(ranked, options),
             top_summaries(rank_summaries(summaries, model, recipe, asked), options, at_most=recipe.max_summaries),
+            shortfall=shortfall,
         )
 
     async def _holding(self, owner: Owner, words: Sequence[str]) -> list[list[str]]:
@@ -127,6 +149,7 @@ class Recall:
         passages: list[PassageHit],
         recipe: Recipe,
         asked: Asked,
+        within: Span | None,
     ) -> list[PassageHit]:
         """The candidates and what else was said in the sessions of the best of them."""
         weight = asked.scale * recipe.weights.bm25
@@ -134,7 +157,9 @@ class Recall:
         scores = [dense + weight * hit.bm25 for dense, hit in zip(on_reference, passages, strict=True)]
         of_session = session_scores(passages, scores)
         best = sorted(of_session, key=lambda session: -of_session[session])[: recipe.sessions_read]
-        read = await self._vectors.search_sessions(owner, dense, terms, sessions=best, limit=recipe.passages_read)
+        read = await self._vectors.search_sessions(
+            owner, dense, terms, sessions=best, limit=recipe.passages_read, within=within
+        )
         return list({(hit.session, hit.message, hit.part): hit for hit in (*passages, *read)}.values())
 
     async def _last_messages(

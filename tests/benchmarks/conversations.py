@@ -144,10 +144,16 @@ def load_first_person() -> list[Conversation]:
     ]
 
 
-async def remember(conversation: Conversation, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder) -> None:
-    """Store a conversation as the processing of sessions does."""
+async def remember(
+    conversation: Conversation,
+    vectors: VectorStore,
+    embedder: Embedder,
+    sparse: SparseEncoder,
+    owner: Owner | None = None,
+) -> None:
+    """Store a conversation as the processing of sessions does; for its own owner, or another one."""
     for session in conversation.sessions:
-        await _remember(conversation.owner, session, vectors, embedder, sparse)
+        await _remember(owner or conversation.owner, session, vectors, embedder, sparse)
 
 
 async def _remember(

@@ -1,6 +1,6 @@
 """How much of what answers a question is recalled, and how fast, on LoCoMo or the first-person set beside this file.
 
-    python -m tests.benchmarks.locomo --data FOLDER [--strategy balanced] [--budget 2000] [--json FILE]
+    python -m tests.benchmarks.locomo --data FOLDER [--strategy balanced] [--budget 2000] [--rerank MODEL] [--json FILE]
     python -m tests.benchmarks.locomo --first-person
 
 FOLDER holds `conv-*.json` of LoCoMo ("Evaluating Very Long-Term Conversational Memory of LLM
@@ -43,7 +43,10 @@ from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.recalled import Recalled
 from recallr_litellm.gateway.upstream import count_tokens
 from recallr_litellm.recall import Recall
+from recallr_litellm.recall.rerank import Reranking
+from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
+from recallr_litellm.stores.reranker import open_reranker
 from recallr_litellm.stores.vectors import VectorStore
 from tests.benchmarks.conversations import Conversation, Question, load_first_person, load_locomo, remember
 from tests.benchmarks.evidence import Tally
@@ -59,18 +62,25 @@ EVERYTHING: dict[str, Any] = {"min_top_k": 200, "max_top_k": 200, "memories_thre
 """For the ranking; what is shown is chosen with the default headers."""
 TIMED = ("embedding", "words", "search", "rest", "rendering", "recall")
 WARM_UP = 20
+PATIENCE_SECONDS = 600.0
+"""For the reranker, which is to be measured however slow it is."""
 
 
 class Bench:
     """One store, with all conversations in it."""
 
     def __init__(
-        self, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder, tallies: dict[str, Tally]
+        self,
+        vectors: VectorStore,
+        embedder: Embedder,
+        sparse: SparseEncoder,
+        rerank: Reranking,
+        tallies: dict[str, Tally],
     ) -> None:
         self._vectors = vectors
         self._embedder = embedder
         self._sparse = sparse
-        self._recall = Recall(vectors, embedder, sparse)
+        self._recall = Recall(vectors, embedder, sparse, rerank)
         self._tallies = tallies
 
     async def fill(self, conversations: Sequence[Conversation]) -> None:
@@ -133,6 +143,7 @@ class Bench:
             exclude_sessions=frozenset(),
             previous=question.previous,
             now=conversation.asked_at,
+            until=asyncio.get_running_loop().time() + PATIENCE_SECONDS,
         )
 
 
@@ -160,28 +171,41 @@ def _coverage(block: str, question: Question) -> float:
 
 
 async def measure(
-    conversations: Sequence[Conversation], strategies: Sequence[Strategy], budgets: Sequence[int], folder: Path | None
+    conversations: Sequence[Conversation],
+    strategies: Sequence[Strategy],
+    budgets: Sequence[int],
+    folder: Path | None,
+    settings: Settings,
 ) -> tuple[Mapping[str, Tally], Mapping[str, Milliseconds]]:
-    """All methods on all conversations. A folder keeps the store; one that is there is used again."""
+    """All methods on all conversations. A folder keeps the store; one that is there is used again.
+
+    Args:
+        settings: of the reranker.
+    """
     times: dict[str, Milliseconds] = {}
     tallies: dict[str, Tally] = {}
     with tempfile.TemporaryDirectory() as temporary:
         place = folder or Path(temporary) / "store"
         if not place.exists():
-            async with _bench(place, tallies) as bench:
+            async with _bench(place, tallies, settings) as bench:
                 await bench.fill(conversations)
         for strategy in strategies:  # each with a model that has no question in its cache yet
-            async with _bench(place, tallies) as bench:
+            async with _bench(place, tallies, settings) as bench:
                 times[strategy.value] = await bench.strategy(strategy, conversations, budgets)
-        async with _bench(place, tallies) as bench:
+        async with _bench(place, tallies, settings) as bench:
             await bench.baselines(conversations)
     return tallies, times
 
 
 @asynccontextmanager
-async def _bench(place: Path, tallies: dict[str, Tally]) -> AsyncIterator[Bench]:
+async def _bench(place: Path, tallies: dict[str, Tally], settings: Settings) -> AsyncIterator[Bench]:
     vectors, embedder = await opened(place)
-    yield Bench(vectors, embedder, SparseEncoder(), tallies)
+    reranker = open_reranker(settings)
+    if reranker is not None:
+        await reranker.open()
+    yield Bench(vectors, embedder, SparseEncoder(), Reranking(reranker, settings.rerank_candidates), tallies)
+    if reranker is not None:
+        await reranker.close()
     await vectors.close()
     await embedder.close()
 
@@ -216,6 +240,8 @@ def main(
         Strategy.BALANCED,
     ],
     budget: Annotated[list[int], typer.Option(help="Tokens of the memory block.")] = list(BUDGETS),  # noqa: B006
+    rerank: Annotated[str | None, typer.Option(help="As RECALLR_RERANK_MODEL; looked for in its cache.")] = None,
+    candidates: Annotated[int, typer.Option(help="As RECALLR_RERANK_CANDIDATES.")] = 20,
     folder: Annotated[Path | None, typer.Option(help="Keeps the store; used as it is when it is there.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Where to write all figures.")] = None,
 ) -> None:
@@ -223,7 +249,8 @@ def main(
     if first_person == (data is not None):
         raise typer.BadParameter("either --data FOLDER or --first-person")
     conversations = [c for c in (load_locomo(data) if data else load_first_person()) if not only or c.name in only]
-    tallies, times = asyncio.run(measure(conversations, strategy, budget, folder))
+    settings = Settings(rerank_model=rerank, rerank_candidates=candidates)
+    tallies, times = asyncio.run(measure(conversations, strategy, budget, folder, settings))
     show(Console(width=220), tallies, times)
     if json_file is not None:
         means = {method: tally.means() for method, tally in tallies.items()}

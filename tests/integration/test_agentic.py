@@ -300,6 +300,19 @@ def test_garbage_is_answered_with_what_is_wrong_and_does_no_harm(agentic: Proxy,
         assert isinstance(json.loads(made["function"]["arguments"]), dict), "providers refuse broken calls in a history"
 
 
+def test_a_model_that_writes_its_calls_as_text_is_understood(agentic: Proxy, provider: Provider, user: str) -> None:
+    remember(agentic, user, FELIX)
+    script(
+        provider,
+        Answer(text='I search: {{"name": "search_memories", "arguments": {"query": "cat", "k": 1}}}'),
+        Answer(text='```json\n{"findings": [{"text": "The cat is Felix.", "memory_ids": "m1"}]}\n```'),
+    )
+    assert ask(agentic, user).memory_status == "ok"
+    assert "> The cat is Felix.\n" in block(provider)
+    assert len(searches(provider)) == 2
+    assert [memory["text"] for memory in results(searches(provider)[-1])[-1]["memories"]] == [FELIX]
+
+
 @pytest.mark.parametrize(
     ("answer", "calls"),
     [

@@ -14,8 +14,16 @@ def _missing(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
 
+def _listed(value: Any) -> Any:
+    """They also write one thing for a list of it."""
+    return [value] if isinstance(value, str) else [] if value is None else value
+
+
+Ids = Annotated[list[str], BeforeValidator(_listed)]
 Day = Annotated[date, Field(description="A day in the user's timezone, YYYY-MM-DD.")]
 OptionalDay = Annotated[Day | SkipJsonSchema[None], BeforeValidator(_missing)]
+Since = Annotated[OptionalDay, Field(alias="from", description="Only from this day on, YYYY-MM-DD.")]
+Until = Annotated[OptionalDay, Field(alias="to", description="Only up to this day, YYYY-MM-DD.")]
 
 
 class _Arguments(BaseModel):
@@ -27,14 +35,16 @@ class SearchMemories(_Arguments):
 
     query: str = Field(min_length=1, max_length=2000, description="What to look for; the words that would stand there.")
     k: int = Field(10, ge=1, le=30, description="How many passages.")
-    since: OptionalDay = Field(None, alias="from", description="Only from this day on, YYYY-MM-DD.")
-    until: OptionalDay = Field(None, alias="to", description="Only up to this day, YYYY-MM-DD.")
+    since: Since = None
+    until: Until = None
 
 
 class SearchSummaries(_Arguments):
     """Search the summaries of earlier conversations: which ones were about something."""
 
     query: str = Field(min_length=1, max_length=2000, description="What the conversation was about.")
+    since: Since = None
+    until: Until = None
 
 
 class ReadSession(_Arguments):
@@ -55,8 +65,8 @@ class Reported(_Arguments):
     """Something found."""
 
     text: str = Field(min_length=1, description="One fact in one sentence, with names and absolute dates.")
-    memory_ids: list[str] = Field([], description="Ids of the memories (m1, m2, …) that say so.")
-    session_ids: list[str] = Field([], description="session_ids (s1, s2, …) whose summary says so.")
+    memory_ids: Ids = Field([], description="Ids of the memories (m1, m2, …) that say so.")
+    session_ids: Ids = Field([], description="session_ids (s1, s2, …) whose summary says so.")
 
 
 class ReportFindings(_Arguments):

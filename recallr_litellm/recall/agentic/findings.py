@@ -44,13 +44,13 @@ class Findings:
     def _check(self, item: Reported) -> Finding | None:
         """The finding with those of its ids that are real, or None when there are none."""
         text = " ".join(item.text.split())[:FINDING_CHARACTERS]
-        passages = [passage for name in dict.fromkeys(item.memory_ids) for passage in self._ledger.passages(name)]
-        named = [self._ledger.session(name) for name in dict.fromkeys(item.session_ids)]
-        sessions = [session for session in named if session is not None]
+        names = dict.fromkeys([*item.memory_ids, *item.session_ids])  # m1 and s1 tell themselves apart
+        passages = [passage for name in names for passage in self._ledger.passages(name)]
+        sessions = [session for name in names if (session := self._ledger.session(name)) is not None]
         times = [passage.at for passage in passages]
         if not times:  # when something was said is known better from the messages than from the session
             times = [at for session in sessions for at in (session.since, session.until)]
-        if not text or not times:
+        if not any(map(str.isalnum, text)) or not times:
             return None
         return Finding(
             text=text,

@@ -56,7 +56,9 @@ class Investigation:
         if self._agent is None:
             yield Finished(recalled, "RECALLR_MEMORY_MODEL is not set")
             return
-        memory = OwnedMemory(self._recall, self._vectors, owner, options, exclude_sessions=exclude_sessions)
+        memory = OwnedMemory(
+            self._recall, self._vectors, owner, options, exclude_sessions=exclude_sessions, now=question.now
+        )
         found = recalled.memories or recalled.summaries
         if not searchable(question.text) or not (found or await memory.holds_anything()):
             yield Finished(recalled)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from recallr_litellm.recall.agentic.memory import OwnedMemory
 from recallr_litellm.recall.agentic.model import ChatMessage, Complete, Completion, ToolRequest
 from recallr_litellm.recall.agentic.prompt import REMINDER, SYSTEM, Question, opening
 from recallr_litellm.recall.agentic.tools import Toolbox, fault, readable, to_json
+from recallr_litellm.recall.agentic.written import is_object, objects, written_calls
 
 _log = logging.getLogger(__name__)
 
@@ -173,12 +173,12 @@ class _Search:
 
     async def take(self, completion: Completion) -> tuple[str, ...]:
         """Run what the model asks for, and write down answer and results. Returns the names of the tools."""
-        requests = completion.requests
+        content = completion.message.get("content")
+        text = content if isinstance(content, str) else ""
+        requests = completion.requests or written_calls(text, _KNOWN)
         if not requests:
             self._silent += 1
-            content = completion.message.get("content")
-            if isinstance(content, str) and content.strip():
-                self.messages.append({"role": "assistant", "content": content})
+            # What it said is left out: small models go on with their own words rather than with what they are told.
             self.messages.append({"role": "user", "content": REMINDER})
             return ()
         self._silent = 0
@@ -186,7 +186,7 @@ class _Search:
         sound = len({request.id for request in requests}) == len(requests)
         for number, request in enumerate(requests):
             arguments = _object(request.arguments)
-            sound = sound and arguments is not None and bool(request.id) and request.name in _KNOWN
+            sound = sound and is_object(request.arguments) and bool(request.id) and request.name in _KNOWN
             if number >= MAX_CALLS:
                 results.append(fault(f"only {MAX_CALLS} calls at once"))
             elif arguments is None:
@@ -225,7 +225,7 @@ class _Search:
                     "type": "function",
                     "function": {
                         "name": request.name if request.name in _KNOWN else "unknown",
-                        "arguments": _sound(request),
+                        "arguments": to_json(_object(request.arguments) or {}),
                     },
                 }
                 for id, request in zip(ids, requests, strict=True)
@@ -238,12 +238,5 @@ class _Search:
 
 
 def _object(arguments: str) -> dict[str, Any] | None:
-    try:
-        value = json.loads(arguments or "{}")
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _sound(request: ToolRequest) -> str:
-    return request.arguments if request.arguments and _object(request.arguments) is not None else "{}"
+    """The arguments of a call; where more stands there than a JSON object, the first one."""
+    return next(objects(arguments), None) if arguments.strip() else {}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import Recalled
-from recallr_litellm.core.records import Session
+from recallr_litellm.core.records import Session, Span
 from recallr_litellm.recall.search import Recall
 from recallr_litellm.stores.vectors import VectorStore
 
-_DAY_MS = 24 * 3600 * 1000
-_EVER_MS = 253_402_300_799_999
-"""The end of the year 9999."""
+_EVER = Span(0, 253_402_300_799_999)
+"""Up to the end of the year 9999."""
 
 
 class OwnedMemory:
@@ -25,6 +25,7 @@ class OwnedMemory:
     Args:
         options: of the request; how much is found is up to each search.
         exclude_sessions: ids of sessions that the model sees anyway.
+        now: what "last week" in a query is counted from, aware; without it the clock of this machine.
     """
 
     def __init__(
@@ -35,29 +36,29 @@ class OwnedMemory:
         options: RecallOptions,
         *,
         exclude_sessions: frozenset[str],
+        now: datetime | None = None,
     ) -> None:
         self._recall = recall
         self._vectors = vectors
         self._owner = owner
         self._options = replace(options, strategy=Strategy.BALANCED, last_n_user_messages=None, last_n_summaries=None)
         self._exclude = exclude_sessions
+        self._now = now
 
-    async def search(self, query: str, k: int) -> Recalled:
-        """The `k` best memories, whatever their relevance, and the best summaries."""
+    async def search(self, query: str, k: int, within: Span | None = None) -> Recalled:
+        """The `k` best memories, whatever their relevance, and the best summaries; of a time, or of all."""
         options = replace(self._options, min_top_k=k, max_top_k=k, summaries_threshold=0.0)
-        return await self._recall(self._owner, query, options, exclude_sessions=self._exclude)
+        return await self._recall(
+            self._owner, query, options, exclude_sessions=self._exclude, within=within, now=self._now
+        )
 
     async def holds_anything(self) -> bool:
         """Whether there is anything to search in."""
-        return bool(await self._vectors.sessions_between(self._owner, 0, _EVER_MS, 1, exclude_sessions=self._exclude))
+        return bool(await self._vectors.sessions_between(self._owner, _EVER, 1, exclude_sessions=self._exclude))
 
-    async def sessions(self, since: int, until: int, n: int) -> list[Session]:
-        """The newest `n` sessions of a time (milliseconds since the epoch, both ends included), oldest first."""
-        # They are found by their last use: one that began in that time may have gone on for a while.
-        found = await self._vectors.sessions_between(
-            self._owner, since, until + _DAY_MS, n, exclude_sessions=self._exclude
-        )
-        return [session for session in found if session.created_at <= until]
+    async def sessions(self, within: Span, n: int) -> list[Session]:
+        """Of the sessions that went on in a time the `n` that ended last, oldest first."""
+        return await self._vectors.sessions_between(self._owner, within, n, exclude_sessions=self._exclude)
 
     async def messages(self, session_id: str) -> list[StoredMessage]:
         """All messages of a session, by position; none for one that is not this owner's."""

@@ -18,6 +18,7 @@ from recallr_litellm.core.markup import Clock, escape
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.passages import split
 from recallr_litellm.core.recalled import RecalledPassage, RecalledSummary
+from recallr_litellm.core.records import Span
 from recallr_litellm.recall.agentic import arguments as args
 from recallr_litellm.recall.agentic.ledger import Ledger
 from recallr_litellm.recall.agentic.memory import OwnedMemory
@@ -31,7 +32,6 @@ MESSAGE_CHARACTERS = 1_200
 MESSAGES_BEFORE, MESSAGES_AFTER = 6, 10
 """How far `read_session` looks around a message."""
 LISTED_SESSIONS = 20
-_ALL_CANDIDATES = 200
 
 
 class Refused(Exception):
@@ -94,15 +94,12 @@ class Toolbox:
 
     async def _search_memories(self, arguments: dict[str, Any]) -> str:
         asked = args.SearchMemories.model_validate(arguments)
-        if asked.since is None and asked.until is None:
-            return self.memories((await self._memory.search(asked.query, asked.k)).memories)
-        since, until = self._days(asked.since or date.min, asked.until or date.max)
-        found = (await self._memory.search(asked.query, _ALL_CANDIDATES)).memories
-        return self.memories([passage for passage in found if since <= passage.at <= until][: asked.k])
+        found = await self._memory.search(asked.query, asked.k, self._within(asked))
+        return self.memories(found.memories)
 
     async def _search_summaries(self, arguments: dict[str, Any]) -> str:
         asked = args.SearchSummaries.model_validate(arguments)
-        return self.summaries((await self._memory.search(asked.query, 1)).summaries)
+        return self.summaries((await self._memory.search(asked.query, 1, self._within(asked))).summaries)
 
     async def _read_session(self, arguments: dict[str, Any]) -> str:
         asked = args.ReadSession.model_validate(arguments)
@@ -129,17 +126,22 @@ class Toolbox:
 
     async def _list_by_date(self, arguments: dict[str, Any]) -> str:
         asked = args.ListByDate.model_validate(arguments)
-        since, until = self._days(asked.since, asked.until)
-        found = await self._memory.sessions(since, until, LISTED_SESSIONS)
+        found = await self._memory.sessions(self._days(asked.since, asked.until), LISTED_SESSIONS)
         listed = [RecalledSummary(s.id, s.created_at, s.last_at, s.summary, 0.0) for s in found]
         return self._result("sessions", listed, lambda session: self._summary(session, measured=False))
 
-    def _days(self, since: date, until: date) -> tuple[int, int]:
-        """First and last millisecond of a time in the user's timezone."""
+    def _within(self, asked: args.SearchMemories | args.SearchSummaries) -> Span | None:
+        """The time that a search is kept to."""
+        if asked.since is None and asked.until is None:
+            return None
+        return self._days(asked.since or date.min, asked.until or date.max)
+
+    def _days(self, since: date, until: date) -> Span:
+        """From the first to the last millisecond of these days in the user's timezone."""
         begin = datetime.combine(since, time.min, self._timezone)
         end = datetime.combine(until, time.max, self._timezone)
         try:
-            return round(begin.timestamp() * 1000), round(end.timestamp() * 1000)
+            return Span(round(begin.timestamp() * 1000), round(end.timestamp() * 1000))
         except (OverflowError, ValueError):
             raise Refused("there is no such day") from None
 

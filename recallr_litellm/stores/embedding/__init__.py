@@ -7,19 +7,36 @@
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Any
 
-from recallr_litellm.errors import ConfigurationError
+from recallr_litellm.errors import ConfigurationError, EmbeddingUnavailable
 from recallr_litellm.settings import Settings
-from recallr_litellm.stores.embedding import bundled, hub
+from recallr_litellm.stores.embedding import bundled
 from recallr_litellm.stores.embedding.base import MAX_CHARACTERS, Embedder, GatewayEmbed
 from recallr_litellm.stores.embedding.gateway import GatewayEmbedder
 from recallr_litellm.stores.embedding.local import LocalEmbedder
 from recallr_litellm.stores.embedding.sparse import SparseEncoder
+from recallr_litellm.stores.hub import Family
 
 __all__ = ["MAX_CHARACTERS", "Embedder", "GatewayEmbed", "SparseEncoder", "open_embedder"]
 
 _GATEWAY_PREFIX = "litellm/"
+
+
+def _text_embedding() -> Any:
+    from fastembed import TextEmbedding
+
+    return TextEmbedding
+
+
+_HUB = Family(
+    "an embedding model",
+    "RECALLR_EMBEDDING_MODEL",
+    _text_embedding,
+    EmbeddingUnavailable,
+    besides=" — an embedding model of this gateway is written litellm/<model>",
+    otherwise="Unset RECALLR_EMBEDDING_MODEL for the bundled model, which needs no download.",
+)
 
 
 def open_embedder(settings: Settings, gateway_embed: GatewayEmbed) -> Embedder:
@@ -37,4 +54,4 @@ def open_embedder(settings: Settings, gateway_embed: GatewayEmbed) -> Embedder:
                 "RECALLR_EMBEDDING_MODEL=litellm/ lacks a model: write litellm/<model_name of config.yaml>"
             )
         return GatewayEmbedder(model, model.removeprefix(_GATEWAY_PREFIX), gateway_embed)
-    return LocalEmbedder(model, partial(hub.load, model, settings.data_dir / "models"))
+    return LocalEmbedder(model, lambda: _HUB.load(model, settings.models_dir))

@@ -63,6 +63,8 @@ class Where:
     """Smallest `at`, milliseconds since the epoch."""
     until: int | None = None
     """Largest `at`, likewise."""
+    begun_until: int | None = None
+    """Largest `began`, likewise; only sessions have one."""
     sessions: Collection[str] = ()
     """Of these sessions; empty for any."""
     exclude_sessions: Collection[str] = ()

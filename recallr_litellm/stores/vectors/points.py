@@ -51,6 +51,7 @@ def session_point(owner: Owner, session: Session, summary: Passage | None) -> Po
         schema.SCOPE: scope(owner, Kind.SESSION),
         schema.SESSION: session.id,
         schema.AT: session.last_at,
+        schema.BEGAN: session.created_at,
         schema.RECORD: session.model_dump_json(),
     }
     if summary is not None:

@@ -42,6 +42,8 @@ are those of all users, and to intersect with them costs more than all the rest 
 SESSION: Final = "session"
 AT: Final = "at"
 """Milliseconds since the epoch: when a message was said, when a session was last used."""
+BEGAN: Final = "began"
+"""Likewise: when a session began. With `AT` it says whether a session went on at some time."""
 FIRST: Final = "first"
 """On the one point of a message that holds its record."""
 FROM_USER: Final = "from_user"
@@ -72,6 +74,7 @@ INDEXES: Final[Mapping[str, Index]] = {
     SCOPE: Index.TENANT,
     SESSION: Index.KEYWORD,
     AT: Index.TIME,
+    BEGAN: Index.TIME,
     # Flags rather than indexes on `part` and `role`: one takes bits, the other 130 bytes a point. They are
     # there (true) or not, and asked for as such: Qdrant Edge 0.9 takes a boolean to match for a number.
     FIRST: Index.FLAG,

@@ -10,7 +10,17 @@ import numpy as np
 
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import Passage, PassageHit, Session, SparseVector, SummaryHit, Turn, User, Vector
+from recallr_litellm.core.records import (
+    Passage,
+    PassageHit,
+    Session,
+    Span,
+    SparseVector,
+    SummaryHit,
+    Turn,
+    User,
+    Vector,
+)
 from recallr_litellm.errors import ConfigurationError, EmbeddingMismatch, VectorsUnavailable
 from recallr_litellm.stores.vectors import points, schema
 from recallr_litellm.stores.vectors.candidates import Candidates
@@ -186,6 +196,7 @@ class VectorStore:
         sparse: SparseVector,
         *,
         exclude_sessions: Collection[str],
+        within: Span | None = None,
         turn_candidates: int = 60,
         summary_candidates: int = 20,
     ) -> tuple[list[PassageHit], list[SummaryHit]]:
@@ -195,6 +206,7 @@ class VectorStore:
             dense: embedding of the query, or what it will come from: the words are searched for meanwhile.
             sparse: its terms; may be empty.
             exclude_sessions: ids of sessions that must not be found.
+            within: only passages said in this time, and summaries of sessions that went on in it.
             turn_candidates: N ≥ 1 for passages.
             summary_candidates: N ≥ 1 for summaries.
 
@@ -207,8 +219,8 @@ class VectorStore:
             VectorsUnavailable: Qdrant did not answer.
             Exception: what awaiting `dense` raises.
         """
-        turns = Candidates(Where(owner, Kind.TURN, exclude_sessions=exclude_sessions), turn_candidates)
-        sessions = Candidates(Where(owner, Kind.SESSION, exclude_sessions=exclude_sessions), summary_candidates)
+        turns = Candidates(_said(owner, within, exclude_sessions), turn_candidates)
+        sessions = Candidates(_gone_on(owner, within, exclude_sessions), summary_candidates)
         if sparse.indices:
             turns.words, sessions.words = await self._engine.query([turns.by_words(sparse), sessions.by_words(sparse)])
         vector = dense if isinstance(dense, np.ndarray) else await dense
@@ -220,7 +232,14 @@ class VectorStore:
         )
 
     async def search_sessions(
-        self, owner: Owner, dense: Vector, sparse: SparseVector, *, sessions: Collection[str], limit: int
+        self,
+        owner: Owner,
+        dense: Vector,
+        sparse: SparseVector,
+        *,
+        sessions: Collection[str],
+        limit: int,
+        within: Span | None = None,
     ) -> list[PassageHit]:
         """The passages of some of this user's sessions nearest to a query, best first.
 
@@ -229,10 +248,11 @@ class VectorStore:
         Args:
             sessions: their ids; none are no passages.
             limit: at least 1.
+            within: only what was said in this time.
         """
         if not sessions:
             return []
-        where = Where(owner, Kind.TURN, sessions=sessions)
+        where = replace(_said(owner, within), sessions=sessions)
         queries = [Nearest(dense, where, limit, fields=(schema.HIT,))]
         if sparse.indices:
             queries.append(Nearest(sparse, where, limit, corpus=Where(owner, Kind.TURN)))
@@ -269,10 +289,10 @@ class VectorStore:
         return sessions[-n:]
 
     async def sessions_between(
-        self, owner: Owner, since: int, until: int, n: int, *, exclude_sessions: Collection[str]
+        self, owner: Owner, within: Span, n: int, *, exclude_sessions: Collection[str]
     ) -> list[Session]:
-        """The newest `n` ≥ 1 sessions that were last used from `since` to `until`, both included, oldest first."""
-        where = Where(owner, Kind.SESSION, since=since, until=until, exclude_sessions=exclude_sessions)
+        """Of the sessions that went on in this time the `n` ≥ 1 that ended last, oldest first."""
+        where = _gone_on(owner, within, exclude_sessions)
         sessions = [points.session_of(payload) for payload in await self._engine.newest(where, [schema.RECORD], n)]
         return sorted(sessions, key=lambda session: (session.last_at, session.id))
 
@@ -297,6 +317,18 @@ class VectorStore:
             page, after = await self._engine.page(where, fields, _READ_PAGE, after=after)
             found += page
         return found
+
+
+def _said(owner: Owner, within: Span | None, exclude_sessions: Collection[str] = ()) -> Where:
+    """Passages said in a time, or at any."""
+    since, until = within or (None, None)
+    return Where(owner, Kind.TURN, since=since, until=until, exclude_sessions=exclude_sessions)
+
+
+def _gone_on(owner: Owner, within: Span | None, exclude_sessions: Collection[str]) -> Where:
+    """Sessions of which a part lies in a time, or all."""
+    since, until = within or (None, None)
+    return Where(owner, Kind.SESSION, since=since, begun_until=until, exclude_sessions=exclude_sessions)
 
 
 def _batches(all_points: Iterable[Point]) -> Iterator[list[Point]]:

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recallr_litellm.core.context import render
+from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import Finding, Recalled, RecalledPassage
 from recallr_litellm.recall.agentic.arguments import TOOLS
 from recallr_litellm.recall.agentic.findings import Findings, readable_reports
@@ -66,6 +68,34 @@ def test_any_report_is_read_without_a_fault(raw: Any) -> None:
     read, unreadable = readable_reports(raw)
     dropped = findings.add(read)
     assert unreadable + dropped + len(findings) <= (len(raw) if isinstance(raw, list) else 0)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        {"memory_ids": "m1", "session_ids": "s1"},
+        {"memory_ids": ["m1", "s1"]},
+        {"session_ids": ["s1", "m1"], "memory_ids": None},
+        {"memory_ids": ["m1", "m9", "s9"], "session_ids": ["s1"]},
+    ],
+)
+def test_ids_are_taken_for_what_they_are_wherever_they_stand(ids: dict[str, Any]) -> None:
+    ledger = Ledger()
+    ledger.show_session("long ago", START - 9, START - 5)
+    ledger.show_passage(passage("a", 0, 0.5))
+    findings = Findings(ledger)
+    read, unreadable = readable_reports([{"text": "So it is.", **ids}])
+    assert (findings.add(read), unreadable) == (0, 0)
+    [finding] = findings.before(Recalled(), RecallOptions()).findings
+    assert (finding.messages, finding.sessions) == (("a",), ("s", "long ago"))
+
+
+@pytest.mark.parametrize("text", ["…", "", " \n", "?!"])
+def test_a_finding_without_a_word_is_dropped(text: str) -> None:
+    ledger = Ledger()
+    ledger.show_passage(passage("a", 0, 0.5))
+    read, unreadable = readable_reports([{"text": text, "memory_ids": ["m1"]}])
+    assert Findings(ledger).add(read) + unreadable == 1, "the example that the model is told is no finding"
 
 
 def test_findings_are_bounded_in_number_and_length() -> None:

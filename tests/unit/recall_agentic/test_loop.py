@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,10 +13,24 @@ from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import Recalled
 from recallr_litellm.errors import ModelUnavailable, VectorsUnavailable
-from recallr_litellm.recall.agentic import Agent, Event, Finished, OwnedMemory, Question, Searched
+from recallr_litellm.recall.agentic import Agent, Event, Finished, Investigation, OwnedMemory, Question, Searched
+from recallr_litellm.recall.agentic.arguments import Reported
 from recallr_litellm.recall.agentic.loop import MAX_CALLS, MAX_STEPS
+from recallr_litellm.recall.agentic.written import objects
 from recallr_litellm.stores.vectors import VectorStore
-from tests.unit.recall_agentic.kit import MARA, OTTO, Scripted, Step, Store, calls, question, report, says, tokens
+from tests.unit.recall_agentic.kit import (
+    BERLIN,
+    MARA,
+    OTTO,
+    Scripted,
+    Step,
+    Store,
+    calls,
+    question,
+    report,
+    says,
+    tokens,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -217,6 +232,52 @@ async def test_broken_calls_are_made_sound_before_they_are_sent_back(store: Stor
     assert len(set(answered)) == len(answered)
     assert [list(result) for result in model.results()[-4:]] == [["error"]] * 3 + [["memories"]]
     assert finished(events).recalled.findings
+
+
+async def test_a_model_that_writes_its_calls_as_text_is_understood(store: Store) -> None:
+    looks = says('I look it up: {"name": "search_memories", "arguments": {"query": "greyhound Pascal", "k": 1}}')
+    found = says('```json\n{"findings": [{"text": "It is called Pascal.", "memory_ids": ["m1"]}]}\n```')
+    model, _, events = await search(store, looks, found)
+    end = finished(events)
+    assert end.fault is None
+    assert [finding.text for finding in end.recalled.findings] == ["It is called Pascal."]
+    [made] = model.asked[-1][-2]["tool_calls"]
+    assert made["function"]["name"] == "search_memories", "it is handed back as the call that it was meant to be"
+    assert json.loads(made["function"]["arguments"]) == {"query": "greyhound Pascal", "k": 1}
+    assert model.asked[-1][-1]["tool_call_id"] == made["id"]
+    assert len(model.results()[-1]["memories"]) == 1
+
+
+async def test_a_model_that_talks_is_told_how_to_report_in_words(store: Store) -> None:
+    written = says('{"findings": [{"text": "Pascal", "memory_ids": "m1"}]}')
+    model, _, events = await search(store, says("Your dog is called Pascal."), written)
+    assert "Your dog" not in json.dumps(model.asked[1]), "small models go on with their own words if they see them"
+    told = model.asked[1][-1]
+    assert told["role"] == "user"
+    [shape] = objects(told["content"])
+    assert Reported.model_validate(shape["findings"][0]), "the shape that it is told is one that is understood"
+    assert [finding.text for finding in finished(events).recalled.findings] == ["Pascal"]
+
+
+async def test_arguments_in_a_fence_are_read(store: Store) -> None:
+    fenced = calls(("search_memories", 'Sure!\n```json\n{"query": "greyhound", "k": 1}\n```'))
+    model, _, _ = await search(store, fenced, report())
+    assert len(model.results()[-1]["memories"]) == 1
+    [made] = model.asked[-1][-2]["tool_calls"]
+    assert json.loads(made["function"]["arguments"]) == {"query": "greyhound", "k": 1}
+
+
+@pytest.mark.parametrize(("day", "session"), [(5, "dog"), (12, "work")])
+async def test_times_in_a_query_are_counted_from_when_the_user_asked(store: Store, day: int, session: str) -> None:
+    asked = Question("What happened?", datetime(2025, 3, day, 12, 0, tzinfo=UTC), BERLIN)
+    model = Scripted([calls(("search_memories", {"query": "What did I say two days ago?", "k": 1})), report()])
+    investigation = Investigation(store.recall, store.vectors, Agent(model, count_tokens=tokens))
+    begun = await balanced(store, asked)
+    until = asyncio.get_running_loop().time() + AMPLE
+    async for _ in investigation(MARA, asked, begun, RecallOptions(), exclude_sessions=frozenset(), until=until):
+        pass
+    [found] = model.results()[-1]["memories"]
+    assert found["at"].startswith(f"Mon {day - 2} Mar 2025"), f"not what was said in the session {session!r}: {found}"
 
 
 async def test_a_sound_answer_is_sent_back_as_it_came(store: Store) -> None:

@@ -8,9 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from recallr_litellm.core.messages import Role
+from recallr_litellm.core.owner import Owner
 from recallr_litellm.recall.agentic.ledger import Ledger
 from recallr_litellm.recall.agentic.tools import Toolbox
-from tests.unit.recall_agentic.kit import BERLIN, MARA, Store, tokens
+from tests.unit.recall_agentic.kit import BERLIN, DAY, MARA, START, Store, tokens
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -47,6 +49,26 @@ async def test_a_search_can_be_kept_to_days_of_the_user(store: Store) -> None:
     # 09:00 UTC on the third is still the second for nobody, and already the fourth on no clock but this one's
     early = await run(box(store, ZoneInfo("Etc/GMT+12")), "list_by_date", **{"from": "2025-03-02", "to": "2025-03-02"})
     assert len(early["sessions"]) == 1, "days begin in the user's timezone"
+
+
+async def test_days_are_searched_however_much_of_other_days_fits_better(store: Store) -> None:
+    busy = Owner("p", "busy")
+    await store.remember(busy, "quiet", [("user", "Dinner was fine.")], START)
+    said: list[tuple[Role, str]] = [("user", f"Dinner number {n} with Zoe was lovely, lovely.") for n in range(250)]
+    await store.remember(busy, "loud", said, START + 2 * DAY)
+    for number in range(25):
+        await store.remember(busy, f"next-{number}", [("user", "Good morning.")], START + DAY + number * 600_000)
+    toolbox = Toolbox(store.of(busy), Ledger(), BERLIN, tokens)
+    day = {"from": "2025-03-03", "to": "2025-03-03"}
+
+    memories = await run(toolbox, "search_memories", query="lovely dinner with Zoe", k=3, **day)
+    assert [memory["text"] for memory in memories["memories"]] == ["Dinner was fine."]
+    summaries = await run(toolbox, "search_summaries", query="lovely dinner with Zoe", **day)
+    assert [summary["summary"] for summary in summaries["summaries"]] == ["User: Dinner was fine."]
+    listed = await run(toolbox, "list_by_date", **day)
+    assert [summary["summary"] for summary in listed["sessions"]] == ["User: Dinner was fine."], (
+        "the many sessions of the day after take no room"
+    )
 
 
 async def test_sessions_are_listed_oldest_first_and_can_be_read(store: Store) -> None:

@@ -1,5 +1,6 @@
 """The last messages of the user and the last summaries, across sessions."""
 
+from recallr_litellm.core.records import Session, Span
 from recallr_litellm.stores.vectors import VectorStore
 from tests.unit.stores.vectors.vector_samples import ADA, BOB, START, passage, session, stored, turn
 
@@ -57,17 +58,23 @@ async def _summaries(store: VectorStore, n: int, exclude: set[str] = frozenset()
     return [found.summary for found in await store.last_summaries(ADA, n, exclude_sessions=exclude)]
 
 
-async def test_sessions_of_a_time_are_the_newest_of_it_oldest_first(store: VectorStore) -> None:
+async def test_of_the_sessions_of_a_time_those_that_ended_last_come_oldest_first(store: VectorStore) -> None:
     for number in range(6):
-        await store.save_session(ADA, session(f"s{number}", last_at=START + 10 * number), [], None)
-    await store.save_session(BOB, session("bobs", last_at=START + 10), [], None)
+        await store.save_session(ADA, lasted(f"s{number}", 10 * number - 4, 10 * number), [], None)
+    await store.save_session(BOB, lasted("bobs", 6, 10), [], None)
 
     async def between(since: int, until: int, n: int = 9, exclude: set[str] = frozenset()) -> list[str]:
-        found = await store.sessions_between(ADA, START + since, START + until, n, exclude_sessions=exclude)
+        found = await store.sessions_between(ADA, Span(START + since, START + until), n, exclude_sessions=exclude)
         return [session.id for session in found]
 
     assert await between(10, 30) == ["s1", "s2", "s3"], "both ends are included, and nothing of another user"
+    assert await between(8, 8) == ["s1"], "it began before and ended after"
     assert await between(-100, 100, n=2) == ["s4", "s5"]
+    assert await between(-100, 20, n=1) == ["s2"], "later sessions take no room"
     assert await between(10, 30, exclude={"s2"}) == ["s1", "s3"]
-    assert await between(11, 19) == []
+    assert await between(11, 15) == []
     assert await between(30, 10) == []
+
+
+def lasted(id: str, began: int, ended: int) -> Session:
+    return session(id, last_at=START + ended).model_copy(update={"created_at": START + began})

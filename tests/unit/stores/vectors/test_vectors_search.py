@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import Span
 from recallr_litellm.stores.vectors import Engine, VectorStore
 from recallr_litellm.stores.vectors.schema import Kind
 from tests.unit.stores.vectors.vector_samples import (
@@ -104,6 +105,47 @@ async def test_excluded_sessions_are_not_found(store: VectorStore) -> None:
 
     assert [hit.text for hit in hits] == ["in s2"]
     assert [hit.summary for hit in summaries] == ["of s2"]
+
+
+async def test_a_search_of_a_time_finds_what_was_said_in_it_however_much_fits_better(store: VectorStore) -> None:
+    better = [turn(stored(n, f"better {n}", at=START + n), passage("better", sparse=terms(1))) for n in range(20)]
+    worse = turn(stored(20, "worse", at=START + 100), passage("worse", 1, sparse=terms(1, 2)))
+    await store.save_session(ADA, session(last_at=START + 100), [*better, worse], None)
+
+    async def found(since: int, until: int) -> tuple[list[str], list[str]]:
+        within = Span(START + since, START + until)
+        hits, _ = await store.search(
+            ADA, towards(0), terms(1), exclude_sessions=(), within=within, turn_candidates=1, summary_candidates=1
+        )
+        of_session = await store.search_sessions(ADA, towards(0), terms(1), sessions=["s1"], limit=1, within=within)
+        return [hit.text for hit in hits], [hit.text for hit in of_session]
+
+    assert await found(100, 100) == (["worse"], ["worse"]), "both ends are included"
+    assert await found(20, 99) == ([], [])
+    assert [set(texts) for texts in await found(-9, 99)] == [{"better"}] * 2
+    rarity = {}
+    for within in (None, Span(START + 100, START + 100)):
+        hits, _ = await store.search(ADA, towards(1), terms(1, 2), exclude_sessions=(), within=within)
+        rarity[within] = next(hit.bm25 for hit in hits if hit.text == "worse")
+    assert len(set(rarity.values())) == 1, "a word is as rare as in all that the user said, not in that time"
+
+
+async def test_a_search_of_a_time_finds_the_summaries_of_sessions_that_went_on_in_it(store: VectorStore) -> None:
+    lasting = session("long", summary="long", last_at=START + 100)
+    later = session("later", summary="later", last_at=START + 90).model_copy(update={"created_at": START + 80})
+    for record in (lasting, later):
+        await store.save_session(ADA, record, [], passage(record.summary))
+
+    async def found(since: int, until: int) -> list[str]:
+        within = Span(START + since, START + until)
+        _, summaries = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions=(), within=within)
+        return sorted(hit.session for hit in summaries)
+
+    assert await found(40, 50) == ["long"], "it began before and ended after"
+    assert await found(85, 86) == ["later", "long"]
+    assert await found(95, 200) == ["long"]
+    assert await found(101, 200) == []
+    assert await found(-9, -1) == []
 
 
 async def test_a_word_is_as_rare_as_it_is_for_this_user(store: VectorStore) -> None:
