@@ -49,6 +49,18 @@ def mark(*words: str) -> str:
     return f"<{' '.join(escape(' '.join(words)).split())}>"
 
 
+def attributed(by: str, *texts: str) -> str:
+    """A mark with what it introduces, texts already escaped, ended."""
+    text = " ".join(filter(None, texts))
+    # Code, lists and tables of more than one line begin on a line of their own.
+    return f"{by}{chr(10) if chr(10) in text else ' '}{text}\n"
+
+
+def percent(relevance: float) -> str:
+    """`91%` for 0.91."""
+    return f"{round(100 * relevance)}%"
+
+
 class Clock:
     """Writes moments in the user's timezone."""
 

@@ -24,6 +24,28 @@ class RecalledPassage(NamedTuple):
     text: str
     relevance: float
     """Calibrated, 0–1 (`recall/calibration.py`)."""
+    parts: int = 1
+    """Passages of its message in all."""
+
+
+class RecalledMemory(NamedTuple):
+    """A memory: a fact that earlier sessions have told."""
+
+    id: str
+    session: str
+    sources: tuple[str, ...]
+    """Ids of the messages that it rests on."""
+    at: int
+    """When it was told, milliseconds since the epoch, UTC, as are the next two."""
+    event_start: int | None
+    """When what it says happened; None where it is tied to no time."""
+    event_end: int | None
+    """None where the event has no length."""
+    text: str
+    relevance: float
+    """Calibrated, 0–1; 0 for a memory that is there only for what it is connected with."""
+    connected: tuple[RecalledMemory, ...] = ()
+    """Memories that it hangs together with, none of which was recalled itself."""
 
 
 class RecalledSummary(NamedTuple):
@@ -66,7 +88,9 @@ class Recalled:
     """Everything that one recall found."""
 
     memories: tuple[RecalledPassage, ...] = ()
-    """Most relevant first."""
+    """Passages, most relevant first."""
+    facts: tuple[RecalledMemory, ...] = ()
+    """Likewise; of one ranking with the passages."""
     summaries: tuple[RecalledSummary, ...] = ()
     """Most relevant first."""
     last_messages: tuple[tuple[str, StoredMessage], ...] = ()

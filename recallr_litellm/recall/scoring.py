@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from recallr_litellm.core.records import PassageHit, SummaryHit
+from recallr_litellm.core.records import MemoryHit, PassageHit, SummaryHit
 from recallr_litellm.recall.dates import Period, names_a_time
 from recallr_litellm.recall.names import speaker
 from recallr_litellm.recall.question import Question
@@ -126,8 +126,8 @@ def only_asks(text: str) -> bool:
     return sum(len(sentence.split()) for sentence in told) < _TOLD_BESIDES
 
 
-def session_scores(hits: Sequence[PassageHit], scores: Sequence[float]) -> dict[str, float]:
-    """Session → mean score of its best passages."""
+def session_scores(hits: Sequence[PassageHit | MemoryHit], scores: Sequence[float]) -> dict[str, float]:
+    """Session → mean score of its best passages, or memories."""
     of_session: defaultdict[str, list[float]] = defaultdict(list)
     for hit, score in zip(hits, scores, strict=True):
         of_session[hit.session].append(score)

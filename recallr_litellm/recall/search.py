@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.recalled import Recalled, RecalledPassage, RecalledSummary
-from recallr_litellm.core.records import PassageHit, Session, SparseVector, SummaryHit, Vector
+from recallr_litellm.core.recalled import Recalled, RecalledMemory, RecalledPassage, RecalledSummary
+from recallr_litellm.core.records import MemoryHit, PassageHit, Session, SparseVector, SummaryHit, Vector
 from recallr_litellm.recall.calibration import calibration_of, to_reference
+from recallr_litellm.recall.connections import with_connected
+from recallr_litellm.recall.memories import rank_memories, score_memories, support, supported
 from recallr_litellm.recall.names import LOOKED_UP, Known, NameBook, without
 from recallr_litellm.recall.question import Question, read
 from recallr_litellm.recall.recipes import RECIPES, Recipe
 from recallr_litellm.recall.scoring import Asked, bm25_scale, score_passages, score_summaries, session_scores
-from recallr_litellm.recall.selection import top_memories, top_summaries
+from recallr_litellm.recall.selection import Remembered, top_memories, top_summaries
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.vectors import VectorStore
 
@@ -67,18 +69,18 @@ class Recall:
             EmbeddingUnavailable: the question could not be embedded.
         """
         understood = read(question, previous=previous, now=(now or datetime.now(UTC)).astimezone(options.timezone))
-        (memories, summaries), last_messages, last_summaries = await asyncio.gather(
+        (memories, facts, summaries), last_messages, last_summaries = await asyncio.gather(
             self._search(owner, understood, options, exclude_sessions),
             self._last_messages(owner, options.last_n_user_messages, exclude_sessions),
             self._last_summaries(owner, options.last_n_summaries, exclude_sessions),
         )
-        return Recalled(memories, summaries, tuple(last_messages), tuple(last_summaries))
+        return Recalled(memories, facts, summaries, tuple(last_messages), tuple(last_summaries))
 
     async def _search(
         self, owner: Owner, question: Question, options: RecallOptions, exclude_sessions: frozenset[str]
-    ) -> tuple[tuple[RecalledPassage, ...], tuple[RecalledSummary, ...]]:
+    ) -> tuple[tuple[RecalledPassage, ...], tuple[RecalledMemory, ...], tuple[RecalledSummary, ...]]:
         if not question.text:
-            return (), ()
+            return (), (), ()
         recipe = RECIPES[options.strategy]
         known = await self._names.look_up(owner, question.names, partial(self._holding, owner))
         speakers, frequent = known[Known.SPEAKER], known[Known.FREQUENT]
@@ -89,23 +91,47 @@ class Recall:
             # The thread of the model needs the interpreter for the first half millisecond; once it computes,
             # the search by words can have it.
             await asyncio.wait([embedding], timeout=_HEAD_START_SECONDS)
-            passages, summaries = await self._vectors.search(
+            passages, summaries, memories = await self._vectors.search(
                 owner,
                 embedding,
                 terms,
                 exclude_sessions=exclude_sessions,
                 turn_candidates=recipe.turn_candidates,
                 summary_candidates=recipe.summary_candidates,
+                memory_candidates=recipe.memory_candidates,
             )
             if recipe.sessions_read:
                 passages = await self._with_best_sessions(owner, await embedding, terms, passages, recipe, asked)
         finally:
             embedding.cancel()
         model = self._embedder.name
+        facts, told = self._facts(memories, recipe, asked)
+        ranked = rank_passages(passages, model, recipe, asked, at_most=2 * options.max_top_k, told=told)
+        both: list[Remembered] = [*facts, *ranked]
+        shown = top_memories(sorted(both, key=_relevance, reverse=True), options)
+        of_passages = tuple(item for item in shown if isinstance(item, RecalledPassage))
+        of_facts = tuple(item for item in shown if isinstance(item, RecalledMemory))
+        if of_facts and recipe.connected:
+            of_facts = await with_connected(
+                of_facts,
+                {hit.id: hit for hit in memories},
+                partial(self._vectors.get_memories, owner, exclude_sessions=exclude_sessions),
+                at_most=recipe.connected,
+                told=frozenset(passage.message for passage in of_passages if passage.parts == 1),
+            )
         return (
-            top_memories(rank_passages(passages, model, recipe, asked, at_most=2 * options.max_top_k), options),
+            of_passages,
+            of_facts,
             top_summaries(rank_summaries(summaries, model, recipe, asked), options, at_most=recipe.max_summaries),
         )
+
+    def _facts(
+        self, hits: list[MemoryHit], recipe: Recipe, asked: Asked
+    ) -> tuple[list[RecalledMemory], dict[str, float]]:
+        """The memories, ranked, and what they say of messages."""
+        model, weights = self._embedder.name, recipe.memory_weights
+        scores = score_memories(hits, to_reference(model, [hit.dense for hit in hits]), weights, asked)
+        return rank_memories(hits, scores, model), support(hits, scores, weights)
 
     async def _holding(self, owner: Owner, words: Sequence[str]) -> list[list[str]]:
         return await self._vectors.holding(owner, [self._sparse.query(word) for word in words], limit=LOOKED_UP)
@@ -138,14 +164,23 @@ class Recall:
 
 
 def rank_passages(
-    hits: list[PassageHit], model: str, recipe: Recipe, asked: Asked, *, at_most: int
+    hits: list[PassageHit],
+    model: str,
+    recipe: Recipe,
+    asked: Asked,
+    *,
+    at_most: int,
+    told: Mapping[str, float] | None = None,
 ) -> list[RecalledPassage]:
     """The best candidates of a question, most relevant first; of equals, the newer.
 
     Args:
         model: `Embedder.name` of the similarities.
+        told: message → points for what memories know from it (`memories.support`).
     """
     scores = score_passages(hits, to_reference(model, [hit.dense for hit in hits]), recipe.weights, asked)
+    if told:
+        scores = supported(hits, scores, told)
     best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].at))[:at_most]
     relevance = calibration_of(model).memories
     return [
@@ -158,9 +193,14 @@ def rank_passages(
             at=hit.at,
             text=hit.text,
             relevance=relevance(score),
+            parts=hit.parts,
         )
         for score, hit in best
     ]
+
+
+def _relevance(item: Remembered) -> float:
+    return item.relevance
 
 
 def rank_summaries(hits: list[SummaryHit], model: str, recipe: Recipe, asked: Asked) -> list[RecalledSummary]:
