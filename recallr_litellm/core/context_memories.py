@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from recallr_litellm.core.context_sections import IN_PERCENT, Filled, Ink
 from recallr_litellm.core.markup import attributed, escape, mark, percent
-from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage
+from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage, ranked
 from recallr_litellm.core.tokens import too_long
 
 _FACTS = mark(f"facts, {IN_PERCENT}") + "\n"
@@ -40,8 +40,7 @@ def memories(
     wanted = {(p.message, p.part): p for p in passages if p.message not in hidden and p.text.strip()}
     wanted_facts = [f for f in facts if f.text.strip() and not (f.sources and hidden.issuperset(f.sources))]
     left, complete = room, True
-    ranked: list[RecalledPassage | RecalledMemory] = [*wanted_facts, *wanted.values()]
-    for item in sorted(ranked, key=lambda item: item.relevance, reverse=True):
+    for item in ranked(wanted_facts, wanted.values()):
         taken = told.take(item, left) if isinstance(item, RecalledMemory) else said.take(item, left)
         left -= taken or 0
         complete &= taken is not None
@@ -107,8 +106,7 @@ class _Facts:
         if fact.event_start is None:
             dates = clock.date(fact.at)
         else:
-            ends = (fact.event_start, fact.event_start if fact.event_end is None else fact.event_end)
-            dates = f"event {' – '.join(dict.fromkeys(map(clock.date, ends)))}"
+            dates = f"event {clock.event(fact.event_start, fact.event_end)}"
         relevance = percent(fact.relevance) if len(number) == 1 else ""
         return attributed(mark(".".join(map(str, number)), dates, relevance), " ".join(escape(fact.text).split()))
 

@@ -79,6 +79,10 @@ class Clock:
         """`10:58` for a moment on the date `on` (as `date` writes it), else `Mon 3 Nov 2025 10:58`."""
         return _stamp(self.local(at), on)
 
+    def event(self, start: int, end: int | None) -> str:
+        """`Mon 3 Nov 2025`, or `Mon 3 Nov 2025 – Fri 7 Nov 2025` for what ended on another day."""
+        return " – ".join(dict.fromkeys(map(self.date, (start, start if end is None else end))))
+
     def now(self, now: datetime) -> str:
         """The aware datetime `now` as `Mon 3 Nov 2025 10:58`."""
         return _stamp(now.astimezone(self._timezone), None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from heapq import merge
 from typing import NamedTuple
 
 from recallr_litellm.core.messages import Role, StoredMessage
@@ -48,6 +50,23 @@ class RecalledMemory(NamedTuple):
     """Memories that it hangs together with, none of which was recalled itself."""
 
 
+Remembered = RecalledPassage | RecalledMemory
+"""What competes for the places of the top-k."""
+
+
+def ranked(facts: Iterable[RecalledMemory], passages: Iterable[RecalledPassage]) -> Iterator[Remembered]:
+    """Two rankings as one: the more relevant first, each kind in its own order; of equals, the fact."""
+    kinds: tuple[Iterable[Remembered], ...] = (facts, passages)
+    return merge(*kinds, key=lambda one: -one.relevance)
+
+
+def by_kind(of_both: Iterable[Remembered]) -> tuple[tuple[RecalledPassage, ...], tuple[RecalledMemory, ...]]:
+    """The passages and the memories, each in the order of what they are among."""
+    of_both = tuple(of_both)
+    passages = tuple(one for one in of_both if isinstance(one, RecalledPassage))
+    return passages, tuple(one for one in of_both if isinstance(one, RecalledMemory))
+
+
 class RecalledSummary(NamedTuple):
     """The summary of an earlier session that is related to the question."""
 
@@ -69,9 +88,11 @@ class Finding:
     messages: tuple[str, ...]
     """Ids of messages that it rests on."""
     sessions: tuple[str, ...]
-    """Ids of the sessions that it rests on, those of its messages among them; at least one."""
+    """Ids of the sessions that it rests on, those of its messages and memories among them; at least one."""
     at: tuple[int, int]
     """When the first and the last of it was said, milliseconds since the epoch, UTC."""
+    memories: tuple[str, ...] = ()
+    """Ids of memories that it rests on."""
 
 
 @dataclass(frozen=True, slots=True)

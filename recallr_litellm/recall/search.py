@@ -11,7 +11,7 @@ from functools import partial
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.recalled import Recalled, RecalledMemory, RecalledPassage, RecalledSummary
+from recallr_litellm.core.recalled import Recalled, RecalledMemory, RecalledPassage, RecalledSummary, by_kind, ranked
 from recallr_litellm.core.records import MemoryHit, PassageHit, Session, SparseVector, SummaryHit, Vector
 from recallr_litellm.recall.calibration import calibration_of, to_reference
 from recallr_litellm.recall.connections import with_connected
@@ -20,7 +20,7 @@ from recallr_litellm.recall.names import LOOKED_UP, Known, NameBook, without
 from recallr_litellm.recall.question import Question, read
 from recallr_litellm.recall.recipes import RECIPES, Recipe
 from recallr_litellm.recall.scoring import Asked, bm25_scale, score_passages, score_summaries, session_scores
-from recallr_litellm.recall.selection import Remembered, top_memories, top_summaries
+from recallr_litellm.recall.selection import top_memories, top_summaries
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.vectors import VectorStore
 
@@ -106,11 +106,8 @@ class Recall:
             embedding.cancel()
         model = self._embedder.name
         facts, told = self._facts(memories, recipe, asked)
-        ranked = rank_passages(passages, model, recipe, asked, at_most=2 * options.max_top_k, told=told)
-        both: list[Remembered] = [*facts, *ranked]
-        shown = top_memories(sorted(both, key=_relevance, reverse=True), options)
-        of_passages = tuple(item for item in shown if isinstance(item, RecalledPassage))
-        of_facts = tuple(item for item in shown if isinstance(item, RecalledMemory))
+        best = rank_passages(passages, model, recipe, asked, at_most=2 * options.max_top_k, told=told)
+        of_passages, of_facts = by_kind(top_memories(ranked(facts, best), options))
         if of_facts and recipe.connected:
             of_facts = await with_connected(
                 of_facts,
@@ -197,10 +194,6 @@ def rank_passages(
         )
         for score, hit in best
     ]
-
-
-def _relevance(item: Remembered) -> float:
-    return item.relevance
 
 
 def rank_summaries(hits: list[SummaryHit], model: str, recipe: Recipe, asked: Asked) -> list[RecalledSummary]:

@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import Protocol, TypeVar
 
 from recallr_litellm.core.options import RecallOptions
-from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage, RecalledSummary
+from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage, RecalledSummary, Remembered
 
 
 class _Relevant(Protocol):
@@ -17,9 +17,6 @@ class _Relevant(Protocol):
 
 
 _R = TypeVar("_R", bound=_Relevant)
-
-Remembered = RecalledPassage | RecalledMemory
-"""What the top-k and the threshold of memories are about."""
 
 _WORD = re.compile(r"\w+(?:[.,:/'’-]\w+)*")
 """With what belongs to it: 1.5 and 15, can't and can are different words."""
@@ -82,17 +79,17 @@ def without_retold(ranked: Iterable[Remembered]) -> list[Remembered]:
 
 
 def without_repeats(ranked: Iterable[Remembered]) -> list[Remembered]:
-    """The same words of the same speaker once, as said last, where they stand highest.
+    """The same words of the same speaker, or about the same event, once, as said last, where they stand highest.
 
     People greet, thank and ask in the same words in every session; ten copies would be all that is recalled.
     Case, punctuation and words like "please" do not count. Any other word does: "I weigh 84 kg" and "I weigh
     79 kg", or with and without a "not", are two things to know.
     """
-    kept: dict[tuple[str, ...], Remembered] = {}
+    kept: dict[tuple[str | int | None, ...], Remembered] = {}
     for item in ranked:
         words = _WORD.findall(item.text.casefold())
-        by = item.role if isinstance(item, RecalledPassage) else ""
-        key = (by, *([word for word in words if word not in _FILLERS] or words or [item.text]))
+        of = item.role if isinstance(item, RecalledPassage) else item.event_start
+        key = (of, *([word for word in words if word not in _FILLERS] or words or [item.text]))
         earlier = kept.get(key)
         if earlier is None:
             kept[key] = item

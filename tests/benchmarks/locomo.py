@@ -79,6 +79,7 @@ EVERYTHING: dict[str, Any] = {"min_top_k": 200, "max_top_k": 200, "memories_thre
 """For the ranking; what is shown is chosen with the default headers."""
 TIMED = ("embedding", "words", "search", "rest", "rendering", "recall")
 WARM_UP = 20
+FOUND, SHOWN = ("MRR", "R@", "session"), ("coverage@", "answer@", "tokens@")
 
 
 class Bench:
@@ -273,21 +274,28 @@ def show(console: Console, tallies: Mapping[str, Tally], times: Mapping[str, Mil
     """Print the tables."""
     means = {method: tally.means() for method, tally in tallies.items()}
     for category in sorted({category for of_method in means.values() for category in of_method}):
-        table = Table(title=f"{category}: {next(iter(means.values()))[category]['n']:.0f} questions, %")
-        columns = [name for name in next(iter(means.values()))[category] if name not in ("n", "shown")]
-        columns = [name for name in columns if not name.startswith("tokens@")]
-        for name in ("method", *columns):
-            table.add_column(name.replace("session", "ses."), justify="left" if name == "method" else "right")
-        for method, by_category in means.items():
-            figures = by_category[category]
-            table.add_row(method, *(f"{figures[name]:.1f}" if name in figures else "" for name in columns))
-        console.print(table)
+        of_category = {method: by_category[category] for method, by_category in means.items()}
+        questions = f"{category}: {next(iter(of_category.values()))['n']:.0f} questions"
+        console.print(_table(f"{questions}, found, %", of_category, FOUND))
+        console.print(_table(f"{questions}, shown, % (tokens: hundreds)", of_category, SHOWN))
     table = Table(title=f"Milliseconds, p50 / p90 / p99; {load()}")
     for name in ("strategy", *TIMED):
         table.add_column(name, justify="right")
     for strategy, parts in times.items():
         table.add_row(strategy, *(" / ".join(f"{value:.1f}" for value in parts.get(name, ())) for name in TIMED))
     console.print(table)
+
+
+def _table(title: str, of_methods: Mapping[str, Mapping[str, float]], figures: Sequence[str]) -> Table:
+    """A row for each method that has one of the figures, by how their names begin."""
+    names = dict.fromkeys(name for of in of_methods.values() for name in of if name.startswith(tuple(figures)))
+    table = Table("method", title=title)
+    for name in names:
+        table.add_column(name.replace("session", "ses."), justify="right")
+    for method, of in of_methods.items():
+        if not names.keys().isdisjoint(of):
+            table.add_row(method, *(f"{of[name]:.1f}" if name in of else "" for name in names))
+    return table
 
 
 def main(

@@ -57,7 +57,7 @@ class Investigation:
             yield Finished(recalled, "RECALLR_MEMORY_MODEL is not set")
             return
         memory = OwnedMemory(self._recall, self._vectors, owner, options, exclude_sessions=exclude_sessions)
-        found = recalled.memories or recalled.summaries
+        found = recalled.memories or recalled.facts or recalled.summaries
         if not searchable(question.text) or not (found or await memory.holds_anything()):
             yield Finished(recalled)
             return
