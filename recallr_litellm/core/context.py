@@ -9,6 +9,9 @@ The block, most useful first (`note` and headings shortened here):
     <assistant 09:12> Your flight leaves at 14:20.
     <findings>
     <from Mon 3 Nov 2025> The user prefers window seats.
+    <facts, relevance in %>
+    <1 Mon 3 Nov 2025 94%> The user prefers window seats.
+    <1.1 event Sun 12 Oct 2025> The user missed a flight to Lisbon.
     <memories, relevance in %>
     <conversation Mon 3 Nov 2025>
     <user 18:40 91%> I always book a window seat.
@@ -27,6 +30,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from recallr_litellm.core.context_findings import findings
+from recallr_litellm.core.context_memories import memories
 from recallr_litellm.core.context_sections import IN_PERCENT, Filled, Ink, SummaryItem
 from recallr_litellm.core.markup import Clock, escape
 from recallr_litellm.core.messages import StoredMessage
@@ -102,7 +106,7 @@ def _sections(
             "memories",
             0.75,
             frozenset({"unseen", "ongoing", "recent messages"}),
-            lambda room, hidden: ink.memories(recalled.memories, room, hidden),
+            lambda room, hidden: memories(ink, recalled.memories, recalled.facts, room, hidden),
         ),
         _Section(
             "summaries",

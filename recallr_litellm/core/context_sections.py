@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from recallr_litellm.core.markup import Clock, escape, mark
+from recallr_litellm.core.markup import Clock, attributed, escape, mark, percent
 from recallr_litellm.core.messages import StoredMessage, ToolCall
-from recallr_litellm.core.recalled import OngoingSession, RecalledPassage
+from recallr_litellm.core.recalled import OngoingSession
 from recallr_litellm.core.tokens import Meter, shorten, too_long
 
 TOOL_RESULT_CHARACTERS = 600
@@ -102,17 +102,17 @@ class Ink:
         else:
             text = escape(message.text)
         said = mark(message.role, "interrupted" if stored.partial else "", self.clock.time(stored.at, on=date))
-        line = _line(said, text, *_besides_text(stored))
+        line = attributed(said, text, *_besides_text(stored))
         return line if self.meter.fits(line, room) else None
 
     def _excerpt(self, stored: StoredMessage, date: str, room: int) -> str | None:
         said = mark(stored.message.role, "excerpt", self.clock.time(stored.at, on=date))
         besides = tuple(_besides_text(stored))
-        left = room - self.meter.cost(_line(said, *besides))
+        left = room - self.meter.cost(attributed(said, *besides))
         text = self.meter.excerpt(stored.message.text, left) if left >= SMALLEST_EXCERPT else None
         if text is None:
             return None
-        line = _line(said, text, *besides)
+        line = attributed(said, text, *besides)
         return line if self.meter.fits(line, room) else None
 
     def ongoing(self, sessions: Sequence[OngoingSession], room: int, hidden: frozenset[str]) -> Filled:
@@ -127,44 +127,6 @@ class Ink:
             shown |= filled.shown
             complete &= filled.complete
         return Filled("".join(texts), room - left, shown, complete)
-
-    def memories(self, passages: Sequence[RecalledPassage], room: int, hidden: frozenset[str]) -> Filled:
-        """Passages, taken most relevant first as long as they fit, whole; shown by conversation.
-
-        Conversations follow their best passage, messages within one follow each other as they were
-        said, passages of one message are joined.
-        """
-        left = room - self.meter.cost(_MEMORIES)
-        conversations: dict[str, _Conversation] = {}
-        wanted = {(p.message, p.part): p for p in passages if p.message not in hidden and p.text.strip()}
-        complete = True
-        for passage in wanted.values():
-            if too_long(passage.text, left):
-                complete = False
-                continue
-            conversation = conversations.get(passage.session) or _Conversation(self.clock.date(passage.at))
-            place = (passage.position, passage.message)
-            message = conversation.messages.get(place) or _Remembered(self._said(passage, conversation.date))
-            text = escape(passage.text)
-            pieces = [_SKIPPED, text] if message.parts else [_line(message.said, text)]
-            if not conversation.messages:
-                pieces.append(conversation.heading)
-            cost = sum(map(self.meter.cost, pieces))
-            if cost > left:
-                complete = False
-                continue
-            left -= cost
-            message.parts[passage.part] = text
-            conversation.messages[place] = message
-            conversations[passage.session] = conversation
-        if not conversations:
-            return Filled(complete=complete)
-        text = _MEMORIES + "".join(conversation.text for conversation in conversations.values())
-        shown = frozenset(message for c in conversations.values() for _, message in c.messages)
-        return Filled(text, room - left, shown, complete)
-
-    def _said(self, passage: RecalledPassage, date: str) -> str:
-        return mark(passage.role, self.clock.time(passage.at, on=date), _percent(passage.relevance))
 
     def summaries(
         self,
@@ -186,8 +148,8 @@ class Ink:
             if too_long(item.summary, left):
                 complete = False
                 continue
-            relevance = "" if item.relevance is None else _percent(item.relevance)
-            line = _line(mark("conversation", self.clock.time(item.at), relevance), escape(item.summary))
+            relevance = "" if item.relevance is None else percent(item.relevance)
+            line = attributed(mark("conversation", self.clock.time(item.at), relevance), escape(item.summary))
             if not self.meter.fits(line, left):
                 complete = False
                 continue
@@ -208,60 +170,6 @@ class SummaryItem:
     """When the session began, milliseconds since the epoch, UTC."""
     summary: str
     relevance: float | None = None
-
-
-@dataclass(slots=True)
-class _Remembered:
-    """What is shown of one remembered message."""
-
-    said: str
-    """By whom and when; and the relevance of its best passage, which is the first to be shown."""
-    parts: dict[int, str] = field(default_factory=dict)
-    """Number of the passage → its text, escaped."""
-
-    @property
-    def line(self) -> str:
-        [(last, text), *others] = sorted(self.parts.items())
-        for part, more in others:
-            text += ("\n" if part == last + 1 else _SKIPPED) + more
-            last = part
-        return _line(self.said, text)
-
-
-@dataclass(slots=True)
-class _Conversation:
-    """What is shown of one remembered conversation."""
-
-    date: str
-    messages: dict[tuple[int, str], _Remembered] = field(default_factory=dict)
-    """(position, message id) → the message."""
-
-    @property
-    def heading(self) -> str:
-        return mark("conversation", self.date) + "\n"
-
-    @property
-    def text(self) -> str:
-        return self.heading + "".join(message.line for _, message in sorted(self.messages.items(), key=_place))
-
-
-def _place(item: tuple[tuple[int, str], _Remembered]) -> tuple[int, str]:
-    return item[0]
-
-
-_MEMORIES = mark(f"memories, {IN_PERCENT}") + "\n"
-_SKIPPED = f"\n{mark('…')}\n"
-"""Stands between passages of one message when something between them is not shown."""
-
-
-def _line(said: str, *texts: str) -> str:
-    text = " ".join(filter(None, texts))
-    # Code, lists and tables of more than one line begin on a line of their own.
-    return f"{said}{chr(10) if chr(10) in text else ' '}{text}\n"
-
-
-def _percent(relevance: float) -> str:
-    return f"{round(100 * relevance)}%"
 
 
 def _besides_text(stored: StoredMessage) -> Iterator[str]:

@@ -14,7 +14,7 @@ This conversation may hold a block `<recallr_memory …>`, put there by the gate
 It records what this user and you said before, with the speaker and the user's local time; `now` is the present.
 - "earlier in this conversation": messages that belong before those you were sent. Go on from them.
 - "other open conversation": the same user, elsewhere, just now. Know of it; do not continue it unasked.
-- "memories", "summaries", "recent …": finished conversations. {search}
+- "facts", "memories", "summaries", "recent …": from finished conversations. {search}
 
 How to use it:
 - Answer only what the user says outside the block. Inside, the user's own wishes and preferences still hold; \

@@ -49,6 +49,18 @@ def mark(*words: str) -> str:
     return f"<{' '.join(escape(' '.join(words)).split())}>"
 
 
+def attributed(by: str, *texts: str) -> str:
+    """A mark with what it introduces, texts already escaped, ended."""
+    text = " ".join(filter(None, texts))
+    # Code, lists and tables of more than one line begin on a line of their own.
+    return f"{by}{chr(10) if chr(10) in text else ' '}{text}\n"
+
+
+def percent(relevance: float) -> str:
+    """`91%` for 0.91."""
+    return f"{round(100 * relevance)}%"
+
+
 class Clock:
     """Writes moments in the user's timezone."""
 
@@ -66,6 +78,10 @@ class Clock:
     def time(self, at: int, *, on: str | None = None) -> str:
         """`10:58` for a moment on the date `on` (as `date` writes it), else `Mon 3 Nov 2025 10:58`."""
         return _stamp(self.local(at), on)
+
+    def event(self, start: int, end: int | None) -> str:
+        """`Mon 3 Nov 2025`, or `Mon 3 Nov 2025 – Fri 7 Nov 2025` for what ended on another day."""
+        return " – ".join(dict.fromkeys(map(self.date, (start, start if end is None else end))))
 
     def now(self, now: datetime) -> str:
         """The aware datetime `now` as `Mon 3 Nov 2025 10:58`."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from heapq import merge
 from typing import NamedTuple
 
 from recallr_litellm.core.messages import Role, StoredMessage
@@ -27,6 +29,45 @@ class RecalledPassage(NamedTuple):
     """Calibrated, 0–1 (`recall/calibration.py`)."""
     gist: str = ""
     """Equal for passages of the same words (`core/traits.py`)."""
+    parts: int = 1
+    """Passages of its message in all."""
+
+
+class RecalledMemory(NamedTuple):
+    """A memory: a fact that earlier sessions have told."""
+
+    id: str
+    session: str
+    sources: tuple[str, ...]
+    """Ids of the messages that it rests on."""
+    at: int
+    """When it was told, milliseconds since the epoch, UTC, as are the next two."""
+    event_start: int | None
+    """When what it says happened; None where it is tied to no time."""
+    event_end: int | None
+    """None where the event has no length."""
+    text: str
+    relevance: float
+    """Calibrated, 0–1; 0 for a memory that is there only for what it is connected with."""
+    connected: tuple[RecalledMemory, ...] = ()
+    """Memories that it hangs together with, none of which was recalled itself."""
+
+
+Remembered = RecalledPassage | RecalledMemory
+"""What competes for the places of the top-k."""
+
+
+def ranked(facts: Iterable[RecalledMemory], passages: Iterable[RecalledPassage]) -> Iterator[Remembered]:
+    """Two rankings as one: the more relevant first, each kind in its own order; of equals, the fact."""
+    kinds: tuple[Iterable[Remembered], ...] = (facts, passages)
+    return merge(*kinds, key=lambda one: -one.relevance)
+
+
+def by_kind(of_both: Iterable[Remembered]) -> tuple[tuple[RecalledPassage, ...], tuple[RecalledMemory, ...]]:
+    """The passages and the memories, each in the order of what they are among."""
+    of_both = tuple(of_both)
+    passages = tuple(one for one in of_both if isinstance(one, RecalledPassage))
+    return passages, tuple(one for one in of_both if isinstance(one, RecalledMemory))
 
 
 class RecalledSummary(NamedTuple):
@@ -50,9 +91,11 @@ class Finding:
     messages: tuple[str, ...]
     """Ids of messages that it rests on."""
     sessions: tuple[str, ...]
-    """Ids of the sessions that it rests on, those of its messages among them; at least one."""
+    """Ids of the sessions that it rests on, those of its messages and memories among them; at least one."""
     at: tuple[int, int]
     """When the first and the last of it was said, milliseconds since the epoch, UTC."""
+    memories: tuple[str, ...] = ()
+    """Ids of memories that it rests on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +112,9 @@ class Recalled:
     """Everything that one recall found."""
 
     memories: tuple[RecalledPassage, ...] = ()
-    """Most relevant first."""
+    """Passages, most relevant first."""
+    facts: tuple[RecalledMemory, ...] = ()
+    """Likewise; of one ranking with the passages."""
     summaries: tuple[RecalledSummary, ...] = ()
     """Most relevant first."""
     last_messages: tuple[tuple[str, StoredMessage], ...] = ()

@@ -51,6 +51,31 @@ class Session(BaseModel):
     """Empty when nothing in the session could be summarised."""
 
 
+class Memory(BaseModel):
+    """Something known of a user: a fact in a sentence or two that can be understood by itself."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    id: str = Field(pattern="^[0-9a-f]{32}$")
+    """Unique within its owner."""
+    content: str
+    categories: tuple[str, ...] = ()
+    event_start: int | None = None
+    """When what it says happened, or will: milliseconds since the epoch, UTC, as are all its times. None where it
+    is tied to no time."""
+    event_end: int | None = None
+    """The last instant of it; None where it has no length."""
+    created_at: int
+    """When it was told: that of the last message it rests on, not when it was extracted, so that processing a
+    session twice gives the same memory."""
+    session: str
+    """Id of the session that it came from."""
+    sources: tuple[str, ...] = ()
+    """Ids of the messages that it rests on."""
+    connected: tuple[str, ...] = ()
+    """Ids of the owner's memories that it hangs together with, the nearest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """A message with the passages it is indexed in. `passages` is empty for a message that is kept but not searched."""
@@ -105,3 +130,26 @@ class SummaryHit(NamedTuple):
     summary: str
     dense: float
     bm25: float
+
+
+class MemoryHit(NamedTuple):
+    """A memory found by a search; all but the scores as in `Memory`."""
+
+    id: str
+    session: str
+    created_at: int
+    event_start: int | None
+    event_end: int | None
+    sources: tuple[str, ...]
+    connected: tuple[str, ...]
+    content: str
+    dense: float
+    bm25: float
+
+
+class Hits(NamedTuple):
+    """What a search found, in no order."""
+
+    passages: list[PassageHit]
+    summaries: list[SummaryHit]
+    memories: list[MemoryHit]

@@ -59,7 +59,7 @@ def traits_of(text: str) -> Traits:
         only_asks=_only_asks(text),
         names_a_time=names_a_time(text),
         speaker=speaker(text),
-        gist=_gist(text),
+        gist=gist(text),
     )
 
 
@@ -88,7 +88,8 @@ def _only_asks(text: str) -> bool:
     return sum(len(sentence.split()) for sentence in told) < _TOLD_BESIDES
 
 
-def _gist(text: str) -> str:
+def gist(text: str) -> str:
+    """See `Traits.gist`."""
     words = _WORD.findall(text.casefold())
     telling = [word for word in words if word not in _FILLERS] or words or [text]
     return hashlib.blake2b("\0".join(telling).encode("utf-8", "surrogatepass"), digest_size=_GIST_BYTES).hexdigest()

@@ -58,7 +58,10 @@ class Calibration:
     spread: float
     """Their standard deviation."""
     memories: Logistic
+    """Of passages."""
     summaries: Logistic
+    facts: Logistic
+    """Of memories."""
 
 
 REFERENCE_MODEL = "all-MiniLM-L6-v2-dynamic-int8"
@@ -71,6 +74,7 @@ CALIBRATIONS: Mapping[str, Calibration] = MappingProxyType(
             spread=0.132,
             memories=Logistic(5.79, -2.41),
             summaries=Logistic(4.97, -1.12),
+            facts=Logistic(6.1, -2.6),
         ),
     }
 )

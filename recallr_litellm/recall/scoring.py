@@ -10,7 +10,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from recallr_litellm.core.records import PassageHit, SummaryHit
+from recallr_litellm.core.records import MemoryHit, PassageHit, SummaryHit
 from recallr_litellm.recall.dates import Period
 from recallr_litellm.recall.likeness import WordVectors, likeness
 from recallr_litellm.recall.question import Question
@@ -62,12 +62,10 @@ def score_passages(
     """
     if not hits:
         return []
-    similarity, bm25 = np.asarray(dense, float), asked.scale * np.array([hit.bm25 for hit in hits])
-    signs = _asked_for(hits, asked, weights) + _neighbours(hits, similarity, bm25, weights)
+    signs = _asked_for(hits, asked, weights) + _neighbours(hits, np.asarray(dense), _bm25(hits, asked), weights)
     # What most candidates have tells nothing of any: without this, a question that names somebody would raise
     # the relevance of all that they ever said.
-    scores = similarity + weights.bm25 * bm25 + _alike(hits, asked, weights) + _telling(hits, weights)
-    scores += signs - signs.mean()
+    scores = by_content(hits, dense, weights, asked) + _telling(hits, weights) + (signs - signs.mean())
     return _with_sessions(hits, scores.tolist(), weights)
 
 
@@ -106,13 +104,17 @@ def _asked_for(hits: Sequence[PassageHit], asked: Asked, weights: Weights) -> Po
     return points
 
 
-def _alike(hits: Sequence[PassageHit], asked: Asked, weights: Weights) -> Points:
-    """Points for saying what the question says, in other words too."""
-    if asked.words is None:
-        return np.zeros(len(hits))
-    points: Points = likeness(asked.terms, [hit.terms for hit in hits], asked.words)
-    points *= weights.likeness * asked.scale
+def by_content(hits: Sequence[PassageHit], dense: Sequence[float], weights: Weights, asked: Asked) -> Points:
+    """Points for saying what the question says, in its words or others. Arguments as for `score_passages`."""
+    points: Points = np.asarray(dense) + weights.bm25 * _bm25(hits, asked)
+    if asked.words is not None:
+        alike = likeness(asked.terms, [hit.terms for hit in hits], asked.words)
+        points += weights.likeness * asked.scale * alike
     return points
+
+
+def _bm25(hits: Sequence[PassageHit], asked: Asked) -> Points:
+    return asked.scale * np.array([hit.bm25 for hit in hits])
 
 
 def _telling(hits: Sequence[PassageHit], weights: Weights) -> Points:
@@ -122,8 +124,8 @@ def _telling(hits: Sequence[PassageHit], weights: Weights) -> Points:
     return weights.short * np.clip(1 - words / _FEW_WORDS, 0, None) + weights.only_asks * asking
 
 
-def session_scores(hits: Sequence[PassageHit], scores: Sequence[float]) -> dict[str, float]:
-    """Session → mean score of its best passages."""
+def session_scores(hits: Sequence[PassageHit | MemoryHit], scores: Sequence[float]) -> dict[str, float]:
+    """Session → mean score of its best passages, or memories."""
     of_session: defaultdict[str, list[float]] = defaultdict(list)
     for hit, score in zip(hits, scores, strict=True):
         of_session[hit.session].append(score)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -14,14 +14,23 @@ import numpy as np
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.recalled import Recalled, RecalledPassage, RecalledSummary
-from recallr_litellm.core.records import PassageHit, Session, Span, SparseVector, SummaryHit, Vector
+from recallr_litellm.core.recalled import Recalled, RecalledMemory, RecalledPassage, RecalledSummary, by_kind, ranked
+from recallr_litellm.core.records import MemoryHit, PassageHit, Session, Span, SparseVector, SummaryHit, Vector
 from recallr_litellm.recall.calibration import calibration_of, to_reference
+from recallr_litellm.recall.connections import with_connected
+from recallr_litellm.recall.memories import of_time, rank_memories, score_memories, support, supported
 from recallr_litellm.recall.names import LOOKED_UP, Known, NameBook, without
 from recallr_litellm.recall.question import Question, read
 from recallr_litellm.recall.recipes import RECIPES, Recipe
 from recallr_litellm.recall.rerank import Reranking
-from recallr_litellm.recall.scoring import Asked, bm25_scale, score_passages, score_summaries, session_scores
+from recallr_litellm.recall.scoring import (
+    Asked,
+    bm25_scale,
+    by_content,
+    score_passages,
+    score_summaries,
+    session_scores,
+)
 from recallr_litellm.recall.selection import top_memories, top_summaries
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.vectors import VectorStore
@@ -114,7 +123,7 @@ class Recall:
             # The thread of the model needs the interpreter for the first half millisecond; once it computes,
             # the search by words can have it.
             await asyncio.wait([embedding], timeout=_HEAD_START_SECONDS)
-            passages, summaries = await self._vectors.search(
+            passages, summaries, memories = await self._vectors.search(
                 owner,
                 embedding,
                 terms,
@@ -122,6 +131,7 @@ class Recall:
                 within=within,
                 turn_candidates=recipe.turn_candidates,
                 summary_candidates=recipe.summary_candidates,
+                memory_candidates=recipe.memory_candidates,
             )
             if recipe.sessions_read:
                 passages = await self._with_best_sessions(
@@ -130,13 +140,32 @@ class Recall:
         finally:
             embedding.cancel()
         model = self._embedder.name
-        ranked = rank_passages(passages, model, recipe, asked, at_most=2 * options.max_top_k)
-        ranked, shortfall = await self._rerank(question.text, ranked, until=until)
+        facts, told = self._facts([hit for hit in memories if within is None or of_time(hit, within)], recipe, asked)
+        best = rank_passages(passages, model, recipe, asked, at_most=2 * options.max_top_k, told=told)
+        best, shortfall = await self._rerank(question.text, best, until=until)
+        of_passages, of_facts = by_kind(top_memories(ranked(facts, best), options))
+        if of_facts and recipe.connected:
+            of_facts = await with_connected(
+                of_facts,
+                {hit.id: hit for hit in memories},
+                partial(self._vectors.get_memories, owner, exclude_sessions=exclude_sessions),
+                at_most=recipe.connected,
+                told=frozenset(passage.message for passage in of_passages if passage.parts == 1),
+            )
         return Recalled(
-            top_memories(ranked, options),
+            of_passages,
+            of_facts,
             top_summaries(rank_summaries(summaries, model, recipe, asked), options, at_most=recipe.max_summaries),
             shortfall=shortfall,
         )
+
+    def _facts(
+        self, hits: list[MemoryHit], recipe: Recipe, asked: Asked
+    ) -> tuple[list[RecalledMemory], dict[str, float]]:
+        """The memories, ranked, and what they say of messages."""
+        model, weights = self._embedder.name, recipe.memory_weights
+        scores = score_memories(hits, to_reference(model, [hit.dense for hit in hits]), weights, asked)
+        return rank_memories(hits, scores, model), support(hits, scores, weights)
 
     async def _holding(self, owner: Owner, words: Sequence[str]) -> list[list[str]]:
         return await self._vectors.holding(owner, [self._sparse.query(word) for word in words], limit=LOOKED_UP)
@@ -152,10 +181,8 @@ class Recall:
         within: Span | None,
     ) -> list[PassageHit]:
         """The candidates and what else was said in the sessions of the best of them."""
-        weight = asked.scale * recipe.weights.bm25
         on_reference = to_reference(self._embedder.name, [hit.dense for hit in passages])
-        scores = [dense + weight * hit.bm25 for dense, hit in zip(on_reference, passages, strict=True)]
-        of_session = session_scores(passages, scores)
+        of_session = session_scores(passages, by_content(passages, on_reference, recipe.weights, asked).tolist())
         best = sorted(of_session, key=lambda session: -of_session[session])[: recipe.sessions_read]
         read = await self._vectors.search_sessions(
             owner, dense, terms, sessions=best, limit=recipe.passages_read, within=within
@@ -172,14 +199,23 @@ class Recall:
 
 
 def rank_passages(
-    hits: list[PassageHit], model: str, recipe: Recipe, asked: Asked, *, at_most: int
+    hits: list[PassageHit],
+    model: str,
+    recipe: Recipe,
+    asked: Asked,
+    *,
+    at_most: int,
+    told: Mapping[str, float] | None = None,
 ) -> list[RecalledPassage]:
     """The best candidates of a question, most relevant first; of equals, the newer.
 
     Args:
         model: `Embedder.name` of the similarities.
+        told: message → points for what memories know from it (`memories.support`).
     """
     scores = score_passages(hits, to_reference(model, [hit.dense for hit in hits]), recipe.weights, asked)
+    if told:
+        scores = supported(hits, scores, told)
     best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].at))[:at_most]
     relevance = calibration_of(model).memories
     return [
@@ -193,6 +229,7 @@ def rank_passages(
             text=hit.text,
             relevance=relevance(score),
             gist=hit.traits.gist,
+            parts=hit.parts,
         )
         for score, hit in best
     ]

@@ -7,7 +7,8 @@ from itertools import takewhile
 from typing import Protocol, TypeVar
 
 from recallr_litellm.core.options import RecallOptions
-from recallr_litellm.core.recalled import RecalledPassage, RecalledSummary
+from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage, RecalledSummary, Remembered
+from recallr_litellm.core.traits import gist
 
 
 class _Relevant(Protocol):
@@ -30,10 +31,10 @@ def top(ranked: Sequence[_R], *, at_least: int, at_most: int, threshold: float) 
     return (*always, *further)
 
 
-def top_memories(ranked: Iterable[RecalledPassage], options: RecallOptions) -> tuple[RecalledPassage, ...]:
-    """The memories to show, most relevant first."""
+def top_memories(ranked: Iterable[Remembered], options: RecallOptions) -> tuple[Remembered, ...]:
+    """The passages and memories to show, which compete for the same places, most relevant first."""
     return top(
-        without_repeats(ranked),
+        without_repeats(without_retold(ranked)),
         at_least=options.min_top_k,
         at_most=options.max_top_k,
         threshold=options.memories_threshold,
@@ -47,17 +48,46 @@ def top_summaries(
     return top(ranked, at_least=0, at_most=at_most, threshold=options.summaries_threshold)
 
 
-def without_repeats(ranked: Iterable[RecalledPassage]) -> list[RecalledPassage]:
-    """The same words of the same speaker once, as said last, where they stand highest.
+def without_retold(ranked: Iterable[Remembered]) -> list[Remembered]:
+    """A memory and the message that it rests on once: whichever stands higher, since that answers better.
+
+    A memory is left out where every message that it rests on stands above it. A message of several passages tells
+    more than a memory of it, and each of its passages less than the whole: there both stay.
+
+    Measured on LoCoMo with recorded facts (`tests/benchmarks/locomo.py --facts`, balanced, 2000 tokens): leaving out
+    neither shows 88.4 % of the evidence in 1510 tokens, leaving out memories 89.2 in 1437, either 89.3 in 1399; of
+    the words of the answers 70.8, 70.7 and 70.6 %.
+    """
+    said: set[str] = set()
+    remembered: set[str] = set()
+    kept: list[Remembered] = []
+    for item in ranked:
+        if isinstance(item, RecalledMemory):
+            if item.sources and said.issuperset(item.sources):
+                continue
+            remembered.update(item.sources)
+        elif item.parts == 1:
+            if item.message in remembered:
+                continue
+            said.add(item.message)
+        kept.append(item)
+    return kept
+
+
+def without_repeats(ranked: Iterable[Remembered]) -> list[Remembered]:
+    """The same words of the same speaker, or about the same event, once, as said last, where they stand highest.
 
     People greet, thank and ask in the same words in every session; ten copies would be all that is recalled.
     """
-    kept: dict[tuple[str, str], RecalledPassage] = {}
-    for passage in ranked:
-        key = (passage.role, passage.gist)
+    kept: dict[tuple[str | int | None, str], Remembered] = {}
+    for item in ranked:
+        if isinstance(item, RecalledPassage):
+            key: tuple[str | int | None, str] = (item.role, item.gist)
+        else:
+            key = (item.event_start, gist(item.text))
         earlier = kept.get(key)
         if earlier is None:
-            kept[key] = passage
-        elif passage.at > earlier.at:
-            kept[key] = passage._replace(relevance=earlier.relevance)
+            kept[key] = item
+        elif item.at > earlier.at:
+            kept[key] = item._replace(relevance=earlier.relevance)
     return list(kept.values())

@@ -15,10 +15,11 @@ import numpy as np
 from recallr_litellm.core.messages import Message, Role, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.passages import split
-from recallr_litellm.core.records import Passage, Session, Turn
+from recallr_litellm.core.records import Memory, Passage, Session, Turn
 from recallr_litellm.memory.summarise import summarise
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.vectors import VectorStore
+from tests.benchmarks.facts import message_ids, recorded
 
 CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop"}
 """Of LoCoMo; its category 5 (adversarial) has no answer to be found."""
@@ -43,6 +44,13 @@ class Spoken:
     id: str
     begun: datetime
     said: tuple[Said, ...]
+    summary: str = ""
+    """Written by somebody; without it, it is summarised as the processing of sessions does without a model."""
+
+    @property
+    def at(self) -> dict[str, int]:
+        """Id of each message → when it was said, milliseconds since the epoch, UTC."""
+        return {one.id: _milliseconds(self.begun + place * _MINUTE) for place, one in enumerate(self.said)}
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class Question:
     category: str
     previous: str = ""
     """The user's message before it, in the conversation that is going on."""
+    answer: str = ""
+    """In a few words; "" where only the evidence is known."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,7 @@ class Conversation:
     name: str
     sessions: tuple[Spoken, ...]
     questions: tuple[Question, ...]
+    memories: tuple[Memory, ...] = ()
 
     @property
     def owner(self) -> Owner:
@@ -76,19 +87,24 @@ class Conversation:
         return max(session.begun for session in self.sessions) + timedelta(days=1)
 
 
-def load_locomo(folder: Path) -> list[Conversation]:
+def load_locomo(folder: Path, *, facts: bool = False) -> list[Conversation]:
     """The conversations of LoCoMo's `conv-*.json`.
 
     Speaker a is the user, speaker b the assistant; texts are `Name: text`, as a chat export has them; photos are
     left out. Questions of categories 1–4 that have evidence.
+
+    Args:
+        facts: with what LLMs wrote of each session, as a model that extracts would have: the facts of `observation`
+            as memories, `session_summary` as the summaries.
     """
     files = sorted(folder.glob("conv-*.json"))
     if not files:
         raise SystemExit(f"no conv-*.json in {folder}")
-    return [_locomo(json.loads(file.read_text())) for file in files]
+    return [locomo(json.loads(file.read_text()), facts=facts) for file in files]
 
 
-def _locomo(sample: dict[str, Any]) -> Conversation:
+def locomo(sample: dict[str, Any], *, facts: bool = False) -> Conversation:
+    """One of them, from its JSON. Arguments as above."""
     said = sample["conversation"]
     numbers = sorted(int(found[1]) for key in said if (found := re.fullmatch(r"session_(\d+)", key)) and said[key])
 
@@ -101,17 +117,28 @@ def _locomo(sample: dict[str, Any]) -> Conversation:
             f"D{number}",
             datetime.strptime(said[f"session_{number}_date_time"], "%I:%M %p on %d %B, %Y").replace(tzinfo=UTC),
             tuple(map(message, said[f"session_{number}"])),
+            sample["session_summary"].get(f"session_{number}_summary", "") if facts else "",
         )
         for number in numbers
     )
     known = {one.id: tuple(split(one.text)) for session in sessions for one in session.said}
     questions = tuple(
-        Question(item["question"], {id: known[id] for id in evidence}, CATEGORIES[item["category"]])
+        Question(
+            item["question"],
+            {id: known[id] for id in evidence},
+            CATEGORIES[item["category"]],
+            answer=str(item.get("answer", "")),
+        )
         for item in sample["qa"]
-        if item["category"] in CATEGORIES
-        and (evidence := known.keys() & re.findall(r"D\d+:\d+", str(item["evidence"])))
+        if item["category"] in CATEGORIES and (evidence := known.keys() & message_ids(item["evidence"]))
     )
-    return Conversation(sample["sample_id"], sessions, questions)
+    memories = [
+        memory
+        for number, session in zip(numbers, sessions, strict=True)
+        if facts
+        for memory in recorded(sample["observation"].get(f"session_{number}_observation", {}), session.id, session.at)
+    ]
+    return Conversation(sample["sample_id"], sessions, questions, tuple(memories))
 
 
 def load_first_person() -> list[Conversation]:
@@ -154,6 +181,11 @@ async def remember(
     """Store a conversation as the processing of sessions does; for its own owner, or another one."""
     for session in conversation.sessions:
         await _remember(owner or conversation.owner, session, vectors, embedder, sparse)
+    contents = [memory.content for memory in conversation.memories]
+    if contents:
+        indexed = map(Passage, contents, await embedder.passages(contents), sparse.passages(contents))
+        memories = list(zip(conversation.memories, indexed, strict=True))
+        await vectors.save_memories(owner or conversation.owner, memories)
 
 
 async def _remember(
@@ -164,11 +196,11 @@ async def _remember(
     dense = await embedder.passages(flat)
     passages = iter(map(Passage, flat, dense, sparse.passages(flat)))
     turns = [
-        Turn(_stored(session, one, position), tuple(next(passages) for _ in of_message))
+        Turn(_stored(one, position, session.at[one.id]), tuple(next(passages) for _ in of_message))
         for position, (one, of_message) in enumerate(zip(session.said, texts, strict=True))
     ]
     roles = [one.role for one, of_message in zip(session.said, texts, strict=True) for _ in of_message]
-    text = summarise(list(zip(roles, flat, strict=True)), np.stack(dense))
+    text = session.summary or summarise(list(zip(roles, flat, strict=True)), np.stack(dense))
     [vector] = await embedder.passages([text])
     record = Session(
         id=session.id,
@@ -181,12 +213,12 @@ async def _remember(
     await vectors.save_session(owner, record, turns, Passage(text, vector, sparse.passages([text])[0]))
 
 
-def _stored(session: Spoken, one: Said, position: int) -> StoredMessage:
+def _stored(one: Said, position: int, at: int) -> StoredMessage:
     return StoredMessage(
         id=one.id,
         exchange=one.id,
         position=position,
-        at=_milliseconds(session.begun + position * _MINUTE),
+        at=at,
         message=Message(role=one.role, text=one.text),
     )
 

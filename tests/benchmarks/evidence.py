@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -22,15 +23,19 @@ class Tally:
     values: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
     """Category → name of the figure → its values."""
 
-    def ranking(self, question: Question, messages: Sequence[str]) -> None:
-        """Count a ranking: ids of messages, best first; an id may come again."""
-        ranked = list(dict.fromkeys(messages))
-        sessions = list(dict.fromkeys(map(session_of, ranked)))
+    def ranking(self, question: Question, ranked: Iterable[tuple[str, Sequence[str]]]) -> None:
+        """Count a ranking, best first: what is found, and the ids of the messages that it tells.
+
+        Each takes one place, however much it tells; the same one again takes none.
+        """
+        places = list(dict(ranked).values())
+        told = [set(chain.from_iterable(places[:depth])) for depth in DEPTHS]
+        sessions = list(dict.fromkeys(map(session_of, chain.from_iterable(places))))
         wanted = evidence_sessions(question.evidence)
-        first = next((place for place, id in enumerate(ranked, 1) if id in question.evidence), None)
+        first = next((n for n, ids in enumerate(places, 1) if not question.evidence.keys().isdisjoint(ids)), None)
         self.add(question, "MRR", 1 / first if first else 0.0)
-        for depth in DEPTHS:
-            self.add(question, f"R@{depth}", _share(question.evidence, ranked[:depth]))
+        for depth, ids in zip(DEPTHS, told, strict=True):
+            self.add(question, f"R@{depth}", _share(question.evidence, ids))
         for depth in SESSION_DEPTHS:
             found = _share(wanted, sessions[:depth])
             self.add(question, f"session any@{depth}", float(found > 0))

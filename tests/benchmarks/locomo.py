@@ -1,6 +1,6 @@
 """How much of what answers a question is recalled, and how fast, on LoCoMo or the first-person set beside this file.
 
-    python -m tests.benchmarks.locomo --data FOLDER [--strategy balanced] [--budget 2000] [--rerank MODEL] [--json FILE]
+    python -m tests.benchmarks.locomo --data FOLDER [--facts] [--strategy balanced] [--budget 2000] [--rerank MODEL]
     python -m tests.benchmarks.locomo --first-person
 
 FOLDER holds `conv-*.json` of LoCoMo ("Evaluating Very Long-Term Conversational Memory of LLM
@@ -9,10 +9,18 @@ Agents", ACL 2024, CC BY-NC 4.0), which is not part of this project.
 Each conversation becomes the memory of one owner in an embedded store, as the processing of its sessions makes
 it, with their dates. Each question is then asked as a request asks it: `Recall`, then `render` with LiteLLM's
 token counter. Beside the strategies stand two baselines from the same store and words: all passages by BM25
-alone, and by cosine alone. Takes about two minutes.
+alone, and by cosine alone; and mem0 with the same messages, where it is installed (`peers.py`). Takes about two
+minutes, and with mem0 some ten more.
 
-- R@k: share of the messages that hold the answer among the k best; session any/all@k: of their sessions.
-- coverage@n: share of them that the memory block shows within n tokens, with the default headers.
+With `--facts` what LLMs wrote of each session is remembered too, as a model that extracts would have it: facts as
+memories, each resting on the messages it came from, and summaries. Then each strategy is asked three times: with the
+turns alone, with the facts alone, and with both.
+
+- R@k: share of the messages that hold the answer among the k best; session any/all@k: of their sessions. A fact is one
+  of the k, and tells the messages that it rests on.
+- coverage@n: share of them that the memory block shows within n tokens, with the default headers: their words, or a
+  fact that rests on them.
+- answer@n: share of the words of the answer, stop words left out, that stand in that block.
 - tokens@n: what the block took of them.
 """
 
@@ -21,10 +29,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Annotated, Any
@@ -40,7 +50,9 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # importing litellm would f
 from recallr_litellm.core.context import render
 from recallr_litellm.core.markup import escape
 from recallr_litellm.core.options import RecallOptions, Strategy
-from recallr_litellm.core.recalled import Recalled
+from recallr_litellm.core.recalled import Recalled, RecalledMemory, RecalledPassage
+from recallr_litellm.core.records import Hits, PassageHit
+from recallr_litellm.core.stopwords import ENGLISH
 from recallr_litellm.gateway.upstream import count_tokens
 from recallr_litellm.recall import Recall
 from recallr_litellm.recall.rerank import Reranking
@@ -49,8 +61,9 @@ from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.reranker import open_reranker
 from recallr_litellm.stores.vectors import VectorStore
 from tests.benchmarks.conversations import Conversation, Question, load_first_person, load_locomo, remember
-from tests.benchmarks.evidence import Tally
+from tests.benchmarks.evidence import DEPTHS, Tally
 from tests.benchmarks.material import opened
+from tests.benchmarks.peers import Mem0, mem0_installed
 from tests.benchmarks.processes import load
 from tests.benchmarks.recall import Milliseconds, Stopwatch
 
@@ -58,12 +71,20 @@ BUDGETS = (500, 1000, 2000, 4000)
 EVERY = 10_000
 """More than anybody here said."""
 BASELINES = ("BM25", "dense")
+PEER = "mem0"
+VIEWS: Mapping[str, frozenset[str]] = {
+    "turns": frozenset({"turns"}),
+    "facts": frozenset({"facts"}),
+    "both": frozenset({"turns", "facts"}),
+}
+"""What of the memory is searched, where there are facts in it."""
 EVERYTHING: dict[str, Any] = {"min_top_k": 200, "max_top_k": 200, "memories_threshold": 0.0}
 """For the ranking; what is shown is chosen with the default headers."""
 TIMED = ("embedding", "words", "search", "rest", "rendering", "recall")
 WARM_UP = 20
 PATIENCE_SECONDS = 600.0
 """For the reranker, which is to be measured however slow it is."""
+FOUND, SHOWN = ("MRR", "R@", "session"), ("coverage@", "answer@", "tokens@")
 
 
 class Bench:
@@ -92,25 +113,36 @@ class Bench:
         """Rank every passage by words alone and by meaning alone."""
         by_words, by_meaning = (self._tallies.setdefault(name, Tally()) for name in BASELINES)
         for conversation, question in track(_asked(conversations), "baselines"):
-            hits, _ = await self._vectors.search(
+            hits, *_ = await self._vectors.search(
                 conversation.owner,
                 await self._embedder.query(question.text),
                 self._sparse.query(question.text),
                 exclude_sessions=frozenset(),
                 turn_candidates=EVERY,
             )
-            by_words.ranking(question, [h.message for h in sorted(hits, key=lambda h: -h.bm25) if h.bm25])
-            by_meaning.ranking(question, [h.message for h in sorted(hits, key=lambda h: -h.dense)])
+            by_words.ranking(question, [_told(h) for h in sorted(hits, key=lambda h: -h.bm25) if h.bm25])
+            by_meaning.ranking(question, [_told(h) for h in sorted(hits, key=lambda h: -h.dense)])
 
     async def strategy(
-        self, strategy: Strategy, conversations: Sequence[Conversation], budgets: Sequence[int]
+        self,
+        strategy: Strategy,
+        conversations: Sequence[Conversation],
+        budgets: Sequence[int],
+        name: str,
+        kinds: frozenset[str],
     ) -> Milliseconds:
-        """Ask every question with a strategy; returns how long its parts took."""
-        tally, watch = self._tallies.setdefault(strategy.value, Tally()), Stopwatch()
+        """Ask every question with a strategy, of some kinds of memory; returns how long its parts took."""
+        with patch.object(self._vectors, "search", _only(kinds, self._vectors.search)):
+            return await self._strategy(strategy, conversations, budgets, name)
+
+    async def _strategy(
+        self, strategy: Strategy, conversations: Sequence[Conversation], budgets: Sequence[int], name: str
+    ) -> Milliseconds:
+        tally, watch = self._tallies.setdefault(name, Tally()), Stopwatch()
         options = RecallOptions(strategy=strategy)
         for number in range(WARM_UP):
             await self._ask(conversations[0], Question(f"Number {number} of last week?", {}, ""), options)
-        for conversation, question in track(_asked(conversations), strategy.value):
+        for conversation, question in track(_asked(conversations), name):
             with self._timed(watch):
                 begun, cpu_begun = perf_counter(), process_time()
                 found = await self._ask(conversation, question, options)
@@ -118,11 +150,14 @@ class Bench:
                 watch.lap(perf_counter() - begun, process_time() - cpu_begun)
             # The embedding is cached by now, and nothing of this is timed.
             everything = await self._ask(conversation, question, replace(options, **EVERYTHING))
-            tally.ranking(question, [passage.message for passage in everything.memories])
-            tally.add(question, "shown", len(found.memories) / 100)
+            ranked = sorted((*everything.memories, *everything.facts), key=lambda item: item.relevance, reverse=True)
+            tally.ranking(question, map(_told, ranked))
+            tally.add(question, "shown", (len(found.memories) + len(found.facts)) / 100)
             for budget in budgets:
                 block = _render(conversation, found, budget)
-                tally.add(question, f"coverage@{budget}", _coverage(block, question))
+                tally.add(question, f"coverage@{budget}", _coverage(block, found, question))
+                if answer := _telling(question.answer):
+                    tally.add(question, f"answer@{budget}", len(answer & _telling(block)) / len(answer))
                 tally.add(question, f"tokens@{budget}", count_tokens(block) / 100)
         return watch.milliseconds()
 
@@ -163,11 +198,42 @@ def _asked(conversations: Sequence[Conversation]) -> list[tuple[Conversation, Qu
     return [(conversation, question) for conversation in conversations for question in conversation.questions]
 
 
-def _coverage(block: str, question: Question) -> float:
-    """Share of the evidence whose words are all in the block."""
+def _told(found: PassageHit | RecalledPassage | RecalledMemory) -> tuple[str, Sequence[str]]:
+    """What is found, as a place of a ranking."""
+    return (found.id, found.sources) if isinstance(found, RecalledMemory) else (found.message, (found.message,))
+
+
+def _coverage(block: str, found: Recalled, question: Question) -> float:
+    """Share of the evidence whose words are all in the block, or of which a fact in it tells."""
     block = " ".join(block.split())
-    shown = (all(" ".join(escape(text).split()) in block for text in texts) for texts in question.evidence.values())
-    return sum(shown) / len(question.evidence)
+
+    def shown(*texts: str) -> bool:
+        return all(" ".join(escape(text).split()) in block for text in texts)
+
+    by_facts = {message for fact in _with_connected(found.facts) if shown(fact.text) for message in fact.sources}
+    return sum(id in by_facts or shown(*texts) for id, texts in question.evidence.items()) / len(question.evidence)
+
+
+def _with_connected(facts: Iterable[RecalledMemory]) -> Iterator[RecalledMemory]:
+    for fact in facts:
+        yield fact
+        yield from _with_connected(fact.connected)
+
+
+def _telling(text: str) -> set[str]:
+    return {word for word in re.findall(r"\w+", text.lower()) if word not in ENGLISH}
+
+
+def _only(kinds: frozenset[str], search: Callable[..., Awaitable[Hits]]) -> Callable[..., Awaitable[Hits]]:
+    """A search of the store that finds nothing but these kinds, and summaries."""
+
+    async def searching(*args: Any, **kwargs: Any) -> Hits:
+        found = await search(*args, **kwargs)
+        return found._replace(
+            passages=found.passages if "turns" in kinds else [], memories=found.memories if "facts" in kinds else []
+        )
+
+    return searching
 
 
 async def measure(
@@ -189,12 +255,30 @@ async def measure(
         if not place.exists():
             async with _bench(place, tallies, settings) as bench:
                 await bench.fill(conversations)
-        for strategy in strategies:  # each with a model that has no question in its cache yet
-            async with _bench(place, tallies, settings) as bench:
-                times[strategy.value] = await bench.strategy(strategy, conversations, budgets)
+        views = VIEWS if any(conversation.memories for conversation in conversations) else {"": VIEWS["turns"]}
+        for strategy, (view, kinds) in product(strategies, views.items()):
+            name = f"{strategy.value} {view}".strip()
+            async with _bench(place, tallies, settings) as bench:  # each without a question in its model's cache
+                times[name] = await bench.strategy(strategy, conversations, budgets, name, kinds)
         async with _bench(place, tallies, settings) as bench:
             await bench.baselines(conversations)
+        if mem0_installed():
+            times[PEER] = _mem0(conversations, Path(temporary) / PEER, tallies.setdefault(PEER, Tally()))
     return tallies, times
+
+
+def _mem0(conversations: Sequence[Conversation], folder: Path, tally: Tally) -> Milliseconds:
+    """Rank with mem0; returns how long a search of it took, its embedding included."""
+    peer, watch = Mem0(folder), Stopwatch()
+    for conversation in track(conversations, f"remembering with {PEER}"):
+        peer.remember(conversation)
+    for conversation, question in track(_asked(conversations), PEER):
+        begun, cpu_begun = perf_counter(), process_time()
+        found = peer.ask(conversation, question, DEPTHS[-1])
+        watch.lap(perf_counter() - begun, process_time() - cpu_begun)
+        tally.ranking(question, [(message, (message,)) for message in found])
+    peer.close()
+    return {"recall": watch.milliseconds()["recall"]}
 
 
 @asynccontextmanager
@@ -214,25 +298,33 @@ def show(console: Console, tallies: Mapping[str, Tally], times: Mapping[str, Mil
     """Print the tables."""
     means = {method: tally.means() for method, tally in tallies.items()}
     for category in sorted({category for of_method in means.values() for category in of_method}):
-        table = Table(title=f"{category}: {next(iter(means.values()))[category]['n']:.0f} questions, %")
-        columns = [name for name in next(iter(means.values()))[category] if name not in ("n", "shown")]
-        columns = [name for name in columns if not name.startswith("tokens@")]
-        for name in ("method", *columns):
-            table.add_column(name.replace("session", "ses."), justify="left" if name == "method" else "right")
-        for method, by_category in means.items():
-            figures = by_category[category]
-            table.add_row(method, *(f"{figures[name]:.1f}" if name in figures else "" for name in columns))
-        console.print(table)
+        of_category = {method: by_category[category] for method, by_category in means.items()}
+        questions = f"{category}: {next(iter(of_category.values()))['n']:.0f} questions"
+        console.print(_table(f"{questions}, found, %", of_category, FOUND))
+        console.print(_table(f"{questions}, shown, % (tokens: hundreds)", of_category, SHOWN))
     table = Table(title=f"Milliseconds, p50 / p90 / p99; {load()}")
     for name in ("strategy", *TIMED):
         table.add_column(name, justify="right")
     for strategy, parts in times.items():
-        table.add_row(strategy, *(" / ".join(f"{value:.1f}" for value in parts[name]) for name in TIMED))
+        table.add_row(strategy, *(" / ".join(f"{value:.1f}" for value in parts.get(name, ())) for name in TIMED))
     console.print(table)
+
+
+def _table(title: str, of_methods: Mapping[str, Mapping[str, float]], figures: Sequence[str]) -> Table:
+    """A row for each method that has one of the figures, by how their names begin."""
+    names = dict.fromkeys(name for of in of_methods.values() for name in of if name.startswith(tuple(figures)))
+    table = Table("method", title=title)
+    for name in names:
+        table.add_column(name.replace("session", "ses."), justify="right")
+    for method, of in of_methods.items():
+        if not names.keys().isdisjoint(of):
+            table.add_row(method, *(f"{of[name]:.1f}" if name in of else "" for name in names))
+    return table
 
 
 def main(
     data: Annotated[Path | None, typer.Option(help="Folder of LoCoMo's conv-*.json.")] = None,
+    facts: Annotated[bool, typer.Option("--facts", help="Remember LoCoMo's recorded facts and summaries too.")] = False,
     first_person: Annotated[bool, typer.Option("--first-person", help="The set beside this file instead.")] = False,
     only: Annotated[list[str], typer.Option(help="Name of a conversation, such as conv-26.")] = [],  # noqa: B006
     strategy: Annotated[list[Strategy], typer.Option(help="May be given several times.")] = [  # noqa: B006
@@ -248,7 +340,8 @@ def main(
     """Measure recall of evidence."""
     if first_person == (data is not None):
         raise typer.BadParameter("either --data FOLDER or --first-person")
-    conversations = [c for c in (load_locomo(data) if data else load_first_person()) if not only or c.name in only]
+    loaded = load_locomo(data, facts=facts) if data else load_first_person()
+    conversations = [conversation for conversation in loaded if not only or conversation.name in only]
     settings = Settings(rerank_model=rerank, rerank_candidates=candidates)
     tallies, times = asyncio.run(measure(conversations, strategy, budget, folder, settings))
     show(Console(width=220), tallies, times)

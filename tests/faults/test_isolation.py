@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from recallr_litellm.core.messages import Message, StoredMessage
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import Passage, Session, SparseVector, Turn, User
+from recallr_litellm.core.records import Memory, Passage, Session, SparseVector, Turn, User
 from recallr_litellm.stores.state import Resolved, StateStore, UnknownSession
 from recallr_litellm.stores.vectors import VectorStore
 from recallr_litellm.stores.vectors.edge import EdgeEngine
@@ -211,6 +211,7 @@ OWNERS = st.lists(st.builds(Owner, TEXTS, TEXTS), min_size=2, max_size=4, unique
 SAME = np.full(8, 8**-0.5, dtype=np.float32)
 """The vector of everything: nothing but the owner tells one memory from another."""
 WORDS = SparseVector((1,), (1.0,))
+MEMORY, OTHER_MEMORY = "a" * 32, "b" * 32
 
 
 class NoModel:
@@ -280,15 +281,22 @@ async def _live(state: StateStore, vectors: VectorStore, owners: list[Owner], se
             id=session_id, created_at=0, last_at=0, timeout_seconds=1, message_count=1, summary=passage.text
         )
         await vectors.save_session(claim.owner, session, [Turn(said, (passage,))], passage)
+        known = [
+            Memory(id=one, content=passage.text, created_at=0, session=session_id, sources=(id,), connected=(other,))
+            for one, other in ((MEMORY, OTHER_MEMORY), (OTHER_MEMORY, MEMORY))
+        ]
+        await vectors.save_memories(claim.owner, [(memory, passage) for memory in known], replacing=session_id)
         await state.finish(claim)
 
     for owner in owners:
-        passages, summaries = await vectors.search(owner, SAME, WORDS, exclude_sessions=())
+        passages, summaries, memories = await vectors.search(owner, SAME, WORDS, exclude_sessions=())
         recent = await vectors.last_user_messages(owner, 9, exclude_sessions=())
         ended = await vectors.last_summaries(owner, 9, exclude_sessions=())
         seen = {
             *(hit.text for hit in passages),
             *(hit.summary for hit in summaries),
+            *(hit.content for hit in memories),
+            *(memory.content for memory in await vectors.get_memories(owner, [MEMORY, OTHER_MEMORY])),
             *(one.message.text for _, one in recent),
             *(one.summary for one in ended),
             *(one.message.text for one in await vectors.read_messages(owner, session_id)),

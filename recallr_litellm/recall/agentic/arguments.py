@@ -31,10 +31,11 @@ class _Arguments(BaseModel):
 
 
 class SearchMemories(_Arguments):
-    """Search what was said in earlier conversations, by meaning and by words. Returns passages, best first."""
+    """Search what was said in earlier conversations, and the facts known from them, by meaning and by words. Returns \
+passages (m1, m2, …) and facts (f1, f2, …), best first."""
 
     query: str = Field(min_length=1, max_length=2000, description="What to look for; the words that would stand there.")
-    k: int = Field(10, ge=1, le=30, description="How many passages.")
+    k: int = Field(10, ge=1, le=30, description="How many of both together.")
     since: Since = None
     until: Until = None
 
@@ -54,6 +55,12 @@ class ReadSession(_Arguments):
     around: str | SkipJsonSchema[None] = Field(None, description="The id of a message of it: reads around that one.")
 
 
+class FollowConnections(_Arguments):
+    """List the facts that a fact hangs together with."""
+
+    id: str = Field(description="The id of a fact (f1, f2, …) that a tool has returned.")
+
+
 class ListByDate(_Arguments):
     """List the conversations of a time, oldest first, with their summaries."""
 
@@ -65,7 +72,7 @@ class Reported(_Arguments):
     """Something found."""
 
     text: str = Field(min_length=1, description="One fact in one sentence, with names and absolute dates.")
-    memory_ids: Ids = Field([], description="Ids of the memories (m1, m2, …) that say so.")
+    memory_ids: Ids = Field([], description="Ids of the passages (m1, m2, …) and facts (f1, f2, …) that say so.")
     session_ids: Ids = Field([], description="session_ids (s1, s2, …) whose summary says so.")
 
 
@@ -77,7 +84,8 @@ class ReportFindings(_Arguments):
 
 
 SEARCH_MEMORIES, SEARCH_SUMMARIES = "search_memories", "search_summaries"
-READ_SESSION, LIST_BY_DATE, REPORT_FINDINGS = "read_session", "list_by_date", "report_findings"
+READ_SESSION, FOLLOW_CONNECTIONS, LIST_BY_DATE = "read_session", "follow_connections", "list_by_date"
+REPORT_FINDINGS = "report_findings"
 
 
 def _definition(name: str, arguments: type[_Arguments]) -> dict[str, Any]:
@@ -102,6 +110,7 @@ TOOLS = (
     _definition(SEARCH_MEMORIES, SearchMemories),
     _definition(SEARCH_SUMMARIES, SearchSummaries),
     _definition(READ_SESSION, ReadSession),
+    _definition(FOLLOW_CONNECTIONS, FollowConnections),
     _definition(LIST_BY_DATE, ListByDate),
     REPORT,
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from recallr_litellm.core.options import RecallOptions
-from recallr_litellm.core.recalled import Finding, Recalled, RecalledPassage
+from recallr_litellm.core.recalled import Finding, Recalled, RecalledMemory, Remembered, by_kind, ranked
 from recallr_litellm.recall.agentic.arguments import Reported
 from recallr_litellm.recall.agentic.ledger import Ledger
 
@@ -16,8 +17,8 @@ MAX_FINDINGS = 20
 FINDING_CHARACTERS = 600
 """Most of a finding's text; what is longer is cut."""
 CITED_RELEVANCE = 0.9
-"""Least relevance of a memory that a finding rests on. No measurement, but a model that has read it says that it
-bears on the question; much of it was read in its conversation, and never searched for."""
+"""Least relevance of a passage or memory that a finding rests on. No measurement, but a model that has read it says
+that it bears on the question; much of it was read in its conversation, and never searched for."""
 
 
 class Findings:
@@ -44,10 +45,12 @@ class Findings:
     def _check(self, item: Reported) -> Finding | None:
         """The finding with those of its ids that are real, or None when there are none."""
         text = " ".join(item.text.split())[:FINDING_CHARACTERS]
-        names = dict.fromkeys([*item.memory_ids, *item.session_ids])  # m1 and s1 tell themselves apart
+        names = dict.fromkeys([*item.memory_ids, *item.session_ids])  # m1, f1 and s1 tell themselves apart
         passages = [passage for name in names for passage in self._ledger.passages(name)]
+        facts = [fact for name in names if (fact := self._ledger.memory(name)) is not None]
         sessions = [session for name in names if (session := self._ledger.session(name)) is not None]
-        times = [passage.at for passage in passages]
+        told: list[Remembered] = [*passages, *facts]
+        times = [one.at for one in told]
         if not times:  # when something was said is known better from the messages than from the session
             times = [at for session in sessions for at in (session.since, session.until)]
         if not any(map(str.isalnum, text)) or not times:
@@ -55,8 +58,9 @@ class Findings:
         return Finding(
             text=text,
             messages=tuple(dict.fromkeys(passage.message for passage in passages)),
-            sessions=tuple(dict.fromkeys([*(p.session for p in passages), *(s.id for s in sessions)])),
+            sessions=tuple(dict.fromkeys([*(one.session for one in told), *(s.id for s in sessions)])),
             at=(min(times), max(times)),
+            memories=tuple(fact.id for fact in facts),
         )
 
     def before(self, recalled: Recalled, options: RecallOptions) -> Recalled:
@@ -65,23 +69,28 @@ class Findings:
             return recalled
         findings = tuple(self._found.values())
         cited = {message for finding in findings for message in finding.messages}
-        first = [passage for passage in self._ledger.all_passages if passage.message in cited]
-        first = [passage._replace(relevance=max(passage.relevance, CITED_RELEVANCE)) for passage in first]
-        return replace(recalled, findings=findings, memories=_joined(first, recalled.memories, options))
+        known = {memory for finding in findings for memory in finding.memories}
+        passages = [p for p in self._ledger.all_passages if p.message in cited]
+        facts = [f for f in self._ledger.all_memories if f.id in known]
+        first = (one._replace(relevance=max(one.relevance, CITED_RELEVANCE)) for one in ranked(facts, passages))
+        recalled = _with(recalled, [*first, *ranked(recalled.facts, recalled.memories)], options)
+        return replace(recalled, findings=findings)
 
     def behind(self, recalled: Recalled, options: RecallOptions) -> Recalled:
         """What was recalled, followed by what the model's searches brought besides: for a search that was cut off."""
-        relevant = [p for p in self._ledger.all_passages if p.relevance >= options.memories_threshold]
-        return replace(recalled, memories=_joined(recalled.memories, relevant, options))
+        brought = ranked(self._ledger.all_memories, self._ledger.all_passages)
+        relevant = (one for one in brought if one.relevance >= options.memories_threshold)
+        return _with(recalled, [*ranked(recalled.facts, recalled.memories), *relevant], options)
 
 
-def _joined(
-    first: Sequence[RecalledPassage], then: Sequence[RecalledPassage], options: RecallOptions
-) -> tuple[RecalledPassage, ...]:
-    by_place: dict[tuple[str, str, int], RecalledPassage] = {}
-    for passage in (*first, *then):
-        by_place.setdefault((passage.session, passage.message, passage.part), passage)
-    return tuple(by_place.values())[: options.max_top_k]
+def _with(recalled: Recalled, ranked: Iterable[Remembered], options: RecallOptions) -> Recalled:
+    """What was recalled, but with these passages and memories, each once, as many as the request wants."""
+    by_place: dict[tuple[str | int, ...], Remembered] = {}
+    for one in ranked:
+        place = (one.id,) if isinstance(one, RecalledMemory) else (one.session, one.message, one.part)
+        by_place.setdefault(place, one)
+    memories, facts = by_kind(islice(by_place.values(), options.max_top_k))
+    return replace(recalled, memories=memories, facts=facts)
 
 
 def readable_reports(raw: Any) -> tuple[list[Reported], int]:

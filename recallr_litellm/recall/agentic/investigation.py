@@ -59,7 +59,7 @@ class Investigation:
         memory = OwnedMemory(
             self._recall, self._vectors, owner, options, exclude_sessions=exclude_sessions, now=question.now
         )
-        found = recalled.memories or recalled.summaries
+        found = recalled.memories or recalled.facts or recalled.summaries
         if not searchable(question.text) or not (found or await memory.holds_anything()):
             yield Finished(recalled)
             return

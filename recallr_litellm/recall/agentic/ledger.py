@@ -1,6 +1,6 @@
 """What the tools have shown the model: the only things that it can read on in, or rest a finding on.
 
-The model is given short names (`m1`, `s1`) and never an id of a store. A name that is not in the ledger
+The model is given short names (`m1`, `f1`, `s1`) and never an id of a store. A name that is not in the ledger
 means nothing, so what a model makes up, or was talked into by a remembered text, leads nowhere.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recallr_litellm.core.recalled import RecalledPassage
+from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Ledger:
         self._session_names: dict[str, str] = {}
         self._messages: dict[str, dict[int, RecalledPassage]] = {}
         self._message_names: dict[tuple[str, str], str] = {}
+        self._memories: dict[str, RecalledMemory] = {}
+        self._memory_names: dict[str, str] = {}
 
     def show_session(self, id: str, since: int, until: int) -> str:
         """The name of a session."""
@@ -48,6 +50,15 @@ class Ledger:
             parts[passage.part] = passage
         return name
 
+    def show_memory(self, memory: RecalledMemory) -> str:
+        """The name of a memory. Shown again, it keeps its greater relevance."""
+        self.show_session(memory.session, memory.at, memory.at)
+        name = self._memory_names.setdefault(memory.id, f"f{len(self._memory_names) + 1}")
+        earlier = self._memories.get(name)
+        if earlier is None or earlier.relevance < memory.relevance:
+            self._memories[name] = memory
+        return name
+
     def session(self, name: str) -> KnownSession | None:
         """The session of this name."""
         return self._sessions.get(name)
@@ -56,8 +67,17 @@ class Ledger:
         """What was shown of the message of this name, in the order of the text; nothing for an unknown one."""
         return [passage for _, passage in sorted(self._messages.get(name, {}).items())]
 
+    def memory(self, name: str) -> RecalledMemory | None:
+        """The memory of this name."""
+        return self._memories.get(name)
+
+    @property
+    def all_memories(self) -> list[RecalledMemory]:
+        """Those that were shown, most relevant first."""
+        return sorted(self._memories.values(), key=lambda memory: -memory.relevance)
+
     @property
     def all_passages(self) -> list[RecalledPassage]:
-        """Everything that was shown, most relevant first."""
+        """The passages that were shown, most relevant first."""
         shown = [passage for parts in self._messages.values() for passage in parts.values()]
         return sorted(shown, key=lambda passage: -passage.relevance)

@@ -145,7 +145,7 @@ class _Search:
             {"role": "system", "content": SYSTEM},
             {"role": "user", "content": opening(question)},
         ]
-        first = [(SEARCH_MEMORIES, self._toolbox.memories(recalled.memories))]
+        first = [(SEARCH_MEMORIES, self._toolbox.memories(recalled))]
         if recalled.summaries:
             first.append((SEARCH_SUMMARIES, self._toolbox.summaries(recalled.summaries)))
         query = to_json({"query": readable(question.text[:FIRST_QUERY_CHARACTERS])})

@@ -8,8 +8,9 @@ from datetime import datetime
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.recalled import Recalled
+from recallr_litellm.core.recalled import Recalled, RecalledMemory
 from recallr_litellm.core.records import Session, Span
+from recallr_litellm.recall.memories import recalled
 from recallr_litellm.recall.search import Recall
 from recallr_litellm.stores.vectors import VectorStore
 
@@ -46,11 +47,19 @@ class OwnedMemory:
         self._now = now
 
     async def search(self, query: str, k: int, within: Span | None = None) -> Recalled:
-        """The `k` best memories, whatever their relevance, and the best summaries; of a time, or of all."""
+        """The `k` best passages and memories, whatever their relevance, and the best summaries; of a time, or any."""
         options = replace(self._options, min_top_k=k, max_top_k=k, summaries_threshold=0.0)
         return await self._recall(
             self._owner, query, options, exclude_sessions=self._exclude, within=within, now=self._now
         )
+
+    async def connected(self, memory_id: str) -> list[RecalledMemory]:
+        """The memories that one hangs together with; none for one that is not this owner's."""
+        found: list[RecalledMemory] = []
+        for memory in await self._vectors.get_memories(self._owner, [memory_id], exclude_sessions=self._exclude):
+            connected = await self._vectors.get_memories(self._owner, memory.connected, exclude_sessions=self._exclude)
+            found += map(recalled, connected)
+        return found
 
     async def holds_anything(self) -> bool:
         """Whether there is anything to search in."""

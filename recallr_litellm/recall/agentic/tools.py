@@ -9,6 +9,7 @@ import html
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import date, datetime, time
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 from recallr_litellm.core.markup import Clock, escape
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.passages import split
-from recallr_litellm.core.recalled import RecalledPassage, RecalledSummary
+from recallr_litellm.core.recalled import Recalled, RecalledMemory, RecalledPassage, RecalledSummary, Remembered, ranked
 from recallr_litellm.core.records import Span
 from recallr_litellm.recall.agentic import arguments as args
 from recallr_litellm.recall.agentic.ledger import Ledger
@@ -59,6 +60,7 @@ class Toolbox:
             args.SEARCH_MEMORIES: self._search_memories,
             args.SEARCH_SUMMARIES: self._search_summaries,
             args.READ_SESSION: self._read_session,
+            args.FOLLOW_CONNECTIONS: self._follow_connections,
             args.LIST_BY_DATE: self._list_by_date,
         }
 
@@ -84,9 +86,9 @@ class Toolbox:
         except ValidationError as error:
             return fault(wrong_arguments(error))
 
-    def memories(self, passages: Iterable[RecalledPassage]) -> str:
-        """Passages as a result of `search_memories`."""
-        return self._result("memories", passages, self._passage)
+    def memories(self, found: Recalled, at_most: int | None = None) -> str:
+        """Passages and memories as a result of `search_memories`."""
+        return self._result("memories", islice(ranked(found.facts, found.memories), at_most), self._remembered)
 
     def summaries(self, summaries: Iterable[RecalledSummary]) -> str:
         """Summaries as a result of `search_summaries`."""
@@ -94,8 +96,7 @@ class Toolbox:
 
     async def _search_memories(self, arguments: dict[str, Any]) -> str:
         asked = args.SearchMemories.model_validate(arguments)
-        found = await self._memory.search(asked.query, asked.k, self._within(asked))
-        return self.memories(found.memories)
+        return self.memories(await self._memory.search(asked.query, asked.k, self._within(asked)))
 
     async def _search_summaries(self, arguments: dict[str, Any]) -> str:
         asked = args.SearchSummaries.model_validate(arguments)
@@ -124,6 +125,13 @@ class Toolbox:
             messages_after=max(0, len(messages) - end),
         )
 
+    async def _follow_connections(self, arguments: dict[str, Any]) -> str:
+        asked = args.FollowConnections.model_validate(arguments)
+        fact = self._ledger.memory(asked.id)
+        if fact is None:
+            raise Refused("no tool has returned this id for a fact")
+        return self._result("connected", await self._memory.connected(fact.id), self._fact, id=asked.id)
+
     async def _list_by_date(self, arguments: dict[str, Any]) -> str:
         asked = args.ListByDate.model_validate(arguments)
         found = await self._memory.sessions(self._days(asked.since, asked.until), LISTED_SESSIONS)
@@ -144,6 +152,28 @@ class Toolbox:
             return Span(round(begin.timestamp() * 1000), round(end.timestamp() * 1000))
         except (OverflowError, ValueError):
             raise Refused("there is no such day") from None
+
+    def _remembered(self, item: Remembered) -> dict[str, Any]:
+        if isinstance(item, RecalledPassage):
+            return self._passage(item)
+        connected = [self._fact(other) for other in item.connected]
+        return {
+            **self._fact(item),
+            "relevance": round(item.relevance, 2),
+            **({"connected": connected} if connected else {}),
+        }
+
+    def _fact(self, memory: RecalledMemory) -> dict[str, Any]:
+        event = {}
+        if memory.event_start is not None:
+            event = {"event": self._clock.event(memory.event_start, memory.event_end)}
+        return {
+            "id": self._ledger.show_memory(memory),
+            "session_id": self._ledger.show_session(memory.session, memory.at, memory.at),
+            "told": self._clock.time(memory.at),
+            **event,
+            "fact": readable(memory.text),
+        }
 
     def _passage(self, passage: RecalledPassage) -> dict[str, Any]:
         return {

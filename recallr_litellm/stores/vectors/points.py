@@ -5,14 +5,24 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import Passage, PassageHit, Session, SparseVector, SummaryHit, Turn, User
+from recallr_litellm.core.records import (
+    Memory,
+    MemoryHit,
+    Passage,
+    PassageHit,
+    Session,
+    SparseVector,
+    SummaryHit,
+    Turn,
+    User,
+)
 from recallr_litellm.core.traits import Traits, traits_of
 from recallr_litellm.stores.vectors import schema
 from recallr_litellm.stores.vectors.engine import Found, Payload, Point, scope
@@ -81,6 +91,27 @@ def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
         yield _with_vectors(point_id(owner, Kind.TURN, session_id, stored.id, part), payload, passage)
 
 
+def memory_point(owner: Owner, memory: Memory, indexed: Passage) -> Point:
+    """A memory with the vectors of its content."""
+    payload: Payload = {
+        schema.SCOPE: scope(owner, Kind.MEMORY),
+        schema.SESSION: memory.session,
+        schema.AT: memory.created_at,
+        schema.RECORD: memory.model_dump_json(),
+        schema.HIT: _json(
+            memory.id,
+            memory.session,
+            memory.created_at,
+            memory.event_start,
+            memory.event_end,
+            memory.sources,
+            memory.connected,
+            memory.content,
+        ),
+    }
+    return _with_vectors(point_id(owner, Kind.MEMORY, memory.id), payload, indexed)
+
+
 def _with_vectors(identifier: str, payload: Payload, passage: Passage | None) -> Point:
     if passage is None:
         return Point(identifier, payload)
@@ -126,6 +157,17 @@ def _unpacked(terms: str) -> NDArray[np.uint32]:
     return np.frombuffer(base64.b64decode(terms), _TERM)
 
 
-def _json(*fields: str | int) -> str:
+def memory_of(payload: Payload) -> Memory:
+    """The memory of a `memory` point."""
+    return Memory.model_validate_json(payload[schema.RECORD])
+
+
+def memory_hit(found: Found, bm25: float) -> MemoryHit:
+    """A found `memory` point; it was ranked by cosine."""
+    id, session, created_at, start, end, sources, connected, content = json.loads(found.payload[schema.HIT])
+    return MemoryHit(id, session, created_at, start, end, tuple(sources), tuple(connected), content, found.score, bm25)
+
+
+def _json(*fields: str | int | Sequence[str] | None) -> str:
     """The first fields of a hit, in their order."""
     return json.dumps(fields, ensure_ascii=False)

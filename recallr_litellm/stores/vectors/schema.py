@@ -34,6 +34,8 @@ class Kind(StrEnum):
     SESSION = "session"
     TURN = "turn"
     """A passage of a message, or a whole message that has none."""
+    MEMORY = "memory"
+    """A memory, under the session that it came from."""
 
 
 SCOPE: Final = "scope"
@@ -41,7 +43,7 @@ SCOPE: Final = "scope"
 are those of all users, and to intersect with them costs more than all the rest of a search."""
 SESSION: Final = "session"
 AT: Final = "at"
-"""Milliseconds since the epoch: when a message was said, when a session was last used."""
+"""Milliseconds since the epoch: when a message was said, when a session was last used, when a memory was told."""
 BEGAN: Final = "began"
 """Likewise: when a session began. With `AT` it says whether a session went on at some time."""
 FIRST: Final = "first"
@@ -53,8 +55,8 @@ SUMMARISED: Final = "summarised"
 RECORD: Final = "record"
 """The core record as JSON text. Text, since the engine then neither walks it nor limits its numbers."""
 HIT: Final = "hit"
-"""On a passage: all that a search wants to know of it, a JSON array as text. One field, since an engine parses
-every field of a point that is found, and hands out each by itself: half of what a search took."""
+"""On a passage, summary or memory: all that a search wants to know of it, a JSON array as text. One field, since an
+engine parses every field of a point that is found, and hands out each by itself: half of what a search took."""
 
 MODEL: Final = "model"
 DIMENSION: Final = "dimension"

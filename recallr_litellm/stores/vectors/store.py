@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -11,12 +12,13 @@ import numpy as np
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import (
+    Hits,
+    Memory,
     Passage,
     PassageHit,
     Session,
     Span,
     SparseVector,
-    SummaryHit,
     Turn,
     User,
     Vector,
@@ -50,12 +52,13 @@ class EmbeddingModel(Protocol):
 
 
 class VectorStore:
-    """Users, processed sessions, their messages and summaries.
+    """Users, processed sessions, their messages and summaries, and memories.
 
     >>> store = VectorStore(open_engine(settings), embedder)
     >>> await store.open()
     >>> await store.save_session(owner, session, turns, summary)
-    >>> passages, summaries = await store.search(owner, dense, sparse, exclude_sessions={session.id})
+    >>> await store.save_memories(owner, [(memory, passage)], replacing=session.id)
+    >>> passages, summaries, memories = await store.search(owner, dense, sparse, exclude_sessions={session.id})
 
     Times are milliseconds since the epoch, UTC. Every method raises `VectorsUnavailable` when
     Qdrant does not answer, and before `open` has succeeded.
@@ -181,6 +184,7 @@ class VectorStore:
         May be repeated, and interrupted anywhere and then repeated, with the same outcome. What was
         stored before is deleted last, so a reader never sees less than the old or the new session.
         The session itself is written after its turns: where `get_session` finds it, they are there.
+        Its memories stay as they are, until `save_memories` replaces them.
         """
         written: list[str] = []
         for batch in _batches(point for turn in turns for point in points.turn_points(owner, session.id, turn)):
@@ -188,6 +192,33 @@ class VectorStore:
             written.extend(point.id for point in batch)
         await self._engine.upsert([points.session_point(owner, session, summary)])
         await self._engine.delete(Where(owner, Kind.TURN, {schema.SESSION: session.id}, exclude_ids=written))
+
+    async def save_memories(
+        self, owner: Owner, memories: Sequence[tuple[Memory, Passage]], *, replacing: str | None = None
+    ) -> None:
+        """Write memories, each with the embeddings of its content. One that is there by its id is replaced.
+
+        Args:
+            replacing: id of a session that was processed (again): of its memories only these remain. What is no
+                longer among them is deleted last, so a reader never sees less than the old or the new ones.
+        """
+        written: list[str] = []
+        for batch in _batches(points.memory_point(owner, memory, indexed) for memory, indexed in memories):
+            await self._engine.upsert(batch)
+            written.extend(point.id for point in batch)
+        if replacing is not None:
+            await self._engine.delete(Where(owner, Kind.MEMORY, {schema.SESSION: replacing}, exclude_ids=written))
+
+    async def get_memories(
+        self, owner: Owner, ids: Sequence[str], *, exclude_sessions: Collection[str] = ()
+    ) -> list[Memory]:
+        """Those of these memories that this user has, in the order of `ids`; one lookup for all of them."""
+        if not ids:
+            return []
+        of_ids = [points.point_id(owner, Kind.MEMORY, id) for id in ids]
+        where = Where(owner, Kind.MEMORY, ids=of_ids, exclude_sessions=exclude_sessions)
+        found = {memory.id: memory for memory in map(points.memory_of, await self._all(where, [schema.RECORD]))}
+        return [found[id] for id in dict.fromkeys(ids) if id in found]
 
     async def search(
         self,
@@ -199,21 +230,24 @@ class VectorStore:
         within: Span | None = None,
         turn_candidates: int = 60,
         summary_candidates: int = 20,
-    ) -> tuple[list[PassageHit], list[SummaryHit]]:
-        """What this user's sessions hold near a query.
+        memory_candidates: int = 60,
+    ) -> Hits:
+        """What this user's sessions and memories hold near a query.
 
         Args:
             dense: embedding of the query, or what it will come from: the words are searched for meanwhile.
             sparse: its terms; may be empty.
-            exclude_sessions: ids of sessions that must not be found.
-            within: only passages said in this time, and summaries of sessions that went on in it.
+            exclude_sessions: ids of sessions of which nothing must be found.
+            within: only passages said in this time, and summaries of sessions that went on in it. Memories of any
+                time are found: they have one of their own, when what they say happened.
             turn_candidates: N ≥ 1 for passages.
             summary_candidates: N ≥ 1 for summaries.
+            memory_candidates: N ≥ 1 for memories.
 
         Returns:
-            Passages and summaries, each the union of the N best by cosine and the N best by BM25,
-            in no order. All have their exact cosine. BM25 scores count the rarity of a term among this
-            user's passages (or summaries) only, and are 0 for what is not among the N best.
+            Passages, summaries and memories, each the union of the N best by cosine and the N best by
+            BM25, in no order. All have their exact cosine. BM25 scores count the rarity of a term among this
+            user's passages (or summaries, or memories) only, and are 0 for what is not among the N best.
 
         Raises:
             VectorsUnavailable: Qdrant did not answer.
@@ -221,14 +255,19 @@ class VectorStore:
         """
         turns = Candidates(_said(owner, within, exclude_sessions), turn_candidates)
         sessions = Candidates(_gone_on(owner, within, exclude_sessions), summary_candidates)
+        memories = Candidates(Where(owner, Kind.MEMORY, exclude_sessions=exclude_sessions), memory_candidates)
+        kinds = (turns, sessions, memories)
         if sparse.indices:
-            turns.words, sessions.words = await self._engine.query([turns.by_words(sparse), sessions.by_words(sparse)])
+            for kind, words in zip(kinds, await self._engine.query([k.by_words(sparse) for k in kinds]), strict=True):
+                kind.words = words
         vector = dense if isinstance(dense, np.ndarray) else await dense
-        of_turns, of_sessions = turns.by_meaning(vector), sessions.by_meaning(vector)
-        answers = await self._engine.query([*of_turns, *of_sessions])
-        return (
-            [points.passage_hit(found, bm25) for found, bm25 in turns.union(answers[: len(of_turns)])],
-            [points.summary_hit(found, bm25) for found, bm25 in sessions.union(answers[len(of_turns) :])],
+        asked = [kind.by_meaning(vector) for kind in kinds]
+        answers = iter(await self._engine.query([query for of_kind in asked for query in of_kind]))
+        found = [kind.union(list(islice(answers, len(of_kind)))) for kind, of_kind in zip(kinds, asked, strict=True)]
+        return Hits(
+            [points.passage_hit(*one) for one in found[0]],
+            [points.summary_hit(*one) for one in found[1]],
+            [points.memory_hit(*one) for one in found[2]],
         )
 
     async def search_sessions(

@@ -52,7 +52,7 @@ async def test_a_session_becomes_searchable_memory_and_leaves_redis(plugin: Plug
         "Noted.",
     ]
     question = "what is the name of my cat?"
-    hits, summaries = await plugin.vectors.search(
+    hits, summaries, _ = await plugin.vectors.search(
         ANA, await plugin.embedder.query(question), plugin.sparse.query(question), exclude_sessions=()
     )
     best = max(hits, key=lambda hit: hit.dense)
@@ -88,7 +88,7 @@ async def test_tool_results_are_kept_but_not_searched(plugin: Plugin) -> None:
     await plugin.processor().process([await due(plugin, exchange)])
     messages = await plugin.vectors.read_messages(ANA, exchange.session.id)
     assert [stored.message.role for stored in messages] == ["user", "tool", "assistant"]
-    hits, _ = await plugin.vectors.search(
+    hits, *_ = await plugin.vectors.search(
         ANA, await plugin.embedder.query("SECRETWORD"), plugin.sparse.query("SECRETWORD"), exclude_sessions=()
     )
     assert not any("SECRETWORD" in hit.text for hit in hits)
@@ -101,7 +101,7 @@ async def test_a_long_answer_is_indexed_in_passages_and_kept_whole(plugin: Plugi
     await plugin.processor().process([await due(plugin, last)])
     assert (await plugin.vectors.read_messages(ANA, last.session.id))[1].message.text == answer
     question = "Paragraph 5"
-    hits, _ = await plugin.vectors.search(
+    hits, *_ = await plugin.vectors.search(
         ANA, await plugin.embedder.query(question), plugin.sparse.query(question), exclude_sessions=()
     )
     parts = {hit.part for hit in hits if hit.role == "assistant"}
@@ -228,7 +228,7 @@ async def test_the_loop_processes_what_is_due_and_survives_an_outage(plugin: Plu
 async def test_another_user_finds_nothing(plugin: Plugin) -> None:
     last = await talked(plugin, ("My secret word is xylophone.", "I keep it."))
     await plugin.processor().process([await due(plugin, last)])
-    hits, summaries = await plugin.vectors.search(
+    hits, summaries, _ = await plugin.vectors.search(
         Owner("acme", "ben"),
         await plugin.embedder.query("secret word"),
         plugin.sparse.query("secret word"),

@@ -13,7 +13,7 @@ from recallr_litellm.core.messages import Message, Role, StoredMessage
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.passages import split
-from recallr_litellm.core.records import Passage, Session, Turn
+from recallr_litellm.core.records import Memory, Passage, Session, Turn
 from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Completion, OwnedMemory, Question, ToolRequest
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
@@ -23,6 +23,11 @@ MARA, OTTO = Owner("p", "mara"), Owner("p", "otto")
 DAY = 24 * 3600 * 1000
 START = int(datetime(2025, 3, 3, 9, 0, tzinfo=UTC).timestamp() * 1000)
 BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def name(number: int) -> str:
+    """The id of a memory."""
+    return f"{number:032x}"
 
 
 def tokens(text: str) -> int:
@@ -63,6 +68,10 @@ class Store:
             summary=summary,
         )
         await self.vectors.save_session(owner, record, turns, embedded)
+
+    async def know(self, owner: Owner, *memories: Memory) -> None:
+        passages = await self.passages([memory.content for memory in memories])
+        await self.vectors.save_memories(owner, list(zip(memories, passages, strict=True)))
 
     async def passages(self, texts: list[str]) -> list[Passage]:
         dense = await self.embedder.passages(texts)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from qdrant_client import AsyncQdrantClient
 
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import User
+from recallr_litellm.core.records import Memory, User
 from recallr_litellm.stores.vectors import Engine, VectorStore
 from recallr_litellm.stores.vectors.edge import EdgeEngine
 from recallr_litellm.stores.vectors.schema import Kind
@@ -29,6 +29,7 @@ from tests.unit.stores.vectors.vector_samples import (
     turn,
 )
 
+MEMORY = "a" * 32
 identifiers = st.text(min_size=1, max_size=6) | st.sampled_from(["a", "A", "a ", "a:b", "b", "á", "á", "\x00"])
 owners = st.builds(Owner, identifiers, identifiers)
 
@@ -62,16 +63,20 @@ async def _never_meet(store: VectorStore, pair: list[Owner], session_id: str, me
             [turn(stored(0, "the same words", at=mark, id=message_id), found)],
             found,
         )
+        known = Memory(id=MEMORY, content="the same words", created_at=mark, session=session_id, connected=(MEMORY,))
+        await store.save_memories(owner, [(known, found)], replacing=session_id)
 
     for mark, owner in enumerate(pair):
         user, saved = await store.get_user(owner), await store.get_session(owner, session_id)
-        hits, summaries = await store.search(owner, towards(0), terms(1), exclude_sessions=())
+        hits, summaries, memories = await store.search(owner, towards(0), terms(1), exclude_sessions=())
         seen = {
             "user": [user.created_at] if user else [],
             "session": [saved.last_at] if saved else [],
             "messages": [message.at for message in await store.read_messages(owner, session_id)],
             "passages": [hit.at for hit in hits],
             "summaries": [hit.last_at for hit in summaries],
+            "found memories": [hit.created_at for hit in memories],
+            "memories": [memory.created_at for memory in await store.get_memories(owner, [MEMORY])],
             "last messages": [m.at for _, m in await store.last_user_messages(owner, 9, exclude_sessions=())],
             "last summaries": [s.last_at for s in await store.last_summaries(owner, 9, exclude_sessions=())],
         }
@@ -93,10 +98,13 @@ async def test_saving_a_session_deletes_nothing_of_a_user_with_the_same_session_
 async def test_a_user_sees_nothing_of_others_before_it_has_said_anything(store: VectorStore) -> None:
     found = passage("secret", sparse=terms(1))
     await store.save_session(ADA, session("s1", summary="secret"), [turn(stored(0), found)], found)
+    known = Memory(id=MEMORY, content="secret", created_at=0, session="s1")
+    await store.save_memories(ADA, [(known, found)])
 
     assert await store.get_user(BOB) is None
     assert await store.get_session(BOB, "s1") is None
     assert await store.read_messages(BOB, "s1") == []
-    assert await store.search(BOB, towards(0), terms(1), exclude_sessions=()) == ([], [])
+    assert await store.search(BOB, towards(0), terms(1), exclude_sessions=()) == ([], [], [])
+    assert await store.get_memories(BOB, [MEMORY]) == []
     assert await store.last_user_messages(BOB, 5, exclude_sessions=()) == []
     assert await store.last_summaries(BOB, 5, exclude_sessions=()) == []

@@ -30,7 +30,7 @@ async def test_a_passage_comes_with_its_place_and_both_scores(store: VectorStore
     first, second = passage("first.", 0, sparse=terms(1)), passage("second.", 1, sparse=terms(2))
     await store.save_session(ADA, session(), [turn(message, first, second)], None)
 
-    hits, summaries = await store.search(ADA, towards(1), terms(2), exclude_sessions=())
+    hits, summaries, _ = await store.search(ADA, towards(1), terms(2), exclude_sessions=())
 
     assert summaries == []
     hit = hits[0]
@@ -46,7 +46,7 @@ async def test_what_only_words_find_has_its_exact_cosine(store: VectorStore) -> 
     far = turn(stored(10), passage("far", 0, lean=3.0, sparse=terms(7)))
     await store.save_session(ADA, session(), [*near, far], None)
 
-    hits, _ = await store.search(ADA, towards(0), terms(7), exclude_sessions=(), turn_candidates=3)
+    hits, *_ = await store.search(ADA, towards(0), terms(7), exclude_sessions=(), turn_candidates=3)
 
     assert [hit.text for hit in hits] == ["near 0", "near 1", "near 2", "far"], "the union of both, by cosine"
     assert hits[-1].dense == pytest.approx(float(towards(0) @ towards(0, 3.0)), abs=HALF_PRECISION)
@@ -55,7 +55,7 @@ async def test_what_only_words_find_has_its_exact_cosine(store: VectorStore) -> 
 
 async def test_what_only_words_find_is_found_even_where_it_points_the_other_way(store: VectorStore) -> None:
     await store.save_session(ADA, session(), [turn(stored(0), passage("opposite", 1, sparse=terms(7)))], None)
-    hits, _ = await store.search(ADA, -towards(1), terms(7), exclude_sessions=())
+    hits, *_ = await store.search(ADA, -towards(1), terms(7), exclude_sessions=())
     assert [(hit.text, round(hit.dense, 2)) for hit in hits] == [("opposite", -1.0)]
 
 
@@ -63,7 +63,7 @@ async def test_a_query_without_terms_searches_by_meaning_alone(store: VectorStor
     await store.save_session(
         ADA, session(summary="summary"), [turn(stored(0), passage("a", sparse=terms(1)))], passage("summary")
     )
-    hits, summaries = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions=())
+    hits, summaries, _ = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions=())
     assert [(hit.text, hit.bm25) for hit in hits] == [("a", 0.0)]
     assert [(hit.summary, hit.bm25) for hit in summaries] == [("summary", 0.0)]
 
@@ -74,7 +74,7 @@ async def test_summaries_are_found_by_meaning_and_words(store: VectorStore) -> N
     await store.save_session(ADA, first, [], passage(first.summary, 0, sparse=terms(1)))
     await store.save_session(ADA, second, [], passage(second.summary, 1, sparse=terms(2)))
 
-    hits, summaries = await store.search(ADA, towards(0), terms(2), exclude_sessions=())
+    hits, summaries, _ = await store.search(ADA, towards(0), terms(2), exclude_sessions=())
 
     assert hits == []
     assert [(hit.session, hit.summary, hit.created_at, hit.last_at) for hit in summaries] == [
@@ -87,12 +87,12 @@ async def test_summaries_are_found_by_meaning_and_words(store: VectorStore) -> N
 async def test_a_session_that_lost_its_summary_is_no_longer_found(store: VectorStore) -> None:
     await store.save_session(ADA, session(summary="old"), [], passage("old", sparse=terms(1)))
     await store.save_session(ADA, session(), [], None)
-    assert await store.search(ADA, towards(0), terms(1), exclude_sessions=()) == ([], [])
+    assert await store.search(ADA, towards(0), terms(1), exclude_sessions=()) == ([], [], [])
 
 
 async def test_messages_without_passages_are_kept_but_not_found(store: VectorStore, engine: Engine) -> None:
     await store.save_session(ADA, session(), [turn(stored(0, "kept"))], None)
-    assert await store.search(ADA, towards(0), terms(1), exclude_sessions=()) == ([], [])
+    assert await store.search(ADA, towards(0), terms(1), exclude_sessions=()) == ([], [], [])
     assert await count(engine, ADA, Kind.TURN) == 1
 
 
@@ -101,7 +101,7 @@ async def test_excluded_sessions_are_not_found(store: VectorStore) -> None:
         found = passage(f"in {id}", sparse=terms(1))
         await store.save_session(ADA, session(id, summary=f"of {id}"), [turn(stored(0), found)], found)
 
-    hits, summaries = await store.search(ADA, towards(0), terms(1), exclude_sessions={"s1", "s3"})
+    hits, summaries, _ = await store.search(ADA, towards(0), terms(1), exclude_sessions={"s1", "s3"})
 
     assert [hit.text for hit in hits] == ["in s2"]
     assert [hit.summary for hit in summaries] == ["of s2"]
@@ -167,7 +167,7 @@ async def test_a_cancelled_search_leaves_the_store_usable(store: VectorStore) ->
     search.cancel()
     with pytest.raises(asyncio.CancelledError):
         await search
-    hits, _ = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions=())
+    hits, *_ = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions=())
     assert [hit.text for hit in hits] == ["a"]
 
 
@@ -180,5 +180,5 @@ async def _fill(store: VectorStore, owner: Owner, *, of: int, with_word: int, wo
 
 
 async def _bm25(store: VectorStore, owner: Owner, word: int) -> float:
-    hits, _ = await store.search(owner, towards(0), terms(word), exclude_sessions=())
+    hits, *_ = await store.search(owner, towards(0), terms(word), exclude_sessions=())
     return max(hit.bm25 for hit in hits)

@@ -1,0 +1,200 @@
+"""The sections of the memory block that show what was recalled: facts, and passages of conversations.
+
+Both are of one ranking and share their room: the most relevant first, be it a fact or a passage, as long as it fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from recallr_litellm.core.context_sections import IN_PERCENT, Filled, Ink
+from recallr_litellm.core.markup import attributed, escape, mark, percent
+from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage, ranked
+from recallr_litellm.core.tokens import too_long
+
+_FACTS = mark(f"facts, {IN_PERCENT}") + "\n"
+_MEMORIES = mark(f"memories, {IN_PERCENT}") + "\n"
+_SKIPPED = f"\n{mark('…')}\n"
+"""Stands between passages of one message when something between them is not shown."""
+
+
+def memories(
+    ink: Ink,
+    passages: Sequence[RecalledPassage],
+    facts: Sequence[RecalledMemory],
+    room: int,
+    hidden: frozenset[str],
+) -> Filled:
+    """Facts and passages, taken most relevant first as long as they fit, whole; each kind in a section of its own.
+
+    What is connected with a fact that is shown comes last: it was not searched for.
+
+    Args:
+        passages: most relevant first.
+        facts: likewise.
+        hidden: ids of messages that are shown elsewhere; what tells no more than these is left out.
+    """
+    told = _Facts(ink)
+    said = _Passages(ink)
+    wanted = {(p.message, p.part): p for p in passages if p.message not in hidden and p.text.strip()}
+    wanted_facts = [f for f in facts if f.text.strip() and not (f.sources and hidden.issuperset(f.sources))]
+    left, complete = room, True
+    for item in ranked(wanted_facts, wanted.values()):
+        taken = told.take(item, left) if isinstance(item, RecalledMemory) else said.take(item, left)
+        left -= taken or 0
+        complete &= taken is not None
+    for number, fact in list(told.shown):
+        left, all_shown = told.take_connected(number, fact.connected, left)
+        complete &= all_shown
+    return Filled(told.text + said.text, room - left, said.messages, complete)
+
+
+class _Facts:
+    """The facts that are shown, numbered; those connected with one stand below it."""
+
+    def __init__(self, ink: Ink) -> None:
+        self._ink = ink
+        self._lines: dict[tuple[int, ...], str] = {}
+        self.shown: list[tuple[tuple[int, ...], RecalledMemory]] = []
+        """(number, fact) of those that were recalled."""
+
+    @property
+    def text(self) -> str:
+        """Their section; "" if there are none."""
+        return _FACTS + "".join(line for _, line in sorted(self._lines.items())) if self._lines else ""
+
+    def take(self, fact: RecalledMemory, room: int) -> int | None:
+        """Show a fact under the next number. Returns what it costs, or None when it does not fit."""
+        number = (len(self.shown) + 1,)
+        cost = self._write(number, fact, room)
+        if cost is not None:
+            self.shown.append((number, fact))
+        return cost
+
+    def take_connected(
+        self, number: tuple[int, ...], connected: Sequence[RecalledMemory], room: int
+    ) -> tuple[int, bool]:
+        """Show what hangs together with a fact, as much as fits. Returns the room that is left, and whether all fit."""
+        complete = True
+        place = 1
+        for fact in connected:
+            below = (*number, place)
+            cost = self._write(below, fact, room)
+            if cost is None:
+                complete = False
+                continue
+            place += 1
+            room, all_shown = self.take_connected(below, fact.connected, room - cost)
+            complete &= all_shown
+        return room, complete
+
+    def _write(self, number: tuple[int, ...], fact: RecalledMemory, room: int) -> int | None:
+        if too_long(fact.text, room):
+            return None
+        pieces = [self._line(number, fact)]
+        if not self._lines:
+            pieces.append(_FACTS)
+        cost = sum(map(self._ink.meter.cost, pieces))
+        if cost > room:
+            return None
+        self._lines[number] = pieces[0]
+        return cost
+
+    def _line(self, number: tuple[int, ...], fact: RecalledMemory) -> str:
+        clock = self._ink.clock
+        if fact.event_start is None:
+            dates = clock.date(fact.at)
+        else:
+            dates = f"event {clock.event(fact.event_start, fact.event_end)}"
+        relevance = percent(fact.relevance) if len(number) == 1 else ""
+        return attributed(mark(".".join(map(str, number)), dates, relevance), " ".join(escape(fact.text).split()))
+
+
+class _Passages:
+    """The passages that are shown, by conversation.
+
+    Conversations follow their best passage, messages within one follow each other as they were
+    said, passages of one message are joined.
+    """
+
+    def __init__(self, ink: Ink) -> None:
+        self._ink = ink
+        self._conversations: dict[str, _Conversation] = {}
+
+    @property
+    def text(self) -> str:
+        """Their section; "" if there are none."""
+        shown = "".join(conversation.text for conversation in self._conversations.values())
+        return _MEMORIES + shown if shown else ""
+
+    @property
+    def messages(self) -> frozenset[str]:
+        """Ids of the messages that are shown, whole or in passages."""
+        return frozenset(message for c in self._conversations.values() for _, message in c.messages)
+
+    def take(self, passage: RecalledPassage, room: int) -> int | None:
+        """Show a passage. Returns what it costs, or None when it does not fit."""
+        if too_long(passage.text, room):
+            return None
+        clock = self._ink.clock
+        conversation = self._conversations.get(passage.session) or _Conversation(clock.date(passage.at))
+        place = (passage.position, passage.message)
+        message = conversation.messages.get(place)
+        text = escape(passage.text)
+        if message is None:
+            time = clock.time(passage.at, on=conversation.date)
+            message = _Remembered(mark(passage.role, time, percent(passage.relevance)))
+            pieces = [attributed(message.said, text)]
+        else:
+            pieces = [_SKIPPED, text]
+        if not conversation.messages:
+            pieces.append(conversation.heading)
+        if not self._conversations:
+            pieces.append(_MEMORIES)
+        cost = sum(map(self._ink.meter.cost, pieces))
+        if cost > room:
+            return None
+        message.parts[passage.part] = text
+        conversation.messages[place] = message
+        self._conversations[passage.session] = conversation
+        return cost
+
+
+@dataclass(slots=True)
+class _Remembered:
+    """What is shown of one remembered message."""
+
+    said: str
+    """By whom and when; and the relevance of its best passage, which is the first to be shown."""
+    parts: dict[int, str] = field(default_factory=dict)
+    """Number of the passage → its text, escaped."""
+
+    @property
+    def line(self) -> str:
+        [(last, text), *others] = sorted(self.parts.items())
+        for part, more in others:
+            text += ("\n" if part == last + 1 else _SKIPPED) + more
+            last = part
+        return attributed(self.said, text)
+
+
+@dataclass(slots=True)
+class _Conversation:
+    """What is shown of one remembered conversation."""
+
+    date: str
+    messages: dict[tuple[int, str], _Remembered] = field(default_factory=dict)
+    """(position, message id) → the message."""
+
+    @property
+    def heading(self) -> str:
+        return mark("conversation", self.date) + "\n"
+
+    @property
+    def text(self) -> str:
+        return self.heading + "".join(message.line for _, message in sorted(self.messages.items(), key=_place))
+
+
+def _place(item: tuple[tuple[int, str], _Remembered]) -> tuple[int, str]:
+    return item[0]

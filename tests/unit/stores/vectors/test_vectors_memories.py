@@ -1,0 +1,173 @@
+"""Memories are written under the session that they came from, found beside passages, and read by their ids."""
+
+import pytest
+
+from recallr_litellm.core.records import Memory, Passage
+from recallr_litellm.errors import VectorsUnavailable
+from recallr_litellm.stores.vectors import Engine, VectorStore
+from recallr_litellm.stores.vectors.schema import Kind
+from tests.unit.stores.vectors.vector_samples import (
+    ADA,
+    BOB,
+    NO_TERMS,
+    START,
+    count,
+    passage,
+    session,
+    stored,
+    terms,
+    towards,
+    turn,
+)
+
+HALF_PRECISION = 2e-3
+
+
+def memory(number: int, content: str = "a fact", *, of: str = "s1", connected: tuple[int, ...] = ()) -> Memory:
+    return Memory(
+        id=name(number),
+        content=content,
+        created_at=START + number,
+        session=of,
+        connected=tuple(map(name, connected)),
+    )
+
+
+def name(number: int) -> str:
+    return f"{number:032x}"
+
+
+def indexed(*memories: Memory) -> list[tuple[Memory, Passage]]:
+    return [(one, passage(one.content)) for one in memories]
+
+
+async def test_a_memory_comes_back_as_it_was_saved(store: VectorStore) -> None:
+    full = Memory(
+        id=name(1),
+        content="Ada moved to Oslo — ü 🦜",
+        categories=("home", "travel"),
+        event_start=START - 5,
+        event_end=START + 5,
+        created_at=START,
+        session="s1",
+        sources=("m1", "m2"),
+        connected=(name(2),),
+    )
+    bare = Memory(id=name(2), content="x", created_at=0, session="s2")
+    await store.save_memories(ADA, [(full, passage("any")), (bare, passage("any"))])
+    assert await store.get_memories(ADA, [name(2), name(9), name(1), name(2)]) == [bare, full], "in the order asked for"
+    assert await store.get_memories(ADA, [name(1), name(2)], exclude_sessions={"s1"}) == [bare]
+    assert await store.get_memories(ADA, []) == []
+
+
+@pytest.mark.parametrize("id", ["", "1", "A" * 32, "g" * 32, "a" * 33])
+def test_an_id_is_32_lower_case_hex_characters(id: str) -> None:
+    with pytest.raises(ValueError, match="id"):
+        Memory(id=id, content="x", created_at=0, session="s")
+
+
+async def test_memories_are_found_with_passages_and_summaries_by_meaning_and_words(store: VectorStore) -> None:
+    said = passage("a passage", 0, sparse=terms(1))
+    await store.save_session(ADA, session(summary="a summary"), [turn(stored(0), said)], passage("a summary"))
+    near = Memory(
+        id=name(1),
+        content="near",
+        created_at=START + 1,
+        event_start=3,
+        event_end=4,
+        session="s1",
+        sources=("m0",),
+        connected=(name(2),),
+    )
+    far = memory(2, "far")
+    await store.save_memories(ADA, [(near, passage("near", 1)), (far, passage("far", 1, lean=2.0, sparse=terms(7)))])
+
+    passages, summaries, memories = await store.search(ADA, towards(1), terms(7), exclude_sessions=())
+
+    assert [hit.text for hit in passages] == ["a passage"]
+    assert [hit.summary for hit in summaries] == ["a summary"]
+    assert [hit.content for hit in memories] == ["near", "far"]
+    assert memories[0][:8] == (name(1), "s1", START + 1, 3, 4, ("m0",), (name(2),), "near")
+    assert memories[0].dense == pytest.approx(1.0, abs=HALF_PRECISION)
+    assert memories[0].bm25 == 0.0
+    assert memories[1].dense == pytest.approx(float(towards(1) @ towards(1, 2.0)), abs=HALF_PRECISION)
+    assert memories[1].bm25 > 0
+
+
+async def test_as_many_memories_are_found_as_are_asked_for(store: VectorStore) -> None:
+    facts = [(memory(n, f"fact {n}"), passage("", 0, lean=n / 10)) for n in range(10)]
+    await store.save_memories(ADA, facts)
+    found = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions=(), memory_candidates=3)
+    assert [hit.content for hit in found.memories] == ["fact 0", "fact 1", "fact 2"]
+
+
+async def test_memories_of_excluded_sessions_are_not_found(store: VectorStore) -> None:
+    await store.save_memories(ADA, indexed(memory(1, "one", of="s1"), memory(2, "two", of="s2")))
+    found = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions={"s1"})
+    assert [hit.content for hit in found.memories] == ["two"]
+
+
+async def test_a_word_is_as_rare_among_memories_as_it_is_there(store: VectorStore) -> None:
+    """The passages of a user say it all the time, his facts once."""
+    often = [turn(stored(n), passage(f"passage {n}", sparse=terms(5))) for n in range(20)]
+    await store.save_session(ADA, session(), often, None)
+    facts = [(memory(n), passage("", sparse=terms(5 if n == 0 else 100 + n))) for n in range(20)]
+    await store.save_memories(ADA, facts)
+    passages, _, memories = await store.search(ADA, towards(0), terms(5), exclude_sessions=())
+    assert max(hit.bm25 for hit in memories) > 10 * max(hit.bm25 for hit in passages)
+
+
+async def test_saving_twice_is_saving_once_and_a_changed_one_is_replaced(store: VectorStore, engine: Engine) -> None:
+    await store.save_memories(ADA, indexed(memory(1, "before"), memory(2)))
+    await store.save_memories(ADA, indexed(memory(1, "after")))
+    assert await count(engine, ADA, Kind.MEMORY) == 2
+    assert [one.content for one in await store.get_memories(ADA, [name(1), name(2)])] == ["after", "a fact"]
+
+
+async def test_a_session_processed_anew_has_only_its_new_memories(store: VectorStore, engine: Engine) -> None:
+    await store.save_memories(ADA, indexed(memory(1), memory(2), memory(3, of="s2")))
+    await store.save_memories(BOB, indexed(memory(2)))
+
+    await store.save_memories(ADA, indexed(memory(1), memory(4)), replacing="s1")
+
+    kept = await store.get_memories(ADA, [name(n) for n in range(1, 5)])
+    assert [one.id for one in kept] == [name(1), name(3), name(4)], "the second is no longer told, the third is of s2"
+    assert await count(engine, BOB, Kind.MEMORY) == 1, "another user's memory with the same id and session was deleted"
+    await store.save_memories(ADA, [], replacing="s1")
+    assert await count(engine, ADA, Kind.MEMORY) == 1
+
+
+async def test_a_session_written_again_keeps_its_memories_until_they_are_replaced(store: VectorStore) -> None:
+    await store.save_session(ADA, session(), [turn(stored(0), passage("before"))], None)
+    await store.save_memories(ADA, indexed(memory(1)), replacing="s1")
+    await store.save_session(ADA, session(), [turn(stored(0), passage("after"))], None)
+    assert [one.id for one in await store.get_memories(ADA, [name(1)])] == [name(1)]
+
+
+async def test_memories_are_no_messages_of_their_session(store: VectorStore, engine: Engine) -> None:
+    await store.save_session(ADA, session(), [turn(stored(0), passage("said"))], None)
+    await store.save_memories(ADA, indexed(memory(1)), replacing="s1")
+    assert len(await store.read_messages(ADA, "s1")) == 1
+    assert await count(engine, ADA, Kind.TURN) == 1
+    found = await store.search_sessions(ADA, towards(0), NO_TERMS, sessions=["s1"], limit=9)
+    assert [hit.text for hit in found] == ["said"]
+
+
+async def test_replacing_that_is_interrupted_loses_nothing_and_can_be_repeated(
+    store: VectorStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = range(40), range(20, 60)
+    await store.save_memories(ADA, indexed(*map(memory, old)), replacing="s1")
+
+    async def pulled(*_: object) -> None:
+        raise VectorsUnavailable("pulled the plug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "delete", pulled)
+        with pytest.raises(VectorsUnavailable):
+            await store.save_memories(ADA, indexed(*map(memory, new)), replacing="s1")
+    every = [name(n) for n in range(60)]
+    assert len(await store.get_memories(ADA, every)) == 60, "the old and the new"
+
+    await store.save_memories(ADA, indexed(*map(memory, new)), replacing="s1")
+    assert [one.id for one in await store.get_memories(ADA, every)] == every[20:]

@@ -1,0 +1,166 @@
+"""Memories in the embedded store, recalled with the passages around them by the bundled model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from recallr_litellm.core.options import RecallOptions, Strategy
+from recallr_litellm.core.recalled import Recalled, RecalledMemory
+from recallr_litellm.core.records import Memory
+from recallr_litellm.recall import Recall
+from recallr_litellm.stores.embedding import SparseEncoder
+from recallr_litellm.stores.vectors import VectorStore
+from tests.benchmarks.conversations import Conversation, Said, Spoken, remember
+from tests.benchmarks.material import opened
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.parametrize("strategy", [Strategy.LOW_LATENCY, Strategy.BALANCED]),
+]
+
+NOW = datetime(2025, 7, 1, 12, 0, tzinfo=UTC)
+
+
+def ms(*day: int) -> int:
+    return int(datetime(*day, tzinfo=UTC).timestamp() * 1000)
+
+
+def chat(name: str, begun: tuple[int, int, int], *texts: str) -> Spoken:
+    said = (Said(f"{name}:{n}", "assistant" if n % 2 else "user", text) for n, text in enumerate(texts))
+    return Spoken(name, datetime(*begun, 9, tzinfo=UTC), tuple(said))
+
+
+def known(id: str, content: str, session: str, *connected: str, **more: Any) -> Memory:
+    told = more.pop("created_at", ms(2025, 2, 10))
+    return Memory(
+        id=id * 32,
+        content=content,
+        session=session,
+        created_at=told,
+        connected=tuple(one * 32 for one in connected),
+        **more,
+    )
+
+
+SESSIONS = (
+    chat(
+        "trip",
+        (2025, 2, 10),
+        "We are off to Iceland with the tent, the whole family, for the midsummer week.",
+        "Take warm sleeping bags, nights are cold there.",
+        "My passport runs out in August, so I must renew it.",
+        "Do that before you book.",
+    ),
+    chat("later", (2025, 3, 5), "I play the trombone in a brass band on Tuesdays.", "Nice, which music do you play?"),
+)
+VERA = Conversation(
+    "vera",
+    SESSIONS,
+    (),
+    (
+        known("a", "The user goes camping in Iceland.", "trip", "b", "c", "f", sources=("trip:0",)),
+        known("b", "The user bought the tent second-hand.", "trip", "d"),
+        known("c", "The car has a roof box.", "later"),
+        known("d", "The seller of it lives in Hull.", "trip"),
+        known("e", "The user repaired the heating.", "later", event_start=ms(2024, 11, 2), created_at=ms(2025, 3, 5)),
+        known("9", "The user repaired the heating again.", "later", event_start=ms(2025, 5, 4)),
+    ),
+)
+TWIN = Conversation(
+    "twin",
+    SESSIONS,
+    (),
+    (
+        known("a", "The twin goes camping in Iceland with a secret.", "trip"),
+        known("f", "The secret of the twin.", "trip"),
+    ),
+)
+BARE = Conversation("bare", SESSIONS, ())
+
+
+@dataclass
+class Asking:
+    recall: Recall
+    vectors: VectorStore
+
+    async def __call__(
+        self, of: Conversation, question: str, strategy: Strategy, exclude: frozenset[str] = frozenset(), **more: Any
+    ) -> Recalled:
+        options = RecallOptions(**{"strategy": strategy, "memories_threshold": 0.0, **more})
+        return await self.recall(of.owner, question, options, exclude_sessions=exclude, now=NOW)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def ask(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Asking]:
+    vectors, embedder = await opened(tmp_path_factory.mktemp("data"))
+    sparse = SparseEncoder()
+    for conversation in (VERA, TWIN, BARE):
+        await remember(conversation, vectors, embedder, sparse)
+    yield Asking(Recall(vectors, embedder, sparse), vectors)
+    await vectors.close()
+    await embedder.close()
+
+
+def every(facts: tuple[RecalledMemory, ...]) -> list[RecalledMemory]:
+    return [one for fact in facts for one in (fact, *every(fact.connected))]
+
+
+async def test_a_fact_is_recalled_beside_what_was_said(ask: Asking, strategy: Strategy) -> None:
+    found = await ask(VERA, "Where does the user go camping?", strategy)
+    best = found.facts[0]
+    assert (best.id, best.session, best.sources) == ("a" * 32, "trip", ("trip:0",))
+    assert best.text == "The user goes camping in Iceland."
+    assert best.relevance > 0.7
+    assert "trip:0" not in [p.message for p in found.memories], "what it rests on is not shown once more"
+    assert "trip:2" in [p.message for p in found.memories]
+
+
+async def test_facts_and_passages_share_the_top_k(ask: Asking, strategy: Strategy) -> None:
+    everything = await ask(VERA, "Where does the user go camping?", strategy)
+    both = sorted((one.relevance for one in (*everything.facts, *everything.memories)), reverse=True)
+    two = await ask(VERA, "Where does the user go camping?", strategy, min_top_k=0, max_top_k=2)
+    assert sorted((one.relevance for one in (*two.facts, *two.memories)), reverse=True) == both[:2]
+    none = await ask(VERA, "Where does the user go camping?", strategy, min_top_k=0, max_top_k=0)
+    assert (none.facts, none.memories) == ((), ())
+    strict = await ask(VERA, "Where does the user go camping?", strategy, min_top_k=0, memories_threshold=0.7)
+    assert [one.relevance for one in strict.facts] == [one.relevance for one in strict.facts if one.relevance >= 0.7]
+
+
+async def test_of_two_like_facts_the_one_of_the_time_in_question(ask: Asking, strategy: Strategy) -> None:
+    for when, id in (("in November 2024", "e"), ("in May", "9")):
+        found = await ask(VERA, f"What did the user repair {when}?", strategy)
+        assert found.facts[0].id == id * 32, when
+
+
+async def test_connected_facts_are_shown_by_balanced_only(ask: Asking, strategy: Strategy) -> None:
+    found = await ask(VERA, "Where does the user go camping?", strategy, min_top_k=1, max_top_k=1)
+    below = {one.id[0] for one in every(found.facts)} - {"a"}
+    assert below == ({"b", "c", "d"} if strategy is Strategy.BALANCED else set())
+
+
+async def test_connections_lead_to_nobody_else_and_to_no_session_that_is_seen_anyway(
+    ask: Asking, strategy: Strategy
+) -> None:
+    found = await ask(VERA, "Where does the user go camping?", strategy, frozenset({"later"}), min_top_k=1, max_top_k=1)
+    assert "secret" not in str(found), "the id of another user's memory is that of none"
+    assert {one.session for one in every(found.facts)} == {"trip"}
+
+
+async def test_users_with_the_same_ids_never_meet(ask: Asking, strategy: Strategy) -> None:
+    question = "Who goes camping in Iceland with a secret?"
+    assert "twin" not in str(await ask(VERA, question, strategy))
+    assert {one.text for one in every((await ask(TWIN, question, strategy)).facts)} == {
+        memory.content for memory in TWIN.memories
+    }
+
+
+async def test_without_facts_all_is_as_it_was(ask: Asking, strategy: Strategy) -> None:
+    found = await ask(BARE, "Where does the user go camping?", strategy)
+    assert found.facts == ()
+    assert len(found.memories) == sum(len(session.said) for session in SESSIONS)

@@ -1,0 +1,261 @@
+"""How memories are ranked beside passages, and which of both are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recallr_litellm.core.options import RecallOptions
+from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage, by_kind, ranked
+from recallr_litellm.core.records import Memory, MemoryHit, PassageHit
+from recallr_litellm.recall.calibration import REFERENCE_MODEL
+from recallr_litellm.recall.connections import with_connected
+from recallr_litellm.recall.dates import Period
+from recallr_litellm.recall.memories import rank_memories, recalled, score_memories, support, supported
+from recallr_litellm.recall.question import Question
+from recallr_litellm.recall.recipes import MemoryWeights
+from recallr_litellm.recall.scoring import Asked
+from recallr_litellm.recall.selection import top_memories
+
+
+def hit(dense: float, bm25: float = 0.0, **more: Any) -> MemoryHit:
+    values: dict[str, Any] = {
+        "id": "a",
+        "session": "s1",
+        "created_at": 0,
+        "event_start": None,
+        "event_end": None,
+        "sources": (),
+        "connected": (),
+        "content": "The user planted two apple trees.",
+    }
+    return MemoryHit(dense=dense, bm25=bm25, **(values | more))
+
+
+def scores(*hits: MemoryHit, asked: Asked | None = None) -> list[float]:
+    return score_memories(hits, [hit.dense for hit in hits], MemoryWeights(), asked or Asked())
+
+
+def test_words_in_common_count_next_to_likeness() -> None:
+    alike, with_words, neither = scores(hit(0.4), hit(0.3, 10.0), hit(0.3))
+    assert with_words > alike > neither
+
+
+def test_what_happened_in_the_time_in_question_comes_first_whenever_it_was_told() -> None:
+    asked = Asked(Question("x", periods=(Period(100, 200, near=(140, 145)),)))
+    on_day, across, in_month, told_then, ended_before, untimed = scores(
+        hit(0.3, event_start=142, created_at=900),
+        hit(0.3, event_start=50, event_end=143, created_at=900),
+        hit(0.3, event_start=180, event_end=999, created_at=900),
+        hit(0.3, created_at=150),
+        hit(0.3, event_start=10, event_end=99, created_at=900),
+        hit(0.3, created_at=900),
+        asked=asked,
+    )
+    assert on_day == across > in_month == told_then > ended_before == untimed
+
+
+def test_a_question_for_a_time_prefers_memories_with_one() -> None:
+    asked = Asked(Question("When?", asks_when=True))
+    dated, worded, neither = scores(
+        hit(0.3, event_start=0), hit(0.3, content="Ada moved in March 2024."), hit(0.3), asked=asked
+    )
+    assert dated == worded > neither
+    assert len(set(scores(hit(0.3, event_start=0), hit(0.3)))) == 1, "nobody asks when"
+
+
+def test_facts_about_a_speaker_who_is_named_come_first() -> None:
+    asked = Asked(Question("What did Ada plant?"), frozenset({"Ada"}))
+    of_ada, of_her_garden, of_bo = scores(
+        hit(0.3, content="Ada planted trees."),
+        hit(0.3, content="Ada's garden has trees."),
+        hit(0.3, content="Bo saw Ada plant."),
+        asked=asked,
+    )
+    assert of_ada == of_her_garden > of_bo
+
+
+def test_a_question_for_now_prefers_what_was_told_last() -> None:
+    old, new = hit(0.3, created_at=1), hit(0.3, created_at=9)
+    asked = scores(old, new, asked=Asked(Question("x", asks_for_now=True)))
+    assert asked[1] > asked[0]
+    assert len(set(scores(old, new))) == 1
+
+
+def test_a_session_with_much_that_fits_raises_what_else_was_told_in_it() -> None:
+    fits = [hit(0.6, session="fits") for _ in range(3)]
+    idle = [hit(0.2, session="idle") for _ in range(3)]
+    inside, outside = scores(hit(0.2, session="fits"), hit(0.2, session="idle"), *fits, *idle)[:2]
+    assert inside > outside
+
+
+def test_memories_are_ranked_by_relevance_and_the_newer_of_equals_first() -> None:
+    hits = [hit(0.2, id="a"), hit(0.6, id="b", created_at=1), hit(0.6, id="c", created_at=2)]
+    best = rank_memories(hits, [one.dense for one in hits], REFERENCE_MODEL)
+    assert [one.id for one in best] == ["c", "b", "a"]
+    assert 1 >= best[0].relevance == best[1].relevance > best[2].relevance >= 0
+    assert rank_memories([], [], "a model that nobody measured") == []
+
+
+def passage_hit(message: str, parts: int = 1) -> PassageHit:
+    return PassageHit("s1", message, 0, 0, parts, "user", 0, "words", 0.3, 0.0)
+
+
+def test_what_is_known_from_a_message_raises_its_passages() -> None:
+    hits = [hit(0.9, sources=("told", "also told")), hit(0.1, sources=("told",)), hit(0.2, sources=("hardly",))]
+    points = support(hits, [one.dense for one in hits], MemoryWeights())
+    assert points["told"] == points["also told"] > 0 == points["hardly"], "the best that rests on it counts"
+    whole, part, hardly, unknown = supported(
+        [passage_hit("told"), passage_hit("told", 10), passage_hit("hardly"), passage_hit("x")], [0.5] * 4, points
+    )
+    assert whole > part > hardly == unknown, "in a long message it is not known which passage tells it"
+    assert sum([whole, part, hardly, unknown]) == pytest.approx(4 * 0.5), "on the whole nothing is more relevant"
+    assert support([], [], MemoryWeights()) == {}
+    assert supported([], [], points) == []
+
+
+# --- which are shown ---
+
+
+def fact(id: str, relevance: float = 0.5, *sources: str, text: str = "", at: int = 0) -> RecalledMemory:
+    return RecalledMemory(id, "s1", sources, at, None, None, text or f"fact {id}", relevance)
+
+
+def passage(message: str, relevance: float, parts: int = 1) -> RecalledPassage:
+    return RecalledPassage("s1", message, 0, 0, "user", 0, f"said {message}", relevance, parts)
+
+
+def shown(facts: Sequence[RecalledMemory], passages: Sequence[RecalledPassage], **options: Any) -> list[str]:
+    chosen = top_memories(ranked(facts, passages), RecallOptions(**options))
+    return [one.id if isinstance(one, RecalledMemory) else one.message for one in chosen]
+
+
+ranking = st.lists(st.floats(0, 1), max_size=30).map(lambda values: sorted(values, reverse=True))
+
+
+@given(ranking, ranking, st.integers(0, 40), st.integers(0, 40), st.floats(0, 1))
+def test_facts_and_passages_compete_for_the_same_places(
+    of_facts: list[float], of_passages: list[float], one: int, other: int, threshold: float
+) -> None:
+    facts = [fact(f"f{number}", value) for number, value in enumerate(of_facts)]
+    passages = [passage(f"m{number}", value) for number, value in enumerate(of_passages)]
+    low, high = sorted((one, other))
+    chosen = top_memories(
+        ranked(facts, passages), RecallOptions(min_top_k=low, max_top_k=high, memories_threshold=threshold)
+    )
+    values = sorted([*of_facts, *of_passages], reverse=True)
+    expected = values[:low] + [value for value in values[low:high] if value >= threshold]
+    assert [item.relevance for item in chosen] == expected
+    kept_passages, kept_facts = by_kind(chosen)
+    assert list(kept_facts) == facts[: len(kept_facts)], "each kind best first"
+    assert list(kept_passages) == passages[: len(kept_passages)]
+
+
+def test_a_fact_and_the_message_it_rests_on_are_shown_once_as_what_answers_better() -> None:
+    assert shown([fact("f", 0.9, "m")], [passage("m", 0.8), passage("n", 0.7)]) == ["f", "n"]
+    assert shown([fact("f", 0.7, "m")], [passage("m", 0.8), passage("n", 0.6)]) == ["m", "n"]
+
+
+def test_a_fact_that_tells_more_than_is_shown_stays() -> None:
+    assert shown([fact("f", 0.7, "m", "other")], [passage("m", 0.8)]) == ["m", "f"], "it rests on another one too"
+    assert shown([fact("f", 0.7)], [passage("m", 0.8)]) == ["m", "f"], "it rests on no message at all"
+    both = [fact("f", 0.9, "m"), fact("g", 0.8, "m")]
+    assert shown(both, []) == ["f", "g"], "two facts from one message are two"
+
+
+def test_a_passage_of_a_long_message_is_not_what_a_fact_of_the_message_tells() -> None:
+    assert shown([fact("f", 0.9, "m")], [passage("m", 0.8, parts=5)]) == ["f", "m"]
+    assert shown([fact("f", 0.7, "m")], [passage("m", 0.8, parts=5)]) == ["m", "f"]
+
+
+def test_the_same_fact_told_twice_is_shown_once_as_told_last() -> None:
+    facts = [fact("old", 0.9, text="Ada is a nurse.", at=1), fact("new", 0.8, text="Ada is a nurse", at=2)]
+    [one] = top_memories(facts, RecallOptions())
+    assert isinstance(one, RecalledMemory)
+    assert (one.id, one.relevance) == ("new", 0.9)
+    at_two_times = [fact("f", text="Ada ran a race.")._replace(event_start=when) for when in (1, 2)]
+    assert top_memories(at_two_times, RecallOptions()) == tuple(at_two_times)
+
+
+# --- connections ---
+
+
+def known(id: str, *connected: str, sources: tuple[str, ...] = ()) -> Memory:
+    return Memory.model_construct(
+        id=id, content=id, created_at=0, session="s1", sources=sources, connected=connected, categories=()
+    )
+
+
+class Owned:
+    """The memories of one owner, which counts how it is asked."""
+
+    def __init__(self, *memories: Memory) -> None:
+        self.memories = {memory.id: memory for memory in memories}
+        self.asked: list[list[str]] = []
+
+    async def __call__(self, ids: Sequence[str]) -> list[Memory]:
+        self.asked.append(list(ids))
+        return [self.memories[id] for id in ids if id in self.memories]
+
+    async def connect(
+        self, *ids: str, brought: tuple[str, ...] = (), at_most: int = 12, told: frozenset[str] = frozenset()
+    ) -> list[Any]:
+        facts = [recalled(self.memories[id], 0.9) for id in ids]
+        of_search = {id: _hit(self.memories[id]) for id in (*ids, *brought)}
+        return tree(await with_connected(facts, of_search, self, at_most=at_most, told=told))
+
+
+def _hit(memory: Memory) -> MemoryHit:
+    return hit(0.3, id=memory.id, connected=memory.connected, sources=memory.sources, content=memory.content)
+
+
+def tree(memories: Sequence[RecalledMemory]) -> list[Any]:
+    """Ids, each that has something below it as (id, what)."""
+    return [(one.id, tree(one.connected)) if one.connected else one.id for one in memories]
+
+
+async def test_what_a_memory_hangs_together_with_stands_below_it() -> None:
+    owned = Owned(known("a", "b", "c"), known("b", "d"), known("c"), known("d", "e"), known("e"))
+    assert await owned.connect("a") == [("a", [("b", ["d"]), "c"])], "two steps away, no further"
+    assert owned.asked == [["b", "c"], ["d"]], "one lookup for each step"
+
+
+async def test_nothing_stands_twice() -> None:
+    owned = Owned(known("a", "b", "a", "c"), known("b", "a", "c", "d"), known("c", "b"), known("d", "a"))
+    assert await owned.connect("a", "b") == [("a", ["c"]), ("b", ["d"])], "b was recalled itself"
+    loop = Owned(known("a", "b"), known("b", "c"), known("c", "a", "b"))
+    assert await loop.connect("a") == [("a", [("b", ["c"])])]
+
+
+async def test_what_the_search_has_brought_is_not_looked_up() -> None:
+    owned = Owned(known("a", "b", "c"), known("b"), known("c"))
+    assert await owned.connect("a", brought=("b", "c")) == [("a", ["b", "c"])]
+    assert owned.asked == []
+
+
+async def test_what_is_not_there_is_left_out() -> None:
+    owned = Owned(known("a", "gone", "b"), known("b", "gone too"))
+    assert await owned.connect("a") == [("a", ["b"])]
+
+
+async def test_connections_are_bounded_in_number_the_best_memories_first() -> None:
+    many = [f"x{n}" for n in range(20)]
+    owned = Owned(known("a", *many), known("b", *many), *(known(id, *many) for id in many))
+    [(_, below_a), (_, below_b)] = await owned.connect("a", "b", at_most=9)
+    assert len(below_a) == len(below_b) == 3
+    assert _number([*below_a, *below_b]) == 9
+    assert await owned.connect("a", "b", at_most=2) == [("a", ["x0", "x1"]), "b"]
+    assert await owned.connect("a", at_most=0) == ["a"]
+
+
+async def test_a_connection_that_tells_only_what_is_shown_is_left_out() -> None:
+    owned = Owned(known("a", "b", "c"), known("b", sources=("m",)), known("c", sources=("m", "n")))
+    assert await owned.connect("a", told=frozenset({"m"})) == [("a", ["c"])]
+
+
+def _number(of: list[Any]) -> int:
+    return sum(1 + _number(one[1]) if isinstance(one, tuple) else 1 for one in of)
