@@ -136,7 +136,7 @@ class Recipe:
 
 
 _LOW_LATENCY = Recipe()
-_BALANCED = Recipe(turn_candidates=100, memory_candidates=80, sessions_read=12, passages_read=240, connected=12)
+_BALANCED = Recipe(turn_candidates=80, memory_candidates=80, sessions_read=8, connected=12)
 
 RECIPES: Mapping[Strategy, Recipe] = MappingProxyType(
     {
