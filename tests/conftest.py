@@ -15,6 +15,7 @@ import os
 import sys
 import uuid
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +30,10 @@ from tests.support.proxy import Proxy
 
 OFFLINE = "LITELLM_LOCAL_MODEL_COST_MAP"
 os.environ[OFFLINE] = "True"  # importing litellm would fetch its list of models from the internet
+
+
+def pytest_report_header() -> str:
+    return f"LiteLLM {metadata.version('litellm')}"
 
 
 class StartProxy(Protocol):
