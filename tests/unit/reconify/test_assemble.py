@@ -243,7 +243,9 @@ def test_the_one_finish_reason_that_litellm_passes_on_is_that_of_all_choices() -
     assert ended is not None
     assert broken is not None
     for each in (cut, broken):
-        assert [choice["finish_reason"] for choice in each["choices"]] == ["length", None], "it broke off before its end"
+        assert [choice["finish_reason"] for choice in each["choices"]] == ["length", None], (
+            "it broke off before its end"
+        )
     assert [choice["finish_reason"] for choice in ended["choices"]] == ["length", "length"]
 
 
