@@ -17,6 +17,7 @@ import os
 import sys
 import uuid
 from collections.abc import Generator, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,6 +48,10 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
                 state = "running" if server.running else "not running"
                 report.sections.append((f"{server.name}, {state}: end of {server.log_file}", server.tail))
     return report
+
+
+def pytest_report_header() -> str:
+    return f"LiteLLM {metadata.version('litellm')}"
 
 
 class StartProxy(Protocol):

@@ -121,7 +121,8 @@ def _choices_together(events: Sequence[str], kind: str) -> Json | None:
         return None
     if head.get("usage", 0) is None:  # the chunks of a stream whose last one has the usage all carry the field
         del head["usage"]
-    ended = any(data.strip() == "[DONE]" for data in events)
+    # Some versions of LiteLLM send `[DONE]` after an error too.
+    ended = not head.get("error") and any(data.strip() == "[DONE]" for data in events)
     reasons = [choice["finish_reason"] for choice in choices.values() if choice.get("finish_reason")]
     for choice in choices.values():
         # Of a stream with several choices LiteLLM passes one finish reason on: it is that of the whole stream.

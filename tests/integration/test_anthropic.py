@@ -17,6 +17,7 @@ from recallr_litellm.core.messages import StoredMessage
 from tests.support.memory import SHORT, Memory
 from tests.support.provider import Answer, Provider, Recorded, ToolCall
 from tests.support.proxy import API_KEY, CHAT_MODEL, CLAUDE_MODEL, OPEN_MODEL, Proxy
+from tests.support.shown import shown
 from tests.support.waiting import eventually
 from tests.support.wires import WIRES
 
@@ -120,10 +121,7 @@ def user_text(request: Recorded) -> str:
 
 def system_text(request: Recorded) -> str:
     """The system prompt, as the provider got it, whichever its API."""
-    if request.path == "/v1/chat/completions":
-        return request.system_text
-    system = request.json.get("instructions" if request.path == "/v1/responses" else "system") or ""
-    return system if isinstance(system, str) else "\n".join(block["text"] for block in system)
+    return shown(request).system
 
 
 def parted(text: str) -> tuple[str, str]:

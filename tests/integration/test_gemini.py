@@ -13,6 +13,7 @@ import pytest
 from google import genai
 from google.genai import errors, types
 
+from tests.support.differences import GEMINI_BRIDGED_BAD_REQUEST
 from tests.support.memory import SHORT, Memory
 from tests.support.provider import Answer, Provider, Recorded, ToolCall
 from tests.support.proxy import CHAT_MODEL, GEMINI_MODEL, NEW_GEMINI_MODEL, Proxy
@@ -267,8 +268,7 @@ def test_images_and_many_system_parts_stay_as_they_are(proxy: Proxy, provider: P
 def test_an_error_of_the_provider_is_the_sdks_own_and_stores_nothing(
     proxy: Proxy, provider: Provider, user: str, model: str, stream: bool, status: int
 ) -> None:
-    # LiteLLM's adapter makes a 500 of another provider's 400
-    seen = 500 if model == CHAT_MODEL and status == 400 else status
+    seen = GEMINI_BRIDGED_BAD_REQUEST if model == CHAT_MODEL and status == 400 else status
     provider.answer(Answer(status=status, message="No such luck."))
     with pytest.raises(errors.ClientError if seen < 500 else errors.ServerError, match="No such luck") as failed:
         ask(proxy, user, "Hello.", model=model, stream=stream)

@@ -15,9 +15,11 @@ import pytest
 from fastapi import FastAPI
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy import proxy_server
-from litellm.proxy._types import ProxyException
+from litellm.proxy._types import ProxyException, UserAPIKeyAuth
+from litellm.proxy.auth import user_api_key_auth
+from litellm.proxy.proxy_cli import run_server
 from litellm.proxy.utils import ProxyLogging
-from litellm.types.utils import CallTypes
+from litellm.types.utils import CallTypes, GenericStreamingChunk, all_litellm_params
 from starlette.requests import Request
 
 from recallr_litellm.errors import InvalidHeaders
@@ -27,14 +29,23 @@ from recallr_litellm.gateway.upstream import count_tokens
 from recallr_litellm.hooks import RecallrHooks, recallr
 
 
-def test_the_callback_is_a_custom_logger_that_defines_its_hooks_itself():
+def test_the_callback_is_a_custom_logger():
     assert isinstance(recallr, CustomLogger)
-    assert "async_pre_call_hook" in vars(RecallrHooks), "LiteLLM looks hooks up in the class's own __dict__"
 
 
 def test_the_pre_call_hook_is_called_with_the_arguments_we_take():
     taken = list(inspect.signature(RecallrHooks.async_pre_call_hook).parameters)
     assert taken == list(inspect.signature(CustomLogger.async_pre_call_hook).parameters)
+
+
+@pytest.mark.parametrize("hook", ["async_pre_call_hook", "async_pre_call_deployment_hook"])
+def test_our_hooks_are_found_and_awaited(hook):
+    from litellm.proxy import utils
+
+    assert hook in vars(RecallrHooks), "LiteLLM looks hooks up in the class's own __dict__"
+    assert inspect.iscoroutinefunction(getattr(CustomLogger, hook)), "it is not awaited"
+    callers = {"async_pre_call_hook": utils, "async_pre_call_deployment_hook": litellm.utils}
+    assert f".{hook}(" in inspect.getsource(callers[hook]), "nobody calls it"
 
 
 def test_outside_a_proxy_the_callback_does_nothing():
@@ -55,8 +66,50 @@ def test_the_shutdown_function_is_awaited_by_its_global_name():
     assert "await proxy_shutdown_event(" in source, "replacing the module's function would not be seen"
 
 
-def test_the_proxy_holds_its_router_under_the_name_we_read():
-    assert "llm_router" in vars(proxy_server)
+def test_the_proxy_holds_router_key_and_settings_under_the_names_we_read():
+    assert {"llm_router", "master_key", "general_settings"} <= vars(proxy_server).keys()
+    assert '.get("litellm_key_header_name")' in inspect.getsource(user_api_key_auth), (
+        "the key would be looked for elsewhere"
+    )
+
+
+def test_calls_of_our_own_can_be_kept_from_loggers():
+    from litellm.litellm_core_utils import litellm_logging
+
+    assert '.get("no-log", False) is True' in inspect.getsource(litellm_logging), "loggers would see what is remembered"
+    for call in (litellm.Router.acompletion, litellm.Router.aembedding):
+        assert any(each.kind is each.VAR_KEYWORD for each in inspect.signature(call).parameters.values())
+
+
+def test_a_key_and_its_team_have_the_fields_that_bind_a_project():
+    assert {"api_key", "key_alias", "team_id", "metadata", "team_metadata"} <= UserAPIKeyAuth.model_fields.keys()
+
+
+def test_the_command_takes_the_options_that_serve_gives_and_reads():
+    options = ["--config", "c.yaml", "--host", "127.0.0.1", "--host", "0.0.0.0", "--port", "8000"]
+    chosen = run_server.make_context("litellm", options, resilient_parsing=True).params
+    assert (chosen["config"], chosen["host"], chosen["port"]) == ("c.yaml", "0.0.0.0", 8000), "the last one counts"
+
+
+def test_a_provider_of_ones_own_is_called_as_the_demo_model_is():
+    for name in ("acompletion", "astreaming"):
+        given = inspect.signature(getattr(litellm.CustomLLM, name)).parameters
+        assert {"model", "messages", "model_response"} <= given.keys()
+    assert GenericStreamingChunk.__annotations__.keys() >= {"text", "is_finished", "finish_reason", "usage", "index"}
+
+
+def test_a_session_is_named_where_litellm_looks_for_it():
+    from litellm.constants import SESSION_ID_GENERATED_METADATA_KEY
+    from litellm.integrations.langfuse.langfuse import _is_session_header_trace
+
+    from recallr_litellm.gateway import tracing
+
+    assert SESSION_ID_GENERATED_METADATA_KEY == tracing._GENERATED
+    assert {"litellm_session_id", "litellm_trace_id"} <= set(all_litellm_params)
+    body = {"proxy_server_request": {"headers": {}}, "metadata": {}}
+    tracing.name_session(body, "session")
+    ids = body["litellm_trace_id"], body["litellm_session_id"]
+    assert _is_session_header_trace(*ids, body["proxy_server_request"]), "Langfuse would make one trace of a session"
 
 
 def test_rejections_carry_status_code_and_param():
@@ -148,17 +201,21 @@ def test_a_router_of_the_requests_own_goes_before_the_gateways():
     order = ['"api_key" in data or "api_base" in data', '"," in data.get("model", "")', '"user_config" in data']
     assert [source.index(text) for text in order] == sorted(source.index(text) for text in order)
     assert source.index('"user_config" in data') < source.index("elif llm_router is not None:")
-    assert {"model_list", "num_retries", "disable_cooldowns", "fallbacks"} <= set(litellm.Router.get_valid_args())
+    valid = getattr(route_llm_request, "router_init_args", litellm.Router.get_valid_args)()  # since 1.109
+    assert {"model_list", "num_retries", "disable_cooldowns", "fallbacks"} <= set(valid)
 
 
 def test_every_parameter_of_litellms_is_known_where_bodies_are_sorted():
     from litellm.constants import CLIENT_REQUESTED_MODEL_SCOPE_KEY
     from litellm.proxy.auth.auth_utils import _BANNED_REQUEST_BODY_PARAMS
-    from litellm.types.utils import all_litellm_params
 
     assert {"mock_response", "fallbacks", "cache", "custom_llm_provider", "metadata"} <= set(all_litellm_params)
     assert {"api_base", "base_url", "user_config", "model_list"} <= set(_BANNED_REQUEST_BODY_PARAMS)
     assert CLIENT_REQUESTED_MODEL_SCOPE_KEY == "litellm.client_requested_model"
+
+
+def test_the_gateways_vector_stores_are_known_where_tools_are_checked():
+    assert "vector_store_registry" in vars(litellm), "tools of a forwarded request could search them"
 
 
 def test_mcp_servers_of_the_gateway_are_told_from_others():
@@ -214,6 +271,17 @@ def test_what_the_pre_call_hook_returns_takes_the_place_of_the_request():
     process = ProxyLogging.process_pre_call_hook_response
     for call_type in FORMATS:
         assert asyncio.run(process(None, response=changed, data={}, call_type=call_type)) is changed
+
+
+def test_what_litellm_adds_to_a_body_has_the_names_by_which_it_is_taken_out_again():
+    from litellm.proxy import common_request_processing, litellm_pre_call_utils
+
+    from recallr_litellm.reconify import bodies
+
+    assert f'"{bodies._STRIPS_USAGE}": True' in inspect.getsource(common_request_processing)
+    before = inspect.getsource(litellm_pre_call_utils)
+    for name in ("proxy_server_request", "requester_metadata", "secret_fields"):
+        assert f'"{name}"' in before, f"what a client wrote is not found by {name}"
 
 
 def test_of_the_two_names_of_geminis_system_instruction_the_first_that_holds_something_is_read():

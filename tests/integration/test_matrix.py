@@ -19,6 +19,7 @@ from rich.table import Table
 
 from recallr_litellm.gateway.formats import FORMATS
 from tests.support.clients import SDKS, Answered, Failure, Sdk
+from tests.support.differences import GEMINI_BRIDGED_BAD_REQUEST
 from tests.support.memory import SHORT, Memory
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
 from tests.support.proxy import CHAT_MODEL, CLAUDE_MODEL, GEMINI_MODEL, Proxy
@@ -62,7 +63,7 @@ ROUTES = [
     Route(_sdk["anthropic"], SAME, CLAUDE_MODEL, MESSAGES),
     Route(_sdk["anthropic"], "bridged to responses", CHAT_MODEL, RESPONSES),
     Route(_sdk["gemini"], SAME, GEMINI_MODEL, CONTENTS),
-    Route(_sdk["gemini"], "bridged to chat", CHAT_MODEL, CHATS, bad_request=500),
+    Route(_sdk["gemini"], "bridged to chat", CHAT_MODEL, CHATS, bad_request=GEMINI_BRIDGED_BAD_REQUEST),
 ]
 MODES = {"whole": False, "streamed": True}
 COLUMNS = (

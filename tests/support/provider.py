@@ -11,7 +11,7 @@ own (`ProviderProcess`, for load); both are driven through the same handle, over
 
     python -m tests.support.provider --port 0        # prints the port that it got
 
-It serves `POST /v1/chat/completions` (whole and streamed) and `POST /v1/embeddings`. The test's
+It serves the APIs of `wires`, `POST /v1/embeddings` and `POST /v1/messages/count_tokens`. The test's
 own side is `/_script`, `/_recorded` and `/_held`.
 """
 

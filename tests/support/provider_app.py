@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.script import Answer, Recorded, Script
 from tests.support.wires import WIRES, Event, Wire
+from tests.support.wires.anthropic import count_tokens
 from tests.support.wires.embeddings import embeddings
 
 ANSWERS = TypeAdapter(list[Answer])
@@ -37,7 +38,8 @@ class StandIn:
         self.app = Starlette(
             routes=[
                 *(Route(path, self._speak(wire), methods=["POST"]) for wire in WIRES for path in wire.paths),
-                Route("/v1/embeddings", self._embeddings, methods=["POST"]),
+                Route("/v1/embeddings", self._without_script(embeddings), methods=["POST"]),
+                Route("/v1/messages/count_tokens", self._without_script(count_tokens), methods=["POST"]),
                 Route("/_script", self._control_script, methods=["POST", "DELETE"]),
                 Route("/_recorded", self._control_recorded, methods=["GET", "DELETE"]),
                 Route("/_held", self._control_held, methods=["GET", "DELETE"]),
@@ -66,8 +68,11 @@ class StandIn:
         whole = JSONResponse(wire.whole(answer, body, self._answered), headers=answer.headers)
         return whole if answer.drop_after is None else HalfResponse(whole)
 
-    async def _embeddings(self, request: Request) -> Response:
-        return JSONResponse(embeddings(await self._record(request)))
+    def _without_script(self, answer: Callable[[dict[str, Any]], Any]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer_body(request: Request) -> Response:
+            return JSONResponse(answer(await self._record(request)))
+
+        return answer_body
 
     async def _record(self, request: Request) -> dict[str, Any]:
         raw = await request.body()

@@ -12,6 +12,8 @@ from tests.support.script import Recorded
 OPENING, CLOSING = "<recallr_memory now=", "</recallr_memory>"
 """How a memory block begins and ends."""
 
+SYSTEM_ROLES = ("system", "developer")
+
 Said = tuple[str, str]
 """(kind, what): `user` and `assistant` with a text; `call` and `result` with the id, or at Gemini's the name, that ties
 them together."""
@@ -49,13 +51,17 @@ def parted(text: str) -> tuple[str, str, str]:
 
 
 def _system(body: Mapping[str, Any]) -> str:
-    """Wherever the APIs have it."""
-    if "messages" in body and "system" not in body:
-        return "\n".join(
-            _text(message["content"]) for message in body["messages"] if message["role"] in ("system", "developer")
-        )
+    """Wherever the APIs have it: in a field of its own or, of OpenAI's, in messages."""
     instruction = body.get("systemInstruction") or body.get("system_instruction") or {}
-    return _text(body.get("instructions") or body.get("system") or instruction.get("parts"))
+    apart = _text(body.get("instructions") or body.get("system") or instruction.get("parts"))
+    messages = body.get("messages") or body.get("input")
+    among = messages if isinstance(messages, list) else []
+    return "\n".join(filter(None, (apart, *(_text(item["content"]) for item in among if _role(item) in SYSTEM_ROLES))))
+
+
+def _role(item: Mapping[str, Any]) -> str:
+    """The role of a message; "" of what is none, like a tool call of the Responses API."""
+    return str(item.get("role", ""))
 
 
 def _text(content: Any) -> str:
@@ -95,9 +101,9 @@ def _anthropic(body: Mapping[str, Any]) -> Iterator[Said]:
 def _responses(body: Mapping[str, Any]) -> Iterator[Said]:
     given = body["input"]
     for item in [{"role": "user", "content": given}] if isinstance(given, str) else given:
-        if "role" in item:
+        if _role(item) in ("user", "assistant"):
             yield from _texts(item["role"], item["content"])
-        elif item["type"] in ("function_call", "function_call_output"):
+        elif item.get("type") in ("function_call", "function_call_output"):
             yield item["type"].removeprefix("function_").replace("call_output", "result"), item["call_id"]
 
 

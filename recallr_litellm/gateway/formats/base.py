@@ -51,6 +51,21 @@ class Reply:
     """The provider said that every choice is finished."""
 
 
+@dataclass(slots=True)
+class Ending:
+    """How a stream of OpenAI's chunks has ended so far."""
+
+    done: bool = False
+    """`[DONE]` has come, and no error before it: some versions of LiteLLM send it after one too."""
+    failed: bool = False
+    """An error has come: what was received is a part, whatever follows."""
+
+    def see(self, data: str, event: Mapping[str, Any]) -> None:
+        """Take the `data` of one server-sent event, and the object in it."""
+        self.failed = self.failed or bool(event.get("error"))
+        self.done = not self.failed and (self.done or data.strip() == "[DONE]")
+
+
 class StreamReader(Protocol):
     """Follows a streamed answer, event by event."""
 

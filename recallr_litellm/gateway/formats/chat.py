@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recallr_litellm.core.messages import Message, Role, ToolCall
-from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, event_of, items, reply_of
+from recallr_litellm.gateway.formats.base import Body, Conversation, Ending, Reply, event_of, items, reply_of
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "tool": "tool", "function": "tool"}
@@ -87,13 +87,13 @@ class ChatStream:
     def __init__(self, choices: int) -> None:
         self._expected = choices
         self._choices: dict[int, _Choice] = {}
-        self._done = False
-        """`[DONE]` has come. LiteLLM passes on the finish reason of one choice only, whatever `n` is."""
+        self._ending = Ending()
 
     def feed(self, data: str) -> None:
         """See `StreamReader.feed`."""
-        self._done = self._done or data.strip() == "[DONE]"
-        for raw in items(event_of(data).get("choices")):
+        event = event_of(data)
+        self._ending.see(data, event)
+        for raw in items(event.get("choices")):
             index = raw.get("index", 0)
             choice = self._choices.setdefault(index if isinstance(index, int) else 0, _Choice())
             delta = raw.get("delta")
@@ -103,10 +103,9 @@ class ChatStream:
 
     @property
     def complete(self) -> bool:
-        """See `StreamReader.complete`."""
-        return self._done or (
-            len(self._choices) >= self._expected and all(choice.finished for choice in self._choices.values())
-        )
+        """See `StreamReader.complete`. LiteLLM passes on the finish reason of one choice only, whatever `n` is."""
+        finished = len(self._choices) >= self._expected and all(choice.finished for choice in self._choices.values())
+        return self._ending.done or (finished and not self._ending.failed)
 
     @property
     def reply(self) -> Reply:

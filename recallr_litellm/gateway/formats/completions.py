@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recallr_litellm.core.messages import Message
-from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, event_of, items, reply_of
+from recallr_litellm.gateway.formats.base import Body, Conversation, Ending, Reply, event_of, items, reply_of
 
 
 class Completions:
@@ -59,13 +59,13 @@ class CompletionsStream:
         self._expected = choices
         self._texts: dict[int, list[str]] = {}
         self._finished: set[int] = set()
-        self._done = False
-        """`[DONE]` has come."""
+        self._ending = Ending()
 
     def feed(self, data: str) -> None:
         """See `StreamReader.feed`."""
-        self._done = self._done or data.strip() == "[DONE]"
-        for choice in items(event_of(data).get("choices")):
+        event = event_of(data)
+        self._ending.see(data, event)
+        for choice in items(event.get("choices")):
             index = choice.get("index", 0)
             index = index if isinstance(index, int) else 0
             texts = self._texts.setdefault(index, [])
@@ -77,7 +77,8 @@ class CompletionsStream:
     @property
     def complete(self) -> bool:
         """See `StreamReader.complete`."""
-        return self._done or (len(self._texts) >= self._expected and self._finished.issuperset(self._texts))
+        finished = len(self._texts) >= self._expected and self._finished.issuperset(self._texts)
+        return self._ending.done or (finished and not self._ending.failed)
 
     @property
     def reply(self) -> Reply:

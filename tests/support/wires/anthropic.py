@@ -116,14 +116,23 @@ def _parts(block: dict[str, Any], chunks: int | None) -> tuple[dict[str, Any], l
     return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
 
 
+def count_tokens(body: dict[str, Any]) -> dict[str, Any]:
+    """The answer of `/v1/messages/count_tokens`."""
+    return {"input_tokens": _words(body)}
+
+
+def _words(body: dict[str, Any]) -> int:
+    """Tokens of a request: words, so that they are the same each time and grow with what is injected."""
+    return len(re.findall(r"\w+", str(body.get("messages", "")) + str(body.get("system", ""))))
+
+
 def _is_content(delta: dict[str, Any]) -> bool:
     return delta["type"] in ("text_delta", "input_json_delta")
 
 
 def _usage(answer: Answer, body: dict[str, Any]) -> dict[str, Any]:
-    """Token counts: words, so that they are the same each time and grow with what is injected."""
     return {
-        "input_tokens": len(re.findall(r"\w+", str(body.get("messages", "")) + str(body.get("system", "")))),
+        "input_tokens": _words(body),
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": 0,
         "output_tokens": max(1, len((answer.text or "").split())),

@@ -199,6 +199,16 @@ def test_streamed_choices_are_kept_apart_and_all_must_finish():
     assert reader.complete
 
 
+@pytest.mark.parametrize("choices", [1, 2])
+def test_what_an_error_ended_is_a_part_whatever_follows_the_error(choices):
+    events = [chunk({"content": "one two"}), {"error": {"message": "broken", "code": "500"}}, "[DONE]"]
+    reader = streamed(events, n=choices)
+    assert [m.text for m in reader.reply.messages] == ["one two"]
+    assert not reader.complete
+    assert not streamed([*events, chunk({}, finish="stop"), "[DONE]"]).reply.complete
+    assert streamed([events[0], {**chunk({}), "error": None}, "[DONE]"]).complete, "null is no error"
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10),
     lambda inner: (

@@ -99,6 +99,13 @@ def test_a_choice_that_has_not_begun_is_waited_for() -> None:
     assert stream(chunk("One.", 0, "stop"), n="two").complete
 
 
+def test_what_an_error_ended_is_a_part_whatever_follows_the_error() -> None:
+    events = (chunk("One "), {"error": {"message": "broken", "code": "500"}}, "[DONE]")
+    assert stream(*events).reply == Reply(said("One "), complete=False)
+    assert not stream(*events, chunk("", 0, "stop"), "[DONE]").complete
+    assert stream(events[0], {"error": None}, "[DONE]").complete, "null is no error"
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

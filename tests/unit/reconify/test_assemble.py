@@ -238,9 +238,14 @@ def test_the_one_finish_reason_that_litellm_passes_on_is_that_of_all_choices() -
         json.dumps({"id": "x", "choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]})
     ]
     cut, ended = chat_completion(chunks), chat_completion([*chunks, "[DONE]"])
+    broken = chat_completion([*chunks, '{"error": {"message": "broken"}}', "[DONE]"])
     assert cut is not None
     assert ended is not None
-    assert [choice["finish_reason"] for choice in cut["choices"]] == ["length", None], "it broke off before its end"
+    assert broken is not None
+    for each in (cut, broken):
+        assert [choice["finish_reason"] for choice in each["choices"]] == ["length", None], (
+            "it broke off before its end"
+        )
     assert [choice["finish_reason"] for choice in ended["choices"]] == ["length", "length"]
 
 

@@ -1,0 +1,21 @@
+"""Where the versions of LiteLLM that the plugin admits differ in what LiteLLM itself does.
+
+Tests take from here what they expect of LiteLLM. What the plugin promises is the same in all versions, and not here.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from packaging.version import Version
+
+
+def _since(version: str) -> bool:
+    return Version(metadata.version("litellm")) >= Version(version)
+
+
+GEMINI_BRIDGED_BAD_REQUEST = 400 if _since("1.108") else 500
+"""What Gemini's API answers where the model behind it speaks chat, and its provider refused with 400."""
+
+STREAMED_COMPLETIONS_KEEP_CHOICES_APART = _since("1.110")
+"""Whether the chunks of a native completion with several choices say of which one they are."""
