@@ -95,7 +95,7 @@ class Outbox(RedisCaller):
                 keys.outbox_queues(bucket),
                 keys.outbox_states(bucket),
             )
-            if earliest > now:
+            if not rows and earliest > now:  # with rows: something has become due since the look
                 break  # nothing is due in this bucket, nor in those that follow
             claims += [Delivery(member, lease, *rest) for member, *rest in rows]
         return claims

@@ -32,7 +32,7 @@ class Queue(RedisCaller):
             while more and len(claims) < limit:
                 wanted = limit - len(claims)
                 now, leased = await self._claim_in(bucket, wanted, lease_seconds, now_ms)
-                if earliest > now:
+                if not leased and earliest > now:  # with some leased: they have become due since the look
                     return claims  # nothing is due in this bucket, nor in those that follow
                 more = len(leased) == wanted
                 claims += [claim for claim in leased if claim.snapshot.messages]

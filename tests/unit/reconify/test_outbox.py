@@ -94,6 +94,22 @@ async def test_concurrent_claims_get_each_session_once(outbox: Outbox) -> None:
     assert sorted(leased) == sorted(f"of-{session}" for session in sessions)
 
 
+async def test_what_becomes_due_during_a_claim_is_claimed(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The claim looks first which buckets have something due, and may find that another worker changes that."""
+    await add(outbox, "m1")
+    await add(outbox, "m2")
+    sent_elsewhere = await claim_one(outbox)
+    look = outbox._queues
+
+    async def look_just_before() -> list[tuple[float, int]]:
+        seen = await look()
+        await outbox.delivered(sent_elsewhere, lease_seconds=None)
+        return seen
+
+    monkeypatch.setattr(outbox, "_queues", look_just_before)
+    assert (await claim_one(outbox)).message_id == "m2", "leased, but nobody was told: it waits until the lease ends"
+
+
 async def test_sessions_of_the_same_name_of_two_users_and_of_nobody_are_three(outbox: Outbox) -> None:
     for owner in (ANA, BEN, None):
         await add(outbox, f"of {owner}", owner=owner, session="same")

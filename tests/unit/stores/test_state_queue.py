@@ -6,6 +6,8 @@ import asyncio
 import itertools
 from collections import Counter
 
+import pytest
+
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Session
 from recallr_litellm.stores.state import Claim, CommitResult, StateStore, keys
@@ -76,6 +78,23 @@ class TestClaiming:
 
         assert [claim.owner for claim in first] == owners[:1]
         assert {claim.owner for claim in then} == set(owners[1:6]), "only those whose time has come"
+
+    async def test_what_becomes_due_during_a_claim_is_claimed(
+        self, store: StateStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The claim looks first which buckets have something due, and may find that another worker changes that."""
+        session_id = await session_with(store, "hello")
+        given_back = await claim_one(store)
+        look = store._queues
+
+        async def look_just_before() -> list[tuple[float, int]]:
+            seen = await look()
+            await store.postpone(given_back, 0, "an outage", counts=False, now_ms=DUE)
+            return seen
+
+        monkeypatch.setattr(store, "_queues", look_just_before)
+        claim = await claim_one(store)
+        assert claim.session_id == session_id, "leased, but nobody was told: it waits until the lease ends"
 
     async def test_a_session_without_messages_leaves_nothing(self, store: StateStore, everything: Everything) -> None:
         nothing = sorted(everything.keys("*"))
