@@ -70,6 +70,7 @@ class Sender:
         self._accepted_at = 0
         self._stirred = asyncio.Event()
         self._leased: dict[str, Delivery] = {}
+        self._on_their_way = 0
         self._running = False
 
     def stir(self) -> None:
@@ -130,6 +131,9 @@ class Sender:
         member = delivery.member
         try:
             for sent in range(1, _IN_A_ROW + 1):
+                if not self._circuit.room(self._on_their_way, AT_ONCE):  # it has opened while Redis was asked
+                    await self._outbox.postpone(delivery, self._circuit.pause, failed_at=None, counts=False)
+                    break
                 outcome = await self._attempt(delivery)
                 following = await self._settle(delivery, outcome, last=sent == _IN_A_ROW)
                 if following is None:
@@ -140,7 +144,8 @@ class Sender:
         except Exception:  # noqa: BLE001 - it must not end the sending of all others
             FAULTS.labels("reconify").inc()
             _log.exception("Sending to Reconify failed; the session is due again when its lease has ended")
-        self._leased.pop(member, None)  # not when cancelled: `let_go` needs to know
+        if self._leased.get(member) is delivery:  # not what was claimed anew since it was given back
+            del self._leased[member]  # not when cancelled: `let_go` needs to know
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
         try:
@@ -150,7 +155,11 @@ class Sender:
         if not isinstance(payload, dict) or not isinstance(payload.get("reconify"), dict):
             # Damaged: it must not keep the others of its session from their turn.
             return Outcome(Verdict.REFUSED, None, "not sent: what was queued is no payload")
-        return await self._client.send(payload, delivery.message_id)
+        self._on_their_way += 1
+        try:
+            return await self._client.send(payload, delivery.message_id)
+        finally:
+            self._on_their_way -= 1
 
     async def _settle(self, delivery: Delivery, outcome: Outcome, *, last: bool) -> Delivery | None:
         """Act on an outcome. Returns the session's next payload, still leased, if it is to be sent now."""

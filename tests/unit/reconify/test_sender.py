@@ -1,31 +1,34 @@
-"""Sending: order, whose fault a failure is, pauses, shutdown; and the circuit that leaves a dead endpoint alone."""
+"""Sending: order, whose fault a failure is, pauses, shutdown."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from itertools import pairwise
+from typing import Any
 
 import pytest
 import redis
 
-from recallr_litellm.reconify.circuit import THRESHOLD, Backoff, Circuit
-from recallr_litellm.reconify.client import ReconifyClient
+from recallr_litellm.reconify.circuit import Backoff, Circuit
+from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
 from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.reconify.records import Delivery
 from recallr_litellm.reconify.sender import AT_ONCE, Sender
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.stores.gate import Gate
-from tests.support.reconify_endpoint import BROKEN, HANGS, OK, WRONG, Posted, Reaction, ReconifyEndpoint
+from tests.support.reconify_endpoint import BROKEN, HANGS, OK, WRONG, Reaction, ReconifyEndpoint
 from tests.unit.stores.state_kit import ANA
 
 pytest_plugins = ("tests.unit.stores.state_fixtures",)
 
 PAUSE = 0.05
 """Longest pause between attempts, seconds."""
-TIMEOUT = 1.0
+TIMEOUT = 30.0
+"""Of one attempt, seconds; no test waits for it to end."""
+PATIENCE = 60.0
+"""Seconds until a test gives up."""
 
 
 @pytest.fixture
@@ -37,12 +40,46 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReconifyEndpoint]:
         yield endpoint
 
 
+class Endless:
+    """In the client's place: an attempt goes on until the test lets it fail."""
+
+    def __init__(self) -> None:
+        self.on_their_way: dict[str, asyncio.Future[Outcome]] = {}
+        """By message id."""
+
+    async def send(self, payload: dict[str, Any], message_id: str) -> Outcome:
+        outcome = self.on_their_way[message_id] = asyncio.get_running_loop().create_future()
+        try:
+            return await outcome
+        finally:
+            self.on_their_way.pop(message_id, None)
+
+    def fail(self, count: int) -> None:
+        """Let so many attempts fail, the oldest first."""
+        for message_id in list(self.on_their_way)[:count]:
+            self.on_their_way.pop(message_id).set_result(Outcome(Verdict.RETRY, None, "no answer"))
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class WatchedCircuit(Circuit):
+    """Counts how often the sender has looked whether it may send more."""
+
+    looks = 0
+
+    def room(self, sending: int, most: int) -> int:
+        self.looks += 1
+        return super().room(sending, most)
+
+
 class Running:
     """A sender at work on an outbox of its own."""
 
-    def __init__(self, outbox: Outbox, sender: Sender) -> None:
+    def __init__(self, outbox: Outbox, sender: Sender, circuit: WatchedCircuit) -> None:
         self.outbox = outbox
         self.sender = sender
+        self.circuit = circuit
         self._number = 0
 
     async def add(self, session: str, count: int = 1) -> list[str]:
@@ -60,7 +97,7 @@ class Running:
     async def until(self, seen: Callable[[], object], what: str) -> None:
         """Wait until it is so."""
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while not seen():
                     await asyncio.sleep(0.01)
         except TimeoutError:
@@ -68,7 +105,7 @@ class Running:
 
     async def until_empty(self) -> None:
         """Wait until nothing is queued."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while (await self.outbox.status()).queued:
                 await asyncio.sleep(0.01)
 
@@ -84,17 +121,24 @@ def redis_url(embedded_url: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def at_work(redis_url: str, *, max_attempts: int = 3) -> AsyncIterator[Running]:
+async def at_work(
+    redis_url: str,
+    *,
+    max_attempts: int = 3,
+    client: ReconifyClient | Endless | None = None,
+    outbox_type: type[Outbox] = Outbox,
+) -> AsyncIterator[Running]:
     settings = load_reconify_settings()
-    outbox = Outbox.open(redis_url, settings, timeout_seconds=20)
-    client = ReconifyClient(settings)
-    gate = Gate("redis", outbox.ping)
+    outbox = outbox_type.open(redis_url, settings, timeout_seconds=20)
+    client = client or ReconifyClient(settings)
+    gate = Gate("redis", outbox.ping, probe_timeout=PATIENCE)
     await gate.probe()
     backoff = Backoff(PAUSE)
+    circuit = WatchedCircuit(backoff)
     sender = Sender(
         outbox,
-        client,
-        Circuit(backoff),
+        client,  # type: ignore[arg-type]
+        circuit,
         gate,
         backoff=backoff,
         timeout_seconds=TIMEOUT,
@@ -103,7 +147,7 @@ async def at_work(redis_url: str, *, max_attempts: int = 3) -> AsyncIterator[Run
     )
     work = asyncio.create_task(sender.run())
     try:
-        yield Running(outbox, sender)
+        yield Running(outbox, sender, circuit)
     finally:
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
@@ -142,7 +186,7 @@ async def test_a_payload_that_fails_while_others_are_accepted_becomes_a_dead_let
     endpoint.answers = lambda posted: BROKEN if posted.body["number"] == 1 else OK
     async with at_work(redis_url) as running:
         poison, after = await running.add("bad", 2)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while poison not in await running.dead():
                 await running.add("good")
                 await asyncio.sleep(0.01)
@@ -170,7 +214,7 @@ async def test_too_many_requests_is_never_a_payloads_fault(endpoint: ReconifyEnd
     endpoint.answers = lambda posted: Reaction(429) if posted.session == "often" and posted.attempt < 8 else OK
     async with at_work(redis_url, max_attempts=1) as running:
         [often] = await running.add("often")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while often not in endpoint.accepted_ids:
                 await running.add("good")
                 await asyncio.sleep(0.01)
@@ -178,23 +222,44 @@ async def test_too_many_requests_is_never_a_payloads_fault(endpoint: ReconifyEnd
 
 
 async def test_a_dead_endpoint_is_tried_with_one_payload_at_a_time(endpoint: ReconifyEndpoint, redis_url: str) -> None:
-    arrived: list[float] = []
-
-    def note(posted: Posted) -> Reaction:
-        arrived.append(time.monotonic())
-        return HANGS
-
-    endpoint.answers = note
-    async with at_work(redis_url) as running:
+    client = Endless()
+    async with at_work(redis_url, client=client) as running:
         for number in range(3 * AT_ONCE):
             await running.add(f"s{number}")
-        await running.until(lambda: len(arrived) > AT_ONCE + 3, "the endpoint is tried again")
-    # After those that were on their way when the first failed. Each is given up after TIMEOUT; the endpoint itself
-    # hears of that late, so it cannot be asked how many it has.
-    one_by_one = arrived[AT_ONCE:]
-    assert all(later - earlier > TIMEOUT / 2 for earlier, later in pairwise(one_by_one)), (
-        f"payloads were on their way at once to an endpoint that is down: {one_by_one}"
-    )
+        await running.until(lambda: len(client.on_their_way) == AT_ONCE, "as many are sent at once as may be")
+        while running.circuit.is_closed:
+            client.fail(1)
+            await asyncio.sleep(0)
+        client.fail(AT_ONCE)  # those that were on their way when the circuit opened
+        for _ in range(5):
+            await running.until(lambda: client.on_their_way, "the endpoint is tried again")
+            looks = running.circuit.looks
+            await running.until(lambda: running.circuit.looks > looks + 3, "the sender looks for more to send")  # noqa: B023
+            assert len(client.on_their_way) == 1, f"on their way to an endpoint that is down: {client.on_their_way}"
+            client.fail(1)
+
+
+async def test_what_was_claimed_while_the_endpoint_went_down_is_given_back(
+    endpoint: ReconifyEndpoint, redis_url: str
+) -> None:
+    class Slow(Outbox):
+        """The endpoint asks to be left alone while Redis is still being asked for what may be sent."""
+
+        async def claim(self, limit: int, *, lease_seconds: float, now_ms: int | None = None) -> list[Delivery]:
+            claims = await super().claim(limit, lease_seconds=lease_seconds, now_ms=now_ms)
+            if claims:
+                running.circuit.failed(retry_after=3600)
+            return claims
+
+    async with at_work(redis_url, outbox_type=Slow) as running:
+        await running.add("s1", 2)
+        await running.until(lambda: not running.circuit.is_closed, "the session is claimed")
+        async with asyncio.timeout(PATIENCE):
+            while (await running.outbox.status()).in_flight:
+                await asyncio.sleep(0.01)
+        status = await running.outbox.status()
+    assert endpoint.posted == [], "a payload was sent to an endpoint that asked to be left alone"
+    assert (status.queued, status.retried) == (2, 0), "what was not sent counts as a failure, or is lost"
 
 
 async def test_each_refused_payload_is_a_dead_letter_and_nothing_else_is(
@@ -254,81 +319,3 @@ async def test_the_keys_are_nowhere_in_redis(
         assert all(key in json.dumps(posted.body) for posted in endpoint.posted), "the keys are not sent"
         assert key.encode() not in values, "a key is in Redis"
         assert key not in caplog.text, "a key is in the log"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def fail(circuit: Circuit, times: int) -> None:
-    for _ in range(times):
-        circuit.failed()
-
-
-def new_circuit(longest: float = 60.0) -> tuple[Circuit, Clock]:
-    clock = Clock()
-    return Circuit(Backoff(longest), clock=clock), clock
-
-
-def test_a_circuit_opens_after_failures_in_a_row() -> None:
-    circuit, _ = new_circuit()
-    fail(circuit, THRESHOLD - 1)
-    circuit.answered()
-    fail(circuit, THRESHOLD - 1)
-    assert circuit.is_closed
-    assert circuit.room(3, 16) == 13
-    circuit.failed()
-    assert not circuit.is_closed
-    assert circuit.room(0, 16) == 0
-
-
-def test_an_open_circuit_lets_one_through_after_its_pause_and_closes_when_it_is_answered() -> None:
-    circuit, clock = new_circuit()
-    fail(circuit, THRESHOLD)
-    clock.now += circuit.pause + 0.001
-    assert (circuit.room(0, 16), circuit.room(1, 16)) == (1, 0), "more than one may try a dead endpoint"
-    circuit.answered()
-    assert circuit.is_closed
-
-
-def test_the_pauses_of_a_circuit_grow_and_are_bounded() -> None:
-    """With full jitter each is anywhere below its bound, so many are looked at."""
-    found: list[list[float]] = [[] for _ in range(12)]
-    for _ in range(200):
-        circuit, clock = new_circuit(longest=60.0)
-        fail(circuit, THRESHOLD - 1)
-        for pauses in found:
-            circuit.failed()
-            pauses.append(circuit.pause)
-            clock.now += circuit.pause + 0.001
-    for number, pauses in enumerate(found):
-        bound = min(60.0, 2.0**number)
-        assert max(pauses) <= bound + 0.001, f"pause {number + 1} is longer than {bound} s"
-        assert max(pauses) > bound * 0.9, f"pause {number + 1} does not grow to {bound} s"
-        assert min(pauses) < bound * 0.1, f"pause {number + 1} has no full jitter: workers would come back together"
-
-
-def test_late_failures_do_not_lengthen_a_pause() -> None:
-    circuit, clock = new_circuit()
-    fail(circuit, THRESHOLD)
-    pause = circuit.pause
-    fail(circuit, 100)
-    assert circuit.pause == pause
-    clock.now += pause + 0.001
-    circuit.failed()
-    assert circuit.pause <= 2.0, "failures of what was sent before the pause count as probes"
-
-
-def test_retry_after_is_kept_whatever_else_is_answered() -> None:
-    circuit, clock = new_circuit(longest=1.0)
-    circuit.failed(retry_after=30)
-    circuit.answered()
-    circuit.failed()
-    assert circuit.pause == pytest.approx(30)
-    assert circuit.room(0, 16) == 0
-    clock.now += 30.001
-    assert circuit.room(0, 16) == 1, "after the pause, one payload finds out"
