@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.reconify.payload import encoded
 from recallr_litellm.reconify.records import OutboxStatus
 from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import ReconifySettings, load_reconify_settings
@@ -98,10 +99,10 @@ def queue(redis_url: str, *, sessions: int, each: int, prefix: str = "s") -> dic
     return added
 
 
-def body(session: str, message_id: str) -> str:
+def body(session: str, message_id: str) -> bytes:
     reconify = {"format": "openai", "type": "chat", "version": "1.0.0"}
     request = {"model": "m", "messages": [{"role": "user", "content": f"{message_id} " + "x" * 500}]}
-    return json.dumps({"reconify": reconify, "session": session, "request": request, "response": {"id": message_id}})
+    return encoded({"reconify": reconify, "session": session, "request": request, "response": {"id": message_id}})
 
 
 def look(redis_url: str) -> tuple[OutboxStatus, list[str]]:

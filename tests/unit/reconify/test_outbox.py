@@ -11,6 +11,7 @@ import pytest
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.reconify.payload import encoded
 from recallr_litellm.reconify.records import Added, Delivery
 from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.stores.state import keys
@@ -36,8 +37,8 @@ async def outbox(state_url: str) -> AsyncIterator[Outbox]:
     await outbox.close()
 
 
-def payload(text: str) -> str:
-    return json.dumps({"reconify": {}, "text": text})
+def payload(text: str) -> bytes:
+    return encoded({"reconify": {}, "text": text})
 
 
 async def add(outbox: Outbox, message_id: str, *, owner: Owner | None = ANA, session: str = "s1") -> Added:
@@ -65,11 +66,11 @@ async def drain(outbox: Outbox) -> list[str]:
 
 
 async def test_what_was_added_comes_out_unchanged(outbox: Outbox) -> None:
-    odd = json.dumps({"reconify": {}, "text": "Grüße \ud83d, 你好, \x00 and {braces}"})
-    assert await outbox.add(ANA, "s1", "m1", odd) is Added.ADDED
-    delivery = await claim_one(outbox)
-    assert (delivery.message_id, delivery.payload) == ("m1", odd)
-    assert (delivery.attempts, delivery.failed_at) == (0, 0)
+    for message_id, text in (("m1", "Grüße, 你好, \x00 and {braces}"), ("m2", "half of \ud83d")):
+        assert await outbox.add(ANA, message_id, message_id, payload(text)) is Added.ADDED
+        delivery = await claim_one(outbox)
+        assert (delivery.message_id, json.loads(delivery.payload)) == (message_id, {"reconify": {}, "text": text})
+        assert (delivery.attempts, delivery.failed_at) == (0, 0)
 
 
 async def test_payloads_of_a_session_go_out_one_after_another_in_their_order(outbox: Outbox) -> None:
@@ -101,7 +102,7 @@ async def test_what_becomes_due_during_a_claim_is_claimed(outbox: Outbox, monkey
     sent_elsewhere = await claim_one(outbox)
     look = outbox._queues
 
-    async def look_just_before() -> list[tuple[float, int]]:
+    async def look_just_before() -> dict[int, float]:
         seen = await look()
         await outbox.delivered(sent_elsewhere, lease_seconds=None)
         return seen

@@ -13,7 +13,9 @@ import redis
 
 from recallr_litellm.reconify.circuit import Backoff, Circuit
 from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
+from recallr_litellm.reconify.in_flight import InFlight
 from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.reconify.payload import encoded
 from recallr_litellm.reconify.records import Delivery
 from recallr_litellm.reconify.sender import AT_ONCE, Sender
 from recallr_litellm.reconify.settings import load_reconify_settings
@@ -47,7 +49,7 @@ class Endless:
         self.on_their_way: dict[str, asyncio.Future[Outcome]] = {}
         """By message id."""
 
-    async def send(self, payload: dict[str, Any], message_id: str) -> Outcome:
+    async def send(self, payload: str, message_id: str) -> Outcome:
         outcome = self.on_their_way[message_id] = asyncio.get_running_loop().create_future()
         try:
             return await outcome
@@ -88,7 +90,7 @@ class Running:
         for _ in range(count):
             self._number += 1
             message_id = f"{session}-{self._number}"
-            payload = json.dumps({"reconify": {}, "session": session, "number": self._number})
+            payload = encoded({"reconify": {}, "session": session, "number": self._number})
             await self.outbox.add(ANA, session, message_id, payload)
             added.append(message_id)
         self.sender.stir()
@@ -140,6 +142,7 @@ async def at_work(
         client,  # type: ignore[arg-type]
         circuit,
         gate,
+        InFlight(),
         backoff=backoff,
         timeout_seconds=TIMEOUT,
         interval=0.02,
@@ -245,8 +248,8 @@ async def test_what_was_claimed_while_the_endpoint_went_down_is_given_back(
     class Slow(Outbox):
         """The endpoint asks to be left alone while Redis is still being asked for what may be sent."""
 
-        async def claim(self, limit: int, *, lease_seconds: float, now_ms: int | None = None) -> list[Delivery]:
-            claims = await super().claim(limit, lease_seconds=lease_seconds, now_ms=now_ms)
+        async def claim(self, limit: int, **options: Any) -> list[Delivery]:
+            claims = await super().claim(limit, **options)
             if claims:
                 running.circuit.failed(retry_after=3600)
             return claims
@@ -279,7 +282,7 @@ async def test_each_refused_payload_is_a_dead_letter_and_nothing_else_is(
 async def test_what_cannot_be_read_is_a_dead_letter(endpoint: ReconifyEndpoint, redis_url: str) -> None:
     async with at_work(redis_url) as running:
         for number, damaged in enumerate(["", "{", "[]", '"text"', "null", '{"reconify": 7}']):
-            await running.outbox.add(ANA, "s1", f"damaged {number}", damaged)
+            await running.outbox.add(ANA, "s1", f"damaged {number}", damaged.encode())
         [after] = await running.add("s1")
         await running.until_empty()
         letters = [letter async for letter in running.outbox.dead()]
