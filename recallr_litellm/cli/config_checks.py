@@ -57,7 +57,7 @@ def check_reconify() -> Finding:
     about = "Reconify"
     try:
         settings = load_reconify_settings()
-        if settings.redact is not None:
+        if settings.enabled and settings.redact is not None:
             if os.getcwd() not in sys.path:
                 sys.path.append(os.getcwd())  # as LiteLLM does at its start
             load_redaction(settings.redact)

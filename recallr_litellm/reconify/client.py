@@ -120,7 +120,7 @@ class ReconifyClient:
                     said += part
                     if len(said) > MOST_READ:
                         break
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: an odd kind of proxy
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
             if answer is None:
                 problem = "" if isinstance(error, TimeoutError) else str(error)
                 reason = f"{type(error).__name__}: {problem or f'no answer within {self._timeout:g} s'}"
@@ -170,4 +170,5 @@ def _proxy_for(endpoint: str) -> str | None:
     """The proxy that the environment names for the endpoint; none is on the way to this machine."""
     parts = urlsplit(endpoint)
     host = parts.hostname or ""
-    return None if is_loopback(host) or proxy_bypass(host) else getproxies().get(parts.scheme)
+    proxy = None if is_loopback(host) or proxy_bypass(host) else getproxies().get(parts.scheme)
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy

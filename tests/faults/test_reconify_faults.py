@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from recallr_litellm.gateway.background import end
 from recallr_litellm.reconify.outbox import Outbox
 from recallr_litellm.reconify.payload import encoded
 from recallr_litellm.reconify.records import OutboxStatus
@@ -319,13 +320,11 @@ async def test_with_redis_away_interactions_are_held_and_queued_when_it_is_back(
         assert await gate.probe()
         assert await add("m6"), "Redis is back, and the interaction is only held"
 
-        tasks = [asyncio.create_task(work()) for work in reconify.background]
+        tasks = {asyncio.create_task(work()) for work in reconify.background}
         async with asyncio.timeout(60):
             while len(endpoint.accepted_ids) < 6:
                 await asyncio.sleep(0.02)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
         await reconify.close()
         await outbox.close()
     assert endpoint.accepted == {"s1": ["m0", "m2", "m3", "m4", "m5", "m6"]}

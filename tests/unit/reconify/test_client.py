@@ -156,6 +156,45 @@ async def test_an_endpoint_that_drips_is_given_up() -> None:
     assert outcome.verdict is Verdict.RETRY
 
 
+@pytest.mark.parametrize("spelled", ["http://{}", "{}"])
+@pytest.mark.parametrize("exempt", [False, True])
+async def test_a_proxy_of_the_environment_is_on_the_way(
+    monkeypatch: pytest.MonkeyPatch, spelled: str, exempt: bool
+) -> None:
+    asked = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readline()).decode())
+        writer.write(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    monkeypatch.setenv("https_proxy", spelled.format(f"127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    monkeypatch.setenv("no_proxy", "track.invalid" if exempt else "")
+    outcome = await send_once("https://track.invalid/")
+    server.close()
+    assert outcome.verdict is Verdict.RETRY
+    assert asked == ([] if exempt else ["CONNECT track.invalid:443 HTTP/1.1\r\n"])
+
+
+async def test_a_proxy_of_the_environment_is_not_on_the_way_to_this_machine(
+    endpoint: ReconifyEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("no_proxy", "")
+    assert (await send_once(endpoint.url)).verdict is Verdict.DELIVERED
+
+
+async def test_nothing_of_an_answer_comes_with_the_next_payload(
+    endpoint: ReconifyEndpoint, client: ReconifyClient
+) -> None:
+    endpoint.answers = lambda posted: Reaction(headers={"Set-Cookie": "who=someone"})
+    for message_id in ("m1", "m2"):
+        await client.send(PAYLOAD, message_id)
+    assert not any("cookie" in posted.headers for posted in endpoint.posted)
+
+
 async def test_the_reason_is_short_and_without_the_keys(
     endpoint: ReconifyEndpoint, client: ReconifyClient, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -109,6 +110,31 @@ async def test_what_becomes_due_during_a_claim_is_claimed(outbox: Outbox, monkey
 
     monkeypatch.setattr(outbox, "_queues", look_just_before)
     assert (await claim_one(outbox)).message_id == "m2", "leased, but nobody was told: it waits until the lease ends"
+
+
+async def test_a_claim_can_be_of_what_this_object_knows(outbox: Outbox, state_url: str) -> None:
+    """So that nobody has to look in all buckets each time a payload was added."""
+
+    async def known(limit: int = 10) -> list[str]:
+        return [delivery.message_id for delivery in await claim(outbox, limit, everywhere=False)]
+
+    elsewhere = open_outbox(state_url)
+    await add(elsewhere, "of another", session="s0")
+    assert await known() == [], "a look in all buckets that nobody has asked for"
+    await claim_one(outbox)
+
+    for number in range(1, 8):
+        await add(outbox, f"m{number}", session=f"s{number}")
+    found = [await known(3) for _ in range(3)]
+    assert [len(part) for part in found] == [3, 3, 1], "what a claim had no room for is forgotten"
+    assert sorted(itertools.chain(*found)) == [f"m{number}" for number in range(1, 8)]
+
+    await add(outbox, "turn 1", session="s8")
+    await add(outbox, "turn 2", session="s8")
+    [delivery] = await claim(outbox, everywhere=False)
+    await outbox.delivered(delivery, lease_seconds=None)
+    assert await known() == ["turn 2"], "a session that was let go is forgotten"
+    await elsewhere.close()
 
 
 async def test_sessions_of_the_same_name_of_two_users_and_of_nobody_are_three(outbox: Outbox) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import redis
 
+from recallr_litellm.gateway.background import end
+from recallr_litellm.reconify import sender
 from recallr_litellm.reconify.circuit import Backoff, Circuit
 from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
 from recallr_litellm.reconify.in_flight import InFlight
@@ -78,7 +80,8 @@ class WatchedCircuit(Circuit):
 class Running:
     """A sender at work on an outbox of its own."""
 
-    def __init__(self, outbox: Outbox, sender: Sender, circuit: WatchedCircuit) -> None:
+    def __init__(self, outbox: Outbox, sender: Sender, circuit: WatchedCircuit, in_flight: InFlight) -> None:
+        self.in_flight = in_flight
         self.outbox = outbox
         self.sender = sender
         self.circuit = circuit
@@ -137,24 +140,24 @@ async def at_work(
     await gate.probe()
     backoff = Backoff(PAUSE)
     circuit = WatchedCircuit(backoff)
-    sender = Sender(
+    in_flight = InFlight()
+    at_it = Sender(
         outbox,
         client,  # type: ignore[arg-type]
         circuit,
         gate,
-        InFlight(),
+        in_flight,
         backoff=backoff,
         timeout_seconds=TIMEOUT,
         interval=0.02,
         max_attempts=max_attempts,
     )
-    work = asyncio.create_task(sender.run())
+    work = asyncio.create_task(at_it.run())
     try:
-        yield Running(outbox, sender, circuit)
+        yield Running(outbox, at_it, circuit, in_flight)
     finally:
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-        await sender.let_go()
+        await end({work})  # one cancellation is not always enough
+        await at_it.let_go()
         await client.close()
         await outbox.close()
 
@@ -169,6 +172,42 @@ async def test_everything_arrives_once_and_in_order_within_its_session(
     assert endpoint.accepted == added
     assert endpoint.repeats == [], "something was sent again without need"
     assert (status.delivered, status.retried, status.in_flight) == (150, 0, 0)
+
+
+async def test_requests_are_served_before_anything_is_sent(
+    endpoint: ReconifyEndpoint, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "GIVES_WAY_SECONDS", PATIENCE)
+    async with at_work(redis_url) as running:
+        await running.until(lambda: running.circuit.looks, "the sender is at work")
+        with running.in_flight.one_more():
+            added = {f"s{number}": await running.add(f"s{number}") for number in range(10)}
+            looks = running.circuit.looks
+            await asyncio.sleep(0.2)  # ten times as long as until it looks again
+            assert running.circuit.looks <= looks + 1, "it looks for payloads while there is a request to serve"
+            assert not endpoint.posted, "something is sent while there is a request to serve"
+        await running.until_empty()
+    assert endpoint.accepted == added
+
+
+async def test_a_process_that_is_never_quiet_sends_all_the_same(
+    endpoint: ReconifyEndpoint, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "GIVES_WAY_SECONDS", 0.05)
+    async with at_work(redis_url) as running:
+        with running.in_flight.one_more():
+            added = {f"s{number}": await running.add(f"s{number}", 50) for number in range(3)}
+            await running.until_empty()
+    assert endpoint.accepted == added
+
+
+async def test_what_another_process_has_added_is_found(endpoint: ReconifyEndpoint, redis_url: str) -> None:
+    other = Outbox.open(redis_url, load_reconify_settings(), timeout_seconds=20)
+    async with at_work(redis_url) as running:
+        for number in range(20):
+            await other.add(ANA, f"s{number}", f"m{number}", encoded({"reconify": {}, "session": f"s{number}"}))
+        await running.until(lambda: len(endpoint.accepted_ids) == 20, "all arrive, though nobody stirs the sender")
+    await other.close()
 
 
 async def test_a_session_that_is_retried_keeps_its_order_and_stops_no_other(
