@@ -8,7 +8,7 @@ import json
 import logging
 import re
 import zlib
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,7 @@ from recallr_litellm.errors import RedactionFailed
 from recallr_litellm.gateway.call import Call, now_ms
 from recallr_litellm.gateway.formats import Reply
 from recallr_litellm.gateway.sse import EventReader
+from recallr_litellm.gateway.upstream import providers_name
 from recallr_litellm.metrics import FAULTS, RECONIFY
 from recallr_litellm.reconify.bodies import client_body, sent_body
 from recallr_litellm.reconify.payload import Interaction, build, is_reported
@@ -100,6 +101,16 @@ class Reporting:
         if call.asked is not None and not self._as_written:
             with _never_failing(call):
                 call.asked.request = sent_body(body)
+
+    def routed(self, call: Call, arguments: Mapping[str, Any], call_type: str) -> None:
+        """Tell the model by the name under which the provider gets it, if the request is told as the provider got it.
+
+        Args:
+            arguments: of LiteLLM's call of the model that its router has chosen; of several, the last one counts.
+        """
+        if call.asked is not None and not self._as_written and is_reported(call_type):
+            with _never_failing(call):
+                call.asked.request["model"] = providers_name(arguments)
 
     def answered(
         self, call: Call, reply: dict[str, Any] | None, events: tuple[str, ...], *, complete: bool, within: float

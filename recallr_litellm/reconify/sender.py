@@ -25,13 +25,11 @@ _log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 8
 """Sessions whose payloads this process sends at the same time. Several times as fast as a gateway's worker can produce
-them, and few enough to leave it the CPU: the cost of a request in httpx's pool grows with the connections."""
+them, and few enough to leave it the CPU."""
 _IN_A_ROW: Final = 20
 """Payloads of one session that are sent before others have their turn."""
 GIVES_WAY_SECONDS: Final = 1.0
 """Longest time for which payloads wait because the process has requests to serve."""
-_TURN_SECONDS: Final = 0.25
-"""How long a backlog is worked on before the requests have their turn again."""
 
 
 class Sender:
@@ -98,14 +96,11 @@ class Sender:
             if self._backlog:
                 self._stirred.set()
 
-        clock = asyncio.get_running_loop().time
-        turn_ends_at = 0.0
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
-                    if not self._backlog or clock() >= turn_ends_at:
+                    if not self._backlog:  # else the outbox would grow while there is always a request
                         await self._in_flight.quiet(within=GIVES_WAY_SECONDS)
-                        turn_ends_at = clock() + _TURN_SECONDS
                     self._stirred.clear()
                     for delivery in await self._claim(len(sending)):
                         self._leased[delivery.member] = delivery
