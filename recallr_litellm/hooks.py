@@ -56,10 +56,14 @@ class RecallrHooks(CustomLogger):  # type: ignore[misc]
     async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
         """Hand LiteLLM the client that reaches the upstream of a forwarded request. Other calls are left alone."""
         call = CURRENT.get()
-        if call is None or call.forwarded is None:
+        if call is None or self._runtime is None:
             return None
-        call.forwarded.arm(kwargs, getattr(call_type, "value", ""))
-        return kwargs
+        kind = getattr(call_type, "value", "")
+        if call.forwarded is not None:
+            call.forwarded.arm(kwargs, kind)
+        if self._runtime.reporting is not None:
+            self._runtime.reporting.routed(call, kwargs, kind)
+        return kwargs if call.forwarded is not None else None
 
 
 def _attach() -> RecallrHooks:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from recallr_litellm.cli.checks import static_checks
-from recallr_litellm.cli.environment import load_env_file
+from recallr_litellm.cli.environment import load_env_file, shipped_config
 from recallr_litellm.cli.findings import Finding, Level
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.settings import load_settings
@@ -19,21 +21,25 @@ from recallr_litellm.settings import load_settings
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.FAULT: "bold red"}
 
 
-def doctor() -> None:
-    """Check settings, keys, stores and the embedding model, and say what to do about each fault.
+def doctor(
+    config: Annotated[
+        Path | None, typer.Option(help="LiteLLM's config; unset: the one that comes with the package.")
+    ] = None,
+) -> None:
+    """Check settings, keys, models, Reconify, stores and the embedding model, and say what to do about each fault.
 
     Looks at what a gateway started in this folder with this environment would use. Sends nothing to
-    any provider. Ends with 1 when there is a fault; warnings alone end with 0.
+    any provider or to Reconify. Ends with 1 when there is a fault; warnings alone end with 0.
     """
     load_env_file()
-    levels = asyncio.run(_examine(Console(soft_wrap=True)))
+    levels = asyncio.run(_examine(Console(soft_wrap=True), config))
     raise typer.Exit(1 if levels[Level.FAULT] else 0)
 
 
-async def _examine(console: Console) -> Counter[Level]:
+async def _examine(console: Console, config: Path | None) -> Counter[Level]:
     """Show each finding as soon as it is there; how many of each level there were."""
     levels: Counter[Level] = Counter()
-    async for finding in _findings():
+    async for finding in _findings(config):
         levels[finding.level] += 1
         level = (f"{finding.level:<9}", _STYLES[finding.level])
         console.print(Text.assemble(level, f"{finding.about}: {finding.detail}"))
@@ -43,7 +49,7 @@ async def _examine(console: Console) -> Counter[Level]:
     return levels
 
 
-async def _findings() -> AsyncIterator[Finding]:
+async def _findings(config: Path | None) -> AsyncIterator[Finding]:
     try:
         settings = load_settings()
     except ConfigurationError as error:
@@ -53,7 +59,11 @@ async def _findings() -> AsyncIterator[Finding]:
     for finding in static_checks(settings):
         yield finding
     # Only now: the embedding model's runtime takes seconds to import, and the other commands do without it.
+    from recallr_litellm.cli.config_checks import check_models, check_reconify
     from recallr_litellm.cli.store_checks import store_checks
+
+    yield check_models(settings, config or shipped_config())
+    yield check_reconify()
 
     async for finding in store_checks(settings):
         yield finding

@@ -17,6 +17,7 @@ from recallr_litellm.cli.environment import faults_shown, load_env_file
 from recallr_litellm.cli.failed import ANSWER_SECONDS, redis_of
 from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
 from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.reconify.payload import encoded
 from recallr_litellm.reconify.records import DeadLetter, OutboxStatus
 from recallr_litellm.reconify.settings import ReconifySettings, load_reconify_settings
 from recallr_litellm.settings import load_settings
@@ -145,7 +146,7 @@ async def _send_test(settings: ReconifySettings) -> tuple[Outcome, str]:
     client = ReconifyClient(settings)
     mark = f"recallrtest{uuid.uuid4().hex}"
     try:
-        return await client.send(_test_payload(mark), mark), mark
+        return await client.send(encoded(_test_payload(mark)).decode(), mark), mark
     finally:
         await client.close()
 

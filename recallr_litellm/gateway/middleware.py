@@ -11,6 +11,7 @@ import logging
 import re
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import nullcontext
 from time import perf_counter
 from typing import Any
 from urllib.parse import quote
@@ -79,7 +80,8 @@ class RecallrMiddleware:
         token = CURRENT.set(call)
         self._answers.add(answer)
         try:
-            await self._app(scope, receive, answer)
+            with self._reporting.serving() if self._reporting is not None else nullcontext():
+                await self._app(scope, receive, answer)
         except Exception:
             await answer.fail()
             raise  # the server logs it
@@ -123,6 +125,8 @@ class Answer:
 
     async def __call__(self, event: Event) -> None:
         """ASGI `send`."""
+        if self._events is not None and event["type"] == "http.response.body":
+            self._events.feed(event.get("body", b""))
         if self._recorder is not None:
             self._recorder.see(event)
         if event["type"] == "http.response.start" and self._call.awake:
@@ -159,7 +163,8 @@ class Answer:
             return
         kind = _header(event, b"content-type")
         if kind.startswith(b"text/event-stream"):
-            self._events = EventReader(draft.format.stream_reader(draft.body))
+            listen = self._recorder.listen() if self._recorder is not None else None
+            self._events = EventReader(draft.format.stream_reader(draft.body), listen)
         elif kind.startswith(b"application/json"):
             self._body = bytearray()
 
@@ -175,10 +180,8 @@ class Answer:
         await self._send({**event, "body": body})
 
     async def _pass_on(self, event: Event) -> None:
-        if self._events is not None:
-            self._events.feed(event.get("body", b""))
-            if self._events.complete or not event.get("more_body", False):
-                await self._keep(self._events.reply)
+        if self._events is not None and (self._events.complete or not event.get("more_body", False)):
+            await self._keep(self._events.reply)
         await self._reported()
         await self._send_start()
         await self._send(event)

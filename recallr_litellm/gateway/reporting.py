@@ -8,7 +8,8 @@ import json
 import logging
 import re
 import zlib
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from recallr_litellm.errors import RedactionFailed
 from recallr_litellm.gateway.call import Call, now_ms
 from recallr_litellm.gateway.formats import Reply
 from recallr_litellm.gateway.sse import EventReader
+from recallr_litellm.gateway.upstream import providers_name
 from recallr_litellm.metrics import FAULTS, RECONIFY
 from recallr_litellm.reconify.bodies import client_body, sent_body
 from recallr_litellm.reconify.payload import Interaction, build, is_reported
@@ -28,6 +30,9 @@ _log = logging.getLogger(__name__)
 _END = re.compile(r'\{\s*"type":\s*"(?:message_stop|response\.(?:completed|incomplete|failed))"')
 """Anthropic's and Responses' last events. Gemini has none: there the HTTP answer ends."""
 
+_MANY_EVENTS = 500
+"""Longer streams, and the user's own code, are worked on in a thread: the hop costs more than a short one takes."""
+
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 """Runs work in a task that a shutdown waits for."""
 
@@ -37,8 +42,8 @@ class Asked:
     """What is known of an interaction before it is answered."""
 
     call_type: str
-    client_request: dict[str, Any] = field(repr=False)
-    sent_request: dict[str, Any] = field(repr=False)
+    request: dict[str, Any] = field(default_factory=dict, repr=False)
+    """The body that is to be told."""
     about_user: Any = field(default=None, repr=False)
     """`metadata.reconify_user`, as written."""
     person: Person | None = field(default=None, repr=False)
@@ -59,20 +64,25 @@ class Reporting:
         settings = reconify.settings
         self._reconify = reconify
         self._all = settings.scope == "all"
-        self._which = settings.request
+        self._as_written = settings.request == "client"
         self._redact = load_redaction(settings.redact) if settings.redact else None
         self._spawn = spawn
         self._default_timeout_seconds = default_timeout_seconds
 
+    def serving(self) -> AbstractContextManager[None]:
+        """To be held while a request is served: sending gives way to it."""
+        return self._reconify.in_flight.one_more()
+
     def begin(self, call: Call, body: dict[str, Any], call_type: str) -> None:
-        """Keep the body as the client wrote it and take off it what it says of its user.
+        """Take off the body what it says of its user, and keep it if it is to be told as the client wrote it.
 
         Called before anything is injected. Does nothing for a request that is not reported.
         """
         if is_reported(call_type) and (call.awake or self._all):
-            about_user = take_from_body(body)  # first, so that it is not in the copies
-            with _never_failing(call):
-                call.asked = Asked(call_type, client_body(body), {}, about_user)
+            call.asked = Asked(call_type, about_user=take_from_body(body))
+            if self._as_written:
+                with _never_failing(call):
+                    call.asked.request = client_body(body)
 
     def identify(self, call: Call, *, takes_part: bool) -> None:
         """Say who asks, once it is known whether the request takes part in memory.
@@ -87,10 +97,20 @@ class Reporting:
             call.asked = None
 
     def sent(self, call: Call, body: dict[str, Any]) -> None:
-        """Keep the body as it goes on to the provider."""
-        if call.asked is not None:
+        """Keep the body as it goes on to the provider, if it is to be told so."""
+        if call.asked is not None and not self._as_written:
             with _never_failing(call):
-                call.asked.sent_request = sent_body(body)
+                call.asked.request = sent_body(body)
+
+    def routed(self, call: Call, arguments: Mapping[str, Any], call_type: str) -> None:
+        """Tell the model by the name under which the provider gets it, if the request is told as the provider got it.
+
+        Args:
+            arguments: of LiteLLM's call of the model that its router has chosen; of several, the last one counts.
+        """
+        if call.asked is not None and not self._as_written and is_reported(call_type):
+            with _never_failing(call):
+                call.asked.request["model"] = providers_name(arguments)
 
     def answered(
         self, call: Call, reply: dict[str, Any] | None, events: tuple[str, ...], *, complete: bool, within: float
@@ -107,8 +127,7 @@ class Reporting:
         request = call.draft.request if call.draft else None
         interaction = Interaction(
             call_type=asked.call_type,
-            client_request=asked.client_request,
-            sent_request=asked.sent_request,
+            request=asked.request,
             reply=reply,
             events=events,
             requested_at_ms=call.received_at,
@@ -122,8 +141,10 @@ class Reporting:
 
     async def _tell(self, call: Call, interaction: Interaction, within: float) -> None:
         try:
-            # In a thread: a long conversation, and the user's own code, take their time.
-            payload = await asyncio.to_thread(self._payload, interaction)
+            if self._redact is not None or len(interaction.events) > _MANY_EVENTS:
+                payload = await asyncio.to_thread(self._payload, interaction)
+            else:
+                payload = self._payload(interaction)
             if payload is not None:
                 owner = call.draft.request.owner if call.draft else None
                 await self._reconify.add(owner, call.session_id or "", call.request_id, payload, within=within)
@@ -135,7 +156,7 @@ class Reporting:
             _log.exception("Interaction %s is not reported to Reconify", call.request_id)
 
     def _payload(self, interaction: Interaction) -> dict[str, Any] | None:
-        payload = build(interaction, which=self._which)
+        payload = build(interaction)
         return redacted(payload, self._redact) if payload is not None and self._redact is not None else payload
 
 
@@ -165,8 +186,9 @@ class Recorder:
         self._body: list[bytes] | None = None
         """A whole answer."""
         self._stream: _EventLog | None = None
-        self._events: EventReader | None = None
         """A streamed answer."""
+        self._events: EventReader | None = None
+        """Reads the stream, unless somebody else does."""
         self._task: asyncio.Task[None] | None = None
 
     def see(self, event: Any) -> None:
@@ -180,6 +202,14 @@ class Recorder:
             self._start(event)
         elif event["type"] == "http.response.body":
             self._take(event.get("body", b""), last=not event.get("more_body", False))
+
+    def listen(self) -> Callable[[str], None] | None:
+        """What takes each event of the stream, for one who reads it anyway. None: nobody needs to be told.
+
+        To be called when the answer has begun; the events are to be given before the bytes that they came in.
+        """
+        self._events = None
+        return self._stream.feed if self._stream is not None else None
 
     async def reported(self) -> None:
         """Wait for a report that has begun, as long as the request may be held up by it."""
@@ -204,8 +234,9 @@ class Recorder:
             self._encoding = headers.get(b"content-encoding", b"")
 
     def _take(self, chunk: bytes, *, last: bool) -> None:
-        if self._events is not None and self._stream is not None:
-            self._events.feed(chunk)
+        if self._stream is not None:
+            if self._events is not None:
+                self._events.feed(chunk)
             if last or self._stream.complete:
                 self._report(None, tuple(self._stream.events), complete=True)
         elif self._body is not None:

@@ -1,9 +1,9 @@
-"""What the plugin asks of the gateway it sits on: counting tokens, embedding, completing."""
+"""What the plugin asks of the gateway it sits on: counting tokens, names of models, embedding, completing."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -36,6 +36,20 @@ def count_tokens(text: str) -> int:
 def _encoding() -> Any:
     """Once: LiteLLM looks each of its attributes up anew, which takes as long as to count a line."""
     return litellm.encoding
+
+
+def providers_name(arguments: Mapping[str, Any]) -> str:
+    """The name under which the provider knows the model of a call of LiteLLM's: `openai/gpt-4o` → `gpt-4o`.
+
+    Args:
+        arguments: of the call.
+    """
+    name = str(arguments.get("model") or "")
+    try:
+        provider, base = arguments.get("custom_llm_provider"), arguments.get("api_base")
+        return str(litellm.get_llm_provider(name, custom_llm_provider=provider, api_base=base)[0])
+    except Exception:  # noqa: BLE001 - LiteLLM raises one of several for a name that it cannot place
+        return name
 
 
 async def embed_through_gateway(model: str, texts: list[str]) -> list[list[float]]:

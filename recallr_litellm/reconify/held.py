@@ -19,7 +19,7 @@ class Waiting:
     owner: Owner | None
     session: str
     message_id: str
-    payload: str
+    payload: bytes
     """JSON, without keys."""
 
     def in_session_of(self, other: Waiting) -> bool:

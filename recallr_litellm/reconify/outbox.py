@@ -29,7 +29,7 @@ class Outbox(RedisCaller):
     """The queue of payloads. Every change is one atomic script; all raise `StateUnavailable` when Redis does not do it.
 
         outbox = Outbox.open("redis://localhost:6379/0", settings, timeout_seconds=1.0)
-        await outbox.add(owner, session_id, message_id, '{"reconify": …}')
+        await outbox.add(owner, session_id, message_id, b'{"reconify": …}')
         for delivery in await outbox.claim(4, lease_seconds=30):
             ...
             following = await outbox.delivered(delivery, lease_seconds=30)
@@ -44,6 +44,8 @@ class Outbox(RedisCaller):
         self._outbox_scripts = OutboxScripts.of(link.client)
         self._most = settings.max_queued // keys.BUCKETS
         self._most_bytes = settings.max_queued_mb * 1024 * 1024 // keys.BUCKETS
+        self._known: dict[int, float] = {}
+        """Buckets in which something may be due, and since when, ms; 0 where that is not known."""
 
     @classmethod
     def open(cls, url: str, settings: ReconifySettings, *, timeout_seconds: float) -> Outbox:
@@ -55,7 +57,7 @@ class Outbox(RedisCaller):
         return cls(connect(url, timeout_seconds=timeout_seconds), settings, timeout_seconds=timeout_seconds)
 
     async def add(
-        self, owner: Owner | None, session: str, message_id: str, payload: str, *, now_ms: int | None = None
+        self, owner: Owner | None, session: str, message_id: str, payload: bytes, *, now_ms: int | None = None
     ) -> Added:
         """Put a payload at the end of its session's queue. Once it is there, it stays until it was sent.
 
@@ -75,28 +77,45 @@ class Outbox(RedisCaller):
             keys.outbox_added(member, message_id),
         ]
         arguments = (member, message_id, payload, self._most, self._most_bytes, MARKER_SECONDS)
-        return Added(await self._run(self._outbox_scripts.outbox_add, names, now_ms, *arguments))
+        added = Added(await self._run(self._outbox_scripts.outbox_add, names, now_ms, *arguments))
+        if added is Added.ADDED:
+            self._known[bucket] = 0
+        return added
 
-    async def claim(self, limit: int, *, lease_seconds: float, now_ms: int | None = None) -> list[Delivery]:
+    async def claim(
+        self, limit: int, *, lease_seconds: float, everywhere: bool = True, now_ms: int | None = None
+    ) -> list[Delivery]:
         """Lease up to `limit` sessions whose first payload may be sent, beginning with the bucket that waits longest.
-        Of concurrent claims each gets other sessions."""
+        Of concurrent claims each gets other sessions.
+
+        Args:
+            everywhere: False: only where this object has added something, let it go, or left it over in a claim.
+        """
+        if everywhere:
+            heads = await self._queues()
+            self._known |= heads
         claims: list[Delivery] = []
-        for earliest, bucket in await self._queues():
+        for bucket, earliest in sorted(self._known.items(), key=lambda known: known[1]):
             if len(claims) >= limit:
                 break
-            lease = uuid.uuid4().hex
+            self._known.pop(bucket, None)
+            lease, asked = uuid.uuid4().hex, limit - len(claims)
             now, rows = await self._run(
                 self._outbox_scripts.outbox_claim,
                 [keys.outbox(bucket, name) for name in ("due", "oldest", "leased")],
                 now_ms,
-                limit - len(claims),
+                asked,
                 _milliseconds(lease_seconds),
                 lease,
                 keys.outbox_queues(bucket),
                 keys.outbox_states(bucket),
             )
             if not rows and earliest > now:  # with rows: something has become due since the look
-                break  # nothing is due in this bucket, nor in those that follow
+                # Nothing is due in this bucket, nor in those that follow.
+                self._known = {bucket: since for bucket, since in self._known.items() if since <= now}
+                break
+            if len(rows) == asked:
+                self._known[bucket] = now
             claims += [Delivery(member, lease, *rest) for member, *rest in rows]
         return claims
 
@@ -243,18 +262,20 @@ class Outbox(RedisCaller):
             self._most,
             self._most_bytes,
         )
+        if reply[0] == "released":
+            self._known[bucket] = 0
         if reply[0] != "next":
             return None
         _, entry, message_id, payload = reply
         return Delivery(member, delivery.lease, entry, message_id, payload, attempts=0, failed_at=0)
 
-    async def _queues(self) -> list[tuple[float, int]]:
-        """Of each bucket with payloads: when its first is due (ms), and the bucket; earliest first."""
+    async def _queues(self) -> dict[int, float]:
+        """Each bucket with payloads, and when its first is due, ms."""
         async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
             for bucket in range(keys.BUCKETS):
                 pipeline.zrange(keys.outbox(bucket, "due"), 0, 0, withscores=True)
             heads = await pipeline.execute()
-        return sorted((head[0][1], bucket) for bucket, head in enumerate(heads) if head)
+        return {bucket: head[0][1] for bucket, head in enumerate(heads) if head}
 
 
 def _milliseconds(seconds: float) -> int:

@@ -6,10 +6,13 @@ The REST document: `format` and `type` say what `request` and `response` are; ti
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+import orjson
 
 from recallr_litellm.reconify import bridges
 from recallr_litellm.reconify.assemble import chat_completion, text_completion
@@ -21,8 +24,10 @@ _log = logging.getLogger(__name__)
 VERSION = "1.0.0"
 """Of the REST API."""
 
+OPENING: Final = '{"reconify":{'
+"""How the JSON of every payload begins: the keys have their place behind it."""
+
 Json = dict[str, Any]
-Which = Literal["provider", "client"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +36,8 @@ class Interaction:
 
     call_type: str
     """LiteLLM's name for the request."""
-    client_request: Json = field(repr=False)
-    """The body as the client wrote it."""
-    sent_request: Json = field(repr=False)
-    """The body with what was injected, as it went on to the provider. Both without what is LiteLLM's own."""
+    request: Json = field(repr=False)
+    """The body that is to be told, without what is LiteLLM's own."""
     reply: Json | None = field(repr=False)
     """A whole reply; None for a streamed one."""
     events: tuple[str, ...] = field(repr=False)
@@ -65,7 +68,7 @@ class _Kind:
 def _gemini_reply(reply: Json, interaction: Interaction) -> Json | None:
     return bridges.gemini_reply(
         reply,
-        model=str(interaction.sent_request.get("model") or ""),
+        model=str(interaction.request.get("model") or ""),
         created=interaction.answered_at_ms // 1000,
     )
 
@@ -100,15 +103,12 @@ def is_reported(call_type: str) -> bool:
     return call_type in _KINDS
 
 
-def build(interaction: Interaction, *, which: Which) -> Json | None:
+def build(interaction: Interaction) -> Json | None:
     """The payload of an interaction, without `appKey` and `apiKey`.
 
     `{"reconify": {"format", "type", "version"}, "timestamps": {"request", "response"}, "session", "sessionTimeout",
     "user", "request", "response"}`; parts that are not known are left out. `sessionTimeout` is rounded up to whole
     minutes, so that Reconify does not end a session that is still open here.
-
-    Args:
-        which: `provider`: the request with injected memory; `client`: as the client wrote it.
 
     Returns:
         None where nothing was answered, or the request is neither a chat nor a completion, or it cannot be read.
@@ -119,7 +119,7 @@ def build(interaction: Interaction, *, which: Which) -> Json | None:
     try:
         reply = interaction.reply if interaction.reply is not None else kind.whole(interaction.events)
         answered = kind.bridge_reply(reply, interaction) if reply and _answers(reply) else None
-        asked = kind.bridge_request(interaction.client_request if which == "client" else interaction.sent_request)
+        asked = kind.bridge_request(interaction.request)
     except Exception as error:  # noqa: BLE001 - LiteLLM's bridges raise whatever an odd body makes them raise
         # Only the type: the texts of pydantic's errors hold what was said.
         _log.warning("An interaction (%s) cannot be told to Reconify: %s", interaction.call_type, type(error).__name__)
@@ -137,6 +137,19 @@ def build(interaction: Interaction, *, which: Which) -> Json | None:
     if interaction.person is not None and (user := interaction.person.payload()) is not None:
         payload["user"] = user
     return {**payload, "request": asked, "response": answered}
+
+
+def encoded(payload: Json) -> bytes:
+    """The JSON of a payload, which begins with `OPENING`.
+
+    Raises:
+        TypeError, ValueError, RecursionError: something in it is no JSON.
+    """
+    ordered = {"reconify": payload["reconify"], **payload}
+    try:
+        return orjson.dumps(ordered)
+    except TypeError:  # it knows neither integers beyond 64 bits nor half surrogates, which clients and models write
+        return json.dumps(ordered, separators=(",", ":")).encode()
 
 
 def _answers(reply: Json) -> bool:

@@ -7,7 +7,6 @@ and only then is the next of its session sent. The message id that goes along le
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from recallr_litellm.errors import StateUnavailable
 from recallr_litellm.metrics import FAULTS, RECONIFY
 from recallr_litellm.reconify.circuit import Backoff, Circuit
 from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
+from recallr_litellm.reconify.in_flight import InFlight
 from recallr_litellm.reconify.outbox import Outbox
 from recallr_litellm.reconify.records import Delivery
 from recallr_litellm.stores.gate import Gate
@@ -25,9 +25,11 @@ _log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 8
 """Sessions whose payloads this process sends at the same time. Several times as fast as a gateway's worker can produce
-them, and few enough to leave it the CPU: the cost of a request in httpx's pool grows with the connections."""
+them, and few enough to leave it the CPU."""
 _IN_A_ROW: Final = 20
 """Payloads of one session that are sent before others have their turn."""
+GIVES_WAY_SECONDS: Final = 1.0
+"""Longest time for which payloads wait because the process has requests to serve."""
 
 
 class Sender:
@@ -38,6 +40,7 @@ class Sender:
 
     Args:
         gate: tells whether Redis answers; closed by a failure here.
+        in_flight: the requests of this process, to which sending gives way.
         backoff: pauses between two attempts of one payload.
         timeout_seconds: the client's; a session is leased for longer than one attempt may take.
         interval: seconds between looks for payloads that are due.
@@ -51,6 +54,7 @@ class Sender:
         client: ReconifyClient,
         circuit: Circuit,
         gate: Gate,
+        in_flight: InFlight,
         *,
         backoff: Backoff,
         timeout_seconds: float,
@@ -62,6 +66,7 @@ class Sender:
         self._client = client
         self._circuit = circuit
         self._gate = gate
+        self._in_flight = in_flight
         self._backoff = backoff
         self._lease_seconds = timeout_seconds + 5
         self._interval = interval
@@ -69,6 +74,10 @@ class Sender:
         self._now = now
         self._accepted_at = 0
         self._stirred = asyncio.Event()
+        self._backlog = False
+        """There is more to send than there was room for."""
+        self._look_at = 0.0
+        """When to look in the whole outbox again, by the loop's clock."""
         self._leased: dict[str, Delivery] = {}
         self._on_their_way = 0
         self._running = False
@@ -84,11 +93,14 @@ class Sender:
 
         def ended(task: asyncio.Task[None]) -> None:
             sending.discard(task)
-            self._stirred.set()
+            if self._backlog:
+                self._stirred.set()
 
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
+                    if not self._backlog:  # else the outbox would grow while there is always a request
+                        await self._in_flight.quiet(within=GIVES_WAY_SECONDS)
                     self._stirred.clear()
                     for delivery in await self._claim(len(sending)):
                         self._leased[delivery.member] = delivery
@@ -112,11 +124,17 @@ class Sender:
         room = self._circuit.room(sending, AT_ONCE)
         if not room or not self._gate.is_open:
             return []
+        now = asyncio.get_running_loop().time()
+        everywhere = now >= self._look_at  # else only where this process has put something
+        if everywhere:
+            self._look_at = now + self._interval
         try:
-            return await self._outbox.claim(room, lease_seconds=self._lease_seconds)
+            claims = await self._outbox.claim(room, lease_seconds=self._lease_seconds, everywhere=everywhere)
         except StateUnavailable as error:
             self._gate.close(error)
             return []
+        self._backlog = len(claims) == room
+        return claims
 
     async def _rest(self) -> None:
         """Until there may be something to do."""
@@ -134,8 +152,9 @@ class Sender:
                 if not self._circuit.room(self._on_their_way, AT_ONCE):  # it has opened while Redis was asked
                     await self._outbox.postpone(delivery, self._circuit.pause, failed_at=None, counts=False)
                     break
-                outcome = await self._attempt(delivery)
-                following = await self._settle(delivery, outcome, last=sent == _IN_A_ROW)
+                last = sent == _IN_A_ROW
+                self._backlog |= last
+                following = await self._settle(delivery, await self._attempt(delivery), last=last)
                 if following is None:
                     break
                 self._leased[member] = delivery = following
@@ -148,16 +167,9 @@ class Sender:
             del self._leased[member]  # not when cancelled: `let_go` needs to know
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
-        try:
-            payload = json.loads(delivery.payload)
-        except ValueError:
-            payload = None
-        if not isinstance(payload, dict) or not isinstance(payload.get("reconify"), dict):
-            # Damaged: it must not keep the others of its session from their turn.
-            return Outcome(Verdict.REFUSED, None, "not sent: what was queued is no payload")
         self._on_their_way += 1
         try:
-            return await self._client.send(payload, delivery.message_id)
+            return await self._client.send(delivery.payload, delivery.message_id)
         finally:
             self._on_their_way -= 1
 

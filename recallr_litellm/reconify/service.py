@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Self
@@ -14,7 +13,9 @@ from recallr_litellm.metrics import FAULTS, RECONIFY, RECONIFY_HELD, RECONIFY_QU
 from recallr_litellm.reconify.circuit import Backoff, Circuit
 from recallr_litellm.reconify.client import ReconifyClient
 from recallr_litellm.reconify.held import HeldPayloads, Waiting
+from recallr_litellm.reconify.in_flight import InFlight
 from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.reconify.payload import encoded
 from recallr_litellm.reconify.records import Added
 from recallr_litellm.reconify.sender import Sender
 from recallr_litellm.reconify.settings import ReconifySettings
@@ -61,11 +62,14 @@ class Reconify:
         self._held = HeldPayloads(capacity)
         self._flushing = asyncio.Lock()
         backoff = Backoff(settings.max_pause_seconds)
+        self.in_flight = InFlight()
+        """Sending gives way to what is counted here."""
         self._sender = Sender(
             outbox,
             client,
             Circuit(backoff),
             gate,
+            self.in_flight,
             backoff=backoff,
             timeout_seconds=settings.timeout_seconds,
             interval=interval,
@@ -118,7 +122,7 @@ class Reconify:
             to be dropped, which is counted and logged.
         """
         try:
-            text = json.dumps(payload, separators=(",", ":"))
+            text = encoded(payload)
         except (TypeError, ValueError, RecursionError) as error:
             self._drop(message_id, f"it is no JSON ({type(error).__name__})")
             return False

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from recallr_litellm.gateway.background import end
 from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.reconify.payload import encoded
 from recallr_litellm.reconify.records import OutboxStatus
 from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import ReconifySettings, load_reconify_settings
@@ -97,10 +99,10 @@ def queue(redis_url: str, *, sessions: int, each: int, prefix: str = "s") -> dic
     return added
 
 
-def body(session: str, message_id: str) -> str:
+def body(session: str, message_id: str) -> bytes:
     reconify = {"format": "openai", "type": "chat", "version": "1.0.0"}
     request = {"model": "m", "messages": [{"role": "user", "content": f"{message_id} " + "x" * 500}]}
-    return json.dumps({"reconify": reconify, "session": session, "request": request, "response": {"id": message_id}})
+    return encoded({"reconify": reconify, "session": session, "request": request, "response": {"id": message_id}})
 
 
 def look(redis_url: str) -> tuple[OutboxStatus, list[str]]:
@@ -292,13 +294,11 @@ async def test_with_redis_away_interactions_are_held_and_queued_when_it_is_back(
         assert await gate.probe()
         assert await add("m6"), "Redis is back, and the interaction is only held"
 
-        tasks = [asyncio.create_task(work()) for work in reconify.background]
+        tasks = {asyncio.create_task(work()) for work in reconify.background}
         async with asyncio.timeout(120):
             while len(endpoint.accepted_ids) < 6:
                 await asyncio.sleep(0.02)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
         await reconify.close()
         await outbox.close()
     assert endpoint.accepted == {"s1": ["m0", "m2", "m3", "m4", "m5", "m6"]}

@@ -32,6 +32,8 @@ CHECKED = (
     "LITELLM_MASTER_KEY",
     "Projects",
     "Data folder",
+    "Models",
+    "Reconify",
     "Embedding",
     "Redis",
     "Failed sessions",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,11 +52,11 @@ def fill(url: str, *, queued: int = 0, dead: int = 0, reason: str = "no such\nus
     async def act() -> None:
         outbox = Outbox.open(url, load_reconify_settings(), timeout_seconds=60)
         for number in range(dead):
-            await outbox.add(ANA, "s1", f"dead-{number}", json.dumps({"reconify": {}}))
+            await outbox.add(ANA, "s1", f"dead-{number}", b'{"reconify":{}}')
             [delivery] = await outbox.claim(1, lease_seconds=600)
             await outbox.bury(delivery, status=400, reason=reason, lease_seconds=None)
         for number in range(queued):
-            await outbox.add(ANA, "s2", f"queued-{number}", json.dumps({"reconify": {}}))
+            await outbox.add(ANA, "s2", f"queued-{number}", b'{"reconify":{}}')
         await outbox.close()
 
     asyncio.run(act())

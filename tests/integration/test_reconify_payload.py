@@ -43,6 +43,22 @@ def endpoint() -> Iterator[ReconifyEndpoint]:
         yield endpoint
 
 
+def models_of(provider: Provider) -> dict[str, Any]:
+    """A model of each of three providers under a name that only the gateway knows."""
+
+    def model(name: str, behind: str, path: str) -> dict[str, Any]:
+        api_base = provider.base_url.removesuffix("/v1") + path
+        return {"model_name": name, "litellm_params": {"model": behind, "api_base": api_base, "api_key": "sk-x"}}
+
+    return {
+        "model_list": [
+            model(f"our-{CLAUDE_MODEL}", f"anthropic/{CLAUDE_MODEL}", ""),
+            model(f"our-{CHAT_MODEL}", f"openai/{CHAT_MODEL}", "/v1"),
+            model(f"our-{GEMINI_MODEL}", f"gemini/{GEMINI_MODEL}", "/v1beta"),
+        ]
+    }
+
+
 @pytest.fixture(scope="module")
 def gateway(
     endpoint: ReconifyEndpoint, running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory
@@ -50,7 +66,7 @@ def gateway(
     """As most will have it: the request as the provider got it, of Recallr requests only."""
     folder = tmp_path_factory.mktemp("reconify")
     settings = {**endpoint.settings, "RECALLR_FORWARD_UPSTREAMS": json.dumps([origin(running_provider)])}
-    with Proxy(folder, running_provider, settings=settings) as proxy:
+    with Proxy(folder, running_provider, settings=settings, config=models_of(running_provider)) as proxy:
         yield proxy
 
 
@@ -246,39 +262,38 @@ def test_the_official_module_cannot_tell_of_streams(
     assert told.payload["response"]["object"] == "chat.completion", "we can"
 
 
-def chat(proxy: Proxy, user: str, stream: bool) -> None:
+def chat(proxy: Proxy, user: str, stream: bool, model: str = CHAT_MODEL) -> None:
     options: Any = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
-    answer = proxy.openai(user).chat.completions.create(model=CHAT_MODEL, messages=HELLO, tools=TOOLS, n=2, **options)
-    list(answer)
+    list(proxy.openai(user).chat.completions.create(model=model, messages=HELLO, tools=TOOLS, n=2, **options))
 
 
-def completion(proxy: Proxy, user: str, stream: bool) -> None:
+def completion(proxy: Proxy, user: str, stream: bool, model: str = CHAT_MODEL) -> None:
     options: Any = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
-    list(proxy.openai(user).completions.create(model=CHAT_MODEL, prompt="Hello.", **options))
+    list(proxy.openai(user).completions.create(model=model, prompt="Hello.", **options))
 
 
-def responses(proxy: Proxy, user: str, stream: bool) -> None:
+def responses(proxy: Proxy, user: str, stream: bool, model: str = CHAT_MODEL) -> None:
     tools: Any = [{"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}]
     options: Any = {"stream": True} if stream else {}
-    list(proxy.openai(user).responses.create(model=CHAT_MODEL, input="Hello.", tools=tools, **options))
+    list(proxy.openai(user).responses.create(model=model, input="Hello.", tools=tools, **options))
 
 
-def messages(proxy: Proxy, user: str, stream: bool) -> None:
+def messages(proxy: Proxy, user: str, stream: bool, model: str = CLAUDE_MODEL) -> None:
     tools: Any = [{"name": "weather", "input_schema": {"type": "object"}}]
     options: Any = {"stream": True} if stream else {}
     client = proxy.anthropic(user)
-    list(client.messages.create(model=CLAUDE_MODEL, max_tokens=9, messages=HELLO, tools=tools, **options))
+    list(client.messages.create(model=model, max_tokens=9, messages=HELLO, tools=tools, **options))
 
 
-def gemini(proxy: Proxy, user: str, stream: bool) -> None:
+def gemini(proxy: Proxy, user: str, stream: bool, model: str = GEMINI_MODEL) -> None:
     client = proxy.gemini(user)
     if stream:
-        list(client.models.generate_content_stream(model=GEMINI_MODEL, contents="Hello."))
+        list(client.models.generate_content_stream(model=model, contents="Hello."))
     else:
-        client.models.generate_content(model=GEMINI_MODEL, contents="Hello.")
+        client.models.generate_content(model=model, contents="Hello.")
 
 
-Ask = Callable[[Proxy, str, bool], None]
+Ask = Callable[..., None]
 FORMATS: list[Ask] = [chat, completion, responses, messages, gemini]
 every_format = pytest.mark.parametrize("ask", FORMATS, ids=lambda ask: ask.__name__)
 
@@ -315,6 +330,24 @@ def test_streamed_and_whole_are_told_alike(gateway: Proxy, provider: Provider, t
     assert re.fullmatch(r"[0-9a-f]{32}", whole["session"]), "alphanumeric"
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    ("ask", "model"),
+    [
+        (chat, CHAT_MODEL),
+        (completion, CHAT_MODEL),
+        (responses, CHAT_MODEL),
+        (messages, CLAUDE_MODEL),
+        (gemini, GEMINI_MODEL),
+    ],
+)
+def test_a_model_is_told_by_the_name_that_the_provider_knows(
+    gateway: Proxy, told: Told, user: str, ask: Ask, model: str, stream: bool
+) -> None:
+    ask(gateway, user, stream, f"our-{model}")
+    assert told.payload["request"]["model"] == model
+
+
 def test_the_request_is_the_one_that_the_provider_got(
     gateway: Proxy, provider: Provider, told: Told, user: str
 ) -> None:
@@ -338,11 +371,12 @@ def test_the_request_can_be_told_as_the_client_wrote_it(
     first = private.ask(user, "My cat is called Felix.", session_timeout_seconds=SHORT)
     Memory(private).wait_processed(user, first.session_id)
     client = private.openai(user)
-    client.chat.completions.create(model=CHAT_MODEL, messages=[{"role": "user", "content": "My cat?"}], seed=5)
+    model = f"openai/{CHAT_MODEL}"
+    client.chat.completions.create(model=model, messages=[{"role": "user", "content": "My cat?"}], seed=5)
 
     assert "Felix" in provider.last.user_text, "memory was injected"
     assert told.payloads(2)[1]["request"] == {
-        "model": CHAT_MODEL,
+        "model": model,
         "messages": [{"role": "user", "content": "My cat?"}],
         "seed": 5,
     }

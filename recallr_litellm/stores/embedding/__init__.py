@@ -18,9 +18,10 @@ from recallr_litellm.stores.embedding.local import LocalEmbedder
 from recallr_litellm.stores.embedding.sparse import SparseEncoder
 from recallr_litellm.stores.hub import Family
 
-__all__ = ["MAX_CHARACTERS", "Embedder", "GatewayEmbed", "SparseEncoder", "open_embedder"]
+__all__ = ["GATEWAY_PREFIX", "MAX_CHARACTERS", "Embedder", "GatewayEmbed", "SparseEncoder", "open_embedder"]
 
-_GATEWAY_PREFIX = "litellm/"
+GATEWAY_PREFIX = "litellm/"
+"""Of `RECALLR_EMBEDDING_MODEL`, for an embedding model of the gateway."""
 
 
 def _text_embedding() -> Any:
@@ -48,10 +49,10 @@ def open_embedder(settings: Settings, gateway_embed: GatewayEmbed) -> Embedder:
     model = settings.embedding_model
     if model is None or model == bundled.NAME:
         return LocalEmbedder(bundled.NAME, bundled.load, dimension=bundled.DIMENSION, batch=bundled.BATCH)
-    if model.startswith(_GATEWAY_PREFIX):
-        if model == _GATEWAY_PREFIX:
+    if model.startswith(GATEWAY_PREFIX):
+        if model == GATEWAY_PREFIX:
             raise ConfigurationError(
                 "RECALLR_EMBEDDING_MODEL=litellm/ lacks a model: write litellm/<model_name of config.yaml>"
             )
-        return GatewayEmbedder(model, model.removeprefix(_GATEWAY_PREFIX), gateway_embed)
+        return GatewayEmbedder(model, model.removeprefix(GATEWAY_PREFIX), gateway_embed)
     return LocalEmbedder(model, lambda: _HUB.load(model, settings.models_dir))

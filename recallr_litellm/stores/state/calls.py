@@ -45,7 +45,7 @@ class RedisCaller:
         async with self._reaching():
             await self._link.close()
 
-    async def _run(self, script: AsyncScript, names: list[str], *arguments: str | float | None) -> Any:
+    async def _run(self, script: AsyncScript, names: list[str], *arguments: str | bytes | float | None) -> Any:
         """Run a script on these keys. An argument of None arrives as the empty string: Redis has no null."""
         async with self._reaching():
             return await script(keys=names, args=["" if value is None else value for value in arguments])

@@ -20,13 +20,15 @@ from pydantic import SecretStr
 
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.reconify.client import LONGEST_REASON, Outcome, ReconifyClient, Verdict, retry_after
+from recallr_litellm.reconify.payload import encoded
 from recallr_litellm.reconify.settings import ReconifySettings
 from tests.support.listeners import Listener, free_port
 from tests.support.reconify_endpoint import CUT, HALF_CLOSED, OK, Reaction, ReconifyEndpoint
 
 APP_KEY = "app-key/of the tests"
 API_KEY = 'api-key-"of"-the-tests'
-PAYLOAD: dict[str, Any] = {"reconify": {"format": "openai", "type": "chat", "version": "1.0.0"}, "session": "s1"}
+BODY: dict[str, Any] = {"reconify": {"format": "openai", "type": "chat", "version": "1.0.0"}, "session": "s1"}
+PAYLOAD = encoded(BODY).decode()
 NOW = 1_790_000_000.0
 
 
@@ -69,10 +71,9 @@ async def test_the_payload_goes_out_with_the_keys_and_the_message_id(
     outcome = await client.send(PAYLOAD, "m1")
     assert (outcome.verdict, outcome.status) == (Verdict.DELIVERED, 200)
     [posted] = endpoint.posted
-    assert posted.body == {**PAYLOAD, "reconify": {**PAYLOAD["reconify"], "appKey": APP_KEY, "apiKey": API_KEY}}
+    assert posted.body == {**BODY, "reconify": {**BODY["reconify"], "appKey": APP_KEY, "apiKey": API_KEY}}
     assert posted.message_id == "m1"
     assert posted.headers["content-type"] == "application/json"
-    assert "appKey" not in PAYLOAD["reconify"], "the keys were put into the caller's payload"
 
 
 async def test_any_message_id_can_be_a_header(endpoint: ReconifyEndpoint, client: ReconifyClient) -> None:
@@ -128,7 +129,7 @@ async def test_a_status_counts_also_when_its_body_breaks_off(
 async def test_nobody_listens() -> None:
     outcome = await send_once(f"http://127.0.0.1:{free_port()}/")
     assert (outcome.verdict, outcome.status) == (Verdict.RETRY, None)
-    assert "ConnectError" in outcome.reason
+    assert "Connect call failed" in outcome.reason
 
 
 async def test_an_endpoint_that_never_answers_is_given_up() -> None:
@@ -153,6 +154,45 @@ async def test_an_endpoint_that_drips_is_given_up() -> None:
     outcome = await send_once(f"http://127.0.0.1:{port}/", timeout_seconds=0.3)
     server.close()
     assert outcome.verdict is Verdict.RETRY
+
+
+@pytest.mark.parametrize("spelled", ["http://{}", "{}"])
+@pytest.mark.parametrize("exempt", [False, True])
+async def test_a_proxy_of_the_environment_is_on_the_way(
+    monkeypatch: pytest.MonkeyPatch, spelled: str, exempt: bool
+) -> None:
+    asked = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readline()).decode())
+        writer.write(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    monkeypatch.setenv("https_proxy", spelled.format(f"127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    monkeypatch.setenv("no_proxy", "track.invalid" if exempt else "")
+    outcome = await send_once("https://track.invalid/")
+    server.close()
+    assert outcome.verdict is Verdict.RETRY
+    assert asked == ([] if exempt else ["CONNECT track.invalid:443 HTTP/1.1\r\n"])
+
+
+async def test_a_proxy_of_the_environment_is_not_on_the_way_to_this_machine(
+    endpoint: ReconifyEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("no_proxy", "")
+    assert (await send_once(endpoint.url)).verdict is Verdict.DELIVERED
+
+
+async def test_nothing_of_an_answer_comes_with_the_next_payload(
+    endpoint: ReconifyEndpoint, client: ReconifyClient
+) -> None:
+    endpoint.answers = lambda posted: Reaction(headers={"Set-Cookie": "who=someone"})
+    for message_id in ("m1", "m2"):
+        await client.send(PAYLOAD, message_id)
+    assert not any("cookie" in posted.headers for posted in endpoint.posted)
 
 
 async def test_the_reason_is_short_and_without_the_keys(

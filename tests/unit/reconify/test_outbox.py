@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.reconify.payload import encoded
 from recallr_litellm.reconify.records import Added, Delivery
 from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.stores.state import keys
@@ -36,8 +38,8 @@ async def outbox(state_url: str) -> AsyncIterator[Outbox]:
     await outbox.close()
 
 
-def payload(text: str) -> str:
-    return json.dumps({"reconify": {}, "text": text})
+def payload(text: str) -> bytes:
+    return encoded({"reconify": {}, "text": text})
 
 
 async def add(outbox: Outbox, message_id: str, *, owner: Owner | None = ANA, session: str = "s1") -> Added:
@@ -65,11 +67,11 @@ async def drain(outbox: Outbox) -> list[str]:
 
 
 async def test_what_was_added_comes_out_unchanged(outbox: Outbox) -> None:
-    odd = json.dumps({"reconify": {}, "text": "Grüße \ud83d, 你好, \x00 and {braces}"})
-    assert await outbox.add(ANA, "s1", "m1", odd) is Added.ADDED
-    delivery = await claim_one(outbox)
-    assert (delivery.message_id, delivery.payload) == ("m1", odd)
-    assert (delivery.attempts, delivery.failed_at) == (0, 0)
+    for message_id, text in (("m1", "Grüße, 你好, \x00 and {braces}"), ("m2", "half of \ud83d")):
+        assert await outbox.add(ANA, message_id, message_id, payload(text)) is Added.ADDED
+        delivery = await claim_one(outbox)
+        assert (delivery.message_id, json.loads(delivery.payload)) == (message_id, {"reconify": {}, "text": text})
+        assert (delivery.attempts, delivery.failed_at) == (0, 0)
 
 
 async def test_payloads_of_a_session_go_out_one_after_another_in_their_order(outbox: Outbox) -> None:
@@ -101,13 +103,38 @@ async def test_what_becomes_due_during_a_claim_is_claimed(outbox: Outbox, monkey
     sent_elsewhere = await claim_one(outbox)
     look = outbox._queues
 
-    async def look_just_before() -> list[tuple[float, int]]:
+    async def look_just_before() -> dict[int, float]:
         seen = await look()
         await outbox.delivered(sent_elsewhere, lease_seconds=None)
         return seen
 
     monkeypatch.setattr(outbox, "_queues", look_just_before)
     assert (await claim_one(outbox)).message_id == "m2", "leased, but nobody was told: it waits until the lease ends"
+
+
+async def test_a_claim_can_be_of_what_this_object_knows(outbox: Outbox, state_url: str) -> None:
+    """So that nobody has to look in all buckets each time a payload was added."""
+
+    async def known(limit: int = 10) -> list[str]:
+        return [delivery.message_id for delivery in await claim(outbox, limit, everywhere=False)]
+
+    elsewhere = open_outbox(state_url)
+    await add(elsewhere, "of another", session="s0")
+    assert await known() == [], "a look in all buckets that nobody has asked for"
+    await claim_one(outbox)
+
+    for number in range(1, 8):
+        await add(outbox, f"m{number}", session=f"s{number}")
+    found = [await known(3) for _ in range(3)]
+    assert [len(part) for part in found] == [3, 3, 1], "what a claim had no room for is forgotten"
+    assert sorted(itertools.chain(*found)) == [f"m{number}" for number in range(1, 8)]
+
+    await add(outbox, "turn 1", session="s8")
+    await add(outbox, "turn 2", session="s8")
+    [delivery] = await claim(outbox, everywhere=False)
+    await outbox.delivered(delivery, lease_seconds=None)
+    assert await known() == ["turn 2"], "a session that was let go is forgotten"
+    await elsewhere.close()
 
 
 async def test_sessions_of_the_same_name_of_two_users_and_of_nobody_are_three(outbox: Outbox) -> None:

@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from recallr_litellm.reconify.payload import Interaction, build, is_reported
+from recallr_litellm.reconify.payload import OPENING, Interaction, build, encoded, is_reported
 from recallr_litellm.reconify.person import Person
 
 SENT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "<memory> Hi"}], "of_tomorrow": 1}
-WRITTEN: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "of_tomorrow": 1}
 CHOICE: dict[str, Any] = {"index": 0, "message": {"role": "assistant", "content": "Yes"}, "finish_reason": "stop"}
 REPLY: dict[str, Any] = {"id": "x", "object": "chat.completion", "choices": [CHOICE], "of_tomorrow": {"a": None}}
-CHAT = Interaction("acompletion", WRITTEN, SENT, REPLY, (), 1_000, 2_500)
+CHAT = Interaction("acompletion", SENT, REPLY, (), 1_000, 2_500)
 
 
 def changed(**fields: Any) -> Interaction:
@@ -28,7 +27,7 @@ def test_everything_that_is_known_is_told() -> None:
         timeout_seconds=600,
         person=Person(user_id="u", is_authenticated=True),
     )
-    assert build(told, which="provider") == {
+    assert build(told) == {
         "reconify": {"format": "openai", "type": "chat", "version": "1.0.0"},
         "timestamps": {"request": 1_000, "response": 2_500},
         "session": "0123456789abcdef0123456789abcdef",
@@ -40,20 +39,14 @@ def test_everything_that_is_known_is_told() -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    payload = build(changed(person=Person(first_name="Jane")), which="provider")
+    payload = build(changed(person=Person(first_name="Jane")))
     assert payload is not None
     assert set(payload) == {"reconify", "timestamps", "request", "response"}
 
 
-def test_the_request_can_be_told_as_the_client_wrote_it() -> None:
-    payload = build(CHAT, which="client")
-    assert payload is not None
-    assert payload["request"] == WRITTEN
-
-
 @pytest.mark.parametrize(("seconds", "minutes"), [(1, 1), (60, 1), (61, 2), (600, 10), (601, 11)])
 def test_a_session_does_not_end_there_before_it_ends_here(seconds: int, minutes: int) -> None:
-    payload = build(changed(timeout_seconds=seconds), which="provider")
+    payload = build(changed(timeout_seconds=seconds))
     assert payload is not None
     assert payload["sessionTimeout"] == minutes
 
@@ -69,7 +62,7 @@ def test_a_session_does_not_end_there_before_it_ends_here(seconds: int, minutes:
 def test_formats_that_reconify_knows_are_told_as_they_are(
     call_type: str, request_body: dict[str, Any], reply: dict[str, Any], format: str, type: str
 ) -> None:
-    payload = build(changed(call_type=call_type, sent_request=request_body, reply=reply), which="provider")
+    payload = build(changed(call_type=call_type, request=request_body, reply=reply))
     assert payload is not None
     assert (payload["request"], payload["response"]) == (request_body, reply)
     assert (payload["reconify"]["format"], payload["reconify"]["type"]) == (format, type)
@@ -101,7 +94,7 @@ def test_formats_that_reconify_knows_are_told_as_they_are(
     ],
 )
 def test_other_formats_are_told_as_chat(call_type: str, request_body: dict[str, Any], reply: dict[str, Any]) -> None:
-    payload = build(changed(call_type=call_type, sent_request=request_body, reply=reply), which="provider")
+    payload = build(changed(call_type=call_type, request=request_body, reply=reply))
     assert payload is not None
     assert (payload["reconify"]["format"], payload["reconify"]["type"]) == ("openai", "chat")
     assert [(message["role"], message["content"]) for message in payload["request"]["messages"]] == [("user", "Hi")]
@@ -115,7 +108,7 @@ def test_a_streamed_reply_is_told_whole() -> None:
         "id": "x",
         "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Yes"}, "finish_reason": "stop"}],
     }
-    payload = build(changed(reply=None, events=(json.dumps(chunk), "[DONE]")), which="provider")
+    payload = build(changed(reply=None, events=(json.dumps(chunk), "[DONE]")))
     assert payload is not None
     assert payload["response"] == {"id": "x", "object": "chat.completion", "choices": [CHOICE]}
 
@@ -128,12 +121,12 @@ def test_a_streamed_reply_is_told_whole() -> None:
         changed(reply={"error": {"message": "no"}}),
         changed(reply=None, events=('{"error": {"message": "no"}}', "[DONE]")),
         changed(call_type="aembedding"),
-        changed(call_type="aresponses", sent_request={"input": 7}, reply={"output": [{"type": "message"}]}),
+        changed(call_type="aresponses", request={"input": 7}, reply={"output": [{"type": "message"}]}),
         changed(call_type="agenerate_content", reply={"candidates": "odd"}),
     ],
 )
 def test_nothing_is_told_where_nothing_was_answered_or_nothing_can_be_read(interaction: Interaction) -> None:
-    assert build(interaction, which="provider") is None
+    assert build(interaction) is None
 
 
 def test_only_chats_and_completions_are_told() -> None:
@@ -145,3 +138,20 @@ def test_only_chats_and_completions_are_told() -> None:
 def test_what_was_said_does_not_show_in_a_traceback() -> None:
     assert "Hi" not in repr(CHAT)
     assert "Yes" not in repr(CHAT)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["Grüße", "half of \ud83d", 2**70, -(2**63) - 1, 0.1, 1e300, [None, True, {"a": []}], {"\x00": "\u2028"}],
+    ids=repr,
+)
+def test_the_json_of_a_payload_is_exact_and_has_its_place_for_the_keys(value: Any) -> None:
+    payload = {"session": "s", "reconify": {"format": "openai"}, "request": {"field": value}}
+    text = encoded(payload)
+    assert json.loads(text) == payload
+    assert text.startswith(OPENING.encode())
+
+
+def test_what_is_no_json_has_none() -> None:
+    with pytest.raises(TypeError):
+        encoded({"reconify": {}, "request": object()})

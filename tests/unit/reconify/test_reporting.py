@@ -17,16 +17,21 @@ from recallr_litellm.stores.gate import Gate
 from tests.support.listeners import free_port
 
 
-@pytest.fixture
-async def reconify() -> AsyncIterator[Reconify]:
+def open_reconify(**options: Any) -> Reconify:
     """With a Redis that is away: what is told is held."""
 
     async def probe() -> None:
         raise ConnectionError
 
-    settings = ReconifySettings.model_validate({"app_key": "a", "api_key": "b", "endpoint": "http://127.0.0.1:1/"})
+    three = {"app_key": "a", "api_key": "b", "endpoint": "http://127.0.0.1:1/"}
+    settings = ReconifySettings.model_validate({**three, **options})
     url = f"redis://127.0.0.1:{free_port()}"
-    reconify = Reconify.open(settings, url, Gate("redis", probe), timeout_seconds=1.0, interval=1.0, capacity=10)
+    return Reconify.open(settings, url, Gate("redis", probe), timeout_seconds=1.0, interval=1.0, capacity=10)
+
+
+@pytest.fixture
+async def reconify() -> AsyncIterator[Reconify]:
+    reconify = open_reconify()
     yield reconify
     await reconify.close()
 
@@ -34,6 +39,22 @@ async def reconify() -> AsyncIterator[Reconify]:
 @pytest.fixture
 def reporting(reconify: Reconify) -> Reporting:
     return Reporting(reconify, spawn=asyncio.create_task, default_timeout_seconds=600)
+
+
+@pytest.mark.parametrize("which", ["provider", "client"])
+async def test_the_request_is_told_as_the_provider_got_it_or_as_the_client_wrote_it(which: str) -> None:
+    reconify = open_reconify(request=which)
+    reporting = Reporting(reconify, spawn=asyncio.create_task, default_timeout_seconds=600)
+    call = Call(RawHeaders((("x-recallr-user-id", "u"),)))
+    body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    reporting.begin(call, body, "acompletion")
+    reporting.identify(call, takes_part=True)
+    body["messages"][0]["content"] = "<memory> Hi"
+    reporting.sent(call, body)
+    body["messages"][0]["content"] = "what LiteLLM makes of it later"
+    assert call.asked is not None
+    assert call.asked.request["messages"][0]["content"] == {"provider": "<memory> Hi", "client": "Hi"}[which]
+    await reconify.close()
 
 
 def asked(reporting: Reporting) -> tuple[Call, Recorder]:
@@ -103,13 +124,16 @@ async def test_what_is_no_answer_is_not_told(
     assert reconify.held == 0
 
 
-async def test_a_body_nested_beyond_all_measure_goes_on_untold(reporting: Reporting) -> None:
+@pytest.mark.parametrize("which", ["provider", "client"])
+async def test_a_body_nested_beyond_all_measure_goes_on_untold(which: str) -> None:
+    reconify = open_reconify(request=which)
+    reporting = Reporting(reconify, spawn=asyncio.create_task, default_timeout_seconds=600)
     deep: Any = []
     for _ in range(5_000):
         deep = [deep]
+    body = {"model": "m", "messages": deep}
     call = Call(RawHeaders((("x-recallr-user-id", "u"),)))
-    reporting.begin(call, {"model": "m", "messages": deep}, "acompletion")
+    reporting.begin(call, body, "acompletion")
+    reporting.sent(call, body)
     assert call.asked is None
-    call, _ = asked(reporting)
-    reporting.sent(call, {"model": "m", "messages": deep})
-    assert call.asked is None
+    await reconify.close()

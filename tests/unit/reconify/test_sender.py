@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 import redis
 
+from recallr_litellm.gateway.background import end
+from recallr_litellm.reconify import sender
 from recallr_litellm.reconify.circuit import Backoff, Circuit
 from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
+from recallr_litellm.reconify.in_flight import InFlight
 from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.reconify.payload import encoded
 from recallr_litellm.reconify.records import Delivery
 from recallr_litellm.reconify.sender import AT_ONCE, Sender
 from recallr_litellm.reconify.settings import load_reconify_settings
@@ -48,7 +52,7 @@ class Endless:
         self.on_their_way: dict[str, asyncio.Future[Outcome]] = {}
         """By message id."""
 
-    async def send(self, payload: dict[str, Any], message_id: str) -> Outcome:
+    async def send(self, payload: str, message_id: str) -> Outcome:
         outcome = self.on_their_way[message_id] = asyncio.get_running_loop().create_future()
         try:
             return await outcome
@@ -80,7 +84,8 @@ class WatchedCircuit(Circuit):
 class Running:
     """A sender at work on an outbox of its own."""
 
-    def __init__(self, outbox: Outbox, sender: Sender, circuit: WatchedCircuit) -> None:
+    def __init__(self, outbox: Outbox, sender: Sender, circuit: WatchedCircuit, in_flight: InFlight) -> None:
+        self.in_flight = in_flight
         self.outbox = outbox
         self.sender = sender
         self.circuit = circuit
@@ -92,7 +97,7 @@ class Running:
         for _ in range(count):
             self._number += 1
             message_id = f"{session}-{self._number}"
-            payload = json.dumps({"reconify": {}, "session": session, "number": self._number})
+            payload = encoded({"reconify": {}, "session": session, "number": self._number})
             await self.outbox.add(ANA, session, message_id, payload)
             added.append(message_id)
         self.sender.stir()
@@ -139,23 +144,24 @@ async def at_work(
     await gate.probe()
     backoff = Backoff(PAUSE)
     circuit = WatchedCircuit(backoff)
-    sender = Sender(
+    in_flight = InFlight()
+    at_it = Sender(
         outbox,
         client,  # type: ignore[arg-type]
         circuit,
         gate,
+        in_flight,
         backoff=backoff,
         timeout_seconds=TIMEOUT,
         interval=0.02,
         max_attempts=max_attempts,
     )
-    work = asyncio.create_task(sender.run())
+    work = asyncio.create_task(at_it.run())
     try:
-        yield Running(outbox, sender, circuit)
+        yield Running(outbox, at_it, circuit, in_flight)
     finally:
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-        await sender.let_go()
+        await end({work})  # one cancellation is not always enough
+        await at_it.let_go()
         await client.close()
         await outbox.close()
 
@@ -170,6 +176,42 @@ async def test_everything_arrives_once_and_in_order_within_its_session(
     assert endpoint.accepted == added
     assert endpoint.repeats == [], "something was sent again without need"
     assert (status.delivered, status.retried, status.in_flight) == (150, 0, 0)
+
+
+async def test_requests_are_served_before_anything_is_sent(
+    endpoint: ReconifyEndpoint, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "GIVES_WAY_SECONDS", PATIENCE)
+    async with at_work(redis_url) as running:
+        await running.until(lambda: running.circuit.looks, "the sender is at work")
+        with running.in_flight.one_more():
+            added = {f"s{number}": await running.add(f"s{number}") for number in range(10)}
+            looks = running.circuit.looks
+            await asyncio.sleep(0.2)  # ten times as long as until it looks again
+            assert running.circuit.looks <= looks + 1, "it looks for payloads while there is a request to serve"
+            assert not endpoint.posted, "something is sent while there is a request to serve"
+        await running.until_empty()
+    assert endpoint.accepted == added
+
+
+async def test_a_process_that_is_never_quiet_sends_all_the_same(
+    endpoint: ReconifyEndpoint, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "GIVES_WAY_SECONDS", 0.05)
+    async with at_work(redis_url) as running:
+        with running.in_flight.one_more():
+            added = {f"s{number}": await running.add(f"s{number}", 50) for number in range(3)}
+            await running.until_empty()
+    assert endpoint.accepted == added
+
+
+async def test_what_another_process_has_added_is_found(endpoint: ReconifyEndpoint, redis_url: str) -> None:
+    other = Outbox.open(redis_url, load_reconify_settings(), timeout_seconds=20)
+    async with at_work(redis_url) as running:
+        for number in range(20):
+            await other.add(ANA, f"s{number}", f"m{number}", encoded({"reconify": {}, "session": f"s{number}"}))
+        await running.until(lambda: len(endpoint.accepted_ids) == 20, "all arrive, though nobody stirs the sender")
+    await other.close()
 
 
 async def test_a_session_that_is_retried_keeps_its_order_and_stops_no_other(
@@ -249,8 +291,8 @@ async def test_what_was_claimed_while_the_endpoint_went_down_is_given_back(
     class Slow(Outbox):
         """The endpoint asks to be left alone while Redis is still being asked for what may be sent."""
 
-        async def claim(self, limit: int, *, lease_seconds: float, now_ms: int | None = None) -> list[Delivery]:
-            claims = await super().claim(limit, lease_seconds=lease_seconds, now_ms=now_ms)
+        async def claim(self, limit: int, **options: Any) -> list[Delivery]:
+            claims = await super().claim(limit, **options)
             if claims:
                 running.circuit.failed(retry_after=3600)
             return claims
@@ -305,7 +347,7 @@ async def test_each_refused_payload_is_a_dead_letter_and_nothing_else_is(
 async def test_what_cannot_be_read_is_a_dead_letter(endpoint: ReconifyEndpoint, redis_url: str) -> None:
     async with at_work(redis_url) as running:
         for number, damaged in enumerate(["", "{", "[]", '"text"', "null", '{"reconify": 7}']):
-            await running.outbox.add(ANA, "s1", f"damaged {number}", damaged)
+            await running.outbox.add(ANA, "s1", f"damaged {number}", damaged.encode())
         [after] = await running.add("s1")
         await running.until_empty()
         letters = [letter async for letter in running.outbox.dead()]
