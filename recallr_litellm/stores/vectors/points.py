@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Passage, PassageHit, Session, SummaryHit, Turn, User
+from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.stores.vectors import schema
 from recallr_litellm.stores.vectors.engine import Found, Payload, Point, scope
 from recallr_litellm.stores.vectors.schema import Kind
@@ -22,6 +24,14 @@ def point_id(owner: Owner, kind: Kind, *natural_key: str | int) -> str:
     return str(uuid.uuid5(schema.NAMESPACE, json.dumps([owner.key, kind.value, *natural_key])))
 
 
+class Description(NamedTuple):
+    """What a collection is filled with."""
+
+    model: str
+    dimension: int
+    schema: int = schema.SCHEMA_VERSION
+
+
 def meta_point(model: str, dimension: int) -> Point:
     """The description of the collection: by which embedding model it is filled."""
     payload = {
@@ -30,6 +40,24 @@ def meta_point(model: str, dimension: int) -> Point:
         schema.SCHEMA: schema.SCHEMA_VERSION,
     }
     return Point(META_ID, payload)
+
+
+def description_of(payload: Payload) -> Description:
+    """The description in a `meta` point."""
+    return Description(payload[schema.MODEL], payload[schema.DIMENSION], payload[schema.SCHEMA])
+
+
+def require_readable(found: Description) -> None:
+    """Return if this version reads and writes collections like this one.
+
+    Raises:
+        ConfigurationError: it does not.
+    """
+    if found.schema != schema.SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"The vector store has layout {found.schema}, this version of recallr-litellm reads layout "
+            f"{schema.SCHEMA_VERSION}. Install the version that wrote it, or name another RECALLR_COLLECTION."
+        )
 
 
 def user_point(owner: Owner, user: User) -> Point:
@@ -50,7 +78,7 @@ def session_point(owner: Owner, session: Session, summary: Passage | None) -> Po
         payload[schema.HIT] = _json(session.id, session.created_at, session.last_at, session.summary)
     if session.summary:
         payload[schema.SUMMARISED] = True
-    return _with_vectors(point_id(owner, Kind.SESSION, session.id), payload, summary)
+    return with_vectors(point_id(owner, Kind.SESSION, session.id), payload, summary)
 
 
 def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
@@ -71,10 +99,11 @@ def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
             payload |= {schema.FIRST: True, schema.RECORD: stored.model_dump_json()}
             if role == "user":
                 payload[schema.FROM_USER] = True
-        yield _with_vectors(point_id(owner, Kind.TURN, session_id, stored.id, part), payload, passage)
+        yield with_vectors(point_id(owner, Kind.TURN, session_id, stored.id, part), payload, passage)
 
 
-def _with_vectors(identifier: str, payload: Payload, passage: Passage | None) -> Point:
+def with_vectors(identifier: str, payload: Payload, passage: Passage | None) -> Point:
+    """A point with the vectors of a text, or with none."""
     if passage is None:
         return Point(identifier, payload)
     # A passage of nothing but stop words has no terms: it is found by meaning alone.
@@ -107,6 +136,30 @@ def summary_hit(found: Found, bm25: float) -> SummaryHit:
     """A found `session` point; it was ranked by cosine."""
     session, created_at, last_at, summary = json.loads(found.payload[schema.HIT])
     return SummaryHit(session, created_at, last_at, summary, found.score, bm25)
+
+
+_SEARCHED: Final[Mapping[Kind, Callable[[Payload], str]]] = {
+    Kind.SESSION: lambda payload: summary_hit(Found("", 0.0, payload), 0.0).summary,
+    Kind.TURN: lambda payload: passage_hit(Found("", 0.0, payload), 0.0).text,
+}
+"""Of each kind whose points can be found: the text that its vectors are made from."""
+
+
+def text_of(payload: Payload) -> str | None:
+    """The text that a point's vectors are made from; None for a point without vectors.
+
+    Raises:
+        ConfigurationError: this version does not know what the point stands for.
+    """
+    if schema.HIT not in payload:
+        return None
+    kind = payload[schema.SCOPE].rpartition("/")[2]
+    if kind not in _SEARCHED:
+        raise ConfigurationError(
+            f"The vector store holds points of the kind {kind!r}, which this version of recallr-litellm does not know. "
+            "Install the version that wrote them."
+        )
+    return _SEARCHED[Kind(kind)](payload)
 
 
 def _json(*fields: str | int) -> str:

@@ -95,18 +95,20 @@ class VectorStore:
             if dimension == self._model.dimension:
                 raise VectorsUnavailable("The description of the Qdrant collection cannot be read back")
             meta = points.meta_point("unknown", dimension).payload
-        if meta[schema.SCHEMA] != schema.SCHEMA_VERSION:
-            raise ConfigurationError(
-                f"The vector store has layout {meta[schema.SCHEMA]}, this version of recallr-litellm reads layout "
-                f"{schema.SCHEMA_VERSION}. Install the version that wrote it, or name another RECALLR_COLLECTION."
-            )
-        if (meta[schema.MODEL], meta[schema.DIMENSION]) != (self._model.name, self._model.dimension):
+        found = points.description_of(meta)
+        points.require_readable(found)
+        if (found.model, found.dimension) != (self._model.name, self._model.dimension):
             raise EmbeddingMismatch(
-                f"The vector store was filled with the embedding model {meta[schema.MODEL]!r} "
-                f"({meta[schema.DIMENSION]} dimensions), but {self._model.name!r} ({self._model.dimension}) is "
-                "configured. Set RECALLR_EMBEDDING_MODEL back, or name another RECALLR_COLLECTION or RECALLR_DATA_DIR "
-                "(`recallr reindex`, which embeds everything anew, comes with a later version)."
+                f"The vector store was filled with the embedding model {found.model!r} ({found.dimension} dimensions), "
+                f"but {self._model.name!r} ({self._model.dimension}) is configured. Either set "
+                f"RECALLR_EMBEDDING_MODEL={found.model}, or let `recallr reindex` embed everything anew with "
+                f"{self._model.name!r}."
             )
+
+    @property
+    def collection(self) -> str:
+        """Name of the collection; known once the store was opened."""
+        return self._unopened.name
 
     async def close(self) -> None:
         """Make everything durable and let go of it."""
@@ -173,7 +175,7 @@ class VectorStore:
         The session itself is written after its turns: where `get_session` finds it, they are there.
         """
         written: list[str] = []
-        for batch in _batches(point for turn in turns for point in points.turn_points(owner, session.id, turn)):
+        for batch in batches(point for turn in turns for point in points.turn_points(owner, session.id, turn)):
             await self._engine.upsert(batch)
             written.extend(point.id for point in batch)
         await self._engine.upsert([points.session_point(owner, session, summary)])
@@ -299,7 +301,8 @@ class VectorStore:
         return found
 
 
-def _batches(all_points: Iterable[Point]) -> Iterator[list[Point]]:
+def batches(all_points: Iterable[Point]) -> Iterator[list[Point]]:
+    """The points in the portions in which an engine is to get them."""
     batch: list[Point] = []
     characters = 0
     for point in all_points:
