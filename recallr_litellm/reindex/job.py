@@ -291,7 +291,7 @@ class Reindex:
 
 def _is_awaited(reader: Reader, current: str, model: str) -> bool:
     """Whether a gateway could not follow at once to vectors of this model, but will be able to."""
-    return current in reader.collections and model not in (reader.model, reader.ready) and not reader.problem
+    return current in reader.collections and model not in (reader.model, *reader.ready) and not reader.problem
 
 
 async def _ended(tasks: list[asyncio.Task[object]]) -> None:

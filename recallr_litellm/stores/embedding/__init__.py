@@ -17,9 +17,10 @@ from recallr_litellm.stores.embedding.gateway import GatewayEmbedder
 from recallr_litellm.stores.embedding.local import LocalEmbedder
 from recallr_litellm.stores.embedding.sparse import SparseEncoder
 
-__all__ = ["MAX_CHARACTERS", "Embedder", "GatewayEmbed", "SparseEncoder", "open_embedder"]
+__all__ = ["GATEWAY_PREFIX", "MAX_CHARACTERS", "Embedder", "GatewayEmbed", "SparseEncoder", "open_embedder"]
 
-_GATEWAY_PREFIX = "litellm/"
+GATEWAY_PREFIX = "litellm/"
+"""Before the name of a model that the gateway itself calls."""
 
 
 def open_embedder(settings: Settings, gateway_embed: GatewayEmbed) -> Embedder:
@@ -31,10 +32,10 @@ def open_embedder(settings: Settings, gateway_embed: GatewayEmbed) -> Embedder:
     model = settings.embedding_model
     if model is None or model == bundled.NAME:
         return LocalEmbedder(bundled.NAME, bundled.load, dimension=bundled.DIMENSION, batch=bundled.BATCH)
-    if model.startswith(_GATEWAY_PREFIX):
-        if model == _GATEWAY_PREFIX:
+    if model.startswith(GATEWAY_PREFIX):
+        if model == GATEWAY_PREFIX:
             raise ConfigurationError(
                 "RECALLR_EMBEDDING_MODEL=litellm/ lacks a model: write litellm/<model_name of config.yaml>"
             )
-        return GatewayEmbedder(model, model.removeprefix(_GATEWAY_PREFIX), gateway_embed)
+        return GatewayEmbedder(model, model.removeprefix(GATEWAY_PREFIX), gateway_embed)
     return LocalEmbedder(model, partial(hub.load, model, settings.data_dir / "models"))

@@ -8,6 +8,8 @@ Each worker of a gateway announces every second what it reads.
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 from enum import StrEnum
 from typing import Final
 
@@ -22,6 +24,11 @@ WANTED_SECONDS: Final = 15.0
 """How long a gateway is asked after the last `ask`."""
 READER_SECONDS: Final = 10.0
 """How long a worker counts as reading after its last `announce`."""
+
+
+def this_process(what: str) -> str:
+    """This process, told to a person: "gateway, process 17 on host"."""
+    return f"{what}, process {os.getpid()} on {socket.gethostname()}"
 
 
 class Phase(StrEnum):
@@ -91,10 +98,10 @@ class Reader(_Record):
     """Those that it has open to read."""
     model: str
     """That of its questions."""
-    ready: str = ""
-    """The model that it has loaded besides, to follow a switch at once."""
+    ready: tuple[str, ...] = ()
+    """The models that it has loaded besides, to follow a switch at once."""
     problem: str = ""
-    """Why it cannot load that of the reindex."""
+    """Why it cannot load another one."""
 
 
 class Board(RedisCaller):
@@ -127,10 +134,10 @@ class Board(RedisCaller):
             found = await self._client.get(keys.reindex("progress"))
         return Progress.model_validate_json(found) if found else None
 
-    async def is_running(self) -> bool:
-        """Whether somebody holds the lease."""
+    async def lease_left(self) -> float:
+        """Seconds until the lease of whoever holds it ends, if it is not renewed; 0 if nobody does a reindex."""
         async with self._reaching():
-            return bool(await self._client.exists(keys.reindex("lease")))
+            return max(0.0, await self._client.pttl(keys.reindex("lease")) / 1000)
 
     async def take_lease(self, seconds: float) -> Lease | None:
         """The lease, for so many seconds; None if somebody else has it."""
