@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 from recallr_litellm.errors import ConfigurationError, EmbeddingUnavailable, RecallrError, StateUnavailable, Unavailable
-from recallr_litellm.gateway.background import end
 from recallr_litellm.memory.processing import Processor
 from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Investigation
@@ -21,6 +20,7 @@ from recallr_litellm.stores.embedding import Embedder
 from recallr_litellm.stores.state.board import Board, Progress, Reader
 from recallr_litellm.stores.vectors import Collections, VectorStore
 from recallr_litellm.stores.vectors.collections import describe
+from recallr_litellm.tasks import end
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from recallr_litellm.errors import EmbeddingUnavailable, StateUnavailable, Unavailable
-from recallr_litellm.gateway.background import end, for_ever, report_fault, run_aside
+from recallr_litellm.gateway.background import for_ever, report_fault, run_aside
 from recallr_litellm.gateway.generations import Generation, Generations
 from recallr_litellm.gateway.recollection import Recollection
 from recallr_litellm.gateway.reindexing import Reindexing
@@ -32,6 +32,7 @@ from recallr_litellm.stores.gate import Gate
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore
 from recallr_litellm.stores.state.board import Board, this_process
 from recallr_litellm.stores.vectors import VectorStore, open_collections
+from recallr_litellm.tasks import end
 
 _log = logging.getLogger(__name__)
 

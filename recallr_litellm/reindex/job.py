@@ -26,6 +26,7 @@ from recallr_litellm.stores.state.board import Board, Lease, Phase, Progress, Re
 from recallr_litellm.stores.vectors import Collections, VectorStore
 from recallr_litellm.stores.vectors.collections import describe, following
 from recallr_litellm.stores.vectors.points import Description, require_readable
+from recallr_litellm.tasks import end
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class Reindex:
         self._again = again
         self._pause = pause
         self._patience = Patience(patience)
+        self._begun = asyncio.Event()
         self._retired = False
         self._switched = False
         self.progress = Progress(model=embedder.name, where=where, wanted=wanted)
@@ -112,9 +114,6 @@ class Reindex:
         phase, note = Phase.STOPPED, ""
         tasks: list[asyncio.Task[object]] = []
         try:
-            earlier = await self._patience(self._board.progress)
-            if earlier is not None and earlier.phase is not Phase.DONE:
-                self._now(source=earlier.source, target=earlier.target)
             work = asyncio.create_task(self._work())
             tasks = [work, asyncio.create_task(self._keep(lease)), asyncio.create_task(self._report())]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -128,7 +127,7 @@ class Reindex:
             phase, note = Phase.FAILED, type(error).__name__
             raise
         finally:
-            await _ended(tasks)
+            await end(tasks)
             self._now(phase=phase, note=note)
             await self._let_go(lease)
         return self.progress
@@ -166,6 +165,7 @@ class Reindex:
                 )
 
     async def _report(self) -> None:
+        await self._begun.wait()
         while True:
             with contextlib.suppress(StateUnavailable):
                 await self._board.report(self.progress)
@@ -174,6 +174,10 @@ class Reindex:
     async def _work(self) -> str:
         """Do all of it. Returns what there is to say about it."""
         patience, collections = self._patience, self._collections
+        earlier = await patience(self._board.progress)
+        if earlier is not None and earlier.phase is not Phase.DONE:
+            self._now(source=earlier.source, target=earlier.target)
+        self._begun.set()  # from now on our own progress stands in the place of that
         await _BRIEFLY(self._embedder.open)
         wanted = Description(self._embedder.name, self._embedder.dimension)
         current = await patience(collections.current)
@@ -292,9 +296,3 @@ class Reindex:
 def _is_awaited(reader: Reader, current: str, model: str) -> bool:
     """Whether a gateway could not follow at once to vectors of this model, but will be able to."""
     return current in reader.collections and model not in (reader.model, *reader.ready) and not reader.problem
-
-
-async def _ended(tasks: list[asyncio.Task[object]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

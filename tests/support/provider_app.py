@@ -67,7 +67,13 @@ class StandIn:
         return whole if answer.drop_after is None else HalfResponse(whole)
 
     async def _embeddings(self, request: Request) -> Response:
-        return JSONResponse(embeddings(await self._record(request)))
+        body = await self._record(request)
+        rule = self._script.rule_for(" ".join(map(str, body["input"])), body["model"])
+        if rule is not None and rule.hang and not await self._held.go_on(request.receive):
+            return Response()
+        if rule is not None and rule.is_error:
+            return JSONResponse({"error": {"message": rule.message}}, rule.status)
+        return JSONResponse(embeddings(body))
 
     async def _record(self, request: Request) -> dict[str, Any]:
         raw = await request.body()

@@ -9,13 +9,14 @@ import numpy as np
 
 from recallr_litellm.core.messages import Message, Role, StoredMessage
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import Passage, Session, SparseVector, Turn, User, Vector
+from recallr_litellm.core.records import Passage, Session, Turn, User, Vector
 from recallr_litellm.errors import EmbeddingUnavailable
 from recallr_litellm.reindex import LEASE_SECONDS, Reindex
 from recallr_litellm.stores.embedding import SparseEncoder
 from recallr_litellm.stores.state.board import Board, Progress
-from recallr_litellm.stores.vectors import Collections, VectorStore
+from recallr_litellm.stores.vectors import Collections, VectorStore, schema
 from recallr_litellm.stores.vectors.engine import Nearest, Where
+from recallr_litellm.stores.vectors.points import text_of
 from recallr_litellm.stores.vectors.schema import Kind
 from tests.support.wires.embeddings import _embed
 
@@ -85,9 +86,13 @@ class Remembering:
         [terms] = self.sparse.passages([text])
         return Passage(text, self.model.vector(text), terms)
 
+    async def user(self, owner: Owner) -> None:
+        """A user, as a request creates it."""
+        await self.vectors.put_user(owner, User(project=owner.project, user=owner.user, created_at=AT))
+
     async def session(self, owner: Owner, id: str, *texts: str, at: int = AT) -> None:
         """A user and a session that consists of exactly these messages, each of two passages, and a tool result."""
-        await self.vectors.put_user(owner, User(project=owner.project, user=owner.user, created_at=AT))
+        await self.user(owner)
         turns = [
             Turn(stored(text, position), (self.passage(text), self.passage(f"{text} Second part.")))
             for position, text in enumerate(texts)
@@ -98,15 +103,6 @@ class Remembering:
             id=id, created_at=at, last_at=at, timeout_seconds=600, message_count=len(turns), summary=summary
         )
         await self.vectors.save_session(owner, session, turns, self.passage(summary))
-
-
-@dataclass(frozen=True)
-class Held:
-    """What a collection holds of one owner."""
-
-    points: dict[str, dict[str, object]]
-    """Id → payload."""
-    vectors: dict[str, tuple[Vector | None, SparseVector | None]]
 
 
 async def remembered(collections: Collections, owners: Collection[Owner] = OWNERS) -> dict[str, dict[str, object]]:
@@ -133,37 +129,22 @@ async def per_owner(collections: Collections) -> dict[tuple[Owner, Kind], int]:
 
 
 async def assert_embedded_with(model: Hashing, sparse: SparseEncoder, collections: Collections) -> None:
-    """Every text of the current collection is found by exactly its vectors of this model."""
-    store = VectorStore(collections.engine(await collections.current()), model)
-    await store.open()
-    for owner in OWNERS:
-        for payload_text, kind in await _texts(collections, owner):
-            where = Where(owner, kind)
-            [dense, words] = await store._engine.query(
-                [
-                    Nearest(model.vector(payload_text), where, 50, fields=("hit",)),
-                    Nearest(sparse.query(payload_text), where, 50, fields=("hit",)),
-                ]
-            )
-            cosines = [found.score for found in dense if _text_of(found.payload) == payload_text]
-            assert cosines, f"{payload_text!r} is not found by its vector"
-            assert max(cosines) > 0.999, f"{payload_text!r} does not have the vector of {model.name}: {cosines}"
-            assert any(_text_of(found.payload) == payload_text for found in words), f"{payload_text!r} has lost its words"
-
-
-async def _texts(collections: Collections, owner: Owner) -> list[tuple[str, Kind]]:
+    """Every text of the current collection is found by exactly its vectors of this model, among its owner's points."""
     engine = collections.engine(await collections.current())
-    found = []
-    for kind in (Kind.TURN, Kind.SESSION):
-        page, _ = await engine.page(Where(owner, kind, having=["hit"]), ["hit"], 1000)
-        found += [(_text_of(payload), kind) for payload in page]
-    return found
-
-
-def _text_of(payload: dict[str, object]) -> str:
-    import json
-
-    return str(json.loads(str(payload["hit"]))[-1])
+    assert await engine.open(0) == model.dimension
+    for owner in OWNERS:
+        for kind in (Kind.TURN, Kind.SESSION):
+            found, _ = await engine.page(Where(owner, kind, having=[schema.HIT]), [schema.SCOPE, schema.HIT], 1000)
+            texts = [text for payload in found if (text := text_of(payload)) is not None]
+            where, fields = Where(owner, kind), (schema.SCOPE, schema.HIT)
+            by_meaning = [Nearest(model.vector(text), where, 1, fields=fields) for text in texts]
+            by_words = [Nearest(sparse.query(text), where, 1, fields=fields) for text in texts]
+            answers = await engine.query([*by_meaning, *by_words]) if texts else []
+            for text, meant in zip(texts, answers[: len(texts)], strict=True):
+                assert meant[0].score > 0.999, f"{text!r} does not have its vector of {model.name}"
+                assert text_of(meant[0].payload) == text, f"{text!r} is not found by its vector"
+            for text, said in zip(texts, answers[len(texts) :], strict=True):
+                assert said, f"{text!r} is not found by its words"
 
 
 async def reindex(
