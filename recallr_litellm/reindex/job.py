@@ -258,7 +258,7 @@ class Reindex:
                 f"{current} is in use, but {names} is still read, by {who}. Restart that, then repeat "
                 "`recallr reindex` to have it deleted."
             )
-        for name in old:
+        for name in dict.fromkeys([*old, source] if source else old):  # of the source, a half may be left
             await patience(partial(collections.drop, name))
         return f" Deleted: {names}." if old else ""
 

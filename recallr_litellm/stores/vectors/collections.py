@@ -65,7 +65,7 @@ class Collections(Protocol):
         """Make one of them the current one, atomically and durably."""
 
     async def drop(self, name: str) -> None:
-        """Delete one that is not the current one, with all that is in it. None of that name: nothing to do."""
+        """Delete one that is not the current one, with all that is in it, or what is left of it."""
 
     async def close(self) -> None:
         """Let go of everything, all engines included."""
