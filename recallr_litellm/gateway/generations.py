@@ -189,7 +189,8 @@ class Generations:
         name = await self._collections.current()
         if name != self.current.collection:
             await self._move_to(name)
-        elif reindex is not None and reindex.model != self.current.embedder.name:
+            return
+        if reindex is not None and reindex.model != self.current.embedder.name:
             self._load(reindex.model)
         await self._forget(but=reindex.model if reindex is not None else "")
 
