@@ -237,7 +237,12 @@ async def test_where_the_model_cannot_be_loaded_it_does_not_go_on_with_the_old_p
     assert "no such model" in str(worker.vectors_gate.error)
     with pytest.raises(EmbeddingUnavailable):
         await worker.generations.current.open()
-    assert (await worker.reader())[0] == (await worker.collections.current(),), "the old collection is never deleted"
+
+    async def left() -> bool:
+        await worker.generations.look()
+        return (await worker.reader())[0] == (await worker.collections.current(),)
+
+    await until(left, "it says that it does not read the old collection any more")
 
 
 async def test_before_it_has_read_anything_it_follows_nothing(worker: Worker) -> None:
