@@ -4,6 +4,7 @@ recallr serve     a gateway with memory on this machine
 recallr demo      see it remember, without any key
 recallr doctor    is everything in place, and what to do if not
 recallr failed    sessions that could not be made memory, and another try
+recallr reindex   another embedding model for everything that is remembered
 recallr reconify  what waits to be reported to Reconify, what was refused, a test
 """
 
@@ -15,6 +16,7 @@ from recallr_litellm.cli.demo import demo
 from recallr_litellm.cli.doctor import doctor
 from recallr_litellm.cli.failed import failed
 from recallr_litellm.cli.reconify import reconify
+from recallr_litellm.cli.reindex import reindex
 from recallr_litellm.cli.serve import serve
 
 app = typer.Typer(
@@ -29,6 +31,7 @@ app.command()(serve)
 app.command()(demo)
 app.command()(doctor)
 app.command()(failed)
+app.command()(reindex)
 app.add_typer(reconify, name="reconify")
 
 __all__ = ["app"]

@@ -1,4 +1,4 @@
-"""Work beside the requests: taken up again after faults, ended for good, run while the loop stands still."""
+"""Work beside the requests: taken up again after faults, run while the loop stands still."""
 
 from __future__ import annotations
 
@@ -35,18 +35,6 @@ async def for_ever(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     ):
         with attempt:
             await work()
-
-
-async def end(tasks: set[asyncio.Task[Any]]) -> None:
-    """Cancel tasks until they have ended.
-
-    One cancellation is not always enough: `asyncio.wait_for` of Python 3.11, which redis-py uses, loses it when the
-    answer that it waits for comes at the same moment.
-    """
-    while tasks := {task for task in tasks if not task.done()}:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=0.2)
 
 
 def run_aside(work: Coroutine[Any, Any, None]) -> None:

@@ -29,12 +29,12 @@ from recallr_litellm.gateway.admission import Admitted, admit, authorise
 from recallr_litellm.gateway.binding import Bindings
 from recallr_litellm.gateway.call import Call, Draft
 from recallr_litellm.gateway.formats import FORMATS, Conversation
+from recallr_litellm.gateway.generations import Generation, Generations
 from recallr_litellm.gateway.reporting import Reporting
 from recallr_litellm.gateway.tracing import name_session
 from recallr_litellm.memory.sessions import OpenedSession, Sessions
 from recallr_litellm.metrics import ADDED, FAULTS, RECALL, REJECTED
 from recallr_litellm.projects import Projects
-from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Finished, Investigation, Question
 from recallr_litellm.recall.auto import choose
 from recallr_litellm.settings import InjectInto, Settings
@@ -51,6 +51,7 @@ class Recollection:
     """The memory work of a request, bounded by the deadline of its strategy.
 
     Args:
+        generations: what is searched: a request stays with the one that is current when it begins.
         count_tokens: LiteLLM's own counter, for the budget of the memory block.
         reporting: None while Reconify is off.
     """
@@ -61,8 +62,7 @@ class Recollection:
         projects: Projects,
         sessions: Sessions,
         state: StateStore,
-        recall: Recall,
-        investigation: Investigation,
+        generations: Generations,
         *,
         state_gate: Gate,
         vectors_gate: Gate,
@@ -76,8 +76,7 @@ class Recollection:
         )
         self._sessions = sessions
         self._state = state
-        self._recall = recall
-        self._investigation = investigation
+        self._generations = generations
         self._state_gate = state_gate
         self._vectors_gate = vectors_gate
         self._count_tokens = count_tokens
@@ -158,7 +157,8 @@ class Recollection:
         stage = _Stage(call, draft, admitted)
         call.status = "ok"
         if stage.strategy is Strategy.AUTO:
-            stage.strategy = choose(draft.conversation.question, model=self._investigation.has_model)
+            has_model = self._generations.current.investigation.has_model
+            stage.strategy = choose(draft.conversation.question, model=has_model)
             _log.info("Request %s: auto recalls with %s", call.request_id, stage.strategy.value)
         seconds = self._settings.deadline_seconds(stage.strategy)
         begun = asyncio.get_running_loop().time()
@@ -167,7 +167,8 @@ class Recollection:
         stage.rerank_until = min(stage.until, begun + _less_margin(of_recall))
         try:
             async with asyncio.timeout(seconds):
-                await self._gather(stage)
+                with self._generations.using() as generation:
+                    await self._gather(stage, generation)
         except TimeoutError as error:
             (self._vectors_gate if stage.searching else self._state_gate).suspect()
             self._note(call, "timeout", error)
@@ -181,7 +182,7 @@ class Recollection:
             call.status = "empty"
         return memory
 
-    async def _gather(self, stage: _Stage) -> None:
+    async def _gather(self, stage: _Stage, generation: Generation) -> None:
         """Fill the stage, the most needed first, so that what is there when time runs out can be used."""
         draft = stage.draft
         self._state_gate.require()
@@ -201,7 +202,7 @@ class Recollection:
         stage.searching = True
         seen = frozenset((session.id, *session.other_ids))
         with RECALL.time():
-            stage.recalled = await self._recall(
+            stage.recalled = await generation.recall(
                 owner,
                 question,
                 stage.options,
@@ -213,16 +214,18 @@ class Recollection:
         if (shortfall := stage.recalled.shortfall) is not None:
             self._note(stage.call, shortfall.reason, shortfall)
         if stage.strategy is Strategy.AGENTIC:
-            await self._investigate(stage, owner, question, seen)
+            await self._investigate(generation.investigation, stage, owner, question, seen)
         stage.searching = False
         if conversation.uses_tools and not conversation.continues_turn:
             stage.block = self._render(stage)
             await self._state.save_block(owner, session.id, _block_name(conversation, turn), stage.block)
 
-    async def _investigate(self, stage: _Stage, owner: Owner, question: str, seen: frozenset[str]) -> None:
+    async def _investigate(
+        self, investigation: Investigation, stage: _Stage, owner: Owner, question: str, seen: frozenset[str]
+    ) -> None:
         """Let a model search on from what was recalled. What it has found is in the stage after each of its steps."""
         asked = Question(question, _moment(stage.call), stage.options.timezone, stage.draft.conversation.messages[:-1])
-        async for event in self._investigation(
+        async for event in investigation(
             owner, asked, stage.recalled, stage.options, exclude_sessions=seen, until=stage.until
         ):
             stage.recalled = event.recalled

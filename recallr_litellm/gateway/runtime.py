@@ -10,8 +10,10 @@ from functools import partial
 from typing import Any
 
 from recallr_litellm.errors import EmbeddingUnavailable, StateUnavailable, Unavailable
-from recallr_litellm.gateway.background import end, for_ever, report_fault, run_aside
+from recallr_litellm.gateway.background import for_ever, report_fault, run_aside
+from recallr_litellm.gateway.generations import Generation, Generations
 from recallr_litellm.gateway.recollection import Recollection
+from recallr_litellm.gateway.reindexing import Reindexing
 from recallr_litellm.gateway.reporting import Reporting
 from recallr_litellm.memory.capture import Capture, Exchange
 from recallr_litellm.memory.processing import Processor
@@ -26,11 +28,13 @@ from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
-from recallr_litellm.stores.embedding import GatewayEmbed, SparseEncoder, open_embedder
+from recallr_litellm.stores.embedding import Embedder, GatewayEmbed, SparseEncoder, open_embedder
 from recallr_litellm.stores.gate import Gate
 from recallr_litellm.stores.reranker import open_reranker
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore
-from recallr_litellm.stores.vectors import VectorStore, open_engine
+from recallr_litellm.stores.state.board import Board, this_process
+from recallr_litellm.stores.vectors import VectorStore, open_collections
+from recallr_litellm.tasks import end
 
 _log = logging.getLogger(__name__)
 
@@ -109,9 +113,13 @@ class Runtime:
         self._redis_url = url
         self._state = StateStore.from_url(url, timeout_seconds=self._store_seconds)
         closing.push_async_callback(self._state.close)
+        self._board = Board.from_url(url, timeout_seconds=self._store_seconds)
+        closing.push_async_callback(self._board.close)
         self._embedder = open_embedder(settings, self._gateway_embed)
         closing.push_async_callback(self._embedder.close)
-        self._vectors = VectorStore(open_engine(settings), self._embedder)
+        self._collections = open_collections(settings)
+        closing.push_async_callback(self._collections.close)
+        self._vectors = VectorStore(self._collections.engine(), self._embedder)
         closing.push_async_callback(self._vectors.close)
         self._sparse = SparseEncoder()
         self._reranker = open_reranker(settings)
@@ -125,12 +133,48 @@ class Runtime:
         self._state_gate = Gate("redis", self._probe_state, probe_timeout=3 * self._store_seconds)
         self._vectors_gate = Gate("qdrant", self._probe_vectors, probe_timeout=3 * self._store_seconds)
         default_timeout = max(DEFAULT_TIMEOUT_SECONDS, settings.min_session_timeout_seconds)
-        sessions = Sessions(self._state, self._vectors, default_timeout_seconds=default_timeout)
-        self._capture = Capture(self._state, sessions, self._state_gate, capacity=settings.held_exchanges)
-        self._processor = Processor(
+        self._sessions = Sessions(self._state, self._vectors, default_timeout_seconds=default_timeout)
+        self._capture = Capture(self._state, self._sessions, self._state_gate, capacity=settings.held_exchanges)
+        self._open_reconify(default_timeout)
+        self._gates = [self._state_gate, self._vectors_gate]
+        if self._reranker is not None:
+            self._gates.append(
+                Gate("reranker", self._reranker.open, interval=_RELOAD_SECONDS, probe_timeout=_LOAD_SECONDS)
+            )
+        self._rerank = Reranking(self._reranker, settings.rerank_candidates)
+        self._generations = Generations(
+            self._generation(self._vectors, self._embedder),
+            self._collections,
+            self._board,
+            make=self._generation,
+            embedder=self._embedder_of,
+            where=this_process("gateway"),
+            moved=self._moved,
+        )
+        self._resources.push_async_callback(self._generations.close)
+        self._reindexing = Reindexing(
+            self._generations, self._collections, self._sparse, self._board, where=this_process("gateway")
+        )
+        self.recollection = Recollection(
+            settings,
+            self._projects,
+            self._sessions,
             self._state,
-            self._vectors,
-            self._embedder,
+            self._generations,
+            state_gate=self._state_gate,
+            vectors_gate=self._vectors_gate,
+            count_tokens=self._count_tokens,
+            reporting=self.reporting,
+        )
+
+    def _generation(self, vectors: VectorStore, embedder: Embedder) -> Generation:
+        """What reads and writes a collection that this model has filled."""
+        settings = self.settings
+        recall = Recall(vectors, embedder, self._sparse, self._rerank)
+        processor = Processor(
+            self._state,
+            vectors,
+            embedder,
             self._sparse,
             state_gate=self._state_gate,
             vectors_gate=self._vectors_gate,
@@ -138,26 +182,14 @@ class Runtime:
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_processing_attempts,
         )
-        self._open_reconify(default_timeout)
-        self._gates = [self._state_gate, self._vectors_gate]
-        if self._reranker is not None:
-            self._gates.append(
-                Gate("reranker", self._reranker.open, interval=_RELOAD_SECONDS, probe_timeout=_LOAD_SECONDS)
-            )
-        rerank = Reranking(self._reranker, settings.rerank_candidates)
-        recall = Recall(self._vectors, self._embedder, self._sparse, rerank)
-        self.recollection = Recollection(
-            settings,
-            self._projects,
-            sessions,
-            self._state,
-            recall,
-            Investigation(recall, self._vectors, self._agent()),
-            state_gate=self._state_gate,
-            vectors_gate=self._vectors_gate,
-            count_tokens=self._count_tokens,
-            reporting=self.reporting,
-        )
+        return Generation(vectors, embedder, recall, Investigation(recall, vectors, self._agent()), processor)
+
+    def _embedder_of(self, model: str) -> Embedder:
+        return open_embedder(self.settings.model_copy(update={"embedding_model": model}), self._gateway_embed)
+
+    def _moved(self, generation: Generation) -> None:
+        self._sessions.move_to(generation.vectors)
+        self._vectors_gate.suspect()
 
     def _agent(self) -> Agent | None:
         model = self.settings.memory_model
@@ -186,7 +218,9 @@ class Runtime:
         """Start what runs in the background."""
         for work in (
             *(gate.watch for gate in self._gates),
-            self._processor.run,
+            self._generations.process,
+            self._generations.follow,
+            self._reindexing.serve,
             self._keep_flushing_held,
             self._keep_counting,
             *(self._reconify.background if self._reconify is not None else ()),
@@ -229,6 +263,7 @@ class Runtime:
                 EXCHANGES.labels("dropped").inc(self._capture.held)
                 _log.error("%d exchanges are lost: the state store did not come back", self._capture.held)
         finally:
+            await self._reindexing.stop()
             await end(self._tasks | self._to_store)
             await self._resources.aclose()
 
@@ -258,9 +293,8 @@ class Runtime:
         await self._state.ping()
 
     async def _probe_vectors(self) -> None:
-        await self._embedder.open()
-        await self._vectors.open()
-        await self._vectors.ping()
+        with self._generations.using() as generation:
+            await generation.open()
 
     async def _keep_flushing_held(self) -> None:
         while True:

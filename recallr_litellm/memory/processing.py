@@ -20,6 +20,7 @@ from recallr_litellm.errors import StateUnavailable, Unavailable, VectorsUnavail
 from recallr_litellm.memory.summarise import summarise
 from recallr_litellm.metrics import FAULTS, PROCESSING, SESSIONS
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
+from recallr_litellm.stores.embedding.passages import embed_passages
 from recallr_litellm.stores.gate import Gate
 from recallr_litellm.stores.state import Claim, StateStore
 from recallr_litellm.stores.vectors import VectorStore
@@ -67,7 +68,9 @@ class Processor:
             worked = False
             if self._state_gate.is_open and self._vectors_gate.is_open:
                 try:
-                    claims = await self._state.claim(_CLAIMS_AT_ONCE, lease_seconds=self._lease_seconds)
+                    claims = await self._state.claim(
+                        _CLAIMS_AT_ONCE, lease_seconds=self._lease_seconds, into=self._vectors.collection
+                    )
                     if claims:
                         await self.process(claims)
                         worked = True
@@ -180,9 +183,7 @@ class Processor:
         return summary
 
     async def _embed(self, texts: list[str]) -> list[Passage]:
-        dense = await self._embedder.passages(texts)
-        sparse = await asyncio.to_thread(self._sparse.passages, texts)
-        return [Passage(*parts) for parts in zip(texts, dense, sparse, strict=True)]
+        return await embed_passages(self._embedder, self._sparse, texts)
 
 
 def _split(messages: list[StoredMessage]) -> list[list[str]]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import recallr_litellm
 from tests.support.process import clean_environment
@@ -34,6 +37,56 @@ def recallr(
         text=True,
         check=False,
     )
+
+
+class Running:
+    """The command as a process beside the test; its output goes into a file.
+
+    with Running("reindex", folder=tmp_path, environment={...}) as command:
+        ...
+        assert command.wait() == 0, command.output
+    """
+
+    def __init__(self, *arguments: str, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        self._log = folder / f"{'-'.join(arguments[:1])}-{uuid.uuid4().hex[:8]}.log"
+        self._command = [*COMMAND, *arguments]
+        self._folder = folder
+        self._environment = clean_environment({**OFFLINE, "COLUMNS": "100", **(environment or {})})
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far, errors too."""
+        return self._log.read_text(errors="replace")
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has."""
+        return self._process.poll() is not None
+
+    def wait(self, timeout: float = 120.0) -> int:
+        """Its exit code, once it has ended. Raises subprocess.TimeoutExpired."""
+        return self._process.wait(timeout)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal: SIGINT is Ctrl-C."""
+        self._process.send_signal(number)
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self.ended:
+            self._process.kill()
+            self._process.wait()
 
 
 def prose(output: str) -> str:

@@ -1,7 +1,7 @@
 """What a gateway holds and says about itself, seen from outside: its two stores, its metrics, its readiness.
 
 assert in_motion(redis_url) == []                               # every session is processed
-kept = remembered(EdgeEngine(folder / "qdrant"), owners)        # after the gateway has ended
+kept = remembered(edge(proxy), owners)                          # after the gateway has ended
 assert_once(kept, expected={"My cat is called Felix."})
 """
 
@@ -12,7 +12,6 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,15 +21,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
+from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding.bundled import DIMENSION
 from recallr_litellm.stores.state import keys
 from recallr_litellm.stores.state.embedded import _socket
-from recallr_litellm.stores.vectors import Engine, schema
-from recallr_litellm.stores.vectors.edge import EdgeEngine
+from recallr_litellm.stores.vectors import Engine, open_engine, schema
 from recallr_litellm.stores.vectors.engine import Found, Where
 from recallr_litellm.stores.vectors.points import message_of, passage_hit
 from recallr_litellm.stores.vectors.schema import Kind
-from recallr_litellm.stores.vectors.server import ServerEngine, connect
 from tests.support.proxy import PROJECT, Proxy
 from tests.support.waiting import eventually
 
@@ -143,12 +141,12 @@ async def _of_owner(engine: Engine, owner: Owner) -> list[Kept]:
 
 def edge(proxy: Proxy) -> Engine:
     """The embedded Qdrant of a gateway that has ended."""
-    return EdgeEngine(proxy.data_dir / "qdrant")
+    return open_engine(Settings(data_dir=proxy.data_dir, qdrant_url=None))
 
 
 def server(qdrant_url: str) -> Engine:
     """A Qdrant server with the gateway's collection."""
-    return ServerEngine(partial(connect, qdrant_url, None), "recallr")
+    return open_engine(Settings(qdrant_url=qdrant_url))
 
 
 def assert_once(kept: Collection[Kept], *, expected: Iterable[str], allowed: Iterable[str] = ()) -> None:

@@ -38,7 +38,7 @@ class StandIn:
         self.app = Starlette(
             routes=[
                 *(Route(path, self._speak(wire), methods=["POST"]) for wire in WIRES for path in wire.paths),
-                Route("/v1/embeddings", self._without_script(embeddings), methods=["POST"]),
+                Route("/v1/embeddings", self._embeddings, methods=["POST"]),
                 Route("/v1/messages/count_tokens", self._without_script(count_tokens), methods=["POST"]),
                 Route("/_script", self._control_script, methods=["POST", "DELETE"]),
                 Route("/_recorded", self._control_recorded, methods=["GET", "DELETE"]),
@@ -73,6 +73,15 @@ class StandIn:
             return JSONResponse(answer(await self._record(request)))
 
         return answer_body
+
+    async def _embeddings(self, request: Request) -> Response:
+        body = await self._record(request)
+        rule = self._script.rule_for(" ".join(map(str, body["input"])), body["model"])
+        if rule is not None and rule.hang and not await self._held.go_on(request.receive):
+            return Response()
+        if rule is not None and rule.is_error:
+            return JSONResponse({"error": {"message": rule.message}}, rule.status)
+        return JSONResponse(embeddings(body))
 
     async def _record(self, request: Request) -> dict[str, Any]:
         raw = await request.body()

@@ -105,6 +105,14 @@ def build_app(engine: QdrantClient, *, api_key: str | None = None) -> FastAPI:
     async def list_collections() -> dict[str, Any]:
         return _done(engine.get_collections())
 
+    @app.get("/aliases")
+    async def list_aliases() -> dict[str, Any]:
+        return _done(engine.get_aliases())
+
+    @app.post("/collections/aliases")
+    async def change_aliases(body: models.ChangeAliasesOperation) -> dict[str, Any]:
+        return _done(engine.update_collection_aliases(body.actions))
+
     @app.get("/collections/{name}/exists")
     async def exists(name: str) -> dict[str, Any]:
         return _done({"exists": engine.collection_exists(name)})

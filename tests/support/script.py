@@ -143,13 +143,23 @@ class Script:
 
     def take(self, user_text: str, model: str) -> Answer:
         """The answer for a request with this last user message, for this model; used up where it is to be used up."""
+        rule = self._rule(user_text, models=(None, model))
+        if rule is not None:
+            return rule
+        return self.queue.pop(0) if self.queue else Answer()
+
+    def rule_for(self, text: str, model: str) -> Answer | None:
+        """The rule for texts to be embedded: only one that names their model, and of it `hang` and `status`."""
+        return self._rule(text, models=(model,))
+
+    def _rule(self, user_text: str, *, models: tuple[str | None, ...]) -> Answer | None:
         matching = [
             (user_text.rfind(rule.when or ""), -number)
             for number, rule in enumerate(self.rules)
-            if (rule.when is None or rule.when in user_text) and rule.model in (None, model)
+            if (rule.when is None or rule.when in user_text) and rule.model in models
         ]
         if not matching:
-            return self.queue.pop(0) if self.queue else Answer()
+            return None
         number = -max(matching)[1]
         rule = self.rules[number]
         if rule.times == 1:

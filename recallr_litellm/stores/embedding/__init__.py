@@ -21,7 +21,7 @@ from recallr_litellm.stores.hub import Family
 __all__ = ["GATEWAY_PREFIX", "MAX_CHARACTERS", "Embedder", "GatewayEmbed", "SparseEncoder", "open_embedder"]
 
 GATEWAY_PREFIX = "litellm/"
-"""Of `RECALLR_EMBEDDING_MODEL`, for an embedding model of the gateway."""
+"""Before the name of a model that the gateway itself calls."""
 
 
 def _text_embedding() -> Any:

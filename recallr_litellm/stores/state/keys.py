@@ -7,6 +7,8 @@ them together. The number of buckets is part of the stored data: changing it orp
 Per bucket:
     {recallr:7}:due                            zset   member → when the session is due, ms
     {recallr:7}:failed                         zset   member → when it was set aside, ms
+    {recallr:7}:retired                        string name of the Qdrant collection that no session may be made memory
+                                                      in any more; expires
 Per owner (`<owner>` is `Owner.key`):
     {recallr:7}:user:<owner>                   string marker: the user exists; expires
     {recallr:7}:current:<owner>                string id of the session the user is in
@@ -29,6 +31,13 @@ Per session (`<outbox member>` is `<owner>:<session id>`, where `<owner>` is `-`
     {recallr:7}:outbox:queue:<outbox member>   stream message, payload; oldest first
     {recallr:7}:outbox:state:<outbox member>   hash   bytes; lease, attempts, failed_at while they apply
     {recallr:7}:outbox:added:<outbox member>:<message id>  string marker: it was put there; expires
+
+Of the reindex, all in one slot:
+    {recallr:0}:reindex:lease                  string who does it; expires
+    {recallr:0}:reindex:wanted                 string what a gateway is asked for, JSON; expires
+    {recallr:0}:reindex:progress               string how far the last one has come, JSON
+    {recallr:0}:reindex:readers                set    ids of the gateways' workers
+    {recallr:0}:reindex:reader:<id>            string what it reads, JSON; expires
 
 Scripts that find a session only by what Redis holds are given `sessions(bucket)` and `messages_of(bucket)` (or
 `outbox_queues(bucket)` and `outbox_states(bucket)`) and append the member. These keys are in the slot of the declared
@@ -60,6 +69,15 @@ def due(bucket: int) -> str:
 
 def failed(bucket: int) -> str:
     return _key(bucket, "failed")
+
+
+def retired(bucket: int) -> str:
+    return _key(bucket, "retired")
+
+
+def reindex(*name: str) -> str:
+    """`lease`, `wanted`, `progress`, `readers`, or `reader` and its id."""
+    return _key(0, "reindex", *name)
 
 
 def sessions(bucket: int) -> str:

@@ -23,15 +23,22 @@ logger = logging.getLogger(__name__)
 class Queue(RedisCaller):
     """What a worker does with sessions. At-least-once: a session may be processed more than once."""
 
-    async def claim(self, limit: int, *, lease_seconds: float, now_ms: int | None = None) -> list[Claim]:
+    async def claim(
+        self, limit: int, *, lease_seconds: float, into: str = "", now_ms: int | None = None
+    ) -> list[Claim]:
         """Lease up to `limit` sessions that are due, beginning with the bucket whose first has waited longest. Of
-        concurrent claims each gets other sessions. Sessions without messages are removed on the way."""
+        concurrent claims each gets other sessions. Sessions without messages are removed on the way.
+
+        Args:
+            into: name of the Qdrant collection that they will be made memory in. None are due for one that is retired
+                (`Board.retire`).
+        """
         claims: list[Claim] = []
         for earliest, bucket in await self._queues():
             more = True
             while more and len(claims) < limit:
                 wanted = limit - len(claims)
-                now, leased = await self._claim_in(bucket, wanted, lease_seconds, now_ms)
+                now, leased = await self._claim_in(bucket, wanted, lease_seconds, into, now_ms)
                 if not leased and earliest > now:  # with some leased: they have become due since the look
                     return claims  # nothing is due in this bucket, nor in those that follow
                 more = len(leased) == wanted
@@ -55,7 +62,8 @@ class Queue(RedisCaller):
     async def finish(self, claim: Claim) -> bool:
         """Remove the processed session with all that belongs to it. True if nothing of it is left.
 
-        False if the user came back to it, or another worker has claimed it, since: it stays, to become due again.
+        False if the user came back to it, another worker has claimed it, or the collection that it was made memory in
+        was retired, since: it stays, to become due again.
         """
         owner, session_id = claim.owner, claim.session_id
         names = [
@@ -65,8 +73,9 @@ class Queue(RedisCaller):
             keys.due(keys.bucket_of(owner)),
             keys.open_sessions(owner),
             keys.current(owner),
+            keys.retired(keys.bucket_of(owner)),
         ]
-        arguments = (keys.member(owner, session_id), session_id, claim.lease)
+        arguments = (keys.member(owner, session_id), session_id, claim.lease, claim.into)
         return bool(await self._run(self._scripts.finish, names, *arguments))
 
     async def postpone(
@@ -144,12 +153,12 @@ class Queue(RedisCaller):
         return sorted((head[0][1], bucket) for bucket, head in enumerate(heads) if head)
 
     async def _claim_in(
-        self, bucket: int, limit: int, lease_seconds: float, now_ms: int | None
+        self, bucket: int, limit: int, lease_seconds: float, into: str, now_ms: int | None
     ) -> tuple[int, list[Claim]]:
         """Redis's time (ms) and the sessions leased, those without messages too."""
         lease = uuid.uuid4().hex
-        arguments = (limit, _milliseconds(lease_seconds), lease, keys.sessions(bucket), keys.messages_of(bucket))
-        now, rows = await self._run(self._scripts.claim, [keys.due(bucket)], now_ms, *arguments)
+        arguments = (limit, _milliseconds(lease_seconds), lease, keys.sessions(bucket), keys.messages_of(bucket), into)
+        now, rows = await self._run(self._scripts.claim, [keys.due(bucket), keys.retired(bucket)], now_ms, *arguments)
         claims: list[Claim] = []
         unreadable: list[Claim] = []
         for member, owner, created, last, timeout, version, attempts, messages in rows:
@@ -159,6 +168,7 @@ class Queue(RedisCaller):
                 snapshot=Snapshot(version, (), created, last, timeout),
                 attempts=attempts,
                 lease=lease,
+                into=into,
             )
             try:
                 snapshot = replace(claim.snapshot, messages=codec.load_messages(messages))

@@ -62,6 +62,8 @@ class Claim:
     """How often it was claimed since the user's last activity, this time included."""
     lease: str
     """Unique to this claim; what tells its holder from a later one."""
+    into: str = ""
+    """Name of the Qdrant collection that it is made memory in."""
 
 
 class CommitResult(StrEnum):

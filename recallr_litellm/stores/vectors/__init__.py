@@ -1,7 +1,8 @@
 """What is remembered: one `VectorStore` on the embedded Qdrant or on a server."""
 
+from recallr_litellm.stores.vectors.collections import Collections
 from recallr_litellm.stores.vectors.engine import Engine
-from recallr_litellm.stores.vectors.opening import open_engine
+from recallr_litellm.stores.vectors.opening import open_collections, open_engine
 from recallr_litellm.stores.vectors.store import VectorStore
 
-__all__ = ["Engine", "VectorStore", "open_engine"]
+__all__ = ["Collections", "Engine", "VectorStore", "open_collections", "open_engine"]

@@ -24,7 +24,7 @@ import qdrant_edge as q
 
 from recallr_litellm.core.records import SparseVector, Vector
 from recallr_litellm.errors import ConfigurationError, DataDirInUse, RecallrError, VectorsUnavailable
-from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, Where
+from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, Stored, Where
 from recallr_litellm.stores.vectors.schema import AT, BEGAN, DENSE, INDEXES, SESSION, SPARSE, SPARSE_SCAN, Index
 
 _THREADS = 2
@@ -34,17 +34,33 @@ _CONFIG_FILE = "edge_config.json"
 T = TypeVar("T")
 
 
-class EdgeEngine:
-    """The embedded engine. One process per folder, enforced by a lock of Qdrant's."""
+def is_shard(folder: Path) -> bool:
+    """Whether the folder is one that Qdrant Edge keeps points in."""
+    return (folder / _CONFIG_FILE).exists()
 
-    def __init__(self, folder: Path) -> None:
+
+class EdgeEngine:
+    """The embedded engine. One process per folder, enforced by a lock of Qdrant's.
+
+    Args:
+        compacts: when it is opened, what was written since the last time is compacted: 1 s for 14,000 points, more
+            than in proportion for more (52 s for 100,000, measured on a busy machine), the interpreter's lock being
+            held.
+    """
+
+    def __init__(self, folder: Path, *, compacts: bool = True) -> None:
         self._folder = folder
+        self._compacts = compacts
         self._shard: q.EdgeShard | None = None
         self._threads: ThreadPoolExecutor | None = None
 
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self._folder.name
+
     async def open(self, dimension: int) -> int:
-        """See `Engine.open`. Also compacts what was written since the last start: 1 s for 14,000 points, more
-        than in proportion for more (52 s for 100,000, measured on a busy machine), the lock being held.
+        """See `Engine.open`.
 
         Raises:
             DataDirInUse: another process has the folder open.
@@ -53,6 +69,8 @@ class EdgeEngine:
             self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="recallr-qdrant")
         if self._shard is None:
             self._shard = await self._on_thread("open its folder", lambda: self._load(dimension))
+            if self._compacts:
+                await self._call("compact its folder", self._compact)
         return await self._call("prepare its folder", self._prepare)
 
     def _load(self, dimension: int) -> q.EdgeShard:
@@ -69,7 +87,7 @@ class EdgeEngine:
             raise
 
     def _exists(self) -> bool:
-        return (self._folder / _CONFIG_FILE).exists()
+        return is_shard(self._folder)
 
     def _create(self, dimension: int) -> None:
         try:
@@ -88,6 +106,10 @@ class EdgeEngine:
         existing = shard.info().payload_schema
         for name in INDEXES.keys() - existing.keys():
             shard.update(q.UpdateOperation.create_field_index(name, _INDEX_PARAMS[INDEXES[name]]))
+        config = json.loads((self._folder / _CONFIG_FILE).read_text())
+        return int(config["vectors"][DENSE]["size"])
+
+    def _compact(self, shard: q.EdgeShard) -> None:
         # Turns what was appended into segments that live on disk, and drops what was deleted: at
         # 100,000 passages 10 MB of memory of its own instead of 130. Only here, since it holds the lock.
         if shard.optimize():
@@ -97,8 +119,6 @@ class EdgeEngine:
             self._shard = q.EdgeShard.load(str(self._folder))
         _give_back_freed_memory()
         threading.Thread(target=_read_ahead, args=(self._folder,), name="recallr-read-ahead", daemon=True).start()
-        config = json.loads((self._folder / _CONFIG_FILE).read_text())
-        return int(config["vectors"][DENSE]["size"])
 
     async def suspend(self) -> None:
         """Nothing to do: the shard belongs to the process."""
@@ -170,6 +190,28 @@ class EdgeEngine:
         """See `Engine.query`."""
         answers = self._translated("search", lambda: self._opened.query_batch(q.QueryBatchRequest(_requests(queries))))
         return [[Found(point.id, point.score, point.payload or {}) for point in answer] for answer in answers]
+
+    async def walk(
+        self, limit: int, *, after: str | None = None, without: str | None = None
+    ) -> tuple[list[Stored], str | None]:
+        """See `WholeEngine.walk`."""
+        only = q.Filter(must=[q.IsEmptyCondition(without)]) if without else None
+        request = q.ScrollRequest(offset=after, limit=limit, filter=only, with_payload=True, with_vector=False)
+        records, following = await self._call("read", lambda shard: shard.scroll(request))
+        return _stored(records), None if following is None else str(following)
+
+    async def read(self, ids: Sequence[str]) -> dict[str, Payload]:
+        """See `WholeEngine.read`."""
+        records = await self._call("read", lambda shard: shard.retrieve(list(ids), True, False))
+        return {point.id: point.payload for point in _stored(records)}
+
+    async def remove(self, ids: Sequence[str]) -> None:
+        """See `WholeEngine.remove`."""
+        await self._call("delete", lambda shard: shard.update(q.UpdateOperation.delete_points(list(ids))))
+
+    async def count(self) -> int:
+        """See `WholeEngine.count`."""
+        return await self._call("count", lambda shard: shard.count(q.CountRequest(exact=True)))
 
     @property
     def _opened(self) -> q.EdgeShard:
@@ -255,6 +297,10 @@ def _point(point: Point) -> q.Point:
     if point.sparse is not None:
         vectors[SPARSE] = _vector(point.sparse)
     return q.Point(point.id, vectors, point.payload)
+
+
+def _stored(records: Sequence[q.Record]) -> list[Stored]:
+    return [Stored(str(record.id), record.payload or {}) for record in records]
 
 
 def _vector(vector: Vector | SparseVector) -> q.NamedVector:

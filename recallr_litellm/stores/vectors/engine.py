@@ -1,7 +1,7 @@
 """The few things that the vector store asks of Qdrant, and their vocabulary.
 
 All meaning is in `VectorStore`. An engine only translates: `EdgeEngine` to the engine inside this
-process, `ServerEngine` to a Qdrant server.
+process, `ServerEngine` to a Qdrant server. `WholeEngine` is what else copying a collection needs.
 """
 
 from __future__ import annotations
@@ -38,6 +38,14 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """A point as it is kept, without its vectors."""
+
+    id: str
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A point that a query found. `payload` has the fields that the query asked for."""
 
@@ -50,7 +58,7 @@ class Found:
 class Where:
     """Which points: of one owner and one kind, and all else that is given.
 
-    There is no way to write one without an owner, and no way to reach many points without one.
+    There is no way to write one without an owner, and no way for an `Engine` to reach many points without one.
     """
 
     owner: Owner
@@ -107,8 +115,12 @@ class Engine(Protocol):
     chained and nothing of what is stored in the text.
     """
 
+    @property
+    def name(self) -> str:
+        """Of the collection; where that is the store's current one, known once it was opened."""
+
     async def open(self, dimension: int) -> int:
-        """Create what is missing; may be called again, also after a failure.
+        """Create what is missing; may be called again, also after a failure and after `close`.
 
         Returns:
             The dimension of the vectors in the collection, which differs from the one asked for
@@ -150,3 +162,30 @@ class Engine(Protocol):
 
     async def query(self, queries: Sequence[Nearest]) -> list[list[Found]]:
         """Answer several queries in one call, in their order."""
+
+
+class WholeEngine(Engine, Protocol):
+    """An engine that reaches all points of its collection, whoever's they are: to copy them, never to answer from."""
+
+    async def walk(
+        self, limit: int, *, after: str | None = None, without: str | None = None
+    ) -> tuple[list[Stored], str | None]:
+        """Some of the points, in the order of their ids.
+
+        Args:
+            limit: at least 1.
+            after: what the page before has returned; None for the first.
+            without: a field that they must not have.
+
+        Returns:
+            The points, and what to give as `after` for the next page: None when this was the last.
+        """
+
+    async def read(self, ids: Sequence[str]) -> dict[str, Payload]:
+        """All fields of the points with these ids, by id; those that are not there are left out."""
+
+    async def remove(self, ids: Sequence[str]) -> None:
+        """Delete the points with these ids."""
+
+    async def count(self) -> int:
+        """How many points there are."""

@@ -6,11 +6,12 @@ from functools import partial
 
 from recallr_litellm.errors import PlatformUnsupported
 from recallr_litellm.settings import Settings
+from recallr_litellm.stores.vectors.collections import Collections
 from recallr_litellm.stores.vectors.engine import Engine
 
 
-def open_engine(settings: Settings) -> Engine:
-    """The engine of these settings, not yet opened: a server if a URL is set, else the embedded one.
+def open_collections(settings: Settings) -> Collections:
+    """The collections of these settings, none opened yet: on a server if a URL is set, else the embedded ones.
 
     Raises:
         ConfigurationError: RECALLR_QDRANT_URL is not the URL of a server.
@@ -18,14 +19,20 @@ def open_engine(settings: Settings) -> Engine:
     """
     # Imported late: of the two, a process loads the one that it uses.
     if settings.qdrant_url:
-        from recallr_litellm.stores.vectors.server import ServerEngine, connect
+        from recallr_litellm.stores.vectors.server import connect
+        from recallr_litellm.stores.vectors.server_collections import ServerCollections
 
-        return ServerEngine(partial(connect, settings.qdrant_url, settings.qdrant_api_key), settings.collection)
+        return ServerCollections(partial(connect, settings.qdrant_url, settings.qdrant_api_key), settings.collection)
     try:
-        from recallr_litellm.stores.vectors.edge import EdgeEngine
+        from recallr_litellm.stores.vectors.edge_collections import EdgeCollections
     except ImportError as error:
         raise PlatformUnsupported(
             "The embedded Qdrant (qdrant-edge-py) has no build for this platform. "
             "Set RECALLR_QDRANT_URL to use a Qdrant server."
         ) from error
-    return EdgeEngine(settings.qdrant_dir)
+    return EdgeCollections(settings.qdrant_dir)
+
+
+def open_engine(settings: Settings) -> Engine:
+    """The engine of the current collection of these settings, not yet opened. Raises as `open_collections`."""
+    return open_collections(settings).engine()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from recallr_litellm.core.records import (
     User,
 )
 from recallr_litellm.core.traits import Traits, traits_of
+from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.stores.vectors import schema
 from recallr_litellm.stores.vectors.engine import Found, Payload, Point, scope
 from recallr_litellm.stores.vectors.schema import Kind
@@ -39,6 +41,14 @@ def point_id(owner: Owner, kind: Kind, *natural_key: str | int) -> str:
     return str(uuid.uuid5(schema.NAMESPACE, json.dumps([owner.key, kind.value, *natural_key])))
 
 
+class Description(NamedTuple):
+    """What a collection is filled with."""
+
+    model: str
+    dimension: int
+    schema: int = schema.SCHEMA_VERSION
+
+
 def meta_point(model: str, dimension: int) -> Point:
     """The description of the collection: by which embedding model it is filled."""
     payload = {
@@ -47,6 +57,24 @@ def meta_point(model: str, dimension: int) -> Point:
         schema.SCHEMA: schema.SCHEMA_VERSION,
     }
     return Point(META_ID, payload)
+
+
+def description_of(payload: Payload) -> Description:
+    """The description in a `meta` point."""
+    return Description(payload[schema.MODEL], payload[schema.DIMENSION], payload[schema.SCHEMA])
+
+
+def require_readable(found: Description) -> None:
+    """Return if this version reads and writes collections like this one.
+
+    Raises:
+        ConfigurationError: it does not.
+    """
+    if found.schema != schema.SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"The vector store has layout {found.schema}, this version of recallr-litellm reads layout "
+            f"{schema.SCHEMA_VERSION}. Install the version that wrote it, or name another RECALLR_COLLECTION."
+        )
 
 
 def user_point(owner: Owner, user: User) -> Point:
@@ -68,7 +96,7 @@ def session_point(owner: Owner, session: Session, summary: Passage | None) -> Po
         payload[schema.HIT] = _json(session.id, session.created_at, session.last_at, session.summary)
     if session.summary:
         payload[schema.SUMMARISED] = True
-    return _with_vectors(point_id(owner, Kind.SESSION, session.id), payload, summary)
+    return with_vectors(point_id(owner, Kind.SESSION, session.id), payload, summary)
 
 
 def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
@@ -88,7 +116,7 @@ def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
             payload |= {schema.FIRST: True, schema.RECORD: stored.model_dump_json()}
             if role == "user":
                 payload[schema.FROM_USER] = True
-        yield _with_vectors(point_id(owner, Kind.TURN, session_id, stored.id, part), payload, passage)
+        yield with_vectors(point_id(owner, Kind.TURN, session_id, stored.id, part), payload, passage)
 
 
 def memory_point(owner: Owner, memory: Memory, indexed: Passage) -> Point:
@@ -109,10 +137,11 @@ def memory_point(owner: Owner, memory: Memory, indexed: Passage) -> Point:
             memory.content,
         ),
     }
-    return _with_vectors(point_id(owner, Kind.MEMORY, memory.id), payload, indexed)
+    return with_vectors(point_id(owner, Kind.MEMORY, memory.id), payload, indexed)
 
 
-def _with_vectors(identifier: str, payload: Payload, passage: Passage | None) -> Point:
+def with_vectors(identifier: str, payload: Payload, passage: Passage | None) -> Point:
+    """A point with the vectors of a text, or with none."""
     if passage is None:
         return Point(identifier, payload)
     # A passage of nothing but stop words has no terms: it is found by meaning alone.
@@ -166,6 +195,31 @@ def memory_hit(found: Found, bm25: float) -> MemoryHit:
     """A found `memory` point; it was ranked by cosine."""
     id, session, created_at, start, end, sources, connected, content = json.loads(found.payload[schema.HIT])
     return MemoryHit(id, session, created_at, start, end, tuple(sources), tuple(connected), content, found.score, bm25)
+
+
+_SEARCHED: Final[Mapping[Kind, Callable[[Payload], str]]] = {
+    Kind.SESSION: lambda payload: summary_hit(Found("", 0.0, payload), 0.0).summary,
+    Kind.TURN: lambda payload: passage_hit(Found("", 0.0, payload), 0.0).text,
+    Kind.MEMORY: lambda payload: memory_hit(Found("", 0.0, payload), 0.0).content,
+}
+"""Of each kind whose points can be found: the text that its vectors are made from."""
+
+
+def text_of(payload: Payload) -> str | None:
+    """The text that a point's vectors are made from; None for a point without vectors.
+
+    Raises:
+        ConfigurationError: this version does not know what the point stands for.
+    """
+    if schema.HIT not in payload:
+        return None
+    kind = payload[schema.SCOPE].rpartition("/")[2]
+    if kind not in _SEARCHED:
+        raise ConfigurationError(
+            f"The vector store holds points of the kind {kind!r}, which this version of recallr-litellm does not know. "
+            "Install the version that wrote them."
+        )
+    return _SEARCHED[Kind(kind)](payload)
 
 
 def _json(*fields: str | int | Sequence[str] | None) -> str:

@@ -15,7 +15,7 @@ from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
 from recallr_litellm.core.records import SparseVector, Vector
 from recallr_litellm.errors import ConfigurationError, VectorsUnavailable
-from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, Where
+from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, Stored, Where
 from recallr_litellm.stores.vectors.schema import AT, BEGAN, DENSE, INDEXES, SESSION, SPARSE, SPARSE_SCAN, Index
 
 _TIMEOUT_SECONDS = 10
@@ -49,18 +49,37 @@ def connect(url: str, api_key: SecretStr | None) -> AsyncQdrantClient:
         )
 
 
+async def aliased(client: AsyncQdrantClient, alias: str) -> str | None:
+    """The collection that an alias leads to; None where there is no such alias."""
+    found = {one.alias_name: one.collection_name for one in (await client.get_aliases()).aliases}
+    return found.get(alias)
+
+
 class ServerEngine:
     """A collection of a Qdrant server, shared by any number of workers."""
 
-    def __init__(self, connect: Callable[[], AsyncQdrantClient], collection: str) -> None:
+    def __init__(self, connect: Callable[[], AsyncQdrantClient], collection: str, *, alias: str | None = None) -> None:
         """
         Args:
-            connect: makes a client; again after `suspend`, since a client's connections belong to one event loop.
+            connect: makes a client; again after `suspend` and `close`, since connections belong to one event loop.
             collection: its name.
+            alias: where there is such an alias when the engine is opened, the collection is the one it leads to.
         """
         self._connect = connect
-        self._client = connect()
+        self._connected: AsyncQdrantClient | None = connect()
         self._collection = collection
+        self._alias = alias
+
+    @property
+    def name(self) -> str:
+        """See `Engine.name`."""
+        return self._collection
+
+    @property
+    def _client(self) -> AsyncQdrantClient:
+        if self._connected is None:
+            self._connected = self._connect()
+        return self._connected
 
     async def open(self, dimension: int) -> int:
         """See `Engine.open`. Any number of workers may do it at the same time.
@@ -68,8 +87,10 @@ class ServerEngine:
         Raises:
             ConfigurationError: the server is too old, or the collection is not one of ours.
         """
-        async with _translated("open the collection"):
+        async with translated("open the collection"):
             _require_supported((await self._client.info()).version)
+            if self._alias is not None:
+                self._collection = await aliased(self._client, self._alias) or self._collection
             if not await self._client.collection_exists(self._collection):
                 await self._create(dimension)
             info = await self._client.get_collection(self._collection)
@@ -115,19 +136,20 @@ class ServerEngine:
     async def suspend(self) -> None:
         """See `Engine.suspend`."""
         await self.close()
-        self._client = self._connect()
 
     async def close(self) -> None:
         """See `Engine.close`."""
-        async with _translated("close the connection"):
-            await self._client.close()
+        client, self._connected = self._connected, None
+        if client is not None:
+            async with translated("close the connection"):
+                await client.close()
 
     async def flush(self) -> None:
         """Nothing to do: the server has written what it has acknowledged."""
 
     async def upsert(self, points: Sequence[Point], *, keep_existing: bool = False) -> None:
         """See `Engine.upsert`."""
-        async with _translated("write"):
+        async with translated("write"):
             await self._client.upsert(
                 self._collection,
                 [_point(point) for point in points],
@@ -137,12 +159,12 @@ class ServerEngine:
 
     async def delete(self, where: Where) -> None:
         """See `Engine.delete`."""
-        async with _translated("delete"):
+        async with translated("delete"):
             await self._client.delete(self._collection, models.FilterSelector(filter=_filter(where)), wait=True)
 
     async def get(self, point_id: str) -> Payload | None:
         """See `Engine.get`."""
-        async with _translated("read"):
+        async with translated("read"):
             records = await self._client.retrieve(self._collection, [point_id], with_payload=True)
         return (records[0].payload or {}) if records else None
 
@@ -150,7 +172,7 @@ class ServerEngine:
         self, where: Where, fields: Sequence[str], limit: int, *, after: str | None = None
     ) -> tuple[list[Payload], str | None]:
         """See `Engine.page`."""
-        async with _translated("read"):
+        async with translated("read"):
             records, following = await self._client.scroll(
                 self._collection, _filter(where), limit=limit, offset=after, with_payload=list(fields)
             )
@@ -158,7 +180,7 @@ class ServerEngine:
 
     async def newest(self, where: Where, fields: Sequence[str], limit: int) -> list[Payload]:
         """See `Engine.newest`."""
-        async with _translated("read"):
+        async with translated("read"):
             records, _ = await self._client.scroll(
                 self._collection,
                 _filter(where),
@@ -170,9 +192,36 @@ class ServerEngine:
 
     async def query(self, queries: Sequence[Nearest]) -> list[list[Found]]:
         """See `Engine.query`."""
-        async with _translated("search"):
+        async with translated("search"):
             answers = await self._client.query_batch_points(self._collection, [_query(query) for query in queries])
         return [[Found(point.id, point.score, point.payload or {}) for point in answer.points] for answer in answers]
+
+    async def walk(
+        self, limit: int, *, after: str | None = None, without: str | None = None
+    ) -> tuple[list[Stored], str | None]:
+        """See `WholeEngine.walk`."""
+        only = models.Filter(must=[_is_empty(without)]) if without else None
+        async with translated("read"):
+            records, following = await self._client.scroll(
+                self._collection, only, limit=limit, offset=after, with_payload=True
+            )
+        return _stored(records), None if following is None else str(following)
+
+    async def read(self, ids: Sequence[str]) -> dict[str, Payload]:
+        """See `WholeEngine.read`."""
+        async with translated("read"):
+            records = await self._client.retrieve(self._collection, ids, with_payload=True)
+        return {point.id: point.payload for point in _stored(records)}
+
+    async def remove(self, ids: Sequence[str]) -> None:
+        """See `WholeEngine.remove`."""
+        async with translated("delete"):
+            await self._client.delete(self._collection, models.PointIdsList(points=list(ids)), wait=True)
+
+    async def count(self) -> int:
+        """See `WholeEngine.count`."""
+        async with translated("count"):
+            return (await self._client.count(self._collection, exact=True)).count
 
 
 def _require_supported(version: str) -> None:
@@ -186,7 +235,8 @@ def _require_supported(version: str) -> None:
 
 
 @asynccontextmanager
-async def _translated(what: str) -> AsyncIterator[None]:
+async def translated(what: str) -> AsyncIterator[None]:
+    """Failures of the client as `VectorsUnavailable`: "The Qdrant server could not <what>"."""
     try:
         yield
     except (ApiException, QdrantException) as error:
@@ -214,6 +264,14 @@ def _point(point: Point) -> models.PointStruct:
     return models.PointStruct(id=point.id, vector=vectors, payload=point.payload)
 
 
+def _stored(records: Sequence[models.Record]) -> list[Stored]:
+    return [Stored(str(record.id), record.payload or {}) for record in records]
+
+
+def _is_empty(name: str) -> models.Condition:
+    return models.IsEmptyCondition(is_empty=models.PayloadField(key=name))
+
+
 def _sparse(vector: SparseVector) -> models.SparseVector:
     return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
 
@@ -235,7 +293,7 @@ def _filter(where: Where) -> models.Filter:
     must_not: list[models.Condition] = [
         models.FieldCondition(key=name, match=models.MatchAny(any=values)) for name, values in where.none_of.items()
     ]
-    must_not += [models.IsEmptyCondition(is_empty=models.PayloadField(key=name)) for name in where.having]
+    must_not += [_is_empty(name) for name in where.having]
     if where.ids is not None:
         must.append(models.HasIdCondition(has_id=list(where.ids)))
     if where.exclude_ids:

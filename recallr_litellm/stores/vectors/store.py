@@ -108,18 +108,20 @@ class VectorStore:
             if dimension == self._model.dimension:
                 raise VectorsUnavailable("The description of the Qdrant collection cannot be read back")
             meta = points.meta_point("unknown", dimension).payload
-        if meta[schema.SCHEMA] != schema.SCHEMA_VERSION:
-            raise ConfigurationError(
-                f"The vector store has layout {meta[schema.SCHEMA]}, this version of recallr-litellm reads layout "
-                f"{schema.SCHEMA_VERSION}. Install the version that wrote it, or name another RECALLR_COLLECTION."
-            )
-        if (meta[schema.MODEL], meta[schema.DIMENSION]) != (self._model.name, self._model.dimension):
+        found = points.description_of(meta)
+        points.require_readable(found)
+        if (found.model, found.dimension) != (self._model.name, self._model.dimension):
             raise EmbeddingMismatch(
-                f"The vector store was filled with the embedding model {meta[schema.MODEL]!r} "
-                f"({meta[schema.DIMENSION]} dimensions), but {self._model.name!r} ({self._model.dimension}) is "
-                "configured. Set RECALLR_EMBEDDING_MODEL back, or name another RECALLR_COLLECTION or RECALLR_DATA_DIR "
-                "(`recallr reindex`, which embeds everything anew, comes with a later version)."
+                f"The vector store was filled with the embedding model {found.model!r} ({found.dimension} dimensions), "
+                f"but {self._model.name!r} ({self._model.dimension}) is configured. Either set "
+                f"RECALLR_EMBEDDING_MODEL={found.model}, or let `recallr reindex` embed everything anew with "
+                f"{self._model.name!r}."
             )
+
+    @property
+    def collection(self) -> str:
+        """Name of the collection; known once the store was opened."""
+        return self._unopened.name
 
     async def close(self) -> None:
         """Make everything durable and let go of it."""
@@ -187,7 +189,7 @@ class VectorStore:
         Its memories stay as they are, until `save_memories` replaces them.
         """
         written: list[str] = []
-        for batch in _batches(point for turn in turns for point in points.turn_points(owner, session.id, turn)):
+        for batch in batches(point for turn in turns for point in points.turn_points(owner, session.id, turn)):
             await self._engine.upsert(batch)
             written.extend(point.id for point in batch)
         await self._engine.upsert([points.session_point(owner, session, summary)])
@@ -203,7 +205,7 @@ class VectorStore:
                 longer among them is deleted last, so a reader never sees less than the old or the new ones.
         """
         written: list[str] = []
-        for batch in _batches(points.memory_point(owner, memory, indexed) for memory, indexed in memories):
+        for batch in batches(points.memory_point(owner, memory, indexed) for memory, indexed in memories):
             await self._engine.upsert(batch)
             written.extend(point.id for point in batch)
         if replacing is not None:
@@ -370,7 +372,8 @@ def _gone_on(owner: Owner, within: Span | None, exclude_sessions: Collection[str
     return Where(owner, Kind.SESSION, since=since, begun_until=until, exclude_sessions=exclude_sessions)
 
 
-def _batches(all_points: Iterable[Point]) -> Iterator[list[Point]]:
+def batches(all_points: Iterable[Point]) -> Iterator[list[Point]]:
+    """The points in the portions in which an engine is to get them."""
     batch: list[Point] = []
     characters = 0
     for point in all_points:

@@ -10,10 +10,10 @@ from recallr_litellm.core.messages import Message
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Vector
 from recallr_litellm.errors import VectorsUnavailable
-from recallr_litellm.gateway.background import end
 from recallr_litellm.memory import processing
 from recallr_litellm.memory.capture import Exchange
 from recallr_litellm.stores.state import Claim, keys
+from recallr_litellm.tasks import end
 from tests.unit.memory.conftest import ANA, Plugin
 
 LATER = 700_000

@@ -1,9 +1,10 @@
 -- Lease the sessions of a bucket that are due, the longest overdue first. An expired lease is due again by itself.
-local due = unpack(KEYS)
-local given_now, limit, lease_ms, lease, sessions, messages = unpack(ARGV)
+local due, retired = unpack(KEYS)
+local given_now, limit, lease_ms, lease, sessions, messages, into = unpack(ARGV)
 
 local now = clock(given_now)
 local claims = {}
+if is_retired(retired, into) then return {now, claims} end
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, limit)) do
   local session = sessions .. member
   local meta = redis.call('HMGET', session, 'owner', 'created', 'last', 'timeout', 'version')

@@ -1,9 +1,9 @@
 -- Remove a processed session with all that belongs to it. 1 when nothing of it is left, 0 when it has to stay.
-local session, messages, blocks, due, open, current = unpack(KEYS)
-local member, id, lease = unpack(ARGV)
+local session, messages, blocks, due, open, current, retired = unpack(KEYS)
+local member, id, lease, into = unpack(ARGV)
 
 if redis.call('EXISTS', session) == 0 then return 1 end
-if not leased(session, lease) then return 0 end
+if not leased(session, lease) or is_retired(retired, into) then return 0 end
 redis.call('DEL', session, messages, blocks)
 redis.call('ZREM', due, member)
 redis.call('ZREM', open, id)

@@ -24,3 +24,8 @@ end
 local function leased(session, lease)
   return redis.call('HGET', session, 'lease') == lease
 end
+
+-- True while nothing may be made memory in this collection any more: a new one is about to take its place, or has.
+local function is_retired(retired, collection)
+  return redis.call('GET', retired) == collection
+end

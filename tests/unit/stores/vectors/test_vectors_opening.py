@@ -305,7 +305,8 @@ def test_what_cannot_be_the_url_of_a_server_is_refused_by_name(url: str) -> None
 
 def test_without_a_build_for_the_platform_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "qdrant_edge", None)
-    monkeypatch.delitem(sys.modules, "recallr_litellm.stores.vectors.edge")
+    for module in ("edge", "edge_collections"):
+        monkeypatch.delitem(sys.modules, f"recallr_litellm.stores.vectors.{module}", raising=False)
     with pytest.raises(PlatformUnsupported, match="RECALLR_QDRANT_URL"):
         open_engine(Settings(qdrant_url=None))
 

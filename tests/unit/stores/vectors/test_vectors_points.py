@@ -1,0 +1,50 @@
+"""What a point's vectors are made from: known of every kind, so that a reindex forgets none."""
+
+import pytest
+
+from recallr_litellm.core.records import User
+from recallr_litellm.errors import ConfigurationError
+from recallr_litellm.stores.vectors import points, schema
+from recallr_litellm.stores.vectors.schema import Kind
+from tests.unit.stores.vectors.vector_samples import ADA, passage, session, stored, turn
+
+NEVER_SEARCHED = {Kind.META, Kind.USER}
+"""Kinds whose points have no vectors."""
+
+
+def test_of_every_kind_it_is_known_what_its_vectors_are_made_from() -> None:
+    unknown = set(Kind) - NEVER_SEARCHED - points._SEARCHED.keys()
+    assert not unknown, (
+        f"{unknown} has no entry in points._SEARCHED: if its points have vectors, `recallr reindex` has to know from "
+        "which text they are made; if they have none, name it in NEVER_SEARCHED"
+    )
+
+
+def test_it_is_the_text_that_was_embedded() -> None:
+    said = turn(stored(0, "One. Two."), passage('One: "quoted", 🏡'), passage("Two\u2028."))
+    summary = passage("What it was about")
+    found = [
+        *points.turn_points(ADA, "s1", said),
+        points.session_point(ADA, session(summary=summary.text), summary),
+    ]
+    assert [points.text_of(point.payload) for point in found] == [
+        'One: "quoted", 🏡',
+        "Two\u2028.",
+        "What it was about",
+    ]
+
+
+def test_points_without_vectors_have_none() -> None:
+    found = [
+        *points.turn_points(ADA, "s1", turn(stored(0, "{}", role="tool"))),
+        points.session_point(ADA, session(), None),
+        points.user_point(ADA, User(project="project", user="ada", created_at=0)),
+        points.meta_point("model", 8),
+    ]
+    assert [points.text_of(point.payload) for point in found] == [None] * 4
+    assert all(point.dense is None for point in found), "the test does not test what it says"
+
+
+def test_a_point_of_a_kind_that_a_later_version_knows_is_not_left_out_silently() -> None:
+    with pytest.raises(ConfigurationError, match="'plan'"):
+        points.text_of({schema.SCOPE: f"{ADA.key}/plan", schema.HIT: '["text"]'})
