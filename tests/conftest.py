@@ -21,6 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
+import hypothesis
 import pytest
 
 # Last on the path: `tests.support` is found from any folder, while `recallr_litellm` is the installed one if it is.
@@ -29,6 +30,12 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from tests.support.process import LEFT_OUT, ServerProcess
 from tests.support.provider import Provider, ThreadedProvider
 from tests.support.proxy import Proxy
+
+# The same examples in every run, and none that fails for being slow: `--hypothesis-profile=default` looks for new ones.
+hypothesis.settings.register_profile(
+    "dependable", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("dependable")
 
 OFFLINE = "LITELLM_LOCAL_MODEL_COST_MAP"
 os.environ[OFFLINE] = "True"  # importing litellm would fetch its list of models from the internet

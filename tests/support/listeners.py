@@ -8,21 +8,27 @@ import threading
 from typing import Self
 
 _chance = random.SystemRandom()  # of its own: Hypothesis seeds the other one
+_reservations: list[socket.socket] = []
 
 
 def free_port() -> int:
     """A loopback TCP port that nobody listens on: connecting to it is refused until somebody does.
 
-    From below the range out of which the system serves connections: those it would give away again before the server
-    of the test has started, which on a busy machine takes a minute.
+    It stays the caller's, however long a server takes to start on it: it is from below the range out of which the
+    system serves connections, and no other run of these tests gets it while this process lives, since each reserves its
+    ports by the UDP ports of the same numbers.
     """
     while True:
         port = _chance.randrange(15_000, 32_000)
-        with socket.socket() as probe:
-            try:
+        reservation = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            reservation.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        except OSError:
+            reservation.close()
+            continue
+        _reservations.append(reservation)
         return port
 
 

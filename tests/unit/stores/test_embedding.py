@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import re
 import shutil
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,6 +50,10 @@ def settings(model: str | None = None, data_dir: Path = Path(".recallr")) -> Set
     return Settings(embedding_model=model, data_dir=data_dir)
 
 
+GIVES_UP = 60.0
+"""Seconds until a test ends that waits for what never happens."""
+
+
 class Counting:
     """The bundled model, with a record of what it was asked and in which thread."""
 
@@ -76,19 +79,41 @@ class Counting:
         return self.model.passage_embed(texts)
 
 
-async def ticks_during(work: Coroutine[object, object, T]) -> tuple[T, int]:
-    """Result of `work`, and how often another task of the loop had a turn meanwhile."""
-    turns = itertools.count()
+class Halting(Counting):
+    """Stands still in each call until the event loop has had a turn."""
 
-    async def tick() -> None:
-        while True:
-            next(turns)
-            await asyncio.sleep(0)
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop = asyncio.get_running_loop()
 
-    ticking = asyncio.create_task(tick())
-    result = await work
-    ticking.cancel()
-    return result, next(turns)
+    def load(self) -> TextModel:
+        self._halt()
+        return super().load()
+
+    def query_embed(self, query: str) -> Iterable[ArrayLike]:
+        self._halt()
+        return super().query_embed(query)
+
+    def passage_embed(self, texts: list[str]) -> Iterable[ArrayLike]:
+        self._halt()
+        return super().passage_embed(texts)
+
+    def _halt(self) -> None:
+        had_a_turn = threading.Event()
+        self._loop.call_soon_threadsafe(had_a_turn.set)
+        assert had_a_turn.wait(GIVES_UP), "the event loop stands still"
+
+
+class Late(Counting):
+    """Embeds passages only after a query."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queried = threading.Event()
+
+    def passage_embed(self, texts: list[str]) -> Iterable[ArrayLike]:
+        assert self.queried.wait(GIVES_UP), "the query stands behind the passages"
+        return super().passage_embed(texts)
 
 
 @pytest.fixture(scope="module")
@@ -225,20 +250,25 @@ def vectors_of(model: bytes) -> np.ndarray[tuple[int, int], np.dtype[np.float32]
 
 class TestEventLoop:
     async def test_the_loop_goes_on_while_the_model_loads_and_embeds(self) -> None:
-        embedder = open_embedder(settings(), no_gateway)
-        _, while_opening = await ticks_during(embedder.open())
-        vectors, while_embedding = await ticks_during(embedder.passages(TEXTS))
-        _, while_querying = await ticks_during(embedder.query(LONG))
+        halting = Halting()
+        embedder = LocalEmbedder("halting", halting.load)
+        await embedder.open()
+        halting.queries.clear()
+        assert len(await embedder.passages(TEXTS)) == len(TEXTS), "not all passages were embedded"
+        await embedder.query(LONG)
         await embedder.close()
-        assert len(vectors) == len(TEXTS), "not all passages were embedded"
-        assert min(while_opening, while_embedding, while_querying) > 5, "the event loop stood still"
+        assert (halting.loads, bool(halting.batches), halting.queries) == (1, True, [LONG]), "the model was not asked"
 
-    async def test_a_query_does_not_wait_for_a_batch(self, embedder: Embedder) -> None:
-        batch = asyncio.create_task(embedder.passages([f"{LONG} {number}" for number in range(64)]))
+    async def test_a_query_does_not_wait_for_a_batch(self) -> None:
+        late = Late()
+        embedder = LocalEmbedder("late", late.load)
+        await embedder.open()
+        batch = asyncio.create_task(embedder.passages([f"passage {number}" for number in range(64)]))
         await asyncio.sleep(0)
         await embedder.query("Does a question wait behind passages?")
-        assert not batch.done(), "the query came back only after the whole batch"
+        late.queried.set()
         assert len(await batch) == 64, "the batch was disturbed by the query"
+        await embedder.close()
 
     async def test_the_slow_imports_wait_for_open(self) -> None:
         # Two seconds of imports: at the start of `recallr --help`, or on the loop in a first request, they would hurt.
