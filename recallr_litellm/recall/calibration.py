@@ -22,6 +22,10 @@ Conversational Memory of LLM Agents", ACL 2024, categories 1–4, names in the q
 first-person set beside it, through the store and this package as they run in a gateway. The two differ: where
 two people chat in short lines, whatever is near scores higher (slope 4.9, 0.7 at .80) than where one user gets
 long answers (6.8, 0.7 at .40).
+
+Memories (facts) have only LoCoMo's recorded ones to be fitted on: slope 6.1, intercept −3.0. Its passages, fitted on
+LoCoMo alone, would be less relevant than with the mean above; so that facts keep their place among them, .4 is added to
+their intercept. With 0, .3 and .6 added, balanced shows 88.8, 89.0 and 89.2 % of the evidence in 2000 tokens.
 """
 
 from __future__ import annotations

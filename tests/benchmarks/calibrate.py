@@ -6,7 +6,8 @@ FOLDER holds `conv-*.json` of LoCoMo ("Evaluating Very Long-Term Conversational 
 Agents", ACL 2024, CC BY-NC 4.0), which is not part of this project. All is remembered and asked as in
 `tests/benchmarks/locomo.py`, with the recipe of balanced. Takes two minutes.
 
-Printed: what each threshold lets through, for both sets, and the entry of the model for `CALIBRATIONS`.
+Printed: what each threshold lets through, for both sets, and the entry of the model for `CALIBRATIONS`. Its `facts`
+are of LoCoMo's recorded facts, which are remembered beside the same conversations once more.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import asyncio
 import math
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, pstdev
 from unittest.mock import patch
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.records import PassageHit
-from recallr_litellm.recall import Recall, search
+from recallr_litellm.recall import Recall, search, selection
 from recallr_litellm.recall.calibration import REFERENCE, REFERENCE_MODEL, Calibration, Logistic
 from recallr_litellm.recall.names import candidates, without
 from recallr_litellm.recall.selection import top
@@ -62,6 +63,8 @@ class Answer:
     question: Question
     passages: list[Rated]
     summaries: list[Rated]
+    facts: list[tuple[float, bool]]
+    """Score of each, and whether it rests on a message of the evidence."""
 
     @property
     def sessions(self) -> frozenset[str]:
@@ -69,29 +72,31 @@ class Answer:
         return evidence_sessions(self.question.evidence)
 
 
-async def main(sets: dict[str, list[Conversation]], model: str | None) -> None:
+async def main(sets: dict[str, list[Conversation]], with_facts: list[Conversation], model: str | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder), embedding_model=model, qdrant_url=None)
         embedder, sparse = open_embedder(settings, no_gateway), SparseEncoder()
         await embedder.open()
         vectors = VectorStore(open_engine(settings), embedder)
         await vectors.open()
-        for conversations in sets.values():
+        for conversations in (*sets.values(), with_facts):
             for conversation in conversations:
                 await remember(conversation, vectors, embedder, sparse)
         everybody = [conversation for conversations in sets.values() for conversation in conversations]
         mean, spread = await cosines(everybody, vectors, embedder, sparse)
         recall = Recall(vectors, embedder, sparse)
-        bare = Calibration(mean, spread, Score(1, 0), Score(1, 0))
+        bare = Calibration(mean, spread, Score(1, 0), Score(1, 0), Score(1, 0))
         with (
             patch.object(search, "calibration_of", lambda _: bare),
             patch.object(search, "to_reference", lambda _, dense: moved(dense, embedder.name, mean, spread)),
             patch.object(search, "top_summaries", lambda ranked, options, at_most: tuple(ranked)),
+            patch.object(selection, "without_retold", lambda ranked: ranked),
         ):
             answers = {name: [await ask(recall, c, q) for c in cs for q in c.questions] for name, cs in sets.items()}
+            of_facts = [await ask(recall, c, q) for c in with_facts for q in c.questions]
         await vectors.close()
         await embedder.close()
-    report(answers, embedder.name, mean, spread)
+    report(answers, fit(fact for answer in of_facts for fact in answer.facts), embedder.name, mean, spread)
 
 
 class Score(Logistic):
@@ -138,10 +143,11 @@ async def ask(recall: Recall, conversation: Conversation, question: Question) ->
         question,
         [Rated(passage.message, passage.relevance) for passage in found.memories],
         [Rated(summary.session, summary.relevance) for summary in found.summaries],
+        [(fact.relevance, not question.evidence.keys().isdisjoint(fact.sources)) for fact in found.facts],
     )
 
 
-def report(answers: dict[str, list[Answer]], model: str, mean: float, spread: float) -> None:
+def report(answers: dict[str, list[Answer]], facts: Logistic, model: str, mean: float, spread: float) -> None:
     """Fit and print."""
     memories = mean_of(
         fit((one.relevance, one.id in a.question.evidence) for a in of_set for one in a.passages)
@@ -164,7 +170,8 @@ def report(answers: dict[str, list[Answer]], model: str, mean: float, spread: fl
     print(
         f'\n"{model}": Calibration(\n    mean={mean:.3f},\n    spread={spread:.3f},\n'
         f"    memories=Logistic({memories.slope:.2f}, {memories.intercept:.2f}),\n"
-        f"    summaries=Logistic({summaries.slope:.2f}, {summaries.intercept:.2f}),\n)"
+        f"    summaries=Logistic({summaries.slope:.2f}, {summaries.intercept:.2f}),\n"
+        f"    facts=Logistic({facts.slope:.2f}, {facts.intercept:.2f}),  # see `calibration.py` for what is added\n)"
     )
 
 
@@ -202,4 +209,6 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, required=True, help="folder of LoCoMo's conv-*.json")
     parser.add_argument("--model", help="as RECALLR_EMBEDDING_MODEL; the bundled one by default")
     arguments = parser.parse_args()
-    asyncio.run(main({"LoCoMo": load_locomo(arguments.data), "first person": load_first_person()}, arguments.model))
+    sets = {"LoCoMo": load_locomo(arguments.data), "first person": load_first_person()}
+    with_facts = [replace(c, name=f"{c.name} with facts") for c in load_locomo(arguments.data, facts=True)]
+    asyncio.run(main(sets, with_facts, arguments.model))

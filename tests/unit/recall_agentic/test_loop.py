@@ -132,7 +132,7 @@ async def test_a_model_that_only_lies_has_found_nothing(store: Store) -> None:
 async def test_steps_are_bounded_and_the_last_can_only_report(store: Store) -> None:
     model, begun, events = await search(store, calls(SEARCH))
     assert len(model.asked) == MAX_STEPS
-    assert [len(offered) for offered in model.offered] == [5] * (MAX_STEPS - 1) + [1]
+    assert [len(offered) for offered in model.offered] == [6] * (MAX_STEPS - 1) + [1]
     assert model.offered[-1] == ["report_findings"]
     end = finished(events)
     assert end.fault

@@ -58,7 +58,7 @@ async def test_reopening_the_folder_finds_everything(tmp_path: Path) -> None:
                 ADA, session(summary="s"), [turn(stored(0, "kept"), passage("kept", sparse=terms(1)))], passage("s")
             )
         assert texts(await store.read_messages(ADA, "s1")) == ["kept"]
-        hits, summaries = await store.search(ADA, towards(0), terms(1), exclude_sessions=())
+        hits, summaries, _ = await store.search(ADA, towards(0), terms(1), exclude_sessions=())
         assert ([hit.text for hit in hits], [hit.summary for hit in summaries]) == (["kept"], ["s"])
         assert len(await store.last_user_messages(ADA, 5, exclude_sessions=())) == 1
         await store.flush()
@@ -76,12 +76,12 @@ async def test_compacting_at_the_start_keeps_all_and_scores_the_same(tmp_path: P
     turns = [turn(stored(n, f"message {n}"), type(found)("a", vector, terms(1, 100 + n))) for n in range(1500)]
     await store.open()
     await store.save_session(ADA, session(), turns, None)
-    before, _ = await store.search(ADA, vector, terms(150), exclude_sessions=(), turn_candidates=5)
+    before, *_ = await store.search(ADA, vector, terms(150), exclude_sessions=(), turn_candidates=5)
     await store.close()
 
     store = store_on(EdgeEngine(tmp_path / "qdrant"), dimension=4096)
     await store.open()
-    after, _ = await store.search(ADA, vector, terms(150), exclude_sessions=(), turn_candidates=5)
+    after, *_ = await store.search(ADA, vector, terms(150), exclude_sessions=(), turn_candidates=5)
     segments = list((tmp_path / "qdrant" / "segments").iterdir())
     messages = await store.read_messages(ADA, "s1")
     await store.save_session(ADA, session(), turns[:10], None)
@@ -237,6 +237,8 @@ CALLS: dict[str, Call] = {
     "get_session": lambda store: store.get_session(ADA, "s1"),
     "read_messages": lambda store: store.read_messages(ADA, "s1"),
     "save_session": lambda store: store.save_session(ADA, session(), [], None),
+    "save_memories": lambda store: store.save_memories(ADA, [], replacing="s1"),
+    "get_memories": lambda store: store.get_memories(ADA, ["a" * 32]),
     "search": lambda store: store.search(ADA, towards(0), NO_TERMS, exclude_sessions=()),
     "last_user_messages": lambda store: store.last_user_messages(ADA, 1, exclude_sessions=()),
     "last_summaries": lambda store: store.last_summaries(ADA, 1, exclude_sessions=()),
