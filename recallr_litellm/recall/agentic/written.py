@@ -3,6 +3,9 @@
 Small models, and servers that do not know a model's own format, answer `{"name": "search_memories", "arguments":
 {"query": "…"}}` or `search_memories({"query": "…"})`: bare, in a fence, in tags, between sentences. It is clear what is
 meant.
+
+What it quotes of a remembered text may be read as a call as well. That reaches no further than any call of its own: to
+this user's memory, and to findings with ids that it was shown.
 """
 
 from __future__ import annotations
@@ -66,8 +69,17 @@ def written_calls(text: str, tools: Collection[str]) -> tuple[ToolRequest, ...]:
     Args:
         tools: names of those that there are; what names another one is no call.
     """
-    found = (_call(value, text[max(0, place - _NAME_BEFORE) : place], tools) for place, value in _placed(text))
-    return tuple(call for call in found if call is not None)
+    calls: list[ToolRequest] = []
+    loose: list[dict[str, Any]] = []
+    for place, value in _placed(text):
+        call = _call(value, text[max(0, place - _NAME_BEFORE) : place], tools)
+        if call is not None:
+            calls.append(call)
+        elif isinstance(value.get("text"), str) and not value.keys().isdisjoint(("memory_ids", "session_ids")):
+            loose.append(value)  # a finding, the report around it being cut off or not closed
+    if loose:
+        calls.append(ToolRequest("", REPORT_FINDINGS, json.dumps({"findings": loose})))
+    return tuple(calls)
 
 
 def _call(value: dict[str, Any], before: str, tools: Collection[str]) -> ToolRequest | None:

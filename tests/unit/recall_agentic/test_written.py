@@ -51,6 +51,13 @@ def test_a_report_may_stand_there_without_its_name() -> None:
     assert read(f"Here it is: {json.dumps(report)}") == [("report_findings", report)]
 
 
+@pytest.mark.parametrize("end", ["]}", "]", "", ', {"text": "Re', "]\n</tool_response>"])
+def test_a_report_that_is_not_closed_or_cut_off_keeps_its_whole_findings(end: str) -> None:
+    findings = [{"text": "Rex", "memory_ids": ["m1"]}, {"text": "Ines", "session_ids": ["s1"]}]
+    written = f'<tool_response>{{"findings": [{json.dumps(findings[0])}, {json.dumps(findings[1])}{end}'
+    assert read(written) == [("report_findings", {"findings": findings})]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -61,6 +68,8 @@ def test_a_report_may_stand_there_without_its_name() -> None:
         '{"name": ["search_memories"]}',
         '{"findings": "none"}',
         '{"query": "dog"}',
+        '{"text": "Rex"}',
+        '{"text": 7, "memory_ids": []}',
         'search_elsewhere({"query": "dog"})',
         'With search_memories I would look for a dog: {"query": "dog"}',
         '{"name": "search_memories", "arguments": {"query": "dog"',
