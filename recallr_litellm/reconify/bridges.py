@@ -4,8 +4,9 @@ LiteLLM translates these APIs for providers that only know chat; its own code do
 back where chat has a place for it: refusals, `n`, several parts of a system instruction, media in Gemini's own spelling
 and every field that it does not know.
 
-LiteLLM's code, 1.106: `responses/litellm_completion_transformation`, `google_genai/adapters`, `llms/vertex_ai/gemini`,
-`completion_extras/litellm_responses_transformation`. `tests/unit/reconify/test_bridges.py` says when it has changed.
+LiteLLM's code, 1.106 to 1.110: `responses/litellm_completion_transformation`, `google_genai/adapters`,
+`llms/vertex_ai/gemini`, `completion_extras/litellm_responses_transformation`.
+`tests/unit/reconify/test_bridges.py` says when it has changed.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def responses_reply(reply: Mapping[str, Any], *, complete: bool) -> Json | None:
         model=str(reply.get("model") or ""),
         raw_response=response,
         model_response=ModelResponse(created=int(reply.get("created_at") or 0)),
-        logging_obj=SimpleNamespace(model_call_details={}),
+        logging_obj=_no_call(),
         request_data={},
         messages=[],
         optional_params={},
@@ -132,7 +133,7 @@ def gemini_reply(reply: Mapping[str, Any], *, model: str, created: int) -> Json 
         },  # what broke off may have none, which LiteLLM does not allow
         model_response=ModelResponse(created=created),
         model=model,
-        logging_obj=SimpleNamespace(optional_params={}),
+        logging_obj=_no_call(),
         raw_response=httpx.Response(200),
     )
     bridged = _dumped(model_response)
@@ -149,6 +150,11 @@ def gemini_reply(reply: Mapping[str, Any], *, model: str, created: int) -> Json 
         if choice.get("index") in broken_off:
             choice["finish_reason"] = None
     return bridged
+
+
+def _no_call() -> SimpleNamespace:
+    """Stands for the object in which LiteLLM keeps what it knows of a call: what its translators read of it."""
+    return SimpleNamespace(model_call_details={}, optional_params={}, litellm_params={})
 
 
 def _rest(body: Mapping[str, Any], known: frozenset[str]) -> Json:
