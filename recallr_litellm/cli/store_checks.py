@@ -20,7 +20,7 @@ from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import Embedder, open_embedder
 from recallr_litellm.stores.reranker import Reranker, open_reranker
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore, connect
-from recallr_litellm.stores.vectors import VectorStore, open_engine
+from recallr_litellm.stores.vectors import VectorStore, open_collections, open_engine
 from recallr_litellm.stores.vectors.server import _OLDEST as OLDEST_QDRANT
 from recallr_litellm.stores.vectors.server import connect as connect_qdrant
 
@@ -189,25 +189,28 @@ async def check_qdrant(settings: Settings, embedder: Embedder | None) -> Finding
     where = settings.qdrant_url
     try:
         async with asyncio.timeout(2 * ANSWER_SECONDS):
-            version, exists = await _ask_qdrant(settings)
+            version, collection = await _ask_qdrant(settings)
     except Exception as error:  # noqa: BLE001  # httpx's, urllib3's and qdrant-client's have no common base
         detail = f"{where}: {type(error).__name__}: {str(error) or 'no answer'}"
         return Finding(_QDRANT, Level.FAULT, detail, "Start it, or correct RECALLR_QDRANT_URL or …_API_KEY")
     where = f"{where}, version {version}"
     if version.release < OLDEST_QDRANT:
         return Finding(_QDRANT, Level.FAULT, where, f"Use Qdrant {'.'.join(map(str, OLDEST_QDRANT))} or later")
-    if not exists:
+    if collection is None:
         return Finding(_QDRANT, Level.OK, f"{where}; the first start makes the collection {settings.collection!r}")
-    return await _check_collection(settings, embedder, f"{where}, collection {settings.collection!r}")
+    return await _check_collection(settings, embedder, f"{where}, collection {collection!r}")
 
 
-async def _ask_qdrant(settings: Settings) -> tuple[Version, bool]:
-    """Its version, and whether the collection exists."""
+async def _ask_qdrant(settings: Settings) -> tuple[Version, str | None]:
+    """Its version, and the name of the current collection if there is one."""
     assert settings.qdrant_url is not None
     client = connect_qdrant(settings.qdrant_url, settings.qdrant_api_key)
+    collections = open_collections(settings)
     try:
-        return Version((await client.info()).version), await client.collection_exists(settings.collection)
+        version, current = Version((await client.info()).version), await collections.current()
+        return version, current if current in await collections.all() else None
     finally:
+        await collections.close()
         await client.close()
 
 
@@ -230,7 +233,9 @@ async def _check_collection(settings: Settings, embedder: Embedder | None, where
         finally:
             await store.close()
     except EmbeddingMismatch as error:
-        return Finding(_QDRANT, Level.FAULT, f"{where}: {error}", "Set RECALLR_EMBEDDING_MODEL back")
+        return Finding(
+            _QDRANT, Level.FAULT, f"{where}: {error}", "`recallr reindex`, or set RECALLR_EMBEDDING_MODEL back"
+        )
     except (ConfigurationError, Unavailable) as error:
         return Finding(_QDRANT, Level.FAULT, f"{where}: {error}", "Or use another server: RECALLR_QDRANT_URL")
     return Finding(_QDRANT, Level.OK, f"{where}, for vectors of {embedder.name}")

@@ -1,4 +1,7 @@
-"""Memory that was there before: sessions in the vector store, as many as a test wants, without embedding them."""
+"""Memory that was there before: sessions in the vector store, as many as a test wants, without embedding them.
+
+They are found by their words: their vectors only pass for those of the bundled model.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,20 @@ from collections.abc import Iterable, Sequence
 
 from recallr_litellm.core.messages import Message, StoredMessage
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import Passage, Session, SparseVector, Turn, User
+from recallr_litellm.core.records import Passage, Session, Turn, User
 from recallr_litellm.settings import Settings
-from recallr_litellm.stores.embedding import bundled
+from recallr_litellm.stores.embedding import SparseEncoder, bundled
 from recallr_litellm.stores.vectors import VectorStore, open_engine
 from tests.support.wires.embeddings import _embed
 
 AT = 1_760_000_000_000
 _PER_SESSION = 25
+
+
+def town(number: int) -> str:
+    """Where it rained on that day; another one on each of 60 days."""
+    begin, end = ("Bar", "Kel", "Mon", "Tor", "Vas", "Lin"), "den ford ville by ton mouth stad haven dorf burg".split()
+    return begin[number % len(begin)] + end[number // len(begin) % len(end)]
 
 
 class Bundled:
@@ -29,24 +38,31 @@ def stock(settings: Settings, owners: Sequence[Owner], messages: int) -> list[st
 
     Every text begins with "Remark <number> of <user>", so that no two are alike.
     """
-    texts = {owner: [f"Remark {n} of {owner.user}: it rained on day {n}." for n in range(messages)] for owner in owners}
+    texts = {
+        owner: [f"Remark {n} of {owner.user}: on day {n} it rained in {town(n)}." for n in range(messages)]
+        for owner in owners
+    }
     asyncio.run(_stock(settings, texts))
     return [text for of_owner in texts.values() for text in of_owner]
 
 
 async def _stock(settings: Settings, texts: dict[Owner, list[str]]) -> None:
-    store = VectorStore(open_engine(settings), Bundled())
+    store, sparse = VectorStore(open_engine(settings), Bundled()), SparseEncoder()
     await store.open()
     try:
         for owner, said in texts.items():
             await store.put_user(owner, User(project=owner.project, user=owner.user, created_at=AT))
             for number, start in enumerate(range(0, len(said), _PER_SESSION)):
-                await _session(store, owner, f"{number:032x}", said[start : start + _PER_SESSION])
+                await _session(store, sparse, owner, f"{number:032x}", said[start : start + _PER_SESSION])
     finally:
         await store.close()
 
 
-async def _session(store: VectorStore, owner: Owner, id: str, said: Iterable[str]) -> None:
+async def _session(store: VectorStore, sparse: SparseEncoder, owner: Owner, id: str, said: Iterable[str]) -> None:
+    def passage(text: str) -> Passage:
+        [terms] = sparse.passages([text])
+        return Passage(text, _embed(text, bundled.DIMENSION), terms)
+
     turns = [
         Turn(
             StoredMessage(
@@ -56,14 +72,10 @@ async def _session(store: VectorStore, owner: Owner, id: str, said: Iterable[str
                 at=AT + position,
                 message=Message(role="user", text=text),
             ),
-            (_passage(text),),
+            (passage(text),),
         )
         for position, text in enumerate(said)
     ]
     summary = f"User: session {id} of {owner.user}"
     session = Session(id=id, created_at=AT, last_at=AT, timeout_seconds=600, message_count=len(turns), summary=summary)
-    await store.save_session(owner, session, turns, _passage(summary))
-
-
-def _passage(text: str) -> Passage:
-    return Passage(text, _embed(text, bundled.DIMENSION), SparseVector((1, 2), (1.0, 1.0)))
+    await store.save_session(owner, session, turns, passage(summary))
