@@ -9,9 +9,10 @@ Chat chunks: https://platform.openai.com/docs/api-reference/chat-streaming
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from recallr_litellm.json_text import parsed
 
 Json = dict[str, Any]
 
@@ -23,7 +24,7 @@ def events_of(events: Sequence[str]) -> Iterator[Json]:
     """The events that are JSON objects."""
     for data in events:
         try:
-            event = json.loads(data)
+            event = parsed(data)
         except (ValueError, RecursionError):
             continue
         if isinstance(event, dict):

@@ -6,14 +6,12 @@ The REST document: `format` and `type` say what `request` and `response` are; ti
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-import orjson
-
+from recallr_litellm.json_text import written
 from recallr_litellm.reconify import bridges
 from recallr_litellm.reconify.assemble import chat_completion, text_completion
 from recallr_litellm.reconify.assemble_others import generated_content, message, response
@@ -145,11 +143,7 @@ def encoded(payload: Json) -> bytes:
     Raises:
         TypeError, ValueError, RecursionError: something in it is no JSON.
     """
-    ordered = {"reconify": payload["reconify"], **payload}
-    try:
-        return orjson.dumps(ordered)
-    except TypeError:  # it knows neither integers beyond 64 bits nor half surrogates, which clients and models write
-        return json.dumps(ordered, separators=(",", ":")).encode()
+    return written({"reconify": payload["reconify"], **payload})
 
 
 def _answers(reply: Json) -> bool:

@@ -199,6 +199,8 @@ def _validated(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str
     """The fields that are right, and what is wrong with the others."""
     given = {name: value for name, value in values.items() if value is not None}
     faults: dict[str, str] = {}
+    if not given:
+        return {}, faults
     try:
         Person.model_validate(given)
     except ValidationError as error:

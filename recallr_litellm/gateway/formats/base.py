@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from recallr_litellm.core.messages import Message
+from recallr_litellm.json_text import parsed
 
 Body = dict[str, Any]
 """A request body, parsed. Its shape is the client's doing: anything may be missing or of another type."""
@@ -113,7 +113,7 @@ def items(value: Any) -> Iterator[Mapping[str, Any]]:
 def event_of(data: str) -> Mapping[str, Any]:
     """The object in the `data` of a server-sent event; an empty one where there is none."""
     try:
-        event = json.loads(data)
+        event = parsed(data)
     except ValueError:
         return {}
     return event if isinstance(event, dict) else {}
