@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
@@ -22,7 +22,16 @@ from recallr_litellm.settings import Settings, load_settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import GATEWAY_PREFIX, Embedder, SparseEncoder, open_embedder
 from recallr_litellm.stores.state import EmbeddedValkey
-from recallr_litellm.stores.state.board import Board, Lease, Phase, Progress, Reader, Wanted, this_process
+from recallr_litellm.stores.state.board import (
+    WANTED_SECONDS,
+    Board,
+    Lease,
+    Phase,
+    Progress,
+    Reader,
+    Wanted,
+    this_process,
+)
 from recallr_litellm.stores.vectors import open_collections
 
 _LOOK_SECONDS = 0.25
@@ -94,7 +103,7 @@ def reindex(
             console.print(Text("`recallr reindex` goes on from here."))
         raise typer.Exit(1)
     console.print(Text(ended.note))
-    if ended.target:
+    if ended.total:
         console.print(Text(f"Before a gateway is started again: RECALLR_EMBEDDING_MODEL={ended.model}"))
 
 
@@ -149,11 +158,28 @@ async def _take_lease(board: Board) -> Lease:
 
     left = LEASE_SECONDS
     while (lease := await board.take_lease(LEASE_SECONDS)) is None:
-        before, left = left, await board.lease_left()
-        if left > before:  # it was renewed
-            raise await _other(board)
-        await asyncio.sleep(_LOOK_SECONDS)
+        left = await _less_left(board, board.lease_left, left)
     return lease
+
+
+async def _begin_to_ask(board: Board, wanted: Wanted) -> None:
+    """Ask the gateways, once the request of a process that was killed is over.
+
+    Raises:
+        ConfigurationError: somebody else asks.
+    """
+    left = WANTED_SECONDS
+    while not await board.ask(wanted):
+        left = await _less_left(board, board.wanted_left, left)
+
+
+async def _less_left(board: Board, seconds_left: Callable[[], Awaitable[float]], before: float) -> float:
+    """Seconds left of what belongs to another process, after a moment; raises if it was renewed meanwhile."""
+    left = await seconds_left()
+    if left > before:
+        raise await _other(board)
+    await asyncio.sleep(_LOOK_SECONDS)
+    return left
 
 
 async def _other(board: Board) -> ConfigurationError:
@@ -169,11 +195,12 @@ async def _have_it_done(standing: Standing, model: str, options: Options, view: 
     board = standing.board
     await _require_gateway(standing, model)
     wanted = Wanted(id=uuid.uuid4().hex, model=model, keep_old=options.keep_old, again=options.again)
+    await _begin_to_ask(board, wanted)
     try:
         return await _watch(board, wanted, view)
     finally:
         with contextlib.suppress(Unavailable):
-            await board.ask_no_more()
+            await board.ask_no_more(wanted)
             await _until_stopped(board, wanted)
 
 

@@ -86,6 +86,11 @@ def embedded(provider: Provider) -> Counter[str]:
     return Counter(text for texts in asked for text in texts)
 
 
+def was_asked_about(provider: Provider) -> bool:
+    """Whether the provider was asked to embed the question, alone or with what was said before it."""
+    return any(QUESTION in text for text in embedded(provider))
+
+
 def progress(redis_url: str) -> Progress | None:
     """How far the last reindex is."""
 
@@ -122,7 +127,7 @@ def test_a_gateway_embeds_everything_anew_while_it_serves(
             with traffic.pausing():
                 wait_until_processed(embedded_redis_url(proxy))
                 assert_recalls(proxy, provider, stocked)
-            assert QUESTION not in embedded(provider), "a question met vectors of another model"
+            assert not was_asked_about(provider), "a question met vectors of another model"
             status = stocked.status()
             assert "copying" in status, status
             assert f"reads qdrant with {bundled.NAME}" in status, status
@@ -134,7 +139,7 @@ def test_a_gateway_embeds_everything_anew_while_it_serves(
     assert not [said for said in traffic.answered if "embedding" in said.status], "memory was without its model"
     wait_until_processed(embedded_redis_url(proxy), *traffic.owners)
     assert_recalls(proxy, provider, stocked)
-    assert QUESTION in embedded(provider), "the question was embedded with the old model"
+    assert was_asked_about(provider), "the question was embedded with the old model"
     status = stocked.status()
     assert "done" in status, status
     assert f"reads qdrant-reindexed-2 with {OF_THE_GATEWAY}" in status, status

@@ -107,15 +107,27 @@ class Reader(_Record):
 class Board(RedisCaller):
     """See the module. All methods raise `StateUnavailable` when Redis does not answer."""
 
-    async def ask(self, wanted: Wanted) -> None:
-        """Ask the gateways for a reindex, for `WANTED_SECONDS`; to be repeated as long as it is wanted."""
-        async with self._reaching():
-            await self._client.set(keys.reindex("wanted"), wanted.model_dump_json(), px=_ms(WANTED_SECONDS))
+    async def ask(self, wanted: Wanted) -> bool:
+        """Ask the gateways for a reindex, for `WANTED_SECONDS`; to be repeated as long as it is wanted.
 
-    async def ask_no_more(self) -> None:
-        """Take the request back: a gateway that is at it stops."""
+        False if something else is asked for: it is left alone.
+        """
         async with self._reaching():
-            await self._client.delete(keys.reindex("wanted"))
+            name, text = keys.reindex("wanted"), wanted.model_dump_json()
+            if await self._client.set(name, text, px=_ms(WANTED_SECONDS), nx=True):
+                return True
+            return await self._client.get(name) == text and bool(await self._client.pexpire(name, _ms(WANTED_SECONDS)))
+
+    async def wanted_left(self) -> float:
+        """Seconds until what is asked for is not asked for any more, if it is not repeated."""
+        async with self._reaching():
+            return max(0.0, await self._client.pttl(keys.reindex("wanted")) / 1000)
+
+    async def ask_no_more(self, wanted: Wanted) -> None:
+        """Take this request back: a gateway that is at it stops."""
+        async with self._reaching():
+            if await self._client.get(keys.reindex("wanted")) == wanted.model_dump_json():
+                await self._client.delete(keys.reindex("wanted"))
 
     async def wanted(self) -> Wanted | None:
         """What the gateways are asked for."""

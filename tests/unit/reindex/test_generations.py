@@ -283,7 +283,7 @@ async def test_it_does_a_reindex_that_it_is_asked_for_and_stops_when_nobody_asks
         given_up = Wanted(id="1", model=worker.new.name)
         await worker.board.ask(given_up)
         await until(lambda: phase(given_up, Phase.COPYING), "it has begun")
-        await worker.board.ask_no_more()
+        await worker.board.ask_no_more(given_up)
         await until(lambda: phase(given_up, Phase.STOPPED), "it has stopped")
         assert await worker.collections.current() == old_name
 

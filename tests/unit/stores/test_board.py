@@ -111,10 +111,16 @@ class TestReaders:
 async def test_what_is_wanted_and_how_far_it_is(board: Board, everything: Everything) -> None:
     assert (await board.wanted(), await board.progress()) == (None, None)
     wanted = Wanted(id="1", model="litellm/x", keep_old=True)
-    await board.ask(wanted)
+    other = Wanted(id="2", model="litellm/y")
+    assert await board.ask(wanted)
+    assert not await board.ask(other), "the work for one command is thrown away for another"
+    assert await board.ask(wanted), "it cannot be asked for any longer"
     assert await board.wanted() == wanted
     assert 0 < everything.ttl(keys.reindex("wanted")) <= 15, "a gateway would go on for a command that was killed"
-    await board.ask_no_more()
+    assert 0 < await board.wanted_left() <= 15
+    await board.ask_no_more(other)
+    assert await board.wanted() == wanted, "one command has taken back what another one asked for"
+    await board.ask_no_more(wanted)
     assert await board.wanted() is None
 
     progress = Progress(model="litellm/x", source=OLD, target=NEW, phase=Phase.CATCHING_UP, total=3, done=2, where="w")
