@@ -17,5 +17,8 @@ def _since(version: str) -> bool:
 GEMINI_BRIDGED_BAD_REQUEST = 400 if _since("1.108") else 500
 """What Gemini's API answers where the model behind it speaks chat, and its provider refused with 400."""
 
+CHAT_MESSAGES_HAVE_PROVIDER_FIELDS = not _since("1.108")
+"""Whether the message of a whole chat completion has LiteLLM's `provider_specific_fields`, as its choice has."""
+
 STREAMED_COMPLETIONS_KEEP_CHOICES_APART = _since("1.110")
 """Whether the chunks of a native completion with several choices say of which one they are."""
