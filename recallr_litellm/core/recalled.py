@@ -28,7 +28,7 @@ class RecalledPassage(NamedTuple):
     relevance: float
     """Calibrated, 0–1 (`recall/calibration.py`)."""
     gist: str = ""
-    """Equal for passages of the same words (`core/traits.py`)."""
+    """Equal for passages of the same words (`core/traits.py`); "" for one that is compared with none."""
     parts: int = 1
     """Passages of its message in all."""
 

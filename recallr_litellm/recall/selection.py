@@ -82,7 +82,7 @@ def without_repeats(ranked: Iterable[Remembered]) -> list[Remembered]:
     kept: dict[tuple[str | int | None, str], Remembered] = {}
     for item in ranked:
         if isinstance(item, RecalledPassage):
-            key: tuple[str | int | None, str] = (item.role, item.gist)
+            key: tuple[str | int | None, str] = (item.role, item.gist or f"{item.session} {item.message} {item.part}")
         else:
             key = (item.event_start, gist(item.text))
         earlier = kept.get(key)

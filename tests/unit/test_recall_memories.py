@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage, by_kind, ranked
 from recallr_litellm.core.records import Memory, MemoryHit, PassageHit
+from recallr_litellm.core.traits import Traits
 from recallr_litellm.recall.calibration import REFERENCE_MODEL
 from recallr_litellm.recall.connections import with_connected
 from recallr_litellm.recall.dates import Period
@@ -102,7 +104,7 @@ def test_memories_are_ranked_by_relevance_and_the_newer_of_equals_first() -> Non
 
 
 def passage_hit(message: str, parts: int = 1) -> PassageHit:
-    return PassageHit("s1", message, 0, 0, parts, "user", 0, "words", 0.3, 0.0)
+    return PassageHit("s1", message, 0, 0, parts, "user", 0, "words", Traits(), np.zeros(0, np.uint32), 0.3, 0.0)
 
 
 def test_what_is_known_from_a_message_raises_its_passages() -> None:
@@ -126,7 +128,7 @@ def fact(id: str, relevance: float = 0.5, *sources: str, text: str = "", at: int
 
 
 def passage(message: str, relevance: float, parts: int = 1) -> RecalledPassage:
-    return RecalledPassage("s1", message, 0, 0, "user", 0, f"said {message}", relevance, parts)
+    return RecalledPassage("s1", message, 0, 0, "user", 0, f"said {message}", relevance, parts=parts)
 
 
 def shown(facts: Sequence[RecalledMemory], passages: Sequence[RecalledPassage], **options: Any) -> list[str]:

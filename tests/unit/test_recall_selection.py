@@ -64,5 +64,8 @@ def test_the_same_words_are_recalled_once_as_said_last_and_do_not_use_up_the_top
 
 
 def test_the_same_words_of_another_speaker_are_another_memory() -> None:
-    ranked = [memory(1, 0.9, "Done."), RecalledPassage("s", "m2", 2, 0, "assistant", 0, "Done.", 0.8)]
+    ranked = [
+        memory(1, 0.9, "Done."),
+        RecalledPassage("s", "m2", 2, 0, "assistant", 0, "Done.", 0.8, traits_of("Done.").gist),
+    ]
     assert len(top_memories(ranked, RecallOptions())) == 2
