@@ -94,8 +94,9 @@ async def test_everything_is_embedded_anew_and_nothing_else_changes(
     assert await collections.all() == [await collections.current()] != [old_name], "the old collection is still there"
 
 
+@pytest.mark.parametrize("portions", [2, 11], ids=["before it is copied", "after it was copied"])
 async def test_what_is_written_meanwhile_is_there_and_what_was_replaced_does_not_come_back(
-    filled: Remembering, collections: Collections, board: Board, sparse: SparseEncoder, new: Hashing
+    filled: Remembering, collections: Collections, board: Board, sparse: SparseEncoder, new: Hashing, portions: int
 ) -> None:
     async def write() -> None:
         await filled.session(ADA, "s0", "Only this is left of the session.")
@@ -103,8 +104,7 @@ async def test_what_is_written_meanwhile_is_there_and_what_was_replaced_does_not
         await filled.session(BOB, f"s{SESSIONS - 1}", "bob of acme has 2 cats.", "Another branch.", "More apples.")
         await filled.user(Owner("acme", "created meanwhile"))
 
-    # Two portions are copied by then, so there are points of both kinds: copied, and not yet.
-    new.before_each = meanwhile = Once(write, after=2)
+    new.before_each = meanwhile = Once(write, after=portions)
     await reindex(collections, new, sparse, board)
     new.before_each = None
 
