@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import redis
 
-from recallr_litellm.gateway.background import end
 from recallr_litellm.reconify import sender
 from recallr_litellm.reconify.circuit import Backoff, Circuit
 from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
@@ -23,6 +22,7 @@ from recallr_litellm.reconify.records import Delivery
 from recallr_litellm.reconify.sender import AT_ONCE, Sender
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.stores.gate import Gate
+from recallr_litellm.tasks import end
 from tests.support.reconify_endpoint import BROKEN, HANGS, OK, WRONG, Reaction, ReconifyEndpoint
 from tests.unit.stores.state_kit import ANA
 
