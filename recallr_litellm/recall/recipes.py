@@ -27,11 +27,11 @@ class Weights:
     period 80.6 / 91.5, when 81.0 / 92.1, session 80.5 / 91.2. The three: only asks, short and the dense of the
     second neighbours, together 81.7 / 92.4.
 
-    Likeness, all signs fitted on one half and measured on the other: R@10 / R@20 / R@50 80.1 / 86.1 / 91.5 without it,
-    81.0 / 86.5 / 92.3 with it, multi-hop @50 79.9 and 81.3. With the weights below, in the product: multi-hop @10 55.3 and
-    57.5, evidence shown in 2000 tokens 86.6 and 87.7. Vectors of the words in their sentence, 384 dimensions each, were
-    better (81.8 / 86.7 / 93.0, multi-hop 83.6) and would take twenty times the room of all else; cut to 64 dimensions in
-    8 bits they were no better than these, which take none.
+    Likeness, all signs fitted on one half and measured on the other: R@10 / R@20 / R@50 80.1 / 86.1 / 91.5 without
+    it, 81.0 / 86.5 / 92.3 with it, multi-hop @50 79.9 and 81.3. With the weights below, in the product: multi-hop @10
+    55.3 and 57.5, evidence shown in 2000 tokens 86.6 and 87.7. Vectors of the words in their sentence, 384 dimensions
+    each, were better (81.8 / 86.7 / 93.0, multi-hop 83.6) and would take twenty times the room of all else; cut to 64
+    dimensions in 8 bits they were no better than these, which take none.
 
     Left out: the length of a passage and "it is a question" (better on LoCoMo by .4 at 50, but single users state
     facts in messages that end in a question: 99 → 92 % of the evidence in 1000 tokens), numbers for "how many"
