@@ -24,6 +24,7 @@ from recallr_litellm.stores.embedding.passages import embed_passages
 from recallr_litellm.stores.gate import Gate
 from recallr_litellm.stores.state import Claim, StateStore
 from recallr_litellm.stores.vectors import VectorStore
+from recallr_litellm.tasks import end
 
 _log = logging.getLogger(__name__)
 
@@ -93,9 +94,9 @@ class Processor:
                 done = await asyncio.gather(*attempts, return_exceptions=True)
             await self._let_go([claim for claim, remembered in zip(claims, done, strict=True) if remembered is True])
         finally:
-            for task in (keeper, *attempts):
-                task.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
+            for attempt in attempts:
+                attempt.cancel()
+            await end([keeper])
         for outcome in done:
             if isinstance(outcome, StateUnavailable):
                 raise outcome
