@@ -348,7 +348,7 @@ def test_past_the_deadline_what_was_found_so_far_is_used_or_a_balanced_recall(
     so_far = report({"text": "So far: Felix.", "memory_ids": ["m1"]}, complete=False)
     provider.answer(
         Answer(model=MEMORY_MODEL, when=reported, times=1, tool_calls=(so_far,)),
-        Answer(model=MEMORY_MODEL, hang=True),
+        *(Answer(model=MEMORY_MODEL, when=text, hang=True) for text in (reported, silent)),
     )
     with ThreadPoolExecutor() as threads:
         statuses = list(threads.map(lambda one: ask(agentic, one, questions[one]).memory_status, questions))
