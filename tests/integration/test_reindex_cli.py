@@ -84,7 +84,7 @@ def test_it_is_done_shown_and_then_there_is_nothing_to_do(stocked: list[str]) ->
 def test_an_unknown_model_is_named_and_nothing_begins(stocked: list[str]) -> None:
     refused = reindex("--model", "BAAI/bge-small-en-v15")
     assert refused.exit_code == 1, refused.output
-    assert "is not a model of fastembed" in prose(refused.output), refused.output
+    assert "is not an embedding model of fastembed" in prose(refused.output), refused.output
     assert OTHER_MODEL in refused.output, "the model that was meant is not offered"
     assert f"with vectors of {bundled.NAME}" in reindex("--status").output
 

@@ -114,7 +114,7 @@ async def test_a_search_of_a_time_finds_what_was_said_in_it_however_much_fits_be
 
     async def found(since: int, until: int) -> tuple[list[str], list[str]]:
         within = Span(START + since, START + until)
-        hits, _ = await store.search(
+        hits, _, _ = await store.search(
             ADA, towards(0), terms(1), exclude_sessions=(), within=within, turn_candidates=1, summary_candidates=1
         )
         of_session = await store.search_sessions(ADA, towards(0), terms(1), sessions=["s1"], limit=1, within=within)
@@ -125,7 +125,7 @@ async def test_a_search_of_a_time_finds_what_was_said_in_it_however_much_fits_be
     assert [set(texts) for texts in await found(-9, 99)] == [{"better"}] * 2
     rarity = {}
     for within in (None, Span(START + 100, START + 100)):
-        hits, _ = await store.search(ADA, towards(1), terms(1, 2), exclude_sessions=(), within=within)
+        hits, _, _ = await store.search(ADA, towards(1), terms(1, 2), exclude_sessions=(), within=within)
         rarity[within] = next(hit.bm25 for hit in hits if hit.text == "worse")
     assert len(set(rarity.values())) == 1, "a word is as rare as in all that the user said, not in that time"
 
@@ -138,7 +138,7 @@ async def test_a_search_of_a_time_finds_the_summaries_of_sessions_that_went_on_i
 
     async def found(since: int, until: int) -> list[str]:
         within = Span(START + since, START + until)
-        _, summaries = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions=(), within=within)
+        _, summaries, _ = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions=(), within=within)
         return sorted(hit.session for hit in summaries)
 
     assert await found(40, 50) == ["long"], "it began before and ended after"
