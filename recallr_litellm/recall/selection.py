@@ -54,9 +54,9 @@ def without_retold(ranked: Iterable[Remembered]) -> list[Remembered]:
     A memory is left out where every message that it rests on stands above it. A message of several passages tells
     more than a memory of it, and each of its passages less than the whole: there both stay.
 
-    Measured on LoCoMo with recorded facts (`tests/benchmarks/locomo.py --facts`, balanced, 2000 tokens): leaving out
-    neither shows 88.4 % of the evidence in 1510 tokens, leaving out memories 89.2 in 1437, either 89.3 in 1399; of
-    the words of the answers 70.8, 70.7 and 70.6 %.
+    Computed from the candidates of balanced on LoCoMo with recorded facts, the cost of lines estimated, in a budget of
+    2000 tokens: leaving out neither shows 88.4 % of the evidence in 1510 tokens, leaving out memories 89.2 in 1437,
+    either 89.3 in 1399; of the words of the answers 70.8, 70.7 and 70.6 %.
     """
     said: set[str] = set()
     remembered: set[str] = set()
