@@ -80,7 +80,7 @@ class Running:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # As from a terminal: tests that run in the background of a shell have Ctrl-C ignored, and hand that down.
+                # As from a terminal: tests in the background of a shell have Ctrl-C ignored, and hand that down.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
         return self
