@@ -215,6 +215,8 @@ class Reindex:
             if await copy.make_alike() <= _FEW:
                 break
         self._now(phase=Phase.SWITCHING)
+        # Cut off after the switch, the next attempt knows by this alone whose last users it has to bring.
+        await patience(partial(self._board.report, self.progress))
         await self._until(lambda reader: _is_awaited(reader, current, wanted.model), _READY_SECONDS)
         await self._switch(copy, current, target)
 

@@ -111,24 +111,6 @@ def covers(column: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return mark
 
 
-class Summary:
-    """A plugin of pytest's that prints the table of what has run."""
-
-    def __init__(self) -> None:
-        self.outcomes: dict[Cell, str] = {}
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note what became of a cell; a failure in setting up or tearing down is one too."""
-        cell = dict(report.user_properties).get("cell")
-        if isinstance(cell, tuple) and (report.when == "call" or report.failed):
-            self.outcomes[cell] = report.outcome if self.outcomes.get(cell) != "failed" else "failed"
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the table."""
-        terminalreporter.section("matrix of the APIs")
-        terminalreporter.write_line(table(self.outcomes))
-
-
 def table(outcomes: dict[Cell, str]) -> str:
     """The matrix as text, with the reasons of what is missing below it."""
     signs = {"passed": "ok", "failed": "FAILED"}
@@ -153,12 +135,6 @@ def table(outcomes: dict[Cell, str]) -> str:
         passed = sum(outcome == "passed" for outcome in outcomes.values())
         console.print(f"{passed} cells passed, {len(PRODUCT - MISSING.keys())} there are; - has not run")
     return text.get()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def summary(pytestconfig: pytest.Config) -> None:
-    if not pytestconfig.pluginmanager.has_plugin("matrix"):
-        pytestconfig.pluginmanager.register(Summary(), "matrix")
 
 
 @pytest.fixture(autouse=True)
