@@ -44,6 +44,8 @@ def memories(
         taken = told.take(item, left) if isinstance(item, RecalledMemory) else said.take(item, left)
         left -= taken or 0
         complete &= taken is not None
+        if taken is not None and isinstance(item, RecalledPassage) and item.asked and item.asked.message not in hidden:
+            left -= said.take(item.asked, left) or 0
     for number, fact in list(told.shown):
         left, all_shown = told.take_connected(number, fact.connected, left)
         complete &= all_shown
@@ -144,7 +146,8 @@ class _Passages:
         text = escape(passage.text)
         if message is None:
             time = clock.time(passage.at, on=conversation.date)
-            message = _Remembered(mark(passage.role, time, percent(passage.relevance)))
+            relevance = percent(passage.relevance) if passage.relevance else ""
+            message = _Remembered(mark(passage.role, time, relevance))
             pieces = [attributed(message.said, text)]
         else:
             pieces = [_SKIPPED, text]

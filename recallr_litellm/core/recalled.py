@@ -26,11 +26,13 @@ class RecalledPassage(NamedTuple):
     """When it was said, milliseconds since the epoch, UTC."""
     text: str
     relevance: float
-    """Calibrated, 0–1 (`recall/calibration.py`)."""
+    """Calibrated, 0–1 (`recall/calibration.py`); 0 for a passage that is there only for the one that answers it."""
     gist: str = ""
     """Equal for passages of the same words (`core/traits.py`); "" for one that is compared with none."""
     parts: int = 1
     """Passages of its message in all."""
+    asked: RecalledPassage | None = None
+    """The question that it answers, where it says little without; not recalled itself."""
 
 
 class RecalledMemory(NamedTuple):

@@ -20,6 +20,7 @@ from recallr_litellm.recall.calibration import calibration_of, to_reference
 from recallr_litellm.recall.connections import with_connected
 from recallr_litellm.recall.memories import of_time, rank_memories, score_memories, support, supported
 from recallr_litellm.recall.names import LOOKED_UP, Known, NameBook, without
+from recallr_litellm.recall.neighbours import recalled, with_questions
 from recallr_litellm.recall.question import Question, read
 from recallr_litellm.recall.recipes import RECIPES, Recipe
 from recallr_litellm.recall.rerank import Reranking
@@ -153,7 +154,7 @@ class Recall:
                 told=frozenset(passage.message for passage in of_passages if passage.parts == 1),
             )
         return Recalled(
-            of_passages,
+            tuple(with_questions(of_passages, passages)),
             of_facts,
             top_summaries(rank_summaries(summaries, model, recipe, asked), options, at_most=recipe.max_summaries),
             shortfall=shortfall,
@@ -218,21 +219,7 @@ def rank_passages(
         scores = supported(hits, scores, told)
     best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].at))[:at_most]
     relevance = calibration_of(model).memories
-    return [
-        RecalledPassage(
-            session=hit.session,
-            message=hit.message,
-            position=hit.position,
-            part=hit.part,
-            role=hit.role,
-            at=hit.at,
-            text=hit.text,
-            relevance=relevance(score),
-            gist=hit.traits.gist,
-            parts=hit.parts,
-        )
-        for score, hit in best
-    ]
+    return [recalled(hit, relevance(score)) for score, hit in best]
 
 
 def rank_summaries(hits: list[SummaryHit], model: str, recipe: Recipe, asked: Asked) -> list[RecalledSummary]:

@@ -32,7 +32,14 @@ def top(ranked: Sequence[_R], *, at_least: int, at_most: int, threshold: float) 
 
 
 def top_memories(ranked: Iterable[Remembered], options: RecallOptions) -> tuple[Remembered, ...]:
-    """The passages and memories to show, which compete for the same places, most relevant first."""
+    """The passages and memories to show, which compete for the same places, most relevant first.
+
+    Redundancy beyond repeats does not count against one. On LoCoMo with balanced, share of the evidence shown within
+    500 / 1000 / 2000 tokens, the cost of lines estimated: by relevance alone 78.5 / 84.4 / 88.0; less .1 or .3 times
+    the share of words (by rarity) that it has in common with one that is shown, 76.9 / 84.4 / 88.0 and
+    76.1 / 84.0 / 87.9; of its own words that such a one says, 76.8 / 83.5 / 88.0 and 75.0 / 83.2 / 87.8; short ones
+    first, 72.5 / 83.2 / 87.8. What resembles a good answer mostly is another part of it.
+    """
     return top(
         without_repeats(without_retold(ranked)),
         at_least=options.min_top_k,

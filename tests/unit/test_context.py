@@ -392,6 +392,28 @@ def test_neighbouring_passages_of_a_message_are_joined_and_gaps_are_marked() -> 
     ) in text
 
 
+def test_the_question_that_a_memory_answers_stands_before_it_without_a_relevance_if_there_is_room() -> None:
+    question = passage("When does the pool open?", 0.0, message="m0", position=3)
+    answer = passage("At six.", 0.9, message="m1", position=4, role="assistant", asked=question)
+    with_it = block(Recalled(memories=(answer,)))
+    assert (
+        "<conversation Mon 3 Nov 2025>\n<user 09:58> When does the pool open?\n<assistant 09:58 90%> At six.\n"
+    ) in with_it
+    without = block(Recalled(memories=(answer._replace(asked=None),)))
+    cramped = block(Recalled(memories=(answer,)), budget=quarter(without) + 8)
+    assert "At six." in cramped
+    assert "When does" not in cramped
+
+
+def test_the_question_that_a_memory_answers_is_not_repeated_where_it_is_shown_already() -> None:
+    question = passage("When does the pool open?", 0.0, message=f"{1:032x}", position=3)
+    answer = passage("At six.", 0.9, message=f"{2:032x}", position=4, role="assistant", asked=question)
+    seen = OngoingSession("s9", (said(1, "When does the pool open?"),))
+    text = block(Recalled(memories=(answer,)), ongoing=(seen,))
+    assert text.count("When does the pool open?") == 1
+    assert "At six." in text
+
+
 def test_conversations_follow_their_best_memory_and_messages_follow_each_other() -> None:
     memories = (
         passage("Later in B.", 0.9, session="b", message="b2", position=2),

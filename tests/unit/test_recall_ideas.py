@@ -155,6 +155,11 @@ async def test_a_short_answer_is_found_by_the_question_before_it(ask: Asking, st
     assert "flat:1" in [passage.message for passage in found.memories[:3]]
 
 
+async def test_a_short_answer_is_shown_with_the_question_before_it(ask: Asking, strategy: Strategy) -> None:
+    [answer] = (await ask(NORA, "What was at half past seven?", strategy, min_top_k=1, max_top_k=1)).memories
+    assert (answer.message, answer.asked and answer.asked.message) == ("flat:1", "flat:0")
+
+
 async def test_what_the_assistant_said(ask: Asking, strategy: Strategy) -> None:
     assert first(await ask(NORA, "Which colour did you suggest to go with oak?", strategy)) == "garden:1"
 
