@@ -200,7 +200,8 @@ class Recollection:
         stage.ongoing = await self._sessions.ongoing(owner, session.other_ids)
         self._vectors_gate.require()
         stage.searching = True
-        seen = frozenset((session.id, *session.other_ids))
+        # Not `session.other_ids`: one that was made memory since then is to be found there.
+        seen = frozenset((session.id, *(other.id for other in stage.ongoing)))
         with RECALL.time():
             stage.recalled = await generation.recall(
                 owner,

@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 LONGEST_SOCKET_PATH: Final = 100
 """Bytes. The system's limit is 108 (104 on macOS), the closing zero included."""
 
+_SOCKET = "valkey.sock"
+_TMP = Path("/tmp")  # noqa: S108 - in a folder that is ours alone
+
 START_SECONDS: Final = 60.0
 """Longest wait for a server that is loading its data."""
 
@@ -198,15 +201,22 @@ def _socket(folder: Path) -> Path:
     temporary one that is named after it.
 
     Raises:
-        ConfigurationError: that one is open to others.
+        ConfigurationError: that one is open to others, or there is none short enough.
     """
-    socket = folder / "valkey.sock"
-    if len(os.fsencode(socket)) <= LONGEST_SOCKET_PATH:
+    socket = folder / _SOCKET
+    if _fits(socket):
         return socket
-    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    short = Path(tempfile.gettempdir()) / f"recallr-{name}"
+    name = f"recallr-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
+    # A temporary folder can be deep itself: that of a job in CI, or of a user on macOS.
+    short = next((place / name for place in (Path(tempfile.gettempdir()), _TMP) if _fits(place / name / _SOCKET)), None)
+    if short is None:
+        raise ConfigurationError(f"{folder} is too deep a folder for the socket of the embedded Valkey")
     short.mkdir(mode=0o700, exist_ok=True)
     found = short.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise ConfigurationError(f"{short} has to be a folder that belongs to you and that only you can open")
-    return short / "valkey.sock"
+    return short / _SOCKET
+
+
+def _fits(socket: Path) -> bool:
+    return len(os.fsencode(socket)) <= LONGEST_SOCKET_PATH

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -148,6 +149,22 @@ class TestStarting:
         socket.parent.chmod(0o755)
         with pytest.raises(ConfigurationError, match="only you can open"):
             server.start()
+
+    def test_a_temporary_folder_too_deep_for_a_socket_is_passed_over(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        deep = tmp_path.joinpath(*["d" * 40] * 4)
+        deep.mkdir(parents=True)
+        monkeypatch.setattr(tempfile, "tempdir", str(deep))
+        server = EmbeddedValkey(deep / "data")
+        url = server.start()
+        try:
+            with ask(url) as client:
+                assert Path(client.config_get("dir")["dir"]) == deep / "data"
+            assert Path(url.removeprefix("unix://")).parent.stat().st_mode & 0o777 == 0o700
+        finally:
+            server.stop()
+            shutil.rmtree(Path(url.removeprefix("unix://")).parent)
 
     def test_a_platform_without_a_build_is_told_to_set_a_url(
         self, server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch

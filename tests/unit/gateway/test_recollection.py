@@ -1,0 +1,87 @@
+"""What a request is shown while its user's memory changes under it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from pydantic import SecretStr
+
+from recallr_litellm.core.messages import Message
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.recalled import OngoingSession
+from recallr_litellm.gateway.call import Call, now_ms
+from recallr_litellm.gateway.headers import RawHeaders
+from recallr_litellm.gateway.runtime import Runtime
+from recallr_litellm.settings import Settings
+
+KEY = "rai_key-of-acme"
+
+
+async def nobody_asks(*_: object, **__: object) -> NoReturn:
+    raise AssertionError("nobody asks the gateway")
+
+
+@pytest.fixture
+async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
+    settings = Settings(
+        data_dir=tmp_path,
+        projects={"acme": [SecretStr(KEY)]},
+        store_timeout_ms=60_000,
+        process_interval_seconds=60,
+        min_session_timeout_seconds=1,
+    )
+    runtime = Runtime(
+        settings, gateway_embed=nobody_asks, gateway_complete=nobody_asks, count_tokens=lambda text: len(text) // 4
+    )
+    runtime.start(lambda: None)
+    async with asyncio.timeout(60):
+        while runtime.faults():
+            await asyncio.sleep(0.01)
+    yield runtime
+    await runtime.stop()
+
+
+async def ask(runtime: Runtime, text: str) -> tuple[Call, str]:
+    """A chat request of Ana's; returns what became of it and what the model is shown."""
+    headers = {
+        "project-id": "acme",
+        "api-key": KEY,
+        "user-id": "ana",
+        "allow-new-user-creation": "true",
+        "session-timeout-seconds": "1",
+    }
+    raw = RawHeaders(tuple((f"x-recallr-{name}", value) for name, value in headers.items()))
+    call = Call(raw)
+    body: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": text}]}
+    await runtime.recollection.enrich(call, body, "acompletion")
+    return call, str(body["messages"])
+
+
+async def test_a_session_that_becomes_memory_while_the_request_looks_for_it_is_recalled(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, _ = await ask(runtime, "My cat is called Felix.")
+    assert told.draft is not None
+    exchange = told.draft.exchange(
+        told.request_id, (Message(role="assistant", text="Noted."),), partial=False, retried=False
+    )
+    assert await runtime.store(exchange, within=60)
+    await asyncio.sleep(1.1)  # its session is over then
+
+    ongoing = runtime._sessions.ongoing
+
+    async def processed_meanwhile(owner: Owner, ids: tuple[str, ...]) -> tuple[OngoingSession, ...]:
+        assert ids == (told.session_id,), "it was not open when the request began"
+        claims = await runtime._state.claim(1, lease_seconds=60, now_ms=now_ms())
+        await runtime._generations.current.processor.process(claims)
+        return await ongoing(owner, ids)
+
+    monkeypatch.setattr(runtime._sessions, "ongoing", processed_meanwhile)
+    asked, shown = await ask(runtime, "What is the name of my cat?")
+    assert asked.session_id != told.session_id
+    assert "My cat is called Felix." in shown
+    assert asked.status == "ok"
