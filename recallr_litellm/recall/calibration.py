@@ -77,9 +77,9 @@ CALIBRATIONS: Mapping[str, Calibration] = MappingProxyType(
         REFERENCE_MODEL: Calibration(
             mean=0.213,
             spread=0.132,
-            memories=Logistic(5.79, -2.41),
-            summaries=Logistic(4.97, -1.12),
-            facts=Logistic(6.1, -2.6),
+            memories=Logistic(5.18, -2.47),
+            summaries=Logistic(5.26, -1.11),
+            facts=Logistic(5.78, -3.12),
         ),
     }
 )

@@ -149,15 +149,17 @@ async def ask(recall: Recall, conversation: Conversation, question: Question) ->
 
 def report(answers: dict[str, list[Answer]], facts: Logistic, model: str, mean: float, spread: float) -> None:
     """Fit and print."""
-    memories = mean_of(
-        fit((one.relevance, one.id in a.question.evidence) for a in of_set for one in a.passages)
-        for of_set in answers.values()
-    )
+    of_each = {
+        name: fit((one.relevance, one.id in a.question.evidence) for a in of_set for one in a.passages)
+        for name, of_set in answers.items()
+    }
+    memories = mean_of(of_each.values())
     summaries = mean_of(
         fit((one.relevance, one.id in a.sessions) for a in of_set for one in a.summaries) for of_set in answers.values()
     )
     for name, of_set in answers.items():
-        print(f"\n{name}, {len(of_set)} questions")
+        own = of_each[name]
+        print(f"\n{name}, {len(of_set)} questions; its own fit of memories: {own}, 0.7 at {score_at(0.7, own):.2f}")
         print("threshold | memories: score, shown (of 10 to 50), recall % | summaries: score, shown (of 5), recall %")
         for threshold in THRESHOLDS:
             least, least_summary = (score_at(threshold, logistic) for logistic in (memories, summaries))

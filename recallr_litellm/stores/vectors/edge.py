@@ -331,15 +331,17 @@ def _filter(where: Where) -> q.Filter:
 
 
 def _requests(queries: Sequence[Nearest]) -> list[q.QueryRequest]:
-    # A vector that stands in several queries is converted once, which takes longer than all the rest.
+    # What stands in several queries is converted once, which takes longer than all the rest.
     vectors = {id(query.vector): query.vector for query in queries}
     nearest = {key: _nearest(vector) for key, vector in vectors.items()}
+    wheres = {id(where): where for query in queries for where in (query.where, query.corpus) if where}
+    filters = {key: _filter(where) for key, where in wheres.items()}
     return [
         q.QueryRequest(
             limit=query.limit,
             query=nearest[id(query.vector)],
-            filter=_filter(query.where),
-            params=q.SearchParams(idf=q.IdfParams(corpus=_filter(query.corpus))) if query.corpus else None,
+            filter=filters[id(query.where)],
+            params=q.SearchParams(idf=q.IdfParams(corpus=filters[id(query.corpus)])) if query.corpus else None,
             with_payload=list(query.fields) if query.fields else False,
             with_vector=False,
         )

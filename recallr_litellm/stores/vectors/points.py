@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import uuid
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from recallr_litellm.core.messages import StoredMessage
@@ -166,24 +167,32 @@ def message_of(payload: Payload) -> StoredMessage:
 
 def passage_hit(found: Found, bm25: float) -> PassageHit:
     """A found `turn` point; it was ranked by cosine."""
-    session, message, position, part, parts, role, at, text, *traits, terms = json.loads(found.payload[schema.HIT])
+    session, message, position, part, parts, role, at, text, *traits, terms = _read(found.payload[schema.HIT])
     read, words = Traits(*traits), _unpacked(terms)
     return PassageHit(session, message, position, part, parts, role, at, text, read, words, found.score, bm25)
 
 
 def summary_hit(found: Found, bm25: float) -> SummaryHit:
     """A found `session` point; it was ranked by cosine."""
-    session, created_at, last_at, summary = json.loads(found.payload[schema.HIT])
+    session, created_at, last_at, summary = _read(found.payload[schema.HIT])
     return SummaryHit(session, created_at, last_at, summary, found.score, bm25)
 
 
 def _packed(sparse: SparseVector) -> str:
     """The terms of a sparse vector, four bytes each, in base64."""
-    return base64.b64encode(np.array(sparse.indices, _TERM).tobytes()).decode()
+    return b2a_base64(np.array(sparse.indices, _TERM).tobytes(), newline=False).decode()
 
 
 def _unpacked(terms: str) -> NDArray[np.uint32]:
-    return np.frombuffer(base64.b64decode(terms), _TERM)
+    return np.frombuffer(a2b_base64(terms), _TERM)
+
+
+def _read(hit: str) -> Any:
+    """What `_json` has written. Of some hundred hits for each question, hence by orjson where it can."""
+    try:
+        return orjson.loads(hit)
+    except ValueError:  # half of a surrogate pair
+        return json.loads(hit)
 
 
 def memory_of(payload: Payload) -> Memory:
@@ -193,7 +202,7 @@ def memory_of(payload: Payload) -> Memory:
 
 def memory_hit(found: Found, bm25: float) -> MemoryHit:
     """A found `memory` point; it was ranked by cosine."""
-    id, session, created_at, start, end, sources, connected, content = json.loads(found.payload[schema.HIT])
+    id, session, created_at, start, end, sources, connected, content = _read(found.payload[schema.HIT])
     return MemoryHit(id, session, created_at, start, end, tuple(sources), tuple(connected), content, found.score, bm25)
 
 
