@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.records import PassageHit
-from recallr_litellm.recall import Recall, search, selection
+from recallr_litellm.recall import Recall, calibration, search, selection
 from recallr_litellm.recall.calibration import REFERENCE, REFERENCE_MODEL, Calibration, Logistic
 from recallr_litellm.recall.names import candidates, without
 from recallr_litellm.recall.selection import top
@@ -87,7 +87,7 @@ async def main(sets: dict[str, list[Conversation]], with_facts: list[Conversatio
         recall = Recall(vectors, embedder, sparse)
         bare = Calibration(mean, spread, Score(1, 0), Score(1, 0), Score(1, 0))
         with (
-            patch.object(search, "calibration_of", lambda _: bare),
+            patch.object(calibration, "CALIBRATIONS", {embedder.name: bare}),
             patch.object(search, "to_reference", lambda _, dense: moved(dense, embedder.name, mean, spread)),
             patch.object(search, "top_summaries", lambda ranked, options, at_most: tuple(ranked)),
             patch.object(selection, "without_retold", lambda ranked: ranked),
@@ -159,7 +159,8 @@ def report(answers: dict[str, list[Answer]], facts: Logistic, model: str, mean: 
     )
     for name, of_set in answers.items():
         own = of_each[name]
-        print(f"\n{name}, {len(of_set)} questions; its own fit of memories: {own}, 0.7 at {score_at(0.7, own):.2f}")
+        fitted = f"slope {own.slope:.2f}, intercept {own.intercept:.2f}, 0.7 at {score_at(0.7, own):.2f}"
+        print(f"\n{name}, {len(of_set)} questions; memories fitted on it alone: {fitted}")
         print("threshold | memories: score, shown (of 10 to 50), recall % | summaries: score, shown (of 5), recall %")
         for threshold in THRESHOLDS:
             least, least_summary = (score_at(threshold, logistic) for logistic in (memories, summaries))
