@@ -27,7 +27,7 @@ import pytest
 # Last on the path: `tests.support` is found from any folder, while `recallr_litellm` is the installed one if it is.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from tests.support.matrix_summary import MatrixSummary
+from tests.integration.matrix_summary import MatrixSummary
 from tests.support.process import LEFT_OUT, ServerProcess
 from tests.support.provider import Provider, ThreadedProvider
 from tests.support.proxy import Proxy
