@@ -91,7 +91,7 @@ def test_a_second_gateway_on_the_same_folder_refuses_to_start_and_harms_nothing(
 def test_the_plugin_starts_its_valkey_again_and_nothing_acknowledged_is_lost(gateway: Proxy, user: str) -> None:
     users = [f"{user}-{number}" for number in range(3)]
     with Traffic(gateway, users, session_timeout_seconds=2) as traffic:
-        for _ in range(4):
+        for _ in range(3):
             traffic.wait_for(9)
             killed = _kill_valkey(gateway)
             eventually(lambda killed=killed: _valkey(gateway) not in (None, killed), "the plugin starts a new Valkey")

@@ -26,7 +26,7 @@ from tests.support.proxy import Proxy
 from tests.support.traffic import Traffic
 from tests.support.waiting import eventually
 
-KILLS = 8
+KILLS = 6
 USERS = 4
 
 SETTINGS = {

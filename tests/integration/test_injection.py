@@ -269,7 +269,7 @@ def block_tokens(text: str) -> int:
 def test_the_block_stays_within_its_budget(proxy: Proxy, into_system: Proxy, provider: Provider, user: str) -> None:
     for gateway, budget in ((proxy, 2000), (into_system, SMALL_BUDGET)):
         remember(gateway, user, *[f"Concerning lighthouse {n}: {words(f'keeper{n}x', 60)}" for n in range(6)])
-        gateway.ask(user, "Which lighthouse has which keeper?", session_timeout_seconds=600)
+        gateway.ask(user, "Which lighthouse has which keeper?", session_timeout_seconds=600, min_top_k=50)
         request = provider.last
         tokens = block_tokens("\n".join(str(message["content"]) for message in request.messages))
         assert budget / 2 < tokens <= budget, f"recalled: {tokens} tokens of {budget}"

@@ -233,7 +233,7 @@ async def test_the_headers_decide_how_much_is_recalled(memory: Memory) -> None:
 async def test_an_answer_is_relevant_and_small_talk_is_not(memory: Memory) -> None:
     asked = await ask(memory, "Any food allergies?", memories_threshold=0.0)
     by_message = {passage.message: passage.relevance for passage in reversed(asked.memories)}
-    assert by_message["kitchen-0"] >= 0.7, "the default threshold lets the answer through"
+    assert by_message["kitchen-0"] == max(by_message.values()) >= 0.6, "it is the answer, far more likely than not"
     assert by_message["work-2"] < 0.5
     idle = await ask(memory, "Ha, that's funny!", min_top_k=0)
     assert len(idle.memories) <= 2, "small talk recalls (almost) nothing"
