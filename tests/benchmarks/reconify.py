@@ -206,7 +206,11 @@ async def cost(folder: Path, rounds: int) -> tuple[Table, dict[str, Measured]]:
                 settings = {**SETTINGS, **(endpoint.settings if endpoint else {})}
                 config = {"general_settings": {"disable_spend_logs": True}}
                 proxy = stack.enter_context(Proxy(folder / str(number), provider, settings=settings, config=config))
-                client = await clients.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=60))
+                # uvicorn closes connections that are idle for 5 s, as they are while the other gateways are asked.
+                limits = httpx.Limits(keepalive_expiry=2)
+                client = await clients.enter_async_context(
+                    httpx.AsyncClient(trust_env=False, timeout=60, limits=limits)
+                )
                 gateways.append(Gateway(name, proxy, client, works if endpoint is works else None))
             for way in progress.track(WAYS, description="measuring"):
                 kept[way.name] = await measure(gateways, way, max(1, round(rounds * way.share)))
