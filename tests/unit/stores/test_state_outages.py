@@ -134,6 +134,10 @@ async def test_a_cancelled_call_does_not_give_its_answer_to_the_next_one(server:
             assert (await resolve(store)).session_id == session_id
 
 
+def _has_data(info: dict[str, object]) -> bool:
+    return bool(info.get("db0")) and not info["loading"]
+
+
 async def test_the_sentinels_new_master_is_followed(tmp_path: Path) -> None:
     with (
         RedisServer(tmp_path / "master") as master,
@@ -154,8 +158,7 @@ async def test_the_sentinels_new_master_is_followed(tmp_path: Path) -> None:
             await asyncio.to_thread(eventually, replica_found, "the Sentinel knows the replica")
             with redis.Redis.from_url(replica.url, socket_timeout=60) as copy:
                 # Not by WAIT: a replica acknowledges a full copy before it has loaded it.
-                held = lambda: copy.dbsize() and not copy.info()["loading"]  # noqa: E731
-                await asyncio.to_thread(eventually, held, "the replica has got the data")
+                await asyncio.to_thread(eventually, copy.info, "the replica has loaded the data", until=_has_data)
             with redis.Redis.from_url(master.url, socket_timeout=None) as client:  # WAIT itself ends in time
                 assert await asyncio.to_thread(client.wait, 1, 60_000) == 1, "the replica has not got all of it"
             master.kill()

@@ -2,9 +2,10 @@
 
 import pytest
 
-from recallr_litellm.core.records import User
+from recallr_litellm.core.records import SummaryHit, User
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.stores.vectors import points, schema
+from recallr_litellm.stores.vectors.engine import Found
 from recallr_litellm.stores.vectors.schema import Kind
 from tests.unit.stores.vectors.vector_samples import ADA, passage, session, stored, turn
 
@@ -48,3 +49,9 @@ def test_points_without_vectors_have_none() -> None:
 def test_a_point_of_a_kind_that_a_later_version_knows_is_not_left_out_silently() -> None:
     with pytest.raises(ConfigurationError, match="'plan'"):
         points.text_of({schema.SCOPE: f"{ADA.key}/plan", schema.HIT: '["text"]'})
+
+
+def test_a_hit_with_half_a_surrogate_pair_is_read_as_it_was_written() -> None:
+    hit = points._json("s1", 1, 2, "half a \ud83e pair")
+    found = points.summary_hit(Found("id", 0.5, {schema.HIT: hit}), 1.5)
+    assert found == SummaryHit("s1", 1, 2, "half a \ud83e pair", 0.5, 1.5)
