@@ -25,8 +25,8 @@ Terms = NDArray[np.uint32]
 class WordVectors(Protocol):
     """Vectors of terms."""
 
-    def of(self, terms: Terms) -> NDArray[np.float32]:
-        """Shape (terms, dimension), unit length or zero for terms that are like nothing."""
+    def cosines(self, terms: Terms, others: Terms) -> NDArray[np.float32]:
+        """Shape (terms, others); 0 for terms that are like nothing."""
         ...
 
 
@@ -38,17 +38,17 @@ def likeness(question: Terms, passages: Sequence[Terms], vectors: WordVectors) -
         passages: the unique terms of each candidate; some may be empty.
     """
     lengths = np.array([len(terms) for terms in passages])
+    points = np.zeros(len(passages))
     if not len(question) or not lengths.any():
-        return np.zeros(len(passages))
+        return points
     terms, places = np.unique(np.concatenate([*passages]), return_inverse=True)
-    alike = np.clip(vectors.of(terms) @ vectors.of(question).T - UNLIKE, 0, None)
-    same = terms[:, None] == question[None, :]
+    alike = vectors.cosines(question, terms) - UNLIKE
+    same = question[:, None] == terms
     alike[same] = 1 - UNLIKE  # also where the vectors know neither
-    within = np.bincount(places, minlength=len(terms))
-    has = np.array([within[same[:, column]].sum() for column in range(len(question))])
+    has = same @ np.bincount(places)
     rarity = np.minimum(np.log(1 + (len(passages) - has + 0.5) / (has + 0.5)), _MOST_RARE)
     filled = lengths > 0
     starts = np.concatenate(([0], np.cumsum(lengths[filled])[:-1]))
-    points = np.zeros(len(passages))
-    points[filled] = np.maximum.reduceat(alike[places], starts, axis=0) @ rarity / _COUNTED_IN
+    most_alike = np.clip(np.maximum.reduceat(alike[:, places], starts, axis=1), 0, None)
+    points[filled] = rarity @ most_alike / _COUNTED_IN
     return points

@@ -147,19 +147,21 @@ def _in_time(at: int, period: Period, weights: Weights) -> float:
 
 def _neighbours(hits: Sequence[PassageHit], dense: Points, bm25: Points, weights: Weights) -> Points:
     """Points for what the messages around each passage say, as far as they are among the candidates."""
-    numbers: dict[tuple[str, int], int] = {}
-    message_of = [numbers.setdefault((hit.session, hit.position), len(numbers)) for hit in hits]
+    sessions: dict[str, int] = {}
+    # Messages in the order of their sessions and, there, of their positions, which so far apart never meet.
+    places = np.array([(sessions.setdefault(hit.session, len(sessions)) << 32) + hit.position for hit in hits])
+    messages, message_of = np.unique(places, return_inverse=True)
     # What is said of a message is said by its best passage. The last row stands for those that are not here.
-    words, meaning, asks = np.zeros(len(numbers) + 1), np.full(len(numbers) + 1, -1.0), np.zeros(len(numbers) + 1)
+    words, meaning, asks = (np.full(len(messages) + 1, least) for least in (0.0, -1.0, 0.0))
     np.maximum.at(words, message_of, bm25)
     np.maximum.at(meaning, message_of, dense)
-    for hit, message in zip(hits, message_of, strict=True):
-        if hit.traits.ends_asking and hit.part == hit.parts - 1:
-            asks[message] = 1.0
+    np.maximum.at(asks, message_of, [hit.traits.ends_asking and hit.part == hit.parts - 1 for hit in hits])
     near = np.clip(meaning - weights.unrelated, 0, None)
 
-    def at(steps: int) -> list[int]:
-        return [numbers.get((hit.session, hit.position + steps), -1) for hit in hits]
+    def at(steps: int) -> NDArray[np.intp]:
+        rows = np.searchsorted(messages, places + steps)
+        found = messages[np.minimum(rows, len(messages) - 1)] == places + steps
+        return np.where(found, rows, len(messages))
 
     second_previous, previous, following, second_next = at(-2), at(-1), at(1), at(2)
     points: Points = (

@@ -112,11 +112,12 @@ class Recall:
         speakers, frequent = known[Known.SPEAKER], known[Known.FREQUENT]
         terms = self._sparse.query(question.text)
         telling = without(question.text, speakers | frequent)
+        telling_terms = terms if telling == question.text else self._sparse.query(telling)
         asked = Asked(
             question,
             speakers,
             bm25_scale(len(terms.indices), recipe.weights),
-            np.array(self._sparse.query(telling).indices, np.uint32),
+            np.array(telling_terms.indices, np.uint32),
             self._sparse.words,
         )
         embedding = asyncio.ensure_future(self._embedder.query(telling))

@@ -51,7 +51,7 @@ def _model() -> SparseTextEmbedding:
 
 @cache
 def _words() -> WordVectors:
-    return words.load(lambda of: (embedding.indices.tolist() for embedding in _model().passage_embed(of)))
+    return words.load()
 
 
 def _sparse(embedding: SparseEmbedding) -> SparseVector:

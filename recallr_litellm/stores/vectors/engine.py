@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from recallr_litellm.core.owner import Owner
@@ -45,8 +45,7 @@ class Stored:
     payload: Payload
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A point that a query found. `payload` has the fields that the query asked for."""
 
     id: PointId
