@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from recallr_litellm.core.dots import dots
 from recallr_litellm.core.messages import Role
 from recallr_litellm.core.passages import estimate_tokens, split
 from recallr_litellm.core.stopwords import ENGLISH
@@ -119,9 +120,9 @@ def _by_relevance(vectors: NDArray[np.float32], weights: NDArray[np.float32]) ->
     """Indices of passages with a weight, best first, each chosen in view of those before it."""
     if not weights.any():
         return []
-    subject = weights @ vectors
+    subject = dots(weights, vectors.T)
     subject /= max(float(np.linalg.norm(subject)), 1e-9)
-    relevance = weights * (vectors @ subject)
+    relevance = weights * dots(subject, vectors)
     repeats = np.zeros(len(weights), dtype=np.float32)
     open_ = weights > 0
     order: list[int] = []
@@ -130,5 +131,5 @@ def _by_relevance(vectors: NDArray[np.float32], weights: NDArray[np.float32]) ->
         best = int(np.argmax(value))
         order.append(best)
         open_[best] = False
-        repeats = np.maximum(repeats, vectors @ vectors[best])
+        repeats = np.maximum(repeats, dots(vectors[best], vectors))
     return order

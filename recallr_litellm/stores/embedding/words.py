@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from recallr_litellm.core.dots import dots
 from recallr_litellm.stores.embedding.bundled import DATA
 
 FILE = DATA / "words.npz"
@@ -37,8 +38,7 @@ class WordVectors:
 
     def cosines(self, terms: Terms, others: Terms) -> NDArray[np.float32]:
         """Shape (terms, others); 0 for unknown ones."""
-        cosines: NDArray[np.float32] = self._vectors[self._rows(terms)] @ self._vectors[self._rows(others)].T
-        return cosines
+        return dots(self._vectors[self._rows(terms)], self._vectors[self._rows(others)])
 
     def _rows(self, terms: Terms) -> NDArray[np.intp]:
         rows = np.searchsorted(self._terms, terms)
