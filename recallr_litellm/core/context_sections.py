@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from recallr_litellm.core.markup import Clock, attributed, escape, mark, percent
 from recallr_litellm.core.messages import StoredMessage, ToolCall
@@ -42,6 +42,8 @@ class Ink:
 
     meter: Meter
     clock: Clock
+    _lines: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(message id, date of its heading) → the line. Sections are filled again and again, until all of them fit."""
 
     def conversation(
         self, heading: str, messages: Iterable[StoredMessage], room: int, hidden: frozenset[str] = frozenset()
@@ -94,16 +96,18 @@ class Ink:
 
     def _message(self, stored: StoredMessage, date: str, room: int) -> str | None:
         """The message on a line of its own, or None when it does not fit."""
-        message = stored.message
-        if message.role == "tool":
-            text = shorten(message.text, TOOL_RESULT_CHARACTERS)
-        elif too_long(message.text, room):
+        if stored.message.role != "tool" and too_long(stored.message.text, room):
             return None
-        else:
-            text = escape(message.text)
-        said = mark(message.role, "interrupted" if stored.partial else "", self.clock.time(stored.at, on=date))
-        line = attributed(said, text, *_besides_text(stored))
+        line = self._lines.get((stored.id, date))
+        if line is None:
+            line = self._lines[stored.id, date] = self._line(stored, date)
         return line if self.meter.fits(line, room) else None
+
+    def _line(self, stored: StoredMessage, date: str) -> str:
+        message = stored.message
+        text = shorten(message.text, TOOL_RESULT_CHARACTERS) if message.role == "tool" else escape(message.text)
+        said = mark(message.role, "interrupted" if stored.partial else "", self.clock.time(stored.at, on=date))
+        return attributed(said, text, *_besides_text(stored))
 
     def _excerpt(self, stored: StoredMessage, date: str, room: int) -> str | None:
         said = mark(stored.message.role, "excerpt", self.clock.time(stored.at, on=date))
