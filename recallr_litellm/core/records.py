@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import NamedTuple
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +120,8 @@ class PassageHit(NamedTuple):
     """Cosine similarity to the query, −1..1."""
     bm25: float
     """BM25 score with the owner's own IDF; 0 when no term matched or the sparse search did not reach it."""
+    id: UUID | str | int = ""
+    """Names it in the vector store."""
 
 
 class SummaryHit(NamedTuple):

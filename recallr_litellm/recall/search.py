@@ -186,10 +186,9 @@ class Recall:
         on_reference = to_reference(self._embedder.name, [hit.dense for hit in passages])
         of_session = session_scores(passages, by_content(passages, on_reference, recipe.weights, asked).tolist())
         best = sorted(of_session, key=lambda session: -of_session[session])[: recipe.sessions_read]
-        read = await self._vectors.search_sessions(
-            owner, dense, terms, sessions=best, limit=recipe.passages_read, within=within
+        return await self._vectors.search_sessions(
+            owner, dense, terms, sessions=best, limit=recipe.passages_read, known=passages, within=within
         )
-        return list({(hit.session, hit.message, hit.part): hit for hit in (*passages, *read)}.values())
 
     async def _last_messages(
         self, owner: Owner, n: int | None, exclude_sessions: frozenset[str]

@@ -75,7 +75,7 @@ class Where:
     sessions: Collection[str] = ()
     """Of these sessions; empty for any."""
     exclude_sessions: Collection[str] = ()
-    exclude_ids: Collection[str] = ()
+    exclude_ids: Collection[PointId] = ()
     ids: Collection[PointId] | None = None
     """None for any."""
 

@@ -169,7 +169,7 @@ def passage_hit(found: Found, bm25: float) -> PassageHit:
     """A found `turn` point; it was ranked by cosine."""
     session, message, position, part, parts, role, at, text, *traits, terms = _read(found.payload[schema.HIT])
     read, words = Traits(*traits), _unpacked(terms)
-    return PassageHit(session, message, position, part, parts, role, at, text, read, words, found.score, bm25)
+    return PassageHit(session, message, position, part, parts, role, at, text, read, words, found.score, bm25, found.id)
 
 
 def summary_hit(found: Found, bm25: float) -> SummaryHit:

@@ -280,26 +280,37 @@ class VectorStore:
         *,
         sessions: Collection[str],
         limit: int,
+        known: Sequence[PassageHit] = (),
         within: Span | None = None,
     ) -> list[PassageHit]:
-        """The passages of some of this user's sessions nearest to a query, best first.
-
-        Cosines are exact; BM25 is 0 for what is not among the `limit` best by words.
+        """What else is near a query in some of this user's sessions, after what is known already.
 
         Args:
-            sessions: their ids; none are no passages.
-            limit: at least 1.
+            sessions: their ids.
+            limit: most passages of these sessions, the known ones among them.
+            known: what `search` has found for the same query. It is not fetched again.
             within: only what was said in this time.
+
+        Returns:
+            `known`, then the nearest other passages of the sessions, best first. Cosines are exact; BM25 scores are
+            known for the `limit` best of the sessions by words, which may raise those of `known`, and are 0 for the
+            others.
         """
         if not sessions:
-            return []
+            return list(known)
         where = replace(_said(owner, within), sessions=sessions)
-        queries = [Nearest(dense, where, limit, fields=(schema.HIT,))]
-        if sparse.indices:
-            queries.append(Nearest(sparse, where, limit, corpus=Where(owner, Kind.TURN)))
-        best, *words = await self._engine.query(queries)
-        bm25 = {found.id: found.score for answer in words for found in answer}
-        return [points.passage_hit(found, bm25.get(found.id, 0.0)) for found in best]
+        read = {hit.id for hit in known if hit.session in sessions}
+        queries = [Nearest(sparse, where, limit, corpus=Where(owner, Kind.TURN))] if sparse.indices else []
+        if len(read) < limit:
+            unread = replace(where, exclude_ids=read)
+            queries.append(Nearest(dense, unread, limit - len(read), fields=(schema.HIT,)))
+        answers = await self._engine.query(queries) if queries else []
+        words = answers.pop(0) if sparse.indices else []
+        bm25 = {found.id: found.score for found in words}
+        return [
+            *(hit._replace(bm25=max(hit.bm25, bm25.get(hit.id, 0.0))) for hit in known),
+            *(points.passage_hit(found, bm25.get(found.id, 0.0)) for answer in answers for found in answer),
+        ]
 
     async def holding(self, owner: Owner, terms: Sequence[SparseVector], *, limit: int) -> list[list[str]]:
         """For each of `terms`, up to `limit` passages of this user that have one of its words; none for no words."""

@@ -130,6 +130,31 @@ async def test_a_search_of_a_time_finds_what_was_said_in_it_however_much_fits_be
     assert len(set(rarity.values())) == 1, "a word is as rare as in all that the user said, not in that time"
 
 
+async def test_what_is_known_of_a_session_is_not_fetched_again_but_gets_its_words(store: VectorStore) -> None:
+    said = [passage(f"passage {n}", n, sparse=terms(1)) for n in range(6)]
+    await store.save_session(ADA, session(), [turn(stored(n, "…"), one) for n, one in enumerate(said)], None)
+    elsewhere = passage("elsewhere", sparse=terms(1))
+    await store.save_session(ADA, session("s2"), [turn(stored(0, "…"), elsewhere)], None)
+
+    known, _, _ = await store.search(ADA, towards(2), terms(1), exclude_sessions=(), turn_candidates=1)
+    assert "passage 2" in {hit.text for hit in known}
+    known = [hit._replace(bm25=0.0) for hit in known if hit.text == "passage 2"]
+    altered = [known[0]._replace(text="as it was known")]
+
+    found = await store.search_sessions(ADA, towards(2), terms(1), sessions=["s1"], limit=9, known=altered)
+    assert [hit.text for hit in found[:1]] == ["as it was known"]
+    assert {hit.text for hit in found[1:]} == {f"passage {n}" for n in (0, 1, 3, 4, 5)}
+    assert all(hit.bm25 > 0 for hit in found)
+
+    few = await store.search_sessions(ADA, towards(3), terms(1), sessions=["s1"], limit=2, known=known)
+    assert [hit.text for hit in few] == ["passage 2", "passage 3"], "the known ones are among the limit"
+    none = await store.search_sessions(ADA, towards(3), NO_TERMS, sessions=["s1"], limit=1, known=known)
+    assert none == known
+    other = await store.search_sessions(ADA, towards(3), NO_TERMS, sessions=["s2"], limit=1, known=known)
+    assert [hit.text for hit in other] == ["passage 2", "elsewhere"], "those of other sessions do not count"
+    assert await store.search_sessions(ADA, towards(3), NO_TERMS, sessions=[], limit=1, known=known) == known
+
+
 async def test_a_search_of_a_time_finds_the_summaries_of_sessions_that_went_on_in_it(store: VectorStore) -> None:
     lasting = session("long", summary="long", last_at=START + 100)
     later = session("later", summary="later", last_at=START + 90).model_copy(update={"created_at": START + 80})
