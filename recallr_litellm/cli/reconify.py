@@ -17,9 +17,9 @@ from recallr_litellm.cli.environment import faults_shown, load_env_file
 from recallr_litellm.cli.failed import ANSWER_SECONDS, redis_of
 from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
 from recallr_litellm.reconify.outbox import Outbox
-from recallr_litellm.reconify.payload import encoded
 from recallr_litellm.reconify.records import DeadLetter, OutboxStatus
 from recallr_litellm.reconify.settings import ReconifySettings, load_reconify_settings
+from recallr_litellm.reconify.wire import VERSION, encoded
 from recallr_litellm.settings import load_settings
 
 reconify = typer.Typer(help="Reports to Reconify: what waits, what was refused, and a test.", no_args_is_help=True)
@@ -156,7 +156,7 @@ def _test_payload(session: str) -> dict[str, Any]:
     now_ms = round(time.time() * 1000)
     answer = {"role": "assistant", "content": "This is the answer to it."}
     return {
-        "reconify": {"format": "openai", "type": "chat", "version": "1.0.0"},
+        "reconify": {"format": "openai", "type": "chat", "version": VERSION},
         "timestamps": {"request": now_ms, "response": now_ms},
         "session": session,
         "sessionTimeout": 10,

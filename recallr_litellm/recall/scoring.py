@@ -149,7 +149,9 @@ def _neighbours(hits: Sequence[PassageHit], dense: Points, bm25: Points, weights
     """Points for what the messages around each passage say, as far as they are among the candidates."""
     sessions: dict[str, int] = {}
     # Messages in the order of their sessions and, there, of their positions, which so far apart never meet.
-    places = np.array([(sessions.setdefault(hit.session, len(sessions)) << 32) + hit.position for hit in hits])
+    places = np.array(
+        [(sessions.setdefault(hit.session, len(sessions)) << 32) + hit.position for hit in hits], np.int64
+    )
     messages, message_of = np.unique(places, return_inverse=True)
     # What is said of a message is said by its best passage. The last row stands for those that are not here.
     words, meaning, asks = (np.full(len(messages) + 1, least) for least in (0.0, -1.0, 0.0))

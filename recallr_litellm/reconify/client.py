@@ -23,8 +23,8 @@ import httpx
 
 from recallr_litellm import __version__
 from recallr_litellm.errors import ConfigurationError
-from recallr_litellm.reconify.payload import OPENING
 from recallr_litellm.reconify.settings import ReconifySettings, is_loopback
+from recallr_litellm.reconify.wire import OPENING
 
 LONGEST_REASON: Final = 300
 """Characters that are kept of what the endpoint says about a refused payload."""
@@ -104,7 +104,7 @@ class ReconifyClient:
         """Post a payload, to which the keys are added here. Never raises for what the network or the endpoint does.
 
         Args:
-            payload: JSON as `payload.encoded` makes it; anything else is refused here.
+            payload: JSON as `wire.encoded` makes it; anything else is refused here.
         """
         if not payload.startswith(OPENING):
             return Outcome(Verdict.REFUSED, None, "not sent: what was queued is no payload")

@@ -9,21 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from recallr_litellm.json_text import written
 from recallr_litellm.reconify import bridges
 from recallr_litellm.reconify.assemble import chat_completion, text_completion
 from recallr_litellm.reconify.assemble_others import generated_content, message, response
 from recallr_litellm.reconify.person import Person
+from recallr_litellm.reconify.wire import VERSION
 
 _log = logging.getLogger(__name__)
-
-VERSION = "1.0.0"
-"""Of the REST API."""
-
-OPENING: Final = '{"reconify":{'
-"""How the JSON of every payload begins: the keys have their place behind it."""
 
 Json = dict[str, Any]
 
@@ -135,15 +129,6 @@ def build(interaction: Interaction) -> Json | None:
     if interaction.person is not None and (user := interaction.person.payload()) is not None:
         payload["user"] = user
     return {**payload, "request": asked, "response": answered}
-
-
-def encoded(payload: Json) -> bytes:
-    """The JSON of a payload, which begins with `OPENING`.
-
-    Raises:
-        TypeError, ValueError, RecursionError: something in it is no JSON.
-    """
-    return written({"reconify": payload["reconify"], **payload})
 
 
 def _answers(reply: Json) -> bool:

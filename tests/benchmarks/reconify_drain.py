@@ -22,8 +22,8 @@ from rich.table import Table
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.reconify.outbox import Outbox
-from recallr_litellm.reconify.payload import encoded
 from recallr_litellm.reconify.settings import ReconifySettings
+from recallr_litellm.reconify.wire import encoded
 from tests.benchmarks.processes import cpu_seconds_exactly, load
 from tests.support.reconify_endpoint import ReconifyEndpoint
 from tests.support.reconify_worker import ReconifyWorker

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from recallr_litellm.reconify.outbox import Outbox
-from recallr_litellm.reconify.payload import encoded
 from recallr_litellm.reconify.records import OutboxStatus
 from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import ReconifySettings, load_reconify_settings
+from recallr_litellm.reconify.wire import encoded
 from recallr_litellm.stores.gate import Gate
 from recallr_litellm.tasks import end
 from tests.conftest import StartProxy

@@ -287,7 +287,7 @@ class VectorStore:
 
         Args:
             sessions: their ids.
-            limit: most passages of these sessions, the known ones among them.
+            limit: most passages of these sessions, the known ones among them; at least 1.
             known: what `search` has found for the same query. It is not fetched again.
             within: only what was said in this time.
 

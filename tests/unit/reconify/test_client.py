@@ -20,8 +20,8 @@ from pydantic import SecretStr
 
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.reconify.client import LONGEST_REASON, Outcome, ReconifyClient, Verdict, retry_after
-from recallr_litellm.reconify.payload import encoded
 from recallr_litellm.reconify.settings import ReconifySettings
+from recallr_litellm.reconify.wire import encoded
 from tests.support.listeners import Listener, free_port
 from tests.support.reconify_endpoint import CUT, HALF_CLOSED, OK, Reaction, ReconifyEndpoint
 

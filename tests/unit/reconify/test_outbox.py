@@ -12,9 +12,9 @@ import pytest
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.reconify.outbox import Outbox
-from recallr_litellm.reconify.payload import encoded
 from recallr_litellm.reconify.records import Added, Delivery
 from recallr_litellm.reconify.settings import ReconifySettings
+from recallr_litellm.reconify.wire import encoded
 from recallr_litellm.stores.state import keys
 from recallr_litellm.stores.state.connection import connect
 from tests.unit.stores.state_kit import ANA, BEN, Everything

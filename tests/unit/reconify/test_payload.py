@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from recallr_litellm.reconify.payload import OPENING, Interaction, build, encoded, is_reported
+from recallr_litellm.reconify.payload import Interaction, build, is_reported
 from recallr_litellm.reconify.person import Person
+from recallr_litellm.reconify.wire import OPENING, encoded
 
 SENT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "<memory> Hi"}], "of_tomorrow": 1}
 CHOICE: dict[str, Any] = {"index": 0, "message": {"role": "assistant", "content": "Yes"}, "finish_reason": "stop"}

@@ -17,10 +17,10 @@ from recallr_litellm.reconify.circuit import Backoff, Circuit
 from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
 from recallr_litellm.reconify.in_flight import InFlight
 from recallr_litellm.reconify.outbox import Outbox
-from recallr_litellm.reconify.payload import encoded
 from recallr_litellm.reconify.records import Delivery
 from recallr_litellm.reconify.sender import AT_ONCE, Sender
 from recallr_litellm.reconify.settings import load_reconify_settings
+from recallr_litellm.reconify.wire import encoded
 from recallr_litellm.stores.gate import Gate
 from recallr_litellm.tasks import end
 from tests.support.reconify_endpoint import BROKEN, HANGS, OK, WRONG, Reaction, ReconifyEndpoint
