@@ -35,6 +35,8 @@ def test_of_a_pasted_page_only_some_are_looked_up() -> None:
 
 def test_a_speaker_is_who_begins_the_lines() -> None:
     assert known_as("Ada", ["Ada: hello", "Ada: I am here", "Bo: hi Ada"]) is Known.SPEAKER
+    assert known_as("Ada", [*["Bo: hi Ada"] * 8, *["Ada: hello"] * 4]) is Known.SPEAKER, "who is spoken to as well"
+    assert known_as("Ada", [*["I met Ada"] * 8, *["Ada: notes"] * 2]) is Known.NOT, "some notes are no chat export"
     assert known_as("Ada", ["I met Ada", "Ada came"]) is Known.NOT, "a name that is seldom spoken of tells much"
     assert known_as("Ada", ["Today Ada came along"] * LOOKED_UP) is Known.FREQUENT
     assert known_as("Will", ["You will see, I will"] * LOOKED_UP) is Known.NOT, "a word, there"
