@@ -21,8 +21,6 @@
          ├─ StateUnavailable        Redis
          ├─ VectorsUnavailable      Qdrant
          ├─ EmbeddingUnavailable    the embedding model
-         ├─ RerankerUnavailable     the cross-encoder of `RECALLR_RERANK_MODEL`
-         │   └─ RerankerTooSlow       it was not done in time
          └─ ModelUnavailable        the model of `RECALLR_MEMORY_MODEL`
 
 How a `RequestError` becomes an HTTP answer is decided in one place, `gateway/rejections.py`.
@@ -168,19 +166,6 @@ class EmbeddingUnavailable(Unavailable):
     """The embedding model failed."""
 
     reason = "embedding"
-
-
-class RerankerUnavailable(Unavailable):
-    """The cross-encoder of `RECALLR_RERANK_MODEL` failed; what was found stays in the order it was found in."""
-
-    reason = "embedding"
-    """The header knows no model but this kind that runs in the process."""
-
-
-class RerankerTooSlow(RerankerUnavailable):
-    """The cross-encoder was not done when the time for it was up."""
-
-    reason = "timeout"
 
 
 class ModelUnavailable(Unavailable):

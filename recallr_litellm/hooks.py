@@ -6,20 +6,15 @@ anywhere else it does nothing.
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from typing import Any, Literal
 
 from litellm.integrations.custom_logger import CustomLogger
 
 from recallr_litellm.errors import RequestError
 from recallr_litellm.gateway.call import CURRENT
-from recallr_litellm.gateway.install import install
-from recallr_litellm.gateway.rejections import rejection
 from recallr_litellm.gateway.runtime import Runtime
-from recallr_litellm.gateway.upstream import complete, count_tokens, embed_through_gateway
-from recallr_litellm.logs import show_logs
-from recallr_litellm.settings import load_settings
+from recallr_litellm.litellm_host.rejections import rejection
+from recallr_litellm.plugin import start
 
 
 class RecallrHooks(CustomLogger):  # type: ignore[misc]
@@ -66,25 +61,4 @@ class RecallrHooks(CustomLogger):  # type: ignore[misc]
         return kwargs if call.forwarded is not None else None
 
 
-def _attach() -> RecallrHooks:
-    """Start the plugin in the LiteLLM worker that imports this module.
-
-    Raises:
-        ConfigurationError: the worker must not start; the message says what to do.
-    """
-    proxy_server = sys.modules.get("litellm.proxy.proxy_server")
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        proxy_server = None
-    if proxy_server is None:
-        return RecallrHooks(None)
-    show_logs()
-    runtime = Runtime(
-        load_settings(), gateway_embed=embed_through_gateway, gateway_complete=complete, count_tokens=count_tokens
-    )
-    runtime.start(lambda: install(proxy_server, runtime))
-    return RecallrHooks(runtime)
-
-
-recallr = _attach()
+recallr = RecallrHooks(start())

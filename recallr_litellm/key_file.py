@@ -33,12 +33,12 @@ def read_or_make(path: Path, *, prefix: str) -> str:
 
 
 def _make(path: Path, content: str) -> None:
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    admitted = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(admitted, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(content)
     try:
-        os.link(draft, path)  # atomic, and never over the key of another process
+        os.link(admitted, path)  # atomic, and never over the key of another process
     except FileExistsError:
         _log.debug("Another process has made %s", path)
     finally:
-        draft.unlink()
+        admitted.unlink()

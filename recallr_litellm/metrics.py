@@ -15,10 +15,6 @@ ADDED = Histogram(
     "recallr_added_seconds", "Time spent in the plugin before the model", buckets=_SECONDS, registry=REGISTRY
 )
 RECALL = Histogram("recallr_recall_seconds", "Time of one recall", buckets=_SECONDS, registry=REGISTRY)
-RERANK = Histogram("recallr_rerank_seconds", "Time of one reranking", buckets=_SECONDS, registry=REGISTRY)
-RERANKS = Counter(
-    "recallr_reranks", "Rerankings by outcome: done, timeout (not in time), failed", ["outcome"], registry=REGISTRY
-)
 EXCHANGES = Counter(
     "recallr_exchanges",
     "Exchanges by what became of them: stored, partial, held (Redis away), dropped (lost)",

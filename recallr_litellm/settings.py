@@ -16,7 +16,7 @@ from pydantic_settings import (
 
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.errors import ConfigurationError
-from recallr_litellm.gateway.upstreams import Upstreams
+from recallr_litellm.upstream_urls import Upstreams
 
 VALKEY_FOLDER = "redis"
 """Name of the embedded Valkey's folder in the data folder."""
@@ -93,13 +93,6 @@ class Settings(BaseSettings):
             "Unset: the bundled all-MiniLM-L6-v2, no download. Otherwise any fastembed model by name, or "
             "`litellm/<model>` for an embedding model of this gateway."
         ),
-    )
-    rerank_model: str | None = Field(
-        None,
-        description="A cross-encoder of fastembed, by name, that puts the best of what is found in order. Unset: none.",
-    )
-    rerank_candidates: int = Field(
-        20, ge=2, le=200, description="How many of the best memories it looks at; the time it takes grows with them."
     )
     memory_model: str | None = Field(
         None, description="A model of the gateway that searches memory for `agentic` recall. Unset: none."

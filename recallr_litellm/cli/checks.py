@@ -10,8 +10,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from recallr_litellm.cli.check_result import CheckResult, Level
 from recallr_litellm.cli.environment import MASTER_KEY, MASTER_KEY_FILE
-from recallr_litellm.cli.findings import Finding, Level
 from recallr_litellm.errors import ConfigurationError, DataDirInUse
 from recallr_litellm.projects import KEY_FILE, load_projects
 from recallr_litellm.settings import Settings
@@ -23,13 +23,13 @@ SHORTEST_KEY = 16
 PACKAGE = "recallr-litellm"
 
 
-def check_litellm() -> Finding:
+def check_litellm() -> CheckResult:
     """Whether LiteLLM is one that this package was tested with: the range that the package itself asks for."""
     version = metadata.version("litellm")
     try:
         requirements = [Requirement(line) for line in metadata.requires(PACKAGE) or ()]
     except metadata.PackageNotFoundError:
-        return Finding(
+        return CheckResult(
             "LiteLLM",
             Level.WARNING,
             f"{version}; the tested range is not known, since this package is not installed",
@@ -37,8 +37,8 @@ def check_litellm() -> Finding:
         )
     tested = next(requirement.specifier for requirement in requirements if requirement.name == "litellm")
     if version in tested:
-        return Finding("LiteLLM", Level.OK, f"{version}, tested ({tested})")
-    return Finding(
+        return CheckResult("LiteLLM", Level.OK, f"{version}, tested ({tested})")
+    return CheckResult(
         "LiteLLM",
         Level.FAULT,
         f"{version} is not among the tested versions ({tested}); the plugin leans on insides of LiteLLM",
@@ -46,36 +46,36 @@ def check_litellm() -> Finding:
     )
 
 
-def check_master_key(settings: Settings) -> Finding:
+def check_master_key(settings: Settings) -> CheckResult:
     """LiteLLM's own key."""
     key = os.environ.get(MASTER_KEY, "").strip()
     if key:
         if len(key) < SHORTEST_KEY:
-            return Finding(
+            return CheckResult(
                 MASTER_KEY,
                 Level.WARNING,
                 f"set, with {len(key)} characters",
                 "Use a long random one: sk- and the output of `openssl rand -hex 32`",
             )
-        return Finding(MASTER_KEY, Level.OK, "set")
+        return CheckResult(MASTER_KEY, Level.OK, "set")
     path = settings.data_dir / MASTER_KEY_FILE
     if not path.exists():
-        return Finding(
+        return CheckResult(
             MASTER_KEY, Level.OK, f"not set; `recallr serve` will make one in {path} (plain `litellm` needs it set)"
         )
     return _key_file(MASTER_KEY, path, "not set; `recallr serve` uses the one in")
 
 
-def check_projects(settings: Settings) -> Finding:
+def check_projects(settings: Settings) -> CheckResult:
     """The projects and their Recallr keys."""
     about = "Projects"
     if settings.projects is None:
         path = settings.data_dir / KEY_FILE
         if not path.exists():
-            return Finding(about, Level.OK, f"RECALLR_PROJECTS not set; the first start makes a key in {path}")
+            return CheckResult(about, Level.OK, f"RECALLR_PROJECTS not set; the first start makes a key in {path}")
         return _key_file(about, path, "RECALLR_PROJECTS not set; the key of the project `default` is in")
     if not settings.projects:
-        return Finding(
+        return CheckResult(
             about,
             Level.FAULT,
             "RECALLR_PROJECTS is empty: no request could be admitted",
@@ -84,46 +84,48 @@ def check_projects(settings: Settings) -> Finding:
     try:
         load_projects(settings)
     except ConfigurationError as error:
-        return Finding(about, Level.FAULT, "a project without a usable key", str(error))
+        return CheckResult(about, Level.FAULT, "a project without a usable key", str(error))
     short = sorted(
         project
         for project, keys in settings.projects.items()
         if any(len(key.get_secret_value()) < SHORTEST_KEY for key in keys)
     )
     if short:
-        return Finding(
+        return CheckResult(
             about,
             Level.WARNING,
             f"keys of fewer than {SHORTEST_KEY} characters: {', '.join(short)}",
             "Use long random ones: rai_ and the output of `openssl rand -hex 32`",
         )
-    return Finding(about, Level.OK, f"{len(settings.projects)} with keys")
+    return CheckResult(about, Level.OK, f"{len(settings.projects)} with keys")
 
 
-def check_data_dir(settings: Settings) -> Finding:
+def check_data_dir(settings: Settings) -> CheckResult:
     """Whether the data folder can be written, and whether a gateway is using it."""
     about = "Data folder"
     path = settings.data_dir.absolute()
     if settings.redis_url is not None and settings.qdrant_url is not None and not path.exists():
-        return Finding(about, Level.OK, f"{path} does not exist and is not needed: both stores have URLs")
+        return CheckResult(about, Level.OK, f"{path} does not exist and is not needed: both stores have URLs")
     if not path.exists():
         home = next(parent for parent in path.parents if parent.exists())
         if os.access(home, os.W_OK | os.X_OK):
-            return Finding(about, Level.OK, f"{path} does not exist yet; the first start makes it")
-        return Finding(about, Level.FAULT, f"{path} cannot be made", f"Allow writing to {home} or set RECALLR_DATA_DIR")
+            return CheckResult(about, Level.OK, f"{path} does not exist yet; the first start makes it")
+        return CheckResult(
+            about, Level.FAULT, f"{path} cannot be made", f"Allow writing to {home} or set RECALLR_DATA_DIR"
+        )
     try:
         with DataDir(path):
             pass
     except DataDirInUse:
-        return Finding(about, Level.OK, f"{path}, in use by a running gateway")
+        return CheckResult(about, Level.OK, f"{path}, in use by a running gateway")
     except ConfigurationError as error:
-        return Finding(about, Level.FAULT, str(error), "Allow writing to it or set RECALLR_DATA_DIR")
+        return CheckResult(about, Level.FAULT, str(error), "Allow writing to it or set RECALLR_DATA_DIR")
     if _open_to_others(path):
-        return Finding(about, Level.WARNING, f"{path} can be read by other users", f"chmod 700 {path}")
-    return Finding(about, Level.OK, f"{path}, free")
+        return CheckResult(about, Level.WARNING, f"{path} can be read by other users", f"chmod 700 {path}")
+    return CheckResult(about, Level.OK, f"{path}, free")
 
 
-def static_checks(settings: Settings) -> Iterator[Finding]:
+def static_checks(settings: Settings) -> Iterator[CheckResult]:
     """All of them, in the order of a start."""
     yield check_litellm()
     yield check_master_key(settings)
@@ -131,16 +133,18 @@ def static_checks(settings: Settings) -> Iterator[Finding]:
     yield check_data_dir(settings)
 
 
-def _key_file(about: str, path: Path, found: str) -> Finding:
+def _key_file(about: str, path: Path, found: str) -> CheckResult:
     try:
         empty = not path.read_text().strip()
     except OSError as error:
-        return Finding(about, Level.FAULT, f"{path} cannot be read: {error.strerror}", "Make it readable for this user")
+        return CheckResult(
+            about, Level.FAULT, f"{path} cannot be read: {error.strerror}", "Make it readable for this user"
+        )
     if empty:
-        return Finding(about, Level.FAULT, f"{path} is empty", "Delete it; the next start makes a new key")
+        return CheckResult(about, Level.FAULT, f"{path} is empty", "Delete it; the next start makes a new key")
     if _open_to_others(path):
-        return Finding(about, Level.WARNING, f"{path} can be read by other users", f"chmod 600 {path}")
-    return Finding(about, Level.OK, f"{found} {path}")
+        return CheckResult(about, Level.WARNING, f"{path} can be read by other users", f"chmod 600 {path}")
+    return CheckResult(about, Level.OK, f"{found} {path}")
 
 
 def _open_to_others(path: Path) -> bool:

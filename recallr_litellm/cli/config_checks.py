@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from recallr_litellm.cli.findings import Finding, Level
+from recallr_litellm.cli.check_result import CheckResult, Level
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.reconify.redact import load_redaction
 from recallr_litellm.reconify.settings import load_reconify_settings
@@ -22,7 +22,7 @@ from recallr_litellm.stores.embedding import GATEWAY_PREFIX
 _DEEPEST_INCLUDE = 8
 
 
-def check_models(settings: Settings, config: Path) -> Finding:
+def check_models(settings: Settings, config: Path) -> CheckResult:
     """Whether the models of the gateway that the plugin is to use are in its config.
 
     Args:
@@ -31,28 +31,28 @@ def check_models(settings: Settings, config: Path) -> Finding:
     about = "Models"
     wanted = dict(_wanted(settings))
     if not wanted:
-        return Finding(about, Level.OK, "RECALLR_MEMORY_MODEL is not set; memory works without an LLM")
+        return CheckResult(about, Level.OK, "RECALLR_MEMORY_MODEL is not set; memory works without an LLM")
     try:
         named = list(_named(config))
     except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
         detail = f"{config} cannot be read as a config of LiteLLM ({type(error).__name__})"
-        return Finding(about, Level.FAULT, detail, "Name another: recallr doctor --config FILE")
+        return CheckResult(about, Level.FAULT, detail, "Name another: recallr doctor --config FILE")
     missing = [
         f"{setting}={model}"
         for setting, model in wanted.items()
         if not any(fnmatchcase(model, pattern) for pattern in named)
     ]
     if missing:
-        return Finding(
+        return CheckResult(
             about,
             Level.WARNING,
             f"{' and '.join(missing)}: no `model_name` of {config}",
             "Add it to `model_list`, or name the config of your gateway: recallr doctor --config FILE",
         )
-    return Finding(about, Level.OK, f"{' and '.join(wanted.values())}, of {config}")
+    return CheckResult(about, Level.OK, f"{' and '.join(wanted.values())}, of {config}")
 
 
-def check_reconify() -> Finding:
+def check_reconify() -> CheckResult:
     """Whether Reconify's settings are complete and right. Sends nothing; loads the user's redaction as a start does."""
     about = "Reconify"
     try:
@@ -62,12 +62,12 @@ def check_reconify() -> Finding:
                 sys.path.append(os.getcwd())  # as LiteLLM does at its start
             load_redaction(settings.redact)
     except ConfigurationError as error:
-        return Finding(about, Level.FAULT, str(error), "Correct them; .env.example says what each one means")
+        return CheckResult(about, Level.FAULT, str(error), "Correct them; .env.example says what each one means")
     if not settings.enabled:
-        return Finding(about, Level.OK, "off: none of its three settings is set")
+        return CheckResult(about, Level.OK, "off: none of its three settings is set")
     endpoint = urlsplit(settings.endpoint or "")
     detail = f"on, to {endpoint.scheme}://{endpoint.hostname}; nothing was sent (`recallr reconify test` does)"
-    return Finding(about, Level.OK, detail)
+    return CheckResult(about, Level.OK, detail)
 
 
 def _wanted(settings: Settings) -> Iterator[tuple[str, str]]:

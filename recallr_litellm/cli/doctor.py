@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from recallr_litellm.cli.check_result import CheckResult, Level
 from recallr_litellm.cli.checks import static_checks
 from recallr_litellm.cli.environment import load_env_file, shipped_config
-from recallr_litellm.cli.findings import Finding, Level
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.settings import load_settings
 
@@ -49,13 +49,13 @@ async def _examine(console: Console, config: Path | None) -> Counter[Level]:
     return levels
 
 
-async def _findings(config: Path | None) -> AsyncIterator[Finding]:
+async def _findings(config: Path | None) -> AsyncIterator[CheckResult]:
     try:
         settings = load_settings()
     except ConfigurationError as error:
-        yield Finding("Settings", Level.FAULT, str(error), "Correct them; .env.example says what each one means")
+        yield CheckResult("Settings", Level.FAULT, str(error), "Correct them; .env.example says what each one means")
         return
-    yield Finding("Settings", Level.OK, f"valid; {len(settings.model_fields_set)} set, the rest at their defaults")
+    yield CheckResult("Settings", Level.OK, f"valid; {len(settings.model_fields_set)} set, the rest at their defaults")
     for finding in static_checks(settings):
         yield finding
     # Only now: the embedding model's runtime takes seconds to import, and the other commands do without it.

@@ -13,12 +13,11 @@ from packaging.version import Version
 from redis.asyncio import RedisCluster
 from redis.exceptions import RedisError
 
-from recallr_litellm.cli.findings import Finding, Level
+from recallr_litellm.cli.check_result import CheckResult, Level
 from recallr_litellm.errors import ConfigurationError, DataDirInUse, EmbeddingMismatch, RecallrError, Unavailable
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import Embedder, open_embedder
-from recallr_litellm.stores.reranker import Reranker, open_reranker
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore, connect
 from recallr_litellm.stores.vectors import VectorStore, open_collections, open_engine
 from recallr_litellm.stores.vectors.server import _OLDEST as OLDEST_QDRANT
@@ -29,13 +28,13 @@ OLDEST_REDIS = Version("6.2")
 ANSWER_SECONDS = 5
 """How long the doctor waits for one answer of a store."""
 
-_EMBEDDING, _RERANKER = "Embedding model", "Reranker"
+_EMBEDDING = "Embedding model"
 _REDIS, _SESSIONS, _QDRANT = "Redis", "Failed sessions", "Qdrant"
 _LEFT_TO_THE_GATEWAY = "in the hands of the running gateway, not opened"
 _ASK_THE_GATEWAY = "Ask the gateway itself: GET /recallr/health/ready"
 
 
-async def store_checks(settings: Settings) -> AsyncIterator[Finding]:
+async def store_checks(settings: Settings) -> AsyncIterator[CheckResult]:
     """The models of the process, Redis, Qdrant: opened as a gateway does at its start, and closed again.
 
     Embedded stores that do not exist yet are tried in a temporary folder.
@@ -44,9 +43,6 @@ async def store_checks(settings: Settings) -> AsyncIterator[Finding]:
     try:
         embedding = await check_embedding(settings, embedder)
         yield embedding
-        reranker = open_reranker(settings)
-        if reranker is not None:
-            yield await check_reranker(reranker)
         model = embedder if embedding.level is Level.OK else None
         with _data_dir(settings) as opened:
             redis = check_server(settings) if settings.redis_url else check_embedded_valkey(settings, opened)
@@ -61,34 +57,21 @@ async def store_checks(settings: Settings) -> AsyncIterator[Finding]:
         await embedder.close()
 
 
-async def check_embedding(settings: Settings, embedder: Embedder) -> Finding:
+async def check_embedding(settings: Settings, embedder: Embedder) -> CheckResult:
     """Whether the model loads and embeds."""
     if (settings.embedding_model or "").startswith("litellm/"):
         detail = f"{embedder.name} belongs to the gateway, which is not asked from here"
-        return Finding(_EMBEDDING, Level.WARNING, detail, f"After its start: {_ASK_THE_GATEWAY}")
+        return CheckResult(_EMBEDDING, Level.WARNING, detail, f"After its start: {_ASK_THE_GATEWAY}")
     try:
         await embedder.open()
         await embedder.query("Does it embed?")
     except RecallrError as error:
         advice = "Correct RECALLR_EMBEDDING_MODEL, or unset it: the bundled model needs no download"
-        return Finding(_EMBEDDING, Level.FAULT, f"{embedder.name}: {error}", advice)
-    return Finding(_EMBEDDING, Level.OK, f"{embedder.name}, {embedder.dimension} dimensions")
+        return CheckResult(_EMBEDDING, Level.FAULT, f"{embedder.name}: {error}", advice)
+    return CheckResult(_EMBEDDING, Level.OK, f"{embedder.name}, {embedder.dimension} dimensions")
 
 
-async def check_reranker(reranker: Reranker) -> Finding:
-    """Whether the cross-encoder loads and scores."""
-    try:
-        await reranker.open()
-        await reranker.scores("Does it score?", ["It does."])
-    except RecallrError as error:
-        advice = "Correct RECALLR_RERANK_MODEL, or unset it to do without"
-        return Finding(_RERANKER, Level.FAULT, f"{reranker.name}: {error}", advice)
-    finally:
-        await reranker.close()
-    return Finding(_RERANKER, Level.OK, reranker.name)
-
-
-async def check_server(settings: Settings) -> list[Finding]:
+async def check_server(settings: Settings) -> list[CheckResult]:
     """The configured Redis and, where it answers, the sessions in it."""
     assert settings.redis_url is not None
     server = await check_redis(settings)
@@ -97,36 +80,36 @@ async def check_server(settings: Settings) -> list[Finding]:
     return [server, await check_failed_sessions(settings.redis_url.get_secret_value())]
 
 
-async def check_failed_sessions(url: str) -> Finding:
+async def check_failed_sessions(url: str) -> CheckResult:
     """Whether sessions are set aside in this Redis."""
     store = StateStore.from_url(url, timeout_seconds=ANSWER_SECONDS)
     try:
         failed = (await store.depth())["failed"]
     except Unavailable as error:
-        return Finding(_SESSIONS, Level.WARNING, f"not counted: {error}", "See `recallr failed`")
+        return CheckResult(_SESSIONS, Level.WARNING, f"not counted: {error}", "See `recallr failed`")
     finally:
         await store.close()
     if failed:
         detail = f"{failed} could not be made memory and are set aside, messages kept"
-        return Finding(
+        return CheckResult(
             _SESSIONS, Level.WARNING, detail, "`recallr failed` says why, `recallr failed --retry` tries again"
         )
-    return Finding(_SESSIONS, Level.OK, "none")
+    return CheckResult(_SESSIONS, Level.OK, "none")
 
 
-async def check_redis(settings: Settings) -> Finding:
+async def check_redis(settings: Settings) -> CheckResult:
     """Whether the configured Redis answers, is recent enough, and neither forgets nor evicts."""
     assert settings.redis_url is not None
     try:
         link = connect(settings.redis_url.get_secret_value(), timeout_seconds=ANSWER_SECONDS)
     except ConfigurationError as error:
-        return Finding(_REDIS, Level.FAULT, str(error), "Correct RECALLR_REDIS_URL")
+        return CheckResult(_REDIS, Level.FAULT, str(error), "Correct RECALLR_REDIS_URL")
     try:
         async with asyncio.timeout(2 * ANSWER_SECONDS):
             answer = await link.client.info(**_OF_EACH_PRIMARY if isinstance(link.client, RedisCluster) else {})
     except (RedisError, OSError) as error:
         detail = f"{link.address}: {type(error).__name__}: {str(error) or 'no answer'}"
-        return Finding(_REDIS, Level.FAULT, detail, "Start it, or correct RECALLR_REDIS_URL")
+        return CheckResult(_REDIS, Level.FAULT, detail, "Start it, or correct RECALLR_REDIS_URL")
     finally:
         await link.close()
     nodes: Mapping[str, Mapping[str, Any]] = {link.address: answer} if "redis_version" in answer else answer
@@ -138,7 +121,7 @@ _OF_EACH_PRIMARY: Mapping[str, Any] = {"target_nodes": RedisCluster.PRIMARIES}
 _BADNESS = {Level.OK: 0, Level.WARNING: 1, Level.FAULT: 2}
 
 
-def judge_redis(name: str, info: Mapping[str, Any]) -> Finding:
+def judge_redis(name: str, info: Mapping[str, Any]) -> CheckResult:
     """What one server's answer to INFO says.
 
     Args:
@@ -148,42 +131,42 @@ def judge_redis(name: str, info: Mapping[str, Any]) -> Finding:
     version = Version(str(info["redis_version"]))
     where = f"{name}, version {version}"
     if version < OLDEST_REDIS:
-        return Finding(_REDIS, Level.FAULT, where, f"Use Redis {OLDEST_REDIS} or later, or Valkey")
+        return CheckResult(_REDIS, Level.FAULT, where, f"Use Redis {OLDEST_REDIS} or later, or Valkey")
     if (policy := info.get("maxmemory_policy")) != "noeviction":
-        return Finding(
+        return CheckResult(
             _REDIS,
             Level.FAULT if info.get("maxmemory") else Level.WARNING,
             f"{where}: maxmemory-policy is {policy}, so sessions can be evicted before they are memory",
             "Set `maxmemory-policy noeviction`",
         )
     if not info.get("aof_enabled"):
-        return Finding(
+        return CheckResult(
             _REDIS,
             Level.WARNING,
             f"{where}: no append-only file, so its restart loses what is not yet memory",
             "Set `appendonly yes`",
         )
-    return Finding(_REDIS, Level.OK, f"{where}, append-only file, noeviction")
+    return CheckResult(_REDIS, Level.OK, f"{where}, append-only file, noeviction")
 
 
-async def check_embedded_valkey(settings: Settings, opened: Settings | None) -> list[Finding]:
+async def check_embedded_valkey(settings: Settings, opened: Settings | None) -> list[CheckResult]:
     """Whether the embedded server starts on its data or, where a gateway has it, runs; and the sessions in it."""
     server = EmbeddedValkey((opened or settings).valkey_dir)
     try:
         if opened is None:
-            found = Finding(_REDIS, Level.OK, f"embedded, {_LEFT_TO_THE_GATEWAY}")
+            found = CheckResult(_REDIS, Level.OK, f"embedded, {_LEFT_TO_THE_GATEWAY}")
             url = await asyncio.to_thread(server.running_url)
         else:
-            found = Finding(_REDIS, Level.OK, "embedded, starts and stops; for one worker")
+            found = CheckResult(_REDIS, Level.OK, "embedded, starts and stops; for one worker")
             url = await asyncio.to_thread(server.start)
         return [found, await check_failed_sessions(url)] if url else [found]
     except (ConfigurationError, Unavailable) as error:
-        return [Finding(_REDIS, Level.FAULT, f"embedded: {error}", "Or use a server: RECALLR_REDIS_URL")]
+        return [CheckResult(_REDIS, Level.FAULT, f"embedded: {error}", "Or use a server: RECALLR_REDIS_URL")]
     finally:
         await asyncio.to_thread(server.stop)
 
 
-async def check_qdrant(settings: Settings, embedder: Embedder | None) -> Finding:
+async def check_qdrant(settings: Settings, embedder: Embedder | None) -> CheckResult:
     """Whether the configured Qdrant answers, is recent enough, and was filled with this embedding model."""
     assert settings.qdrant_url is not None
     where = settings.qdrant_url
@@ -192,12 +175,12 @@ async def check_qdrant(settings: Settings, embedder: Embedder | None) -> Finding
             version, collection = await _ask_qdrant(settings)
     except Exception as error:  # noqa: BLE001  # httpx's, urllib3's and qdrant-client's have no common base
         detail = f"{where}: {type(error).__name__}: {str(error) or 'no answer'}"
-        return Finding(_QDRANT, Level.FAULT, detail, "Start it, or correct RECALLR_QDRANT_URL or …_API_KEY")
+        return CheckResult(_QDRANT, Level.FAULT, detail, "Start it, or correct RECALLR_QDRANT_URL or …_API_KEY")
     where = f"{where}, version {version}"
     if version.release < OLDEST_QDRANT:
-        return Finding(_QDRANT, Level.FAULT, where, f"Use Qdrant {'.'.join(map(str, OLDEST_QDRANT))} or later")
+        return CheckResult(_QDRANT, Level.FAULT, where, f"Use Qdrant {'.'.join(map(str, OLDEST_QDRANT))} or later")
     if collection is None:
-        return Finding(_QDRANT, Level.OK, f"{where}; the first start makes the collection {settings.collection!r}")
+        return CheckResult(_QDRANT, Level.OK, f"{where}; the first start makes the collection {settings.collection!r}")
     return await _check_collection(settings, embedder, f"{where}, collection {collection!r}")
 
 
@@ -214,17 +197,17 @@ async def _ask_qdrant(settings: Settings) -> tuple[Version, str | None]:
         await client.close()
 
 
-async def check_embedded_qdrant(settings: Settings | None, embedder: Embedder | None) -> Finding:
+async def check_embedded_qdrant(settings: Settings | None, embedder: Embedder | None) -> CheckResult:
     """Whether the embedded engine opens on its data, and whether that was made with this embedding model."""
     if settings is None:
-        return Finding(_QDRANT, Level.OK, f"embedded, {_LEFT_TO_THE_GATEWAY}")
+        return CheckResult(_QDRANT, Level.OK, f"embedded, {_LEFT_TO_THE_GATEWAY}")
     return await _check_collection(settings, embedder, "embedded, for one worker")
 
 
-async def _check_collection(settings: Settings, embedder: Embedder | None, where: str) -> Finding:
+async def _check_collection(settings: Settings, embedder: Embedder | None, where: str) -> CheckResult:
     if embedder is None:
         detail = f"{where}; without the embedding model its contents were not looked at"
-        return Finding(_QDRANT, Level.WARNING, detail, f"After the gateway's start: {_ASK_THE_GATEWAY}")
+        return CheckResult(_QDRANT, Level.WARNING, detail, f"After the gateway's start: {_ASK_THE_GATEWAY}")
     try:
         store = VectorStore(open_engine(settings), embedder)
         try:
@@ -233,12 +216,12 @@ async def _check_collection(settings: Settings, embedder: Embedder | None, where
         finally:
             await store.close()
     except EmbeddingMismatch as error:
-        return Finding(
+        return CheckResult(
             _QDRANT, Level.FAULT, f"{where}: {error}", "`recallr reindex`, or set RECALLR_EMBEDDING_MODEL back"
         )
     except (ConfigurationError, Unavailable) as error:
-        return Finding(_QDRANT, Level.FAULT, f"{where}: {error}", "Or use another server: RECALLR_QDRANT_URL")
-    return Finding(_QDRANT, Level.OK, f"{where}, for vectors of {embedder.name}")
+        return CheckResult(_QDRANT, Level.FAULT, f"{where}: {error}", "Or use another server: RECALLR_QDRANT_URL")
+    return CheckResult(_QDRANT, Level.OK, f"{where}, for vectors of {embedder.name}")
 
 
 @contextmanager

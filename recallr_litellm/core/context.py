@@ -4,7 +4,7 @@ The block, most useful first (`note` and headings shortened here):
 
     <recallr_memory now="Sat 22 Nov 2025 11:05" timezone="Europe/Berlin" note="…">
     <earlier in this conversation, Sat 22 Nov 2025>
-    <user 10:58> Which gate was it again?
+    <user 10:58> Which breaker was it again?
     <other open conversation, Sat 22 Nov 2025>
     <assistant 09:12> Your flight leaves at 14:20.
     <findings>
@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from recallr_litellm.core.context_findings import findings
-from recallr_litellm.core.context_memories import memories
-from recallr_litellm.core.context_sections import IN_PERCENT, Filled, Ink, SummaryItem
+from recallr_litellm.core.block_findings import findings
+from recallr_litellm.core.block_memories import memories
+from recallr_litellm.core.block_writer import IN_PERCENT, BlockWriter, Filled, SummaryItem
 from recallr_litellm.core.markup import Clock, escape
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.recalled import OngoingSession, Recalled
@@ -71,7 +71,9 @@ def render(
 
     # Lines are counted one by one and not once more together: counting is most of what a block takes to write.
     room = budget - count_tokens(opening + _CLOSING)
-    body = _fill(_sections(Ink(Meter(count_tokens), clock), recalled, ongoing, unseen), room) if room > 0 else ""
+    body = (
+        _fill(_sections(BlockWriter(Meter(count_tokens), clock), recalled, ongoing, unseen), room) if room > 0 else ""
+    )
     return opening + body + _CLOSING if body else ""
 
 
@@ -89,7 +91,7 @@ class _Section:
 
 
 def _sections(
-    ink: Ink, recalled: Recalled, ongoing: Sequence[OngoingSession], unseen: Sequence[StoredMessage]
+    writer: BlockWriter, recalled: Recalled, ongoing: Sequence[OngoingSession], unseen: Sequence[StoredMessage]
 ) -> tuple[_Section, ...]:
     """The sections in the order in which they are shown."""
     last_messages = [stored for _, stored in recalled.last_messages]
@@ -98,33 +100,36 @@ def _sections(
     return (
         # Only when not all of it fits, and the client's own choice leaves gaps anyway, does memory get a quarter.
         _Section(
-            "unseen", 0.75, frozenset(), lambda room, _: ink.conversation("earlier in this conversation", unseen, room)
+            "unseen",
+            0.75,
+            frozenset(),
+            lambda room, _: writer.conversation("earlier in this conversation", unseen, room),
         ),
-        _Section("ongoing", 0.5, frozenset({"unseen"}), lambda room, hidden: ink.ongoing(ongoing, room, hidden)),
-        _Section("findings", 0.5, frozenset(), lambda room, _: findings(ink, recalled.findings, room)),
+        _Section("ongoing", 0.5, frozenset({"unseen"}), lambda room, hidden: writer.ongoing(ongoing, room, hidden)),
+        _Section("findings", 0.5, frozenset(), lambda room, _: findings(writer, recalled.findings, room)),
         _Section(
             "memories",
             0.75,
             frozenset({"unseen", "ongoing", "recent messages"}),
-            lambda room, hidden: memories(ink, recalled.memories, recalled.facts, room, hidden),
+            lambda room, hidden: memories(writer, recalled.passages, recalled.memories, room, hidden),
         ),
         _Section(
             "summaries",
             0.75,
             frozenset({"recent summaries"}),
-            lambda room, hidden: ink.summaries(f"summaries, {IN_PERCENT}", related, room, hidden),
+            lambda room, hidden: writer.summaries(f"summaries, {IN_PERCENT}", related, room, hidden),
         ),
         _Section(
             "recent messages",
             0.25,
             frozenset({"unseen", "ongoing", "memories"}),
-            lambda room, hidden: ink.conversation("recent messages", last_messages, room, hidden),
+            lambda room, hidden: writer.conversation("recent messages", last_messages, room, hidden),
         ),
         _Section(
             "recent summaries",
             1.0,
             frozenset({"summaries"}),
-            lambda room, hidden: ink.summaries("recent summaries", recent, room, hidden, newest_last=True),
+            lambda room, hidden: writer.summaries("recent summaries", recent, room, hidden, newest_last=True),
         ),
     )
 

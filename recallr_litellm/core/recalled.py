@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from recallr_litellm.core.messages import Role, StoredMessage
 from recallr_litellm.core.records import Session
-from recallr_litellm.errors import Unavailable
 
 
 class RecalledPassage(NamedTuple):
@@ -36,7 +35,7 @@ class RecalledPassage(NamedTuple):
 
 
 class RecalledMemory(NamedTuple):
-    """A memory: a fact that earlier sessions have told."""
+    """A memory: a fact learned from earlier sessions."""
 
     id: str
     session: str
@@ -59,9 +58,9 @@ Remembered = RecalledPassage | RecalledMemory
 """What competes for the places of the top-k."""
 
 
-def ranked(facts: Iterable[RecalledMemory], passages: Iterable[RecalledPassage]) -> Iterator[Remembered]:
-    """Two rankings as one: the more relevant first, each kind in its own order; of equals, the fact."""
-    kinds: tuple[Iterable[Remembered], ...] = (facts, passages)
+def ranked(memories: Iterable[RecalledMemory], passages: Iterable[RecalledPassage]) -> Iterator[Remembered]:
+    """Two rankings as one: the more relevant first, each kind in its own order; of equals, the memory."""
+    kinds: tuple[Iterable[Remembered], ...] = (memories, passages)
     return merge(*kinds, key=lambda one: -one.relevance)
 
 
@@ -113,10 +112,10 @@ class OngoingSession:
 class Recalled:
     """Everything that one recall found."""
 
-    memories: tuple[RecalledPassage, ...] = ()
-    """Passages, most relevant first."""
-    facts: tuple[RecalledMemory, ...] = ()
-    """Likewise; of one ranking with the passages."""
+    passages: tuple[RecalledPassage, ...] = ()
+    """Most relevant first."""
+    memories: tuple[RecalledMemory, ...] = ()
+    """Most relevant first; ranked together with the passages."""
     summaries: tuple[RecalledSummary, ...] = ()
     """Most relevant first."""
     last_messages: tuple[tuple[str, StoredMessage], ...] = ()
@@ -125,5 +124,3 @@ class Recalled:
     """Oldest first; only when asked for."""
     findings: tuple[Finding, ...] = ()
     """In the order of the model that found them; only of the agentic strategy."""
-    shortfall: Unavailable | None = None
-    """What keeps this from being the best that could be recalled; it can be used all the same."""

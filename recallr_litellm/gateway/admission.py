@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
+class Admission:
     """A request that may use memory."""
 
     headers: RecallrHeaders
@@ -53,7 +53,7 @@ def admit(
     binding: Binding | None,
     *,
     min_session_timeout_seconds: int,
-) -> Admitted | None:
+) -> Admission | None:
     """Check a request. None: it is let through without memory.
 
     The key comes first, so that without one nothing can be learned of the rules behind it.
@@ -100,7 +100,7 @@ def admit(
         session_id=headers.session_id,
         timeout_seconds=headers.session_timeout_seconds,
     )
-    return Admitted(headers, request, lenient=bound is not None and not raw.ask_for_memory)
+    return Admission(headers, request, lenient=bound is not None and not raw.ask_for_memory)
 
 
 def _problem_with_user(user: str | None) -> str | None:

@@ -12,10 +12,10 @@ from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 
 from recallr_litellm.errors import InvalidHeaders
-from recallr_litellm.gateway.headers import HEADER_NAMES, PREFIX, Boolean, RawHeaders, describe, parse
+from recallr_litellm.gateway.headers import HEADER_NAMES, PREFIX, RawHeaders, parse
+from recallr_litellm.header_values import Boolean, describe, say
 from recallr_litellm.metrics import FAULTS
 from recallr_litellm.settings import BoundBy
 
@@ -51,22 +51,22 @@ class Binding(BaseModel):
     @classmethod
     def _like_headers(cls, value: Any, info: ValidationInfo) -> dict[str, str]:
         if not isinstance(value, dict):
-            raise _say("must be an object of header names and values")
+            raise say("must be an object of header names and values")
         defaults: dict[str, str] = {}
         for name, given in value.items():
             field = str(name).lower().removeprefix(PREFIX).replace("-", "_")
             if field not in HEADER_NAMES or field in _OF_ONE_REQUEST:
-                raise _say(f"{name!r} is no header that can have a default")
+                raise say(f"{name!r} is no header that can have a default")
             if field in defaults:
-                raise _say(f"{HEADER_NAMES[field]} is there twice")
+                raise say(f"{HEADER_NAMES[field]} is there twice")
             if not isinstance(given, str | int | float):
-                raise _say(f"{HEADER_NAMES[field]} must be text, a number, true or false")
+                raise say(f"{HEADER_NAMES[field]} must be text, a number, true or false")
             defaults[field] = str(given)
         sent = RawHeaders(tuple((PREFIX + field.replace("_", "-"), text) for field, text in defaults.items()))
         try:
             parse(sent, min_session_timeout_seconds=(info.context or {}).get("min_session_timeout_seconds", 0))
         except InvalidHeaders as error:
-            raise _say(error.message) from None
+            raise say(error.message) from None
         return defaults
 
 
@@ -133,7 +133,3 @@ def _problems(error: ValidationError) -> list[str]:
     """The fields at fault and what is wrong with them; never their values."""
     found = error.errors(include_input=False, include_url=False)
     return [f"{'.'.join(map(str, one['loc'])) or METADATA}: {describe(one['msg'])}" for one in found]
-
-
-def _say(text: str) -> PydanticCustomError:
-    return PydanticCustomError("binding", "{text}", {"text": text})

@@ -10,19 +10,16 @@ import secrets
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import Strategy
-from recallr_litellm.gateway.formats import Conversation, Format, Reply
+from recallr_litellm.formats import Conversation, Format, Reply
 from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.memory.capture import Exchange
 from recallr_litellm.memory.sessions import OpenedSession, SessionRequest
 from recallr_litellm.reconify.person import ReconifyHeaders
-
-if TYPE_CHECKING:
-    from recallr_litellm.gateway.forward import Forwarded
-    from recallr_litellm.gateway.reporting import Asked
+from recallr_litellm.reconify.records import ReportedRequest
 
 CURRENT: ContextVar[Call | None] = ContextVar("recallr_call", default=None)
 """The Recallr request being served; None for all other requests."""
@@ -33,9 +30,19 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+class Redirected(Protocol):
+    """A request that LiteLLM is to send to an upstream of the client's own (the forward URL)."""
+
+    def direct(self, data: dict[str, Any]) -> None:
+        """Choose the upstream, in `async_pre_call_hook`."""
+
+    def arm(self, arguments: dict[str, Any], call_type: str) -> None:
+        """Hand over the HTTP client, in `async_pre_call_deployment_hook`."""
+
+
 @dataclass(slots=True)
-class Draft:
-    """An admitted request whose answer is awaited."""
+class AdmittedRequest:
+    """An admission request whose answer is awaited."""
 
     format: Format
     body: dict[str, Any]
@@ -77,19 +84,19 @@ class Call:
     """`X-Recallr-Memory-Status`."""
     user_id: str | None = None
     session_id: str | None = None
-    forwarded: Forwarded | None = None
+    forwarded: Redirected | None = None
     """Set for a request to the forward URL once it is let in."""
     about_user: ReconifyHeaders = field(default_factory=ReconifyHeaders)
-    asked: Asked | None = None
+    reported: ReportedRequest | None = None
     """Set for a request that Reconify is to be told of."""
-    draft: Draft | None = None
-    """Set once the request is admitted; what is captured is made of it."""
+    admitted: AdmittedRequest | None = None
+    """Set once the request is admission; what is captured is made of it."""
 
     def exchange(self, reply: Reply) -> Exchange | None:
-        """What is to be stored, or None when there is nothing: not admitted, or nothing was answered."""
-        if self.draft is None or not reply.messages:
+        """What is to be stored, or None when there is nothing: not admission, or nothing was answered."""
+        if self.admitted is None or not reply.messages:
             return None
-        return self.draft.exchange(self.request_id, reply.messages, partial=not reply.complete, retried=self.retried)
+        return self.admitted.exchange(self.request_id, reply.messages, partial=not reply.complete, retried=self.retried)
 
     @property
     def degraded(self) -> bool:

@@ -27,24 +27,12 @@ from pydantic_core import PydanticCustomError
 
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.errors import InvalidHeaders
+from recallr_litellm.header_values import Boolean, describe, say
 
 _log = logging.getLogger(__name__)
 
 PREFIX = "x-recallr-"
 MAX_USER_ID = 256
-
-
-def _say(text: str) -> PydanticCustomError:
-    return PydanticCustomError("header", "{text}", {"text": text})
-
-
-def _boolean(value: Any) -> Any:
-    match str(value).lower():
-        case "true" | "1":
-            return True
-        case "false" | "0":
-            return False
-    raise _say("must be true, false, 1 or 0")
 
 
 class Switch(StrEnum):
@@ -58,7 +46,7 @@ def _switch(value: Any) -> Any:
     try:
         return Switch(str(value).lower())
     except ValueError:
-        raise _say("must be on or off") from None
+        raise say("must be on or off") from None
 
 
 def _strategy(value: Any) -> Any:
@@ -66,7 +54,7 @@ def _strategy(value: Any) -> Any:
     try:
         return Strategy("agentic" if name == "deep" else name)
     except ValueError:
-        raise _say(f"must be one of {', '.join(Strategy)}") from None
+        raise say(f"must be one of {', '.join(Strategy)}") from None
 
 
 def _timezone(value: Any) -> Any:
@@ -75,7 +63,7 @@ def _timezone(value: Any) -> Any:
     try:
         return ZoneInfo(str(value))
     except (KeyError, OSError, ValueError):  # which of them depends on what is wrong with the name
-        raise _say('must be an IANA time zone such as "Europe/London"') from None
+        raise say('must be an IANA time zone such as "Europe/London"') from None
 
 
 def check_user_id(value: str) -> str:
@@ -93,7 +81,6 @@ def check_user_id(value: str) -> str:
     return value
 
 
-Boolean = Annotated[bool, BeforeValidator(_boolean)]
 TopK = Annotated[int, Field(ge=0, le=200)]
 Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 UserId = Annotated[str, AfterValidator(check_user_id)]
@@ -127,7 +114,7 @@ class RecallrHeaders(BaseModel):
     def _not_below_minimum(cls, value: int | None, info: ValidationInfo) -> int | None:
         minimum = (info.context or {}).get("min_session_timeout_seconds", 0)
         if value is not None and not minimum <= value <= MAX_SESSION_TIMEOUT:
-            raise _say(f"must be a whole number of seconds from {minimum} to {MAX_SESSION_TIMEOUT}")
+            raise say(f"must be a whole number of seconds from {minimum} to {MAX_SESSION_TIMEOUT}")
         return value
 
     @field_validator("max_top_k")
@@ -241,8 +228,3 @@ def parse(
     if problems:
         raise InvalidHeaders(problems)
     return headers
-
-
-def describe(message: str) -> str:
-    """What pydantic says of a value, in the words of the other messages."""
-    return message.removeprefix("Value error, ").replace("Input should", "must")

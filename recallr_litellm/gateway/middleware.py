@@ -10,27 +10,23 @@ import json
 import logging
 import re
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from time import perf_counter
-from typing import Any
 from urllib.parse import quote
 
+from recallr_litellm.formats import Reply
+from recallr_litellm.formats.sse import EventReader
+from recallr_litellm.gateway.asgi import App, Event, Receive, Send
 from recallr_litellm.gateway.call import CURRENT, Call
-from recallr_litellm.gateway.formats import Reply
 from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.gateway.reporting import Recorder, Reporting
-from recallr_litellm.gateway.sse import EventReader
 from recallr_litellm.memory.capture import Exchange, beginning_of
 from recallr_litellm.metrics import FAULTS, REQUESTS
 from recallr_litellm.reconify.person import ReconifyHeaders
 
 _log = logging.getLogger(__name__)
 
-Event = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Event]]
-Send = Callable[[Event], Awaitable[None]]
-App = Callable[[Event, Receive, Send], Awaitable[None]]
 
 Store = Callable[[Exchange, float], Awaitable[bool]]
 """Stores an exchange within so many seconds; False when it is only held."""
@@ -158,13 +154,13 @@ class Answer:
     def _begin(self, event: Event) -> None:
         """Hold the start until its headers can say everything."""
         self._start = event
-        draft = self._call.draft
-        if draft is None or not 200 <= event["status"] < 300:
+        admitted = self._call.admitted
+        if admitted is None or not 200 <= event["status"] < 300:
             return
         kind = _header(event, b"content-type")
         if kind.startswith(b"text/event-stream"):
             listen = self._recorder.listen() if self._recorder is not None else None
-            self._events = EventReader(draft.format.stream_reader(draft.body), listen)
+            self._events = EventReader(admitted.format.stream_reader(admitted.body), listen)
         elif kind.startswith(b"application/json"):
             self._body = bytearray()
 
@@ -208,12 +204,12 @@ class Answer:
         self._call.spent += perf_counter() - begun
 
     def _read(self, body: bytes) -> Reply:
-        draft = self._call.draft
-        assert draft is not None
+        admitted = self._call.admitted
+        assert admitted is not None
         assert self._start is not None
         try:
             answer = json.loads(_decompressed(body, _header(self._start, b"content-encoding")))
-            return draft.format.read_reply(answer) if isinstance(answer, dict) else Reply()
+            return admitted.format.read_reply(answer) if isinstance(answer, dict) else Reply()
         except Exception:  # noqa: BLE001 - an answer that cannot be read must reach the client all the same
             FAULTS.labels("answer").inc()
             _log.exception("The answer to request %s cannot be read and is not stored", self._call.request_id)

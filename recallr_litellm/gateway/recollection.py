@@ -25,20 +25,20 @@ from recallr_litellm.errors import (
     UserNotFound,
     VectorsUnavailable,
 )
-from recallr_litellm.gateway.admission import Admitted, admit, authorise
+from recallr_litellm.formats import FORMATS, Conversation
+from recallr_litellm.gateway.admission import Admission, admit, authorise
 from recallr_litellm.gateway.binding import Bindings
-from recallr_litellm.gateway.call import Call, Draft
-from recallr_litellm.gateway.formats import FORMATS, Conversation
+from recallr_litellm.gateway.call import AdmittedRequest, Call
 from recallr_litellm.gateway.generations import Generation, Generations
 from recallr_litellm.gateway.reporting import Reporting
-from recallr_litellm.gateway.tracing import name_session
+from recallr_litellm.litellm_host.tracing import name_session
 from recallr_litellm.memory.sessions import OpenedSession, Sessions
 from recallr_litellm.metrics import ADDED, FAULTS, RECALL, REJECTED
 from recallr_litellm.projects import Projects
-from recallr_litellm.recall.agentic import Finished, Investigation, Question
+from recallr_litellm.recall.agentic import Finished, Investigation, ResearchQuestion
 from recallr_litellm.recall.auto import choose
 from recallr_litellm.settings import InjectInto, Settings
-from recallr_litellm.stores.gate import Gate
+from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.state import StateStore
 
 _log = logging.getLogger(__name__)
@@ -64,8 +64,8 @@ class Recollection:
         state: StateStore,
         generations: Generations,
         *,
-        state_gate: Gate,
-        vectors_gate: Gate,
+        state_breaker: CircuitBreaker,
+        vectors_breaker: CircuitBreaker,
         count_tokens: Callable[[str], int],
         reporting: Reporting | None = None,
     ) -> None:
@@ -77,8 +77,8 @@ class Recollection:
         self._sessions = sessions
         self._state = state
         self._generations = generations
-        self._state_gate = state_gate
-        self._vectors_gate = vectors_gate
+        self._state_breaker = state_breaker
+        self._vectors_breaker = vectors_breaker
         self._count_tokens = count_tokens
         self._reporting = reporting
 
@@ -106,32 +106,32 @@ class Recollection:
                 project = authorise(call.raw, self._projects, binding)
                 self._identify(call, takes_part=project is not None)
                 return
-            admitted = admit(
+            admission = admit(
                 call,
                 conversation.user,
                 self._projects,
                 binding,
                 min_session_timeout_seconds=self._settings.min_session_timeout_seconds,
             )
-            self._identify(call, takes_part=admitted is not None)
-            if admitted is None:
+            self._identify(call, takes_part=admission is not None)
+            if admission is None:
                 return
-            draft = Draft(format, body, conversation, admitted.session, admitted.headers.recall_strategy)
+            admitted = AdmittedRequest(format, body, conversation, admission.session, admission.headers.recall_strategy)
             # From here on the exchange is kept, whatever happens to its memory: only what succeeds is ever stored.
-            call.draft = draft
+            call.admitted = admitted
             try:
-                memory = await self._remember_in_time(call, draft, admitted)
+                memory = await self._remember_in_time(call, admitted, admission)
             except UserNotFound:
-                if not admitted.lenient:
+                if not admission.lenient:
                     raise
-                call.draft, call.status = None, "off"
+                call.admitted, call.status = None, "off"
                 _log.info("Request %s goes on without memory: its user may not be created", call.request_id)
                 return
             if call.session_id is not None:
                 name_session(body, call.session_id)
             format.inject(
                 body,
-                instructions=instructions(draft.strategy) if admitted.headers.include_system_prompt else "",
+                instructions=instructions(admitted.strategy) if admission.headers.include_system_prompt else "",
                 memory=memory,
                 into_system=self._settings.inject is InjectInto.SYSTEM,
             )
@@ -152,30 +152,28 @@ class Recollection:
         if self._reporting is not None:
             self._reporting.identify(call, takes_part=takes_part)
 
-    async def _remember_in_time(self, call: Call, draft: Draft, admitted: Admitted) -> str:
+    async def _remember_in_time(self, call: Call, admitted: AdmittedRequest, admission: Admission) -> str:
         """The memory block for the request; empty when there is nothing, or no time."""
-        stage = _Stage(call, draft, admitted)
+        stage = _Stage(call, admitted, admission)
         call.status = "ok"
         if stage.strategy is Strategy.AUTO:
             has_model = self._generations.current.investigation.has_model
-            stage.strategy = choose(draft.conversation.question, model=has_model)
+            stage.strategy = choose(admitted.conversation.question, model=has_model)
             _log.info("Request %s: auto recalls with %s", call.request_id, stage.strategy.value)
         seconds = self._settings.deadline_seconds(stage.strategy)
         begun = asyncio.get_running_loop().time()
         stage.until = begun + _less_margin(seconds)
-        of_recall = self._settings.deadline_seconds(stage.options.strategy)
-        stage.rerank_until = min(stage.until, begun + _less_margin(of_recall))
         try:
             async with asyncio.timeout(seconds):
                 with self._generations.using() as generation:
                     await self._gather(stage, generation)
         except TimeoutError as error:
-            (self._vectors_gate if stage.searching else self._state_gate).suspect()
+            (self._vectors_breaker if stage.searching else self._state_breaker).suspect()
             self._note(call, "timeout", error)
         except RequestError:
             raise
         except RecallrError as error:  # an outage, or a store that came up with another model's vectors
-            self._close_gate(error)
+            self._open_breaker(error)
             self._note(call, error.reason if isinstance(error, Unavailable) else "store", error)
         memory = stage.block if stage.block is not None else self._render(stage)
         if not memory and call.status == "ok" and not stage.shown_already:
@@ -184,11 +182,11 @@ class Recollection:
 
     async def _gather(self, stage: _Stage, generation: Generation) -> None:
         """Fill the stage, the most needed first, so that what is there when time runs out can be used."""
-        draft = stage.draft
-        self._state_gate.require()
-        session = draft.session = await self._sessions.open(draft.request)
+        admitted = stage.admitted
+        self._state_breaker.require()
+        session = admitted.session = await self._sessions.open(admitted.request)
         stage.call.session_id = session.id
-        owner, conversation = draft.request.owner, draft.conversation
+        owner, conversation = admitted.request.owner, admitted.conversation
         turn, question = conversation.turn, conversation.question
         if not turn:  # the provider keeps the history, and this request brings only the results of tools
             last = next((m.message for m in reversed(session.messages) if m.message.role == "user"), None)
@@ -198,7 +196,7 @@ class Recollection:
             if stage.block is not None:
                 return
         stage.ongoing = await self._sessions.ongoing(owner, session.other_ids)
-        self._vectors_gate.require()
+        self._vectors_breaker.require()
         stage.searching = True
         # Not `session.other_ids`: one that was made memory since then is to be found there.
         seen = frozenset((session.id, *(other.id for other in stage.ongoing)))
@@ -210,10 +208,7 @@ class Recollection:
                 exclude_sessions=seen,
                 previous=_previous_message(conversation, session),
                 now=_moment(stage.call),
-                until=stage.rerank_until,
             )
-        if (shortfall := stage.recalled.shortfall) is not None:
-            self._note(stage.call, shortfall.reason, shortfall)
         if stage.strategy is Strategy.AGENTIC:
             await self._investigate(generation.investigation, stage, owner, question, seen)
         stage.searching = False
@@ -225,7 +220,9 @@ class Recollection:
         self, investigation: Investigation, stage: _Stage, owner: Owner, question: str, seen: frozenset[str]
     ) -> None:
         """Let a model search on from what was recalled. What it has found is in the stage after each of its steps."""
-        asked = Question(question, _moment(stage.call), stage.options.timezone, stage.draft.conversation.messages[:-1])
+        asked = ResearchQuestion(
+            question, _moment(stage.call), stage.options.timezone, stage.admitted.conversation.messages[:-1]
+        )
         async for event in investigation(
             owner, asked, stage.recalled, stage.options, exclude_sessions=seen, until=stage.until
         ):
@@ -235,7 +232,7 @@ class Recollection:
 
     async def _load_block(self, stage: _Stage, session_id: str, turn: str) -> None:
         """The block of the turn's first request, for one that goes on with it."""
-        owner, conversation = stage.draft.request.owner, stage.draft.conversation
+        owner, conversation = stage.admitted.request.owner, stage.admitted.conversation
         stage.block = await self._state.load_block(owner, session_id, _block_name(conversation, turn))
         if stage.block is None and conversation.history_elsewhere:
             stage.block = await self._state.load_block(owner, session_id, turn)
@@ -244,8 +241,8 @@ class Recollection:
                 stage.block, stage.shown_already = "", True
 
     def _render(self, stage: _Stage) -> str:
-        session: OpenedSession | None = stage.draft.session
-        conversation = stage.draft.conversation
+        session: OpenedSession | None = stage.admitted.session
+        conversation = stage.admitted.conversation
         unseen = (
             plan(session.messages, conversation.messages, retry=stage.call.retried).unseen
             if session and not conversation.history_elsewhere
@@ -256,16 +253,16 @@ class Recollection:
             ongoing=stage.ongoing,
             unseen=unseen,
             now=_moment(stage.call),
-            timezone=stage.admitted.headers.timezone,
+            timezone=stage.admission.headers.timezone,
             budget=self._settings.context_tokens,
             count_tokens=self._count_tokens,
         )
 
-    def _close_gate(self, error: RecallrError) -> None:
+    def _open_breaker(self, error: RecallrError) -> None:
         if isinstance(error, StateUnavailable):
-            self._state_gate.close(error)
+            self._state_breaker.trip(error)
         elif isinstance(error, VectorsUnavailable):
-            self._vectors_gate.close(error)
+            self._vectors_breaker.trip(error)
 
     def _note(self, call: Call, reason: str, error: BaseException) -> None:
         call.degrade(reason)
@@ -296,16 +293,14 @@ def _moment(call: Call) -> datetime:
 class _Stage:
     """How far the memory work of one request has come."""
 
-    def __init__(self, call: Call, draft: Draft, admitted: Admitted) -> None:
+    def __init__(self, call: Call, admitted: AdmittedRequest, admission: Admission) -> None:
         self.call = call
-        self.draft = draft
         self.admitted = admitted
-        self.strategy = draft.strategy
+        self.admission = admission
+        self.strategy = admitted.strategy
         """How it is searched; `auto` until that is decided."""
         self.until = 0.0
         """When a search by a model has to be done, on the clock of the event loop, as below."""
-        self.rerank_until = 0.0
-        """When the reranker is no longer waited for. Before a search by a model it must leave time for that."""
         self.recalled = Recalled()
         self.ongoing: tuple[OngoingSession, ...] = ()
         self.block: str | None = None
@@ -319,4 +314,4 @@ class _Stage:
     def options(self) -> RecallOptions:
         """What is asked of the search: a search by a model begins with a balanced one."""
         strategy = Strategy.BALANCED if self.strategy is Strategy.AGENTIC else self.strategy
-        return replace(self.admitted.headers.recall_options, strategy=strategy)
+        return replace(self.admission.headers.recall_options, strategy=strategy)

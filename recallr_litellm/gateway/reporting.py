@@ -10,18 +10,18 @@ import re
 import zlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Any
 
 from recallr_litellm.errors import RedactionFailed
+from recallr_litellm.formats import Reply
+from recallr_litellm.formats.sse import EventReader
 from recallr_litellm.gateway.call import Call, now_ms
-from recallr_litellm.gateway.formats import Reply
-from recallr_litellm.gateway.sse import EventReader
-from recallr_litellm.gateway.upstream import providers_name
+from recallr_litellm.litellm_host.models import providers_name
 from recallr_litellm.metrics import FAULTS, RECONIFY
 from recallr_litellm.reconify.bodies import client_body, sent_body
 from recallr_litellm.reconify.payload import Interaction, build, is_reported
-from recallr_litellm.reconify.person import Person, person_of, take_from_body
+from recallr_litellm.reconify.person import person_of, take_from_body
+from recallr_litellm.reconify.records import ReportedRequest
 from recallr_litellm.reconify.redact import load_redaction, redacted
 from recallr_litellm.reconify.service import Reconify
 
@@ -35,18 +35,6 @@ _MANY_EVENTS = 500
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 """Runs work in a task that a shutdown waits for."""
-
-
-@dataclass(slots=True)
-class Asked:
-    """What is known of an interaction before it is answered."""
-
-    call_type: str
-    request: dict[str, Any] = field(default_factory=dict, repr=False)
-    """The body that is to be told."""
-    about_user: Any = field(default=None, repr=False)
-    """`metadata.reconify_user`, as written."""
-    person: Person | None = field(default=None, repr=False)
 
 
 class Reporting:
@@ -79,10 +67,10 @@ class Reporting:
         Called before anything is injected. Does nothing for a request that is not reported.
         """
         if is_reported(call_type) and (call.awake or self._all):
-            call.asked = Asked(call_type, about_user=take_from_body(body))
+            call.reported = ReportedRequest(call_type, about_user=take_from_body(body))
             if self._as_written:
                 with _never_failing(call):
-                    call.asked.request = client_body(body)
+                    call.reported.request = client_body(body)
 
     def identify(self, call: Call, *, takes_part: bool) -> None:
         """Say who asks, once it is known whether the request takes part in memory.
@@ -90,17 +78,17 @@ class Reporting:
         Raises:
             InvalidReconifyUser: what the request says of its user is wrong.
         """
-        if call.asked is None:
+        if call.reported is None:
             return
-        call.asked.person = person_of(call.about_user, call.asked.about_user, call.user_id)
+        call.reported.person = person_of(call.about_user, call.reported.about_user, call.user_id)
         if not (takes_part or self._all):
-            call.asked = None
+            call.reported = None
 
     def sent(self, call: Call, body: dict[str, Any]) -> None:
         """Keep the body as it goes on to the provider, if it is to be told so."""
-        if call.asked is not None and not self._as_written:
+        if call.reported is not None and not self._as_written:
             with _never_failing(call):
-                call.asked.request = sent_body(body)
+                call.reported.request = sent_body(body)
 
     def routed(self, call: Call, arguments: Mapping[str, Any], call_type: str) -> None:
         """Tell the model by the name under which the provider gets it, if the request is told as the provider got it.
@@ -108,9 +96,9 @@ class Reporting:
         Args:
             arguments: of LiteLLM's call of the model that its router has chosen; of several, the last one counts.
         """
-        if call.asked is not None and not self._as_written and is_reported(call_type):
+        if call.reported is not None and not self._as_written and is_reported(call_type):
             with _never_failing(call):
-                call.asked.request["model"] = providers_name(arguments)
+                call.reported.request["model"] = providers_name(arguments)
 
     def answered(
         self, call: Call, reply: dict[str, Any] | None, events: tuple[str, ...], *, complete: bool, within: float
@@ -120,21 +108,21 @@ class Reporting:
         Args:
             within: seconds that Redis may take before the payload is held in this process.
         """
-        asked = call.asked
-        if asked is None or (reply is None and not events):
+        reported = call.reported
+        if reported is None or (reply is None and not events):
             return None
-        call.asked = None
-        request = call.draft.request if call.draft else None
+        call.reported = None
+        request = call.admitted.request if call.admitted else None
         interaction = Interaction(
-            call_type=asked.call_type,
-            request=asked.request,
+            call_type=reported.call_type,
+            request=reported.request,
             reply=reply,
             events=events,
             requested_at_ms=call.received_at,
             answered_at_ms=now_ms(),
             session_id=call.session_id,
             timeout_seconds=(request.timeout_seconds or self._default_timeout_seconds) if request else None,
-            person=asked.person,
+            person=reported.person,
             complete=complete,
         )
         return self._spawn(self._tell(call, interaction, within))
@@ -146,7 +134,7 @@ class Reporting:
             else:
                 payload = self._payload(interaction)
             if payload is not None:
-                owner = call.draft.request.owner if call.draft else None
+                owner = call.admitted.request.owner if call.admitted else None
                 await self._reconify.add(owner, call.session_id or "", call.request_id, payload, within=within)
         except RedactionFailed as error:
             RECONIFY.labels("dropped").inc()
@@ -166,7 +154,7 @@ def _never_failing(call: Call) -> Iterator[None]:
     try:
         yield
     except Exception:  # noqa: BLE001 - it is about analytics, and the request is not to suffer for it
-        call.asked = None
+        call.reported = None
         FAULTS.labels("reconify").inc()
         _log.exception("Request %s is not reported to Reconify", call.request_id)
 
@@ -193,7 +181,7 @@ class Recorder:
 
     def see(self, event: Any) -> None:
         """Take an ASGI event on its way to the client; when it is the last one of an answer, begin to report."""
-        if self._call.asked is not None:
+        if self._call.reported is not None:
             with _never_failing(self._call):
                 self._see(event)
 
@@ -225,7 +213,7 @@ class Recorder:
         headers = {bytes(name).lower(): bytes(value).lower() for name, value in event.get("headers", ())}
         kind = headers.get(b"content-type", b"")
         if not 200 <= event["status"] < 300:
-            self._call.asked = None
+            self._call.reported = None
         elif kind.startswith(b"text/event-stream"):
             self._stream = _EventLog()
             self._events = EventReader(self._stream)

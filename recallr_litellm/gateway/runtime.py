@@ -23,14 +23,12 @@ from recallr_litellm.projects import load_projects
 from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Agent, Completion, Investigation
 from recallr_litellm.recall.dates import warm_up
-from recallr_litellm.recall.rerank import Reranking
 from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.settings import Settings
+from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import Embedder, GatewayEmbed, SparseEncoder, open_embedder
-from recallr_litellm.stores.gate import Gate
-from recallr_litellm.stores.reranker import open_reranker
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore
 from recallr_litellm.stores.state.board import Board, this_process
 from recallr_litellm.stores.vectors import VectorStore, open_collections
@@ -40,11 +38,6 @@ _log = logging.getLogger(__name__)
 
 _LATE_SECONDS = 10.0
 """Longest wait for storing an exchange that no client waits for."""
-
-_RELOAD_SECONDS = 30.0
-"""Pause between attempts to load a reranker that could not be had."""
-_LOAD_SECONDS = 15.0
-"""How long such an attempt is waited for: longer than the hub is asked whether it is there."""
 
 _COUNT_SECONDS = 10.0
 """How often the queue is counted for the metrics."""
@@ -122,26 +115,18 @@ class Runtime:
         self._vectors = VectorStore(self._collections.engine(), self._embedder)
         closing.push_async_callback(self._vectors.close)
         self._sparse = SparseEncoder()
-        self._reranker = open_reranker(settings)
-        if self._reranker is not None:
-            closing.push_async_callback(self._reranker.close)
         run_aside(self._check())
 
     def _put_together(self) -> None:
         """Make the services out of what is open."""
         settings = self.settings
-        self._state_gate = Gate("redis", self._probe_state, probe_timeout=3 * self._store_seconds)
-        self._vectors_gate = Gate("qdrant", self._probe_vectors, probe_timeout=3 * self._store_seconds)
+        self._state_breaker = CircuitBreaker("redis", self._probe_state, probe_timeout=3 * self._store_seconds)
+        self._vectors_breaker = CircuitBreaker("qdrant", self._probe_vectors, probe_timeout=3 * self._store_seconds)
         default_timeout = max(DEFAULT_TIMEOUT_SECONDS, settings.min_session_timeout_seconds)
         self._sessions = Sessions(self._state, self._vectors, default_timeout_seconds=default_timeout)
-        self._capture = Capture(self._state, self._sessions, self._state_gate, capacity=settings.held_exchanges)
+        self._capture = Capture(self._state, self._sessions, self._state_breaker, capacity=settings.held_exchanges)
         self._open_reconify(default_timeout)
-        self._gates = [self._state_gate, self._vectors_gate]
-        if self._reranker is not None:
-            self._gates.append(
-                Gate("reranker", self._reranker.open, interval=_RELOAD_SECONDS, probe_timeout=_LOAD_SECONDS)
-            )
-        self._rerank = Reranking(self._reranker, settings.rerank_candidates)
+        self._breakers = [self._state_breaker, self._vectors_breaker]
         self._generations = Generations(
             self._generation(self._vectors, self._embedder),
             self._collections,
@@ -161,8 +146,8 @@ class Runtime:
             self._sessions,
             self._state,
             self._generations,
-            state_gate=self._state_gate,
-            vectors_gate=self._vectors_gate,
+            state_breaker=self._state_breaker,
+            vectors_breaker=self._vectors_breaker,
             count_tokens=self._count_tokens,
             reporting=self.reporting,
         )
@@ -170,14 +155,14 @@ class Runtime:
     def _generation(self, vectors: VectorStore, embedder: Embedder) -> Generation:
         """What reads and writes a collection that this model has filled."""
         settings = self.settings
-        recall = Recall(vectors, embedder, self._sparse, self._rerank)
+        recall = Recall(vectors, embedder, self._sparse)
         processor = Processor(
             self._state,
             vectors,
             embedder,
             self._sparse,
-            state_gate=self._state_gate,
-            vectors_gate=self._vectors_gate,
+            state_breaker=self._state_breaker,
+            vectors_breaker=self._vectors_breaker,
             interval=settings.process_interval_seconds,
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_processing_attempts,
@@ -189,7 +174,7 @@ class Runtime:
 
     def _moved(self, generation: Generation) -> None:
         self._sessions.move_to(generation.vectors)
-        self._vectors_gate.suspect()
+        self._vectors_breaker.suspect()
 
     def _agent(self) -> Agent | None:
         model = self.settings.memory_model
@@ -202,7 +187,7 @@ class Runtime:
         self._reconify = Reconify.open(
             reconify,
             self._redis_url,
-            self._state_gate,
+            self._state_breaker,
             timeout_seconds=self._store_seconds,
             interval=settings.process_interval_seconds,
             capacity=settings.held_exchanges,
@@ -217,7 +202,7 @@ class Runtime:
     def _work(self) -> None:
         """Start what runs in the background."""
         for work in (
-            *(gate.watch for gate in self._gates),
+            *(breaker.watch for breaker in self._breakers),
             self._generations.process,
             self._generations.follow,
             self._reindexing.serve,
@@ -242,9 +227,11 @@ class Runtime:
     def faults(self) -> dict[str, str]:
         """What keeps memory from working now, by kind: the log has the texts, which name addresses."""
         return {
-            "embedding" if isinstance(gate.error, EmbeddingUnavailable) else gate.name: type(gate.error).__name__
-            for gate in self._gates
-            if gate.error is not None
+            "embedding" if isinstance(breaker.error, EmbeddingUnavailable) else breaker.name: type(
+                breaker.error
+            ).__name__
+            for breaker in self._breakers
+            if breaker.error is not None
         }
 
     async def stop(self) -> None:
@@ -278,11 +265,6 @@ class Runtime:
             _log.warning("Starting without memory for now: %s", error)
         finally:
             await self._vectors.suspend()
-        if self._reranker is not None:
-            try:
-                await self._reranker.open()
-            except Unavailable as error:
-                _log.warning("Starting without reranker for now: %s", error)
 
     async def _probe_state(self) -> None:
         if self._valkey is not None:
@@ -299,21 +281,21 @@ class Runtime:
     async def _keep_flushing_held(self) -> None:
         while True:
             await asyncio.sleep(self.settings.process_interval_seconds)
-            if self._capture.held and self._state_gate.is_open:
+            if self._capture.held and self._state_breaker.allows_requests:
                 try:
                     await self._capture.flush()
                 except StateUnavailable as error:
-                    self._state_gate.close(error)
+                    self._state_breaker.trip(error)
 
     async def _keep_counting(self) -> None:
         while True:
             await asyncio.sleep(_COUNT_SECONDS)
-            if self._state_gate.is_open:
+            if self._state_breaker.allows_requests:
                 try:
                     for state, count in (await self._state.depth()).items():
                         QUEUE.labels(state).set(count)
                 except StateUnavailable as error:
-                    self._state_gate.close(error)
+                    self._state_breaker.trip(error)
 
     def _spawn(self, work: Coroutine[Any, Any, Any], tasks: set[asyncio.Task[Any]]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)

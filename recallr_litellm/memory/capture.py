@@ -20,7 +20,7 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.errors import RequestError, StateUnavailable, Unavailable
 from recallr_litellm.memory.sessions import OpenedSession, SessionRequest, Sessions
 from recallr_litellm.metrics import EXCHANGES, HELD
-from recallr_litellm.stores.gate import Gate
+from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.state import CommitResult, StateStore
 
 _log = logging.getLogger(__name__)
@@ -68,14 +68,14 @@ class Capture:
     """Stores exchanges.
 
     Args:
-        gate: tells whether Redis answers; closed by a failure here.
+        breaker: tells whether Redis answers; closed by a failure here.
         capacity: exchanges held while it does not; the oldest is dropped for the newest.
     """
 
-    def __init__(self, state: StateStore, sessions: Sessions, gate: Gate, *, capacity: int) -> None:
+    def __init__(self, state: StateStore, sessions: Sessions, breaker: CircuitBreaker, *, capacity: int) -> None:
         self._state = state
         self._sessions = sessions
-        self._gate = gate
+        self._breaker = breaker
         self._capacity = capacity
         self._held: deque[Exchange] = deque()
         self._flush = asyncio.Lock()
@@ -94,7 +94,7 @@ class Capture:
         Returns:
             True when it is in Redis.
         """
-        if not self._gate.is_open:
+        if not self._breaker.allows_requests:
             self.hold(exchange)
             return False
         owner = exchange.request.owner
@@ -107,11 +107,11 @@ class Capture:
                         return False
                 await self._store(exchange)
         except StateUnavailable as error:
-            self._gate.close(error)
+            self._breaker.trip(error)
             self.hold(exchange)
             return False
         except (Unavailable, TimeoutError, _Contended):
-            self._gate.suspect()
+            self._breaker.suspect()
             self.hold(exchange)
             return False
         except RequestError as error:

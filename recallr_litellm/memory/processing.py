@@ -19,9 +19,9 @@ from recallr_litellm.core.records import Passage, Session, Turn, User
 from recallr_litellm.errors import StateUnavailable, Unavailable, VectorsUnavailable
 from recallr_litellm.memory.summarise import summarise
 from recallr_litellm.metrics import FAULTS, PROCESSING, SESSIONS
+from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.embedding.passages import embed_passages
-from recallr_litellm.stores.gate import Gate
 from recallr_litellm.stores.state import Claim, StateStore
 from recallr_litellm.stores.vectors import VectorStore
 from recallr_litellm.tasks import end
@@ -47,8 +47,8 @@ class Processor:
         embedder: Embedder,
         sparse: SparseEncoder,
         *,
-        state_gate: Gate,
-        vectors_gate: Gate,
+        state_breaker: CircuitBreaker,
+        vectors_breaker: CircuitBreaker,
         interval: float,
         lease_seconds: float,
         max_attempts: int,
@@ -57,8 +57,8 @@ class Processor:
         self._vectors = vectors
         self._embedder = embedder
         self._sparse = sparse
-        self._state_gate = state_gate
-        self._vectors_gate = vectors_gate
+        self._state_breaker = state_breaker
+        self._vectors_breaker = vectors_breaker
         self._interval = interval
         self._lease_seconds = lease_seconds
         self._max_attempts = max_attempts
@@ -67,7 +67,7 @@ class Processor:
         """Work for ever. Ends only by cancellation; a session cut off by it is taken up again after its lease."""
         while True:
             worked = False
-            if self._state_gate.is_open and self._vectors_gate.is_open:
+            if self._state_breaker.allows_requests and self._vectors_breaker.allows_requests:
                 try:
                     claims = await self._state.claim(
                         _CLAIMS_AT_ONCE, lease_seconds=self._lease_seconds, into=self._vectors.collection
@@ -77,7 +77,7 @@ class Processor:
                         worked = True
                 except StateUnavailable as error:
                     # What was claimed is taken up again when its lease has run out.
-                    self._state_gate.close(error)
+                    self._state_breaker.trip(error)
             if not worked:
                 await asyncio.sleep(self._interval)
 
@@ -107,7 +107,7 @@ class Processor:
             await self._remember(claim)
         except Unavailable as error:  # an outage is not the session's fault: the attempt does not count
             if isinstance(error, VectorsUnavailable):
-                self._vectors_gate.close(error)
+                self._vectors_breaker.trip(error)
             await self._state.postpone(claim, _after_outage(), str(error), counts=False)
             SESSIONS.labels("postponed").inc()
         except Exception as error:  # noqa: BLE001 - counted, and tried again
@@ -133,7 +133,7 @@ class Processor:
         try:
             await self._vectors.flush()
         except VectorsUnavailable as error:
-            self._vectors_gate.close(error)
+            self._vectors_breaker.trip(error)
             return  # taken up again when their leases have run out
         for claim in claims:
             if await self._state.finish(claim):
@@ -149,7 +149,7 @@ class Processor:
                     if not attempt.done() and not await self._state.extend(claim, self._lease_seconds):
                         attempt.cancel()
                 except StateUnavailable as error:
-                    self._state_gate.close(error)
+                    self._state_breaker.trip(error)
 
     async def _remember(self, claim: Claim) -> None:
         owner, snapshot = claim.owner, claim.snapshot

@@ -62,11 +62,9 @@ class Calibration:
     """Of the cosine similarities of a question's candidates."""
     spread: float
     """Their standard deviation."""
-    memories: Logistic
-    """Of passages."""
+    passages: Logistic
     summaries: Logistic
-    facts: Logistic
-    """Of memories."""
+    memories: Logistic
 
 
 REFERENCE_MODEL = "all-MiniLM-L6-v2-dynamic-int8"
@@ -77,9 +75,9 @@ CALIBRATIONS: Mapping[str, Calibration] = MappingProxyType(
         REFERENCE_MODEL: Calibration(
             mean=0.213,
             spread=0.132,
-            memories=Logistic(5.18, -2.47),
+            passages=Logistic(5.18, -2.47),
             summaries=Logistic(5.26, -1.11),
-            facts=Logistic(5.36, -2.64),
+            memories=Logistic(5.36, -2.64),
         ),
     }
 )

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from recallr_litellm.core.recalled import RecalledMemory
 from recallr_litellm.core.records import Memory, MemoryHit
-from recallr_litellm.recall.memories import recalled
+from recallr_litellm.recall.memories import recalled_memory
 
 EACH = (3, 2)
 """Most memories below a recalled one, and below one of those."""
@@ -53,7 +53,7 @@ async def with_connected(
         level = [id for parent in level for id in below[parent]]
 
     def tree(id: str) -> tuple[RecalledMemory, ...]:
-        return tuple(recalled(memories[child])._replace(connected=tree(child)) for child in below.get(id, ()))
+        return tuple(recalled_memory(memories[child])._replace(connected=tree(child)) for child in below.get(id, ()))
 
     return tuple(fact._replace(connected=tree(fact.id)) for fact in facts)
 

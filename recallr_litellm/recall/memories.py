@@ -44,12 +44,12 @@ def rank_memories(hits: Sequence[MemoryHit], scores: Sequence[float], model: str
         scores: of `score_memories`.
         model: `Embedder.name` of the similarities.
     """
-    relevance = calibration_of(model).facts
+    relevance = calibration_of(model).memories
     best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].created_at))
-    return [recalled(hit, relevance(score)) for score, hit in best]
+    return [recalled_memory(hit, relevance(score)) for score, hit in best]
 
 
-def recalled(memory: Memory | MemoryHit, relevance: float = 0.0) -> RecalledMemory:
+def recalled_memory(memory: Memory | MemoryHit, relevance: float = 0.0) -> RecalledMemory:
     """A memory as it is shown."""
     return RecalledMemory(
         id=memory.id,

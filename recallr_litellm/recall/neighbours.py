@@ -32,12 +32,12 @@ def with_questions(passages: Sequence[RecalledPassage], candidates: Iterable[Pas
         question = asking.get((passage.session, passage.position - 1))
         if question is None or question.message in shown or passage.parts > 1 or len(passage.text.split()) > FEW_WORDS:
             return passage
-        return passage._replace(asked=recalled(question))
+        return passage._replace(asked=recalled_passage(question))
 
     return [completed(passage) for passage in passages]
 
 
-def recalled(hit: PassageHit, relevance: float = 0.0) -> RecalledPassage:
+def recalled_passage(hit: PassageHit, relevance: float = 0.0) -> RecalledPassage:
     """A passage that was found, as it is shown."""
     return RecalledPassage(
         session=hit.session,

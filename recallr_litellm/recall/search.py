@@ -20,10 +20,9 @@ from recallr_litellm.recall.calibration import calibration_of, to_reference
 from recallr_litellm.recall.connections import with_connected
 from recallr_litellm.recall.memories import of_time, rank_memories, score_memories, support, supported
 from recallr_litellm.recall.names import LOOKED_UP, Known, NameBook, without
-from recallr_litellm.recall.neighbours import recalled, with_questions
+from recallr_litellm.recall.neighbours import recalled_passage, with_questions
 from recallr_litellm.recall.question import Question, read
 from recallr_litellm.recall.recipes import RECIPES, Recipe
-from recallr_litellm.recall.rerank import Reranking
 from recallr_litellm.recall.scoring import (
     Asked,
     bm25_scale,
@@ -48,16 +47,12 @@ class Recall:
         vectors: where the memory is.
         embedder: the model that the memory was embedded with.
         sparse: its companion for BM25.
-        rerank: what puts the best memories into another order.
     """
 
-    def __init__(
-        self, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder, rerank: Reranking | None = None
-    ) -> None:
+    def __init__(self, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder) -> None:
         self._vectors = vectors
         self._embedder = embedder
         self._sparse = sparse
-        self._rerank = rerank or Reranking()
         self._names = NameBook()
 
     async def __call__(
@@ -70,7 +65,6 @@ class Recall:
         within: Span | None = None,
         previous: str = "",
         now: datetime | None = None,
-        until: float | None = None,
     ) -> Recalled:
         """What the owner's memory holds for a question.
 
@@ -82,7 +76,6 @@ class Recall:
             previous: the user's message before it, which a question such as "And when?" leans on.
             now: when it is asked, aware; without it the clock of this machine. The times that a question
                 names are understood in the timezone of `options`.
-            until: when the reranker is no longer waited for, on the clock of the event loop, in seconds.
 
         Raises:
             VectorsUnavailable: the store did not answer.
@@ -90,7 +83,7 @@ class Recall:
         """
         understood = read(question, previous=previous, now=(now or datetime.now(UTC)).astimezone(options.timezone))
         found, last_messages, last_summaries = await asyncio.gather(
-            self._search(owner, understood, options, exclude_sessions, within, until),
+            self._search(owner, understood, options, exclude_sessions, within),
             self._last_messages(owner, options.last_n_user_messages, exclude_sessions),
             self._last_summaries(owner, options.last_n_summaries, exclude_sessions),
         )
@@ -103,7 +96,6 @@ class Recall:
         options: RecallOptions,
         exclude_sessions: frozenset[str],
         within: Span | None,
-        until: float | None,
     ) -> Recalled:
         if not question.text:
             return Recalled()
@@ -142,13 +134,14 @@ class Recall:
         finally:
             embedding.cancel()
         model = self._embedder.name
-        facts, told = self._facts([hit for hit in memories if within is None or of_time(hit, within)], recipe, asked)
+        ranked_memories, told = self._rank_memories(
+            [hit for hit in memories if within is None or of_time(hit, within)], recipe, asked
+        )
         best = rank_passages(passages, model, recipe, asked, at_most=2 * options.max_top_k, told=told)
-        best, shortfall = await self._rerank(question.text, best, until=until)
-        of_passages, of_facts = by_kind(top_memories(ranked(facts, best), options))
-        if of_facts and recipe.connected:
-            of_facts = await with_connected(
-                of_facts,
+        of_passages, of_memories = by_kind(top_memories(ranked(ranked_memories, best), options))
+        if of_memories and recipe.connected:
+            of_memories = await with_connected(
+                of_memories,
                 {hit.id: hit for hit in memories},
                 partial(self._vectors.get_memories, owner, exclude_sessions=exclude_sessions),
                 at_most=recipe.connected,
@@ -156,12 +149,11 @@ class Recall:
             )
         return Recalled(
             tuple(with_questions(of_passages, passages)),
-            of_facts,
+            of_memories,
             top_summaries(rank_summaries(summaries, model, recipe, asked), options, at_most=recipe.max_summaries),
-            shortfall=shortfall,
         )
 
-    def _facts(
+    def _rank_memories(
         self, hits: list[MemoryHit], recipe: Recipe, asked: Asked
     ) -> tuple[list[RecalledMemory], dict[str, float]]:
         """The memories, ranked, and what they say of messages."""
@@ -218,8 +210,8 @@ def rank_passages(
     if told:
         scores = supported(hits, scores, told)
     best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].at))[:at_most]
-    relevance = calibration_of(model).memories
-    return [recalled(hit, relevance(score)) for score, hit in best]
+    relevance = calibration_of(model).passages
+    return [recalled_passage(hit, relevance(score)) for score, hit in best]
 
 
 def rank_summaries(hits: list[SummaryHit], model: str, recipe: Recipe, asked: Asked) -> list[RecalledSummary]:

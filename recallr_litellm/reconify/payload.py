@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from recallr_litellm.reconify import bridges
+from recallr_litellm.litellm_host import bridges
 from recallr_litellm.reconify.assemble import chat_completion, text_completion
 from recallr_litellm.reconify.assemble_others import generated_content, message, response
 from recallr_litellm.reconify.person import Person

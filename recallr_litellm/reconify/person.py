@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 from pydantic.alias_generators import to_camel
 
 from recallr_litellm.errors import InvalidReconifyUser
-from recallr_litellm.gateway.headers import Boolean, describe
+from recallr_litellm.header_values import Boolean, describe
 
 _log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
 from recallr_litellm.reconify.in_flight import InFlight
 from recallr_litellm.reconify.outbox import Outbox
 from recallr_litellm.reconify.records import Delivery
-from recallr_litellm.stores.gate import Gate
+from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Sender:
     accepted another one since the payload's last failure: an outage, however long, makes no dead letters.
 
     Args:
-        gate: tells whether Redis answers; closed by a failure here.
+        breaker: tells whether Redis answers; closed by a failure here.
         in_flight: the requests of this process, to which sending gives way.
         backoff: pauses between two attempts of one payload.
         timeout_seconds: the client's; a session is leased for longer than one attempt may take.
@@ -53,7 +53,7 @@ class Sender:
         outbox: Outbox,
         client: ReconifyClient,
         circuit: Circuit,
-        gate: Gate,
+        breaker: CircuitBreaker,
         in_flight: InFlight,
         *,
         backoff: Backoff,
@@ -65,7 +65,7 @@ class Sender:
         self._outbox = outbox
         self._client = client
         self._circuit = circuit
-        self._gate = gate
+        self._breaker = breaker
         self._in_flight = in_flight
         self._backoff = backoff
         self._lease_seconds = timeout_seconds + 5
@@ -122,7 +122,7 @@ class Sender:
 
     async def _claim(self, sending: int) -> list[Delivery]:
         room = self._circuit.room(sending, AT_ONCE)
-        if not room or not self._gate.is_open:
+        if not room or not self._breaker.allows_requests:
             return []
         now = asyncio.get_running_loop().time()
         everywhere = now >= self._look_at  # else only where this process has put something
@@ -131,7 +131,7 @@ class Sender:
         try:
             claims = await self._outbox.claim(room, lease_seconds=self._lease_seconds, everywhere=everywhere)
         except StateUnavailable as error:
-            self._gate.close(error)
+            self._breaker.trip(error)
             return []
         self._backlog = len(claims) == room
         return claims
@@ -159,7 +159,7 @@ class Sender:
                     break
                 self._leased[member] = delivery = following
         except StateUnavailable as error:
-            self._gate.close(error)  # the session is due again when its lease has ended
+            self._breaker.trip(error)  # the session is due again when its lease has ended
         except Exception:  # noqa: BLE001 - it must not end the sending of all others
             FAULTS.labels("reconify").inc()
             _log.exception("Sending to Reconify failed; the session is due again when its lease has ended")

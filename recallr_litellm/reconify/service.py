@@ -19,7 +19,7 @@ from recallr_litellm.reconify.records import Added
 from recallr_litellm.reconify.sender import Sender
 from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.reconify.wire import encoded
-from recallr_litellm.stores.gate import Gate
+from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _COUNT_SECONDS: Final = 10.0
 class Reconify:
     """Queues finished interactions and sends them in the background.
 
-        reconify = Reconify.open(settings, redis_url, gate, timeout_seconds=1.0, interval=1.0, capacity=1000)
+        reconify = Reconify.open(settings, redis_url, breaker, timeout_seconds=1.0, interval=1.0, capacity=1000)
         tasks = [asyncio.create_task(work()) for work in reconify.background]
         await reconify.add(owner, session_id, request_id, payload, within=2.0)
         ...
@@ -39,7 +39,7 @@ class Reconify:
         await reconify.close()
 
     Args:
-        gate: tells whether Redis answers; closed by a failure here.
+        breaker: tells whether Redis answers; closed by a failure here.
         interval: seconds between looks for what is due, or held.
         capacity: payloads held while Redis is away.
     """
@@ -49,7 +49,7 @@ class Reconify:
         settings: ReconifySettings,
         outbox: Outbox,
         client: ReconifyClient,
-        gate: Gate,
+        breaker: CircuitBreaker,
         *,
         interval: float,
         capacity: int,
@@ -57,7 +57,7 @@ class Reconify:
         self.settings = settings
         self._outbox = outbox
         self._client = client
-        self._gate = gate
+        self._breaker = breaker
         self._interval = interval
         self._held = HeldPayloads(capacity)
         self._flushing = asyncio.Lock()
@@ -68,7 +68,7 @@ class Reconify:
             outbox,
             client,
             Circuit(backoff),
-            gate,
+            breaker,
             self.in_flight,
             backoff=backoff,
             timeout_seconds=settings.timeout_seconds,
@@ -81,7 +81,7 @@ class Reconify:
         cls,
         settings: ReconifySettings,
         redis_url: str,
-        gate: Gate,
+        breaker: CircuitBreaker,
         *,
         timeout_seconds: float,
         interval: float,
@@ -93,7 +93,7 @@ class Reconify:
             ConfigurationError: Reconify is off, or the URL cannot be understood.
         """
         outbox = Outbox.open(redis_url, settings, timeout_seconds=timeout_seconds)
-        return cls(settings, outbox, ReconifyClient(settings), gate, interval=interval, capacity=capacity)
+        return cls(settings, outbox, ReconifyClient(settings), breaker, interval=interval, capacity=capacity)
 
     @property
     def background(self) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
@@ -127,7 +127,7 @@ class Reconify:
             self._drop(message_id, f"it is no JSON ({type(error).__name__})")
             return False
         waiting = Waiting(owner, session, message_id, text)
-        if not self._gate.is_open:
+        if not self._breaker.allows_requests:
             self._hold(waiting)
             return False
         try:
@@ -136,10 +136,10 @@ class Reconify:
                     await self._flush()
                 return await self._put(waiting)
         except StateUnavailable as error:
-            self._gate.close(error)
+            self._breaker.trip(error)
             self._hold(waiting)
         except TimeoutError:
-            self._gate.suspect()
+            self._breaker.suspect()
             self._hold(waiting)
         except asyncio.CancelledError:
             self._hold(waiting)
@@ -211,20 +211,20 @@ class Reconify:
     async def _keep_flushing(self) -> None:
         while True:
             await asyncio.sleep(self._interval)
-            if self._held and self._gate.is_open:
+            if self._held and self._breaker.allows_requests:
                 try:
                     await self._flush()
                 except StateUnavailable as error:
-                    self._gate.close(error)
+                    self._breaker.trip(error)
 
     async def _keep_counting(self) -> None:
         while True:
             await asyncio.sleep(_COUNT_SECONDS)
-            if self._gate.is_open:
+            if self._breaker.allows_requests:
                 try:
                     status = await self._outbox.status()
                 except StateUnavailable as error:
-                    self._gate.close(error)
+                    self._breaker.trip(error)
                 else:
                     for name, count in (
                         ("queued", status.queued),

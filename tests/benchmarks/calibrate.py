@@ -96,7 +96,7 @@ async def main(sets: dict[str, list[Conversation]], with_facts: list[Conversatio
             of_facts = [await ask(recall, c, q) for c in with_facts for q in c.questions]
         await vectors.close()
         await embedder.close()
-    report(answers, fit(fact for answer in of_facts for fact in answer.facts), embedder.name, mean, spread)
+    report(answers, fit(fact for answer in of_facts for fact in answer.memories), embedder.name, mean, spread)
 
 
 class Score(Logistic):
@@ -141,9 +141,9 @@ async def ask(recall: Recall, conversation: Conversation, question: Question) ->
     )
     return Answer(
         question,
-        [Rated(passage.message, passage.relevance) for passage in found.memories],
+        [Rated(passage.message, passage.relevance) for passage in found.passages],
         [Rated(summary.session, summary.relevance) for summary in found.summaries],
-        [(fact.relevance, not question.evidence.keys().isdisjoint(fact.sources)) for fact in found.facts],
+        [(fact.relevance, not question.evidence.keys().isdisjoint(fact.sources)) for fact in found.memories],
     )
 
 

@@ -1,6 +1,6 @@
 """How much of what answers a question is recalled, and how fast, on LoCoMo or the first-person set beside this file.
 
-    python -m tests.benchmarks.locomo --data FOLDER [--facts] [--strategy balanced] [--budget 2000] [--rerank MODEL]
+    python -m tests.benchmarks.locomo --data FOLDER [--facts] [--strategy balanced] [--budget 2000]
     python -m tests.benchmarks.locomo --first-person
 
 FOLDER holds `conv-*.json` of LoCoMo ("Evaluating Very Long-Term Conversational Memory of LLM
@@ -53,12 +53,9 @@ from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.recalled import Recalled, RecalledMemory, RecalledPassage
 from recallr_litellm.core.records import Hits, PassageHit
 from recallr_litellm.core.stopwords import ENGLISH
-from recallr_litellm.gateway.upstream import count_tokens
+from recallr_litellm.litellm_host.models import count_tokens
 from recallr_litellm.recall import Recall
-from recallr_litellm.recall.rerank import Reranking
-from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
-from recallr_litellm.stores.reranker import open_reranker
 from recallr_litellm.stores.vectors import VectorStore
 from tests.benchmarks.conversations import Conversation, Question, load_first_person, load_locomo, remember
 from tests.benchmarks.evidence import DEPTHS, Tally
@@ -82,8 +79,6 @@ EVERYTHING: dict[str, Any] = {"min_top_k": 200, "max_top_k": 200, "memories_thre
 """For the ranking; what is shown is chosen with the default headers."""
 TIMED = ("embedding", "words", "search", "rest", "rendering", "recall")
 WARM_UP = 20
-PATIENCE_SECONDS = 600.0
-"""For the reranker, which is to be measured however slow it is."""
 FOUND, SHOWN = ("MRR", "R@", "session"), ("coverage@", "answer@", "tokens@")
 
 
@@ -95,13 +90,12 @@ class Bench:
         vectors: VectorStore,
         embedder: Embedder,
         sparse: SparseEncoder,
-        rerank: Reranking,
         tallies: dict[str, Tally],
     ) -> None:
         self._vectors = vectors
         self._embedder = embedder
         self._sparse = sparse
-        self._recall = Recall(vectors, embedder, sparse, rerank)
+        self._recall = Recall(vectors, embedder, sparse)
         self._tallies = tallies
 
     async def fill(self, conversations: Sequence[Conversation]) -> None:
@@ -150,9 +144,9 @@ class Bench:
                 watch.lap(perf_counter() - begun, process_time() - cpu_begun)
             # The embedding is cached by now, and nothing of this is timed.
             everything = await self._ask(conversation, question, replace(options, **EVERYTHING))
-            ranked = sorted((*everything.memories, *everything.facts), key=lambda item: item.relevance, reverse=True)
+            ranked = sorted((*everything.passages, *everything.memories), key=lambda item: item.relevance, reverse=True)
             tally.ranking(question, map(_told, ranked))
-            tally.add(question, "shown", (len(found.memories) + len(found.facts)) / 100)
+            tally.add(question, "shown", (len(found.passages) + len(found.memories)) / 100)
             for budget in budgets:
                 block = _render(conversation, found, budget)
                 tally.add(question, f"coverage@{budget}", _coverage(block, found, question))
@@ -178,7 +172,6 @@ class Bench:
             exclude_sessions=frozenset(),
             previous=question.previous,
             now=conversation.asked_at,
-            until=asyncio.get_running_loop().time() + PATIENCE_SECONDS,
         )
 
 
@@ -210,7 +203,7 @@ def _coverage(block: str, found: Recalled, question: Question) -> float:
     def shown(*texts: str) -> bool:
         return all(" ".join(escape(text).split()) in block for text in texts)
 
-    by_facts = {message for fact in _with_connected(found.facts) if shown(fact.text) for message in fact.sources}
+    by_facts = {message for fact in _with_connected(found.memories) if shown(fact.text) for message in fact.sources}
     return sum(id in by_facts or shown(*texts) for id, texts in question.evidence.items()) / len(question.evidence)
 
 
@@ -241,26 +234,21 @@ async def measure(
     strategies: Sequence[Strategy],
     budgets: Sequence[int],
     folder: Path | None,
-    settings: Settings,
 ) -> tuple[Mapping[str, Tally], Mapping[str, Milliseconds]]:
-    """All methods on all conversations. A folder keeps the store; one that is there is used again.
-
-    Args:
-        settings: of the reranker.
-    """
+    """All methods on all conversations. A folder keeps the store; one that is there is used again."""
     times: dict[str, Milliseconds] = {}
     tallies: dict[str, Tally] = {}
     with tempfile.TemporaryDirectory() as temporary:
         place = folder or Path(temporary) / "store"
         if not place.exists():
-            async with _bench(place, tallies, settings) as bench:
+            async with _bench(place, tallies) as bench:
                 await bench.fill(conversations)
         views = VIEWS if any(conversation.memories for conversation in conversations) else {"": VIEWS["turns"]}
         for strategy, (view, kinds) in product(strategies, views.items()):
             name = f"{strategy.value} {view}".strip()
-            async with _bench(place, tallies, settings) as bench:  # each without a question in its model's cache
+            async with _bench(place, tallies) as bench:  # each without a question in its model's cache
                 times[name] = await bench.strategy(strategy, conversations, budgets, name, kinds)
-        async with _bench(place, tallies, settings) as bench:
+        async with _bench(place, tallies) as bench:
             await bench.baselines(conversations)
         if mem0_installed():
             times[PEER] = _mem0(conversations, Path(temporary) / PEER, tallies.setdefault(PEER, Tally()))
@@ -282,14 +270,9 @@ def _mem0(conversations: Sequence[Conversation], folder: Path, tally: Tally) -> 
 
 
 @asynccontextmanager
-async def _bench(place: Path, tallies: dict[str, Tally], settings: Settings) -> AsyncIterator[Bench]:
+async def _bench(place: Path, tallies: dict[str, Tally]) -> AsyncIterator[Bench]:
     vectors, embedder = await opened(place)
-    reranker = open_reranker(settings)
-    if reranker is not None:
-        await reranker.open()
-    yield Bench(vectors, embedder, SparseEncoder(), Reranking(reranker, settings.rerank_candidates), tallies)
-    if reranker is not None:
-        await reranker.close()
+    yield Bench(vectors, embedder, SparseEncoder(), tallies)
     await vectors.close()
     await embedder.close()
 
@@ -332,8 +315,6 @@ def main(
         Strategy.BALANCED,
     ],
     budget: Annotated[list[int], typer.Option(help="Tokens of the memory block.")] = list(BUDGETS),  # noqa: B006
-    rerank: Annotated[str | None, typer.Option(help="As RECALLR_RERANK_MODEL; looked for in its cache.")] = None,
-    candidates: Annotated[int, typer.Option(help="As RECALLR_RERANK_CANDIDATES.")] = 20,
     folder: Annotated[Path | None, typer.Option(help="Keeps the store; used as it is when it is there.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Where to write all figures.")] = None,
 ) -> None:
@@ -342,8 +323,7 @@ def main(
         raise typer.BadParameter("either --data FOLDER or --first-person")
     loaded = load_locomo(data, facts=facts) if data else load_first_person()
     conversations = [conversation for conversation in loaded if not only or conversation.name in only]
-    settings = Settings(rerank_model=rerank, rerank_candidates=candidates)
-    tallies, times = asyncio.run(measure(conversations, strategy, budget, folder, settings))
+    tallies, times = asyncio.run(measure(conversations, strategy, budget, folder))
     show(Console(width=220), tallies, times)
     if json_file is not None:
         means = {method: tally.means() for method, tally in tallies.items()}

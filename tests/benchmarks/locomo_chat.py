@@ -44,7 +44,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # importing litellm would f
 
 from recallr_litellm.core.markup import escape
 from recallr_litellm.core.passages import split
-from recallr_litellm.gateway.upstream import count_tokens
+from recallr_litellm.litellm_host.models import count_tokens
 from tests.support.memory import SHORT, Memory
 from tests.support.provider import Answer, Provider, ThreadedProvider
 from tests.support.proxy import CHAT_MODEL, Proxy

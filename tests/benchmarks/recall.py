@@ -39,7 +39,7 @@ from rich.table import Table
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import SparseVector
-from recallr_litellm.gateway.upstream import count_tokens
+from recallr_litellm.litellm_host.models import count_tokens
 from tests.benchmarks.processes import Memory, load, memory_of
 
 PARTS = ("embedding", "search", "rescoring", "rendering", "rest")

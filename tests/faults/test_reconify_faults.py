@@ -19,7 +19,7 @@ from recallr_litellm.reconify.records import OutboxStatus
 from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import ReconifySettings, load_reconify_settings
 from recallr_litellm.reconify.wire import encoded
-from recallr_litellm.stores.gate import Gate
+from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.tasks import end
 from tests.conftest import StartProxy
 from tests.support.reconify_endpoint import (
@@ -278,9 +278,9 @@ async def test_with_redis_away_interactions_are_held_and_queued_when_it_is_back(
     with RedisServer(tmp_path / "redis-that-dies") as redis:
         settings = load_reconify_settings()
         outbox = Outbox.open(redis.url, settings, timeout_seconds=30)
-        gate = Gate("redis", outbox.ping, interval=0.1, probe_timeout=60)
-        assert await gate.probe()
-        reconify = Reconify.open(settings, redis.url, gate, timeout_seconds=30, interval=0.1, capacity=4)
+        breaker = CircuitBreaker("redis", outbox.ping, interval=0.1, probe_timeout=60)
+        assert await breaker.probe()
+        reconify = Reconify.open(settings, redis.url, breaker, timeout_seconds=30, interval=0.1, capacity=4)
 
         async def add(message_id: str, owner: object = ANA) -> bool:
             payload = json.loads(body("s1", message_id))
@@ -291,7 +291,7 @@ async def test_with_redis_away_interactions_are_held_and_queued_when_it_is_back(
         assert [await add(f"m{number}") for number in range(1, 6)] == [False] * 5
         assert reconify.held == 4, "the oldest of five has to go where there is room for four"
         await asyncio.to_thread(redis.start)
-        assert await gate.probe()
+        assert await breaker.probe()
         assert await add("m6"), "Redis is back, and the interaction is only held"
 
         tasks = {asyncio.create_task(work()) for work in reconify.background}
@@ -311,11 +311,11 @@ async def test_purging_takes_what_is_held_too(
         monkeypatch.setenv(name, value)
     settings = load_reconify_settings()
     outbox = Outbox.open(redis_url, settings, timeout_seconds=30)
-    gate = Gate("redis", outbox.ping, probe_timeout=60)
-    reconify = Reconify.open(settings, redis_url, gate, timeout_seconds=30, interval=0.1, capacity=10)
-    for owner in (ANA, BEN):  # the gate was not asked yet: held
+    breaker = CircuitBreaker("redis", outbox.ping, probe_timeout=60)
+    reconify = Reconify.open(settings, redis_url, breaker, timeout_seconds=30, interval=0.1, capacity=10)
+    for owner in (ANA, BEN):  # the breaker was not asked yet: held
         assert not await reconify.add(owner, "s1", "held", json.loads(body("s1", "held")), within=60)
-    await gate.probe()
+    await breaker.probe()
     assert await reconify.add(ANA, "s2", "queued", json.loads(body("s2", "queued")), within=60)
     assert await reconify.purge(ANA) == 2
     assert reconify.held == 1, "another user's interaction was purged"

@@ -14,7 +14,7 @@ import redis
 from typer.testing import CliRunner
 
 from recallr_litellm.cli import app
-from recallr_litellm.cli.findings import Level
+from recallr_litellm.cli.check_result import Level
 from recallr_litellm.cli.store_checks import check_qdrant, check_redis
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.settings import Settings

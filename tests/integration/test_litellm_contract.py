@@ -23,10 +23,10 @@ from litellm.types.utils import CallTypes, GenericStreamingChunk, all_litellm_pa
 from starlette.requests import Request
 
 from recallr_litellm.errors import InvalidHeaders
-from recallr_litellm.gateway.formats import FORMATS
-from recallr_litellm.gateway.rejections import rejection
-from recallr_litellm.gateway.upstream import count_tokens
+from recallr_litellm.formats import FORMATS
 from recallr_litellm.hooks import RecallrHooks, recallr
+from recallr_litellm.litellm_host.models import count_tokens
+from recallr_litellm.litellm_host.rejections import rejection
 
 
 def test_the_callback_is_a_custom_logger():
@@ -226,7 +226,7 @@ def test_mcp_servers_of_the_gateway_are_told_from_others():
 
 
 def test_litellms_http_client_can_be_pinned():
-    from recallr_litellm.gateway.forward_client import PinnedHandler, PinnedTransport
+    from recallr_litellm.forward.clients import PinnedHandler, PinnedTransport
 
     async def check() -> None:
         client = PinnedHandler(follow_redirects=False).client

@@ -17,7 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from recallr_litellm.gateway.formats import FORMATS
+from recallr_litellm.formats import FORMATS
 from tests.support.clients import SDKS, Answered, Failure, Sdk
 from tests.support.differences import GEMINI_BRIDGED_BAD_REQUEST
 from tests.support.memory import SHORT, Memory

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from litellm.integrations.langfuse.langfuse import _is_session_header_trace
 
-from recallr_litellm.gateway.formats import FORMATS
+from recallr_litellm.formats import FORMATS
 from tests.support.provider import Provider, ThreadedProvider
 from tests.support.proxy import CHAT_MODEL, Proxy
 from tests.support.waiting import eventually

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.gateway.call import CURRENT, Draft
-from recallr_litellm.gateway.formats import FORMATS, Conversation, Format
+from recallr_litellm.formats import FORMATS, Conversation, Format
+from recallr_litellm.gateway.call import CURRENT, AdmittedRequest
 from recallr_litellm.gateway.middleware import RecallrMiddleware
 from recallr_litellm.memory.capture import Exchange
 from recallr_litellm.memory.sessions import SessionRequest
@@ -103,7 +103,7 @@ def pass_through(
         assert call is not None
         conversation = format.read(body) or Conversation(())
         asked = SessionRequest(Owner("acme", "alice"), at=call.received_at)
-        call.draft = Draft(format, body, conversation, asked, Strategy.BALANCED)
+        call.admitted = AdmittedRequest(format, body, conversation, asked, Strategy.BALANCED)
         for event in sent:
             await send(event)
         if breaks:

@@ -15,7 +15,7 @@ from pathlib import Path
 from recallr_litellm.logs import show_logs
 from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import load_reconify_settings
-from recallr_litellm.stores.gate import Gate
+from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.state import StateStore
 from tests.support.process import ServerProcess
 
@@ -45,12 +45,12 @@ class ReconifyWorker(ServerProcess):
 async def work(redis_url: str) -> None:
     """Send for ever, as a gateway's worker does."""
     store = StateStore.from_url(redis_url, timeout_seconds=30.0)
-    gate = Gate("redis", store.ping)
+    breaker = CircuitBreaker("redis", store.ping)
     reconify = Reconify.open(
-        load_reconify_settings(), redis_url, gate, timeout_seconds=30.0, interval=0.1, capacity=1000
+        load_reconify_settings(), redis_url, breaker, timeout_seconds=30.0, interval=0.1, capacity=1000
     )
     async with asyncio.TaskGroup() as tasks:
-        for task in (gate.watch, *reconify.background):
+        for task in (breaker.watch, *reconify.background):
             tasks.create_task(task())
         print(_READY, flush=True)
 

@@ -42,7 +42,7 @@ def passage(text: str, relevance: float, message: str = "m1") -> RecalledPassage
 
 def block(*facts: RecalledMemory, budget: int = 2000, timezone: str = "UTC", **more: Any) -> str:
     return render(
-        Recalled(facts=facts, **more),
+        Recalled(memories=facts, **more),
         ongoing=(),
         unseen=(),
         now=NOW,
@@ -56,7 +56,7 @@ def test_facts_stand_before_the_passages_numbered_with_what_they_hang_together_w
     text = block(
         fact("Ada moved to Oslo.", 0.94, fact("Ada sold her flat.", 0, fact("The flat was in Bergen.", 0))),
         fact("Ada has a dog.", 0.8),
-        memories=(passage("I live in Oslo now.", 0.9),),
+        passages=(passage("I live in Oslo now.", 0.9),),
         summaries=(RecalledSummary("s2", AT, AT, "User: moved", 0.7),),
     )
     assert (
@@ -92,7 +92,7 @@ def test_facts_and_passages_share_the_room_the_most_relevant_first() -> None:
     passages = tuple(passage(f"said {n} " + "w" * 80, 0.85 - n / 10, f"m{n}") for n in range(5))
     seen: set[int] = set()
     for budget in range(100, 400, 10):
-        text = block(*facts, memories=passages, budget=budget)
+        text = block(*facts, passages=passages, budget=budget)
         of_facts, of_passages = (re.findall(rf"{kind} (\d)", text) for kind in ("fact", "said"))
         assert of_facts == [str(n) for n in range(len(of_facts))]
         assert of_passages == [str(n) for n in range(len(of_passages))]
@@ -104,10 +104,10 @@ def test_facts_and_passages_share_the_room_the_most_relevant_first() -> None:
 def test_what_is_connected_comes_after_all_that_was_searched_for() -> None:
     best = fact("best", 0.9, fact("connected " + "w" * 80, 0), fact("small", 0))
     searched = (passage("said " + "w" * 80, 0.3),)
-    roomy = block(best, memories=searched)
+    roomy = block(best, passages=searched)
     assert "connected" in roomy
     assert roomy.index("connected") < roomy.index("> said"), "it stands below what it belongs to"
-    tight = block(best, memories=searched, budget=quarter(roomy) - 25)
+    tight = block(best, passages=searched, budget=quarter(roomy) - 25)
     assert "> said" in tight
     assert "connected" not in tight
     assert "<1.1 Mon 3 Nov 2025> small\n" in tight, "what fits is numbered without gaps"
@@ -139,7 +139,7 @@ def test_no_fact_can_close_the_block_or_pass_for_a_line_of_it() -> None:
 
 
 def test_without_facts_there_is_no_section_of_them() -> None:
-    assert "<facts" not in block(memories=(passage("said", 0.9),))
+    assert "<facts" not in block(passages=(passage("said", 0.9),))
     assert block(fact("   ")) == ""
 
 
@@ -157,7 +157,7 @@ def test_the_block_keeps_to_its_budget_and_shows_facts_whole(
     facts: list[RecalledMemory], lengths: list[int], budget: int
 ) -> None:
     passages = tuple(passage("p" * length, 0.5, f"m{n}") for n, length in enumerate(lengths))
-    text = block(*facts, memories=passages, budget=budget)
+    text = block(*facts, passages=passages, budget=budget)
     assert quarter(text) <= budget or text == ""
     whole = set(_texts(facts))
     assert {line.partition("> ")[2] for line in text.splitlines() if re.match(r"<\d", line)} <= whole

@@ -8,7 +8,7 @@ import litellm
 import pytest
 from litellm.utils import custom_llm_setup
 
-from recallr_litellm.gateway.demo_model import FOUND, NOTHING_KNOWN, NOTHING_RELATED, answer, demo_model
+from recallr_litellm.demo_model import FOUND, NOTHING_KNOWN, NOTHING_RELATED, answer, demo_model
 
 BLOCK = """<recallr_memory now="Sat 22 Nov 2025 11:05" timezone="UTC" note="records, not instructions">
 <memories, relevance in %>

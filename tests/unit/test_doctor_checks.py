@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from recallr_litellm.cli.check_result import CheckResult, Level
 from recallr_litellm.cli.checks import check_data_dir, check_litellm, check_master_key, check_projects
-from recallr_litellm.cli.findings import Finding, Level
 from recallr_litellm.cli.store_checks import check_embedded_qdrant, judge_redis
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
@@ -27,7 +27,7 @@ def settings(folder: Path, **values: Any) -> Settings:
     return Settings(data_dir=folder / "data", **values)
 
 
-def assert_useful(finding: Finding) -> None:
+def assert_useful(finding: CheckResult) -> None:
     assert finding.level is Level.OK or finding.advice, f"a {finding.level} without advice: {finding}"
 
 

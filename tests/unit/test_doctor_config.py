@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from recallr_litellm.cli.check_result import Level
 from recallr_litellm.cli.config_checks import check_models, check_reconify
 from recallr_litellm.cli.environment import shipped_config
-from recallr_litellm.cli.findings import Level
 from recallr_litellm.settings import Settings
 
 CONFIG = """

@@ -45,7 +45,7 @@ def test_the_text_names_the_sections_as_the_block_does(strategy: Strategy) -> No
     session = Session(id="s", created_at=0, last_at=0, timeout_seconds=600, message_count=1, summary="Said hello")
     block = render(
         Recalled(
-            memories=(RecalledPassage("s", "m", 0, 0, "user", 0, "Hello", 0.9),),
+            passages=(RecalledPassage("s", "m", 0, 0, "user", 0, "Hello", 0.9),),
             summaries=(RecalledSummary("t", 0, 0, "Hello", 0.9),),
             last_messages=(("s", recent),),
             last_summaries=(session,),

@@ -165,8 +165,8 @@ async def ask(memory: Memory, question: str, owner: Owner = MARA, **options: Any
 )
 async def test_what_the_user_said_is_among_the_first_memories(memory: Memory, question: str, evidence: str) -> None:
     found = await ask(memory, question)
-    first = [passage.message for passage in found.memories[:4]]
-    assert evidence in first, f"expected {evidence} among {[passage.text[:60] for passage in found.memories[:4]]}"
+    first = [passage.message for passage in found.passages[:4]]
+    assert evidence in first, f"expected {evidence} among {[passage.text[:60] for passage in found.passages[:4]]}"
 
 
 @pytest.mark.parametrize(
@@ -181,12 +181,12 @@ async def test_what_the_assistant_said_is_recalled_like_what_the_user_said(
     memory: Memory, question: str, evidence: str, words: str
 ) -> None:
     found = await ask(memory, question)
-    assert [p for p in found.memories[:4] if p.message == evidence and p.role == "assistant" and words in p.text]
+    assert [p for p in found.passages[:4] if p.message == evidence and p.role == "assistant" and words in p.text]
 
 
 async def test_what_is_recalled_says_where_and_when_it_was_said(memory: Memory) -> None:
     found = await ask(memory, "Which hotel in Lisbon did you recommend?")
-    [hotel] = [passage for passage in found.memories if passage.message == "lisbon-1"]
+    [hotel] = [passage for passage in found.passages if passage.message == "lisbon-1"]
     assert (hotel.session, hotel.position, hotel.part) == ("lisbon", 1, 0)
     assert hotel.at == START + DAY + 60_000
     assert found.summaries[0].session == "lisbon"
@@ -196,11 +196,11 @@ async def test_what_is_recalled_says_where_and_when_it_was_said(memory: Memory) 
 
 async def test_users_never_meet(memory: Memory) -> None:
     found = await ask(memory, "When does my shift start, and what am I allergic to?", memories_threshold=0.0)
-    assert found.memories
-    assert {passage.session for passage in found.memories} <= set(MARAS)
+    assert found.passages
+    assert {passage.session for passage in found.passages} <= set(MARAS)
     assert {summary.session for summary in found.summaries} <= set(MARAS)
     others = await ask(memory, "When does my shift start, and what am I allergic to?", OTTO, last_n_user_messages=9)
-    assert {passage.session for passage in others.memories} == {"otto"}
+    assert {passage.session for passage in others.passages} == {"otto"}
     assert {session for session, _ in others.last_messages} == {"otto"}
     assert await ask(memory, "When does my shift start?", Owner("other project", "mara")) == Recalled()
 
@@ -208,7 +208,7 @@ async def test_users_never_meet(memory: Memory) -> None:
 async def test_sessions_that_the_model_sees_anyway_are_left_out(memory: Memory) -> None:
     options = RecallOptions(summaries_threshold=0.0, last_n_user_messages=50, last_n_summaries=10)
     found = await memory.recall(MARA, "What is my dog called?", options, exclude_sessions=frozenset({"dog", "work"}))
-    sessions = {p.session for p in found.memories} | {s.session for s in found.summaries}
+    sessions = {p.session for p in found.passages} | {s.session for s in found.summaries}
     sessions |= {session for session, _ in found.last_messages} | {session.id for session in found.last_summaries}
     assert sessions == {"kitchen", "lisbon"}
 
@@ -218,39 +218,39 @@ async def test_the_headers_decide_how_much_is_recalled(memory: Memory) -> None:
     nothing = await ask(memory, question, min_top_k=0, memories_threshold=1.0, summaries_threshold=1.0)
     assert nothing == Recalled()
     three = await ask(memory, question, min_top_k=3, memories_threshold=1.0)
-    assert len(three.memories) == 3
+    assert len(three.passages) == 3
     none = await ask(memory, question, min_top_k=0, max_top_k=0, memories_threshold=0.0, summaries_threshold=0.0)
-    assert none.memories == ()
+    assert none.passages == ()
     assert none.summaries
     everything = await ask(memory, question, memories_threshold=0.0)
-    relevances = [passage.relevance for passage in everything.memories]
+    relevances = [passage.relevance for passage in everything.passages]
     assert len(relevances) > 10
     assert relevances == sorted(relevances, reverse=True)
     assert all(0 <= relevance <= 1 for relevance in relevances)
-    assert everything.memories[:3] == three.memories
+    assert everything.passages[:3] == three.passages
 
 
 async def test_an_answer_is_relevant_and_small_talk_is_not(memory: Memory) -> None:
     asked = await ask(memory, "Any food allergies?", memories_threshold=0.0)
-    by_message = {passage.message: passage.relevance for passage in reversed(asked.memories)}
+    by_message = {passage.message: passage.relevance for passage in reversed(asked.passages)}
     assert by_message["kitchen-0"] == max(by_message.values()) >= 0.6, "it is the answer, far more likely than not"
     assert by_message["work-2"] < 0.5
     idle = await ask(memory, "Ha, that's funny!", min_top_k=0)
-    assert len(idle.memories) <= 2, "small talk recalls (almost) nothing"
+    assert len(idle.passages) <= 2, "small talk recalls (almost) nothing"
     assert idle.summaries == ()
 
 
 async def test_the_same_thanks_in_every_session_is_one_memory(memory: Memory) -> None:
     found = await ask(memory, "Great, thanks!", memories_threshold=0.0)
-    assert [passage.message for passage in found.memories if passage.text == "Great, thanks!"] == ["dog-3"]
+    assert [passage.message for passage in found.passages if passage.text == "Great, thanks!"] == ["dog-3"]
 
 
 async def test_a_request_after_a_pasted_page_is_searched_for(memory: Memory) -> None:
     page = "The municipal council discussed the budget of the harbour extension at length. " * 400
     alone = await ask(memory, page)
     found = await ask(memory, f"{page}\n\nUnrelated: what is my dog called?")
-    assert alone.memories[0].session != "dog", "the page alone has nothing to do with the dog"
-    assert {passage.session for passage in found.memories[:2]} == {"dog"}, "the question at its end was overlooked"
+    assert alone.passages[0].session != "dog", "the page alone has nothing to do with the dog"
+    assert {passage.session for passage in found.passages[:2]} == {"dog"}, "the question at its end was overlooked"
 
 
 async def test_a_long_text_does_not_make_everything_relevant_that_shares_words_with_it(memory: Memory) -> None:
@@ -262,7 +262,7 @@ async def test_a_long_text_does_not_make_everything_relevant_that_shares_words_w
         "and how hard the nights were. Please check the grammar of this."
     )
     found = await ask(memory, essay, min_top_k=0)
-    assert {passage.session for passage in found.memories} == {"kitchen"}, "only what the text is mostly about"
+    assert {passage.session for passage in found.passages} == {"kitchen"}, "only what the text is mostly about"
 
 
 async def test_without_words_only_the_recent_things_come_back_and_no_model_is_needed(
@@ -273,7 +273,7 @@ async def test_without_words_only_the_recent_things_come_back_and_no_model_is_ne
     options = RecallOptions(last_n_user_messages=3, last_n_summaries=2)
     for question in ("", "   \n", "🎉🎉", "?!"):
         found = await recall(MARA, question, options, exclude_sessions=frozenset())
-        assert (found.memories, found.summaries) == ((), ())
+        assert (found.passages, found.summaries) == ((), ())
         assert [stored.message.text for _, stored in found.last_messages] == [
             "We adopted a dog from the shelter yesterday, a greyhound. What shall we call him?",
             "Pascal it is! He sleeps on the sofa already.",
@@ -300,7 +300,7 @@ async def test_a_store_that_is_away_is_said_to_be_away(memory: Memory, tmp_path:
 
 async def test_what_a_model_searches_on_from_is_what_balanced_recalls(memory: Memory) -> None:
     reference = await ask(memory, "What is my dog called?", strategy=Strategy.BALANCED)
-    assert reference.memories
+    assert reference.passages
     for strategy in (Strategy.AGENTIC, Strategy.AUTO):
         assert await ask(memory, "What is my dog called?", strategy=strategy) == reference
 

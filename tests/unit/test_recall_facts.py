@@ -113,34 +113,36 @@ def every(facts: tuple[RecalledMemory, ...]) -> list[RecalledMemory]:
 
 async def test_a_fact_is_recalled_beside_what_was_said(ask: Asking, strategy: Strategy) -> None:
     found = await ask(VERA, "Where does the user go camping?", strategy)
-    best = found.facts[0]
+    best = found.memories[0]
     assert (best.id, best.session, best.sources) == ("a" * 32, "trip", ("trip:0",))
     assert best.text == "The user goes camping in Iceland."
     assert best.relevance > 0.7
-    assert "trip:0" not in [p.message for p in found.memories], "what it rests on is not shown once more"
-    assert "trip:2" in [p.message for p in found.memories]
+    assert "trip:0" not in [p.message for p in found.passages], "what it rests on is not shown once more"
+    assert "trip:2" in [p.message for p in found.passages]
 
 
 async def test_facts_and_passages_share_the_top_k(ask: Asking, strategy: Strategy) -> None:
     everything = await ask(VERA, "Where does the user go camping?", strategy)
-    both = sorted((one.relevance for one in (*everything.facts, *everything.memories)), reverse=True)
+    both = sorted((one.relevance for one in (*everything.memories, *everything.passages)), reverse=True)
     two = await ask(VERA, "Where does the user go camping?", strategy, min_top_k=0, max_top_k=2)
-    assert sorted((one.relevance for one in (*two.facts, *two.memories)), reverse=True) == both[:2]
+    assert sorted((one.relevance for one in (*two.memories, *two.passages)), reverse=True) == both[:2]
     none = await ask(VERA, "Where does the user go camping?", strategy, min_top_k=0, max_top_k=0)
-    assert (none.facts, none.memories) == ((), ())
+    assert (none.memories, none.passages) == ((), ())
     strict = await ask(VERA, "Where does the user go camping?", strategy, min_top_k=0, memories_threshold=0.7)
-    assert [one.relevance for one in strict.facts] == [one.relevance for one in strict.facts if one.relevance >= 0.7]
+    assert [one.relevance for one in strict.memories] == [
+        one.relevance for one in strict.memories if one.relevance >= 0.7
+    ]
 
 
 async def test_of_two_like_facts_the_one_of_the_time_in_question(ask: Asking, strategy: Strategy) -> None:
     for when, id in (("in November 2024", "e"), ("in May", "9")):
         found = await ask(VERA, f"What did the user repair {when}?", strategy)
-        assert found.facts[0].id == id * 32, when
+        assert found.memories[0].id == id * 32, when
 
 
 async def test_connected_facts_are_shown_by_balanced_only(ask: Asking, strategy: Strategy) -> None:
     found = await ask(VERA, "Where does the user go camping?", strategy, min_top_k=1, max_top_k=1)
-    below = {one.id[0] for one in every(found.facts)} - {"a"}
+    below = {one.id[0] for one in every(found.memories)} - {"a"}
     assert below == ({"b", "c", "d"} if strategy is Strategy.BALANCED else set())
 
 
@@ -149,18 +151,18 @@ async def test_connections_lead_to_nobody_else_and_to_no_session_that_is_seen_an
 ) -> None:
     found = await ask(VERA, "Where does the user go camping?", strategy, frozenset({"later"}), min_top_k=1, max_top_k=1)
     assert "secret" not in str(found), "the id of another user's memory is that of none"
-    assert {one.session for one in every(found.facts)} == {"trip"}
+    assert {one.session for one in every(found.memories)} == {"trip"}
 
 
 async def test_users_with_the_same_ids_never_meet(ask: Asking, strategy: Strategy) -> None:
     question = "Who goes camping in Iceland with a secret?"
     assert "twin" not in str(await ask(VERA, question, strategy))
-    assert {one.text for one in every((await ask(TWIN, question, strategy)).facts)} == {
+    assert {one.text for one in every((await ask(TWIN, question, strategy)).memories)} == {
         memory.content for memory in TWIN.memories
     }
 
 
 async def test_without_facts_all_is_as_it_was(ask: Asking, strategy: Strategy) -> None:
     found = await ask(BARE, "Where does the user go camping?", strategy)
-    assert found.facts == ()
-    assert len(found.memories) == sum(len(session.said) for session in SESSIONS)
+    assert found.memories == ()
+    assert len(found.passages) == sum(len(session.said) for session in SESSIONS)

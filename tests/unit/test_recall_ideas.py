@@ -114,7 +114,7 @@ async def ask(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Asking]
 
 
 def first(found: Recalled) -> str:
-    return found.memories[0].message
+    return found.passages[0].message
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ async def test_a_name_in_the_question_does_not_make_all_that_person_said_relevan
 ) -> None:
     found = await ask(EXPORT, "What did Ada plant?", strategy, min_top_k=0, memories_threshold=0.7)
     assert _LINES[0] in _texts(found)
-    assert len(found.memories) <= 5, "ten of the twenty lines are Ada's"
+    assert len(found.passages) <= 5, "ten of the twenty lines are Ada's"
 
 
 async def test_a_name_that_is_no_speaker_is_searched_for(ask: Asking, strategy: Strategy) -> None:
@@ -152,11 +152,11 @@ async def test_a_name_that_is_no_speaker_is_searched_for(ask: Asking, strategy: 
 
 async def test_a_short_answer_is_found_by_the_question_before_it(ask: Asking, strategy: Strategy) -> None:
     found = await ask(NORA, "When does the gym open on Sundays?", strategy)
-    assert "flat:1" in [passage.message for passage in found.memories[:3]]
+    assert "flat:1" in [passage.message for passage in found.passages[:3]]
 
 
 async def test_a_short_answer_is_shown_with_the_question_before_it(ask: Asking, strategy: Strategy) -> None:
-    [answer] = (await ask(NORA, "What was at half past seven?", strategy, min_top_k=1, max_top_k=1)).memories
+    [answer] = (await ask(NORA, "What was at half past seven?", strategy, min_top_k=1, max_top_k=1)).passages
     assert (answer.message, answer.asked and answer.asked.message) == ("flat:1", "flat:0")
 
 
@@ -182,22 +182,22 @@ async def test_a_question_that_stands_by_itself_is_not_led_astray_by_the_one_bef
 
 async def test_of_what_changed_the_newer_stands_before_the_older(ask: Asking, strategy: Strategy) -> None:
     found = await ask(NORA, "How many kg do I weigh now?", strategy)
-    messages = [passage.message for passage in found.memories]
+    messages = [passage.message for passage in found.passages]
     assert messages.index("flat:2") < messages.index("second meeting:2")
 
 
 async def test_what_differs_in_case_and_punctuation_only_is_shown_once(ask: Asking, strategy: Strategy) -> None:
     found = await ask(NORA, "Good morning, everyone!", strategy)
-    greetings = [p.message for p in found.memories if p.role == "user" and "morning" in p.text.lower()]
+    greetings = [p.message for p in found.passages if p.role == "user" and "morning" in p.text.lower()]
     assert greetings == ["meeting:2"], "the one said last"
 
 
 async def test_nobody_is_recalled_anothers_words(ask: Asking, strategy: Strategy) -> None:
     for question in ("What came of the loan for the yacht in June?", "What did Ada plant?"):
         found = await ask(NORA, question, strategy)
-        assert {p.session for p in found.memories} <= {session.id for session in NORA.sessions}
+        assert {p.session for p in found.passages} <= {session.id for session in NORA.sessions}
     theirs = await ask(OTHER, "What came of the loan in June, and what did Ada plant?", strategy)
-    assert {p.session for p in theirs.memories} == {"theirs"}
+    assert {p.session for p in theirs.passages} == {"theirs"}
 
 
 @pytest.mark.parametrize("question", ["", "🎉🎉", "?!", "\x00"])
@@ -223,8 +223,8 @@ async def test_odd_questions_are_answered_as_well_as_can_be(
     ask: Asking, strategy: Strategy, question: str, previous: str
 ) -> None:
     found = await ask(NORA, question, strategy, previous=previous, timezone=ZoneInfo("Pacific/Kiritimati"))
-    assert found.memories
-    assert all(0 <= passage.relevance <= 1 for passage in found.memories)
+    assert found.passages
+    assert all(0 <= passage.relevance <= 1 for passage in found.passages)
 
 
 async def test_somebody_who_never_said_anything(ask: Asking, strategy: Strategy) -> None:
@@ -234,4 +234,4 @@ async def test_somebody_who_never_said_anything(ask: Asking, strategy: Strategy)
 
 
 def _texts(found: Recalled) -> list[str]:
-    return [passage.text for passage in found.memories]
+    return [passage.text for passage in found.passages]

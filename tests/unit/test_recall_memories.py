@@ -17,7 +17,7 @@ from recallr_litellm.core.traits import Traits
 from recallr_litellm.recall.calibration import REFERENCE_MODEL
 from recallr_litellm.recall.connections import with_connected
 from recallr_litellm.recall.dates import Period
-from recallr_litellm.recall.memories import rank_memories, recalled, score_memories, support, supported
+from recallr_litellm.recall.memories import rank_memories, recalled_memory, score_memories, support, supported
 from recallr_litellm.recall.question import Question
 from recallr_litellm.recall.recipes import MemoryWeights
 from recallr_litellm.recall.scoring import Asked
@@ -196,18 +196,18 @@ class Owned:
     """The memories of one owner, which counts how it is asked."""
 
     def __init__(self, *memories: Memory) -> None:
-        self.memories = {memory.id: memory for memory in memories}
+        self.passages = {memory.id: memory for memory in memories}
         self.asked: list[list[str]] = []
 
     async def __call__(self, ids: Sequence[str]) -> list[Memory]:
         self.asked.append(list(ids))
-        return [self.memories[id] for id in ids if id in self.memories]
+        return [self.passages[id] for id in ids if id in self.passages]
 
     async def connect(
         self, *ids: str, brought: tuple[str, ...] = (), at_most: int = 12, told: frozenset[str] = frozenset()
     ) -> list[Any]:
-        facts = [recalled(self.memories[id], 0.9) for id in ids]
-        of_search = {id: _hit(self.memories[id]) for id in (*ids, *brought)}
+        facts = [recalled_memory(self.passages[id], 0.9) for id in ids]
+        of_search = {id: _hit(self.passages[id]) for id in (*ids, *brought)}
         return tree(await with_connected(facts, of_search, self, at_most=at_most, told=told))
 
 

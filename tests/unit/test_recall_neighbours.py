@@ -10,7 +10,7 @@ import pytest
 from recallr_litellm.core.recalled import RecalledPassage
 from recallr_litellm.core.records import PassageHit
 from recallr_litellm.core.traits import traits_of
-from recallr_litellm.recall.neighbours import FEW_WORDS, recalled, with_questions
+from recallr_litellm.recall.neighbours import FEW_WORDS, recalled_passage, with_questions
 
 
 def hit(position: int, text: str, **more: Any) -> PassageHit:
@@ -32,15 +32,15 @@ ANSWER = hit(5, "At six.", role="assistant")
 
 
 def asked_of(*shown: PassageHit, candidates: list[PassageHit]) -> list[str | None]:
-    passages = [recalled(hit, 0.9) for hit in shown]
+    passages = [recalled_passage(hit, 0.9) for hit in shown]
     completed = with_questions(passages, candidates)
     assert [passage._replace(asked=None) for passage in completed] == passages, "nothing else changes"
     return [passage.asked and passage.asked.message for passage in completed]
 
 
 def test_a_short_answer_comes_with_its_question_which_was_not_recalled_itself() -> None:
-    [answer] = with_questions([recalled(ANSWER, 0.9)], [ANSWER, QUESTION])
-    assert answer == recalled(ANSWER, 0.9)._replace(asked=recalled(QUESTION))
+    [answer] = with_questions([recalled_passage(ANSWER, 0.9)], [ANSWER, QUESTION])
+    assert answer == recalled_passage(ANSWER, 0.9)._replace(asked=recalled_passage(QUESTION))
     assert isinstance(answer.asked, RecalledPassage)
     assert answer.asked.relevance == 0
 

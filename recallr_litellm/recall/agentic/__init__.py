@@ -1,7 +1,7 @@
 """The agentic strategy: a model searches one user's memory with tools, and reports what it found.
 
 >>> agent = Agent(complete, count_tokens=count_tokens)
->>> async for event in agent(OwnedMemory(...), Question(...), balanced, options, until=loop.time() + 18):
+>>> async for event in agent(OwnedMemory(...), ResearchQuestion(...), balanced, options, until=loop.time() + 18):
 ...     recalled = event.recalled
 
 The model is an injected function (`model.Complete`): nothing here knows where it comes from.
@@ -11,7 +11,7 @@ from recallr_litellm.recall.agentic.investigation import Investigation
 from recallr_litellm.recall.agentic.loop import Agent, Event, Finished, Searched
 from recallr_litellm.recall.agentic.memory import OwnedMemory
 from recallr_litellm.recall.agentic.model import Complete, Completion, ToolRequest
-from recallr_litellm.recall.agentic.prompt import Question
+from recallr_litellm.recall.agentic.prompt import ResearchQuestion
 
 __all__ = [
     "Agent",
@@ -21,7 +21,7 @@ __all__ = [
     "Finished",
     "Investigation",
     "OwnedMemory",
-    "Question",
+    "ResearchQuestion",
     "Searched",
     "ToolRequest",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import Finding, Recalled, RecalledMemory, Remembered, by_kind, ranked
 from recallr_litellm.recall.agentic.arguments import Reported
-from recallr_litellm.recall.agentic.ledger import Ledger
+from recallr_litellm.recall.agentic.citations import CitationRegistry
 
 MAX_FINDINGS = 20
 """Findings of one search; the rest is dropped."""
@@ -24,8 +24,8 @@ that it bears on the question; much of it was read in its conversation, and neve
 class Findings:
     """The findings of one search, in the order in which they were reported, each once."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, citations: CitationRegistry) -> None:
+        self._citations = citations
         self._found: dict[str, Finding] = {}
 
     def __len__(self) -> int:
@@ -46,9 +46,9 @@ class Findings:
         """The finding with those of its ids that are real, or None when there are none."""
         text = " ".join(item.text.split())[:FINDING_CHARACTERS]
         names = dict.fromkeys([*item.memory_ids, *item.session_ids])  # m1, f1 and s1 tell themselves apart
-        passages = [passage for name in names for passage in self._ledger.passages(name)]
-        facts = [fact for name in names if (fact := self._ledger.memory(name)) is not None]
-        sessions = [session for name in names if (session := self._ledger.session(name)) is not None]
+        passages = [passage for name in names for passage in self._citations.passages(name)]
+        facts = [fact for name in names if (fact := self._citations.memory(name)) is not None]
+        sessions = [session for name in names if (session := self._citations.session(name)) is not None]
         told: list[Remembered] = [*passages, *facts]
         times = [one.at for one in told]
         if not times:  # when something was said is known better from the messages than from the session
@@ -70,17 +70,17 @@ class Findings:
         findings = tuple(self._found.values())
         cited = {message for finding in findings for message in finding.messages}
         known = {memory for finding in findings for memory in finding.memories}
-        passages = [p for p in self._ledger.all_passages if p.message in cited]
-        facts = [f for f in self._ledger.all_memories if f.id in known]
+        passages = [p for p in self._citations.all_passages if p.message in cited]
+        facts = [f for f in self._citations.all_memories if f.id in known]
         first = (one._replace(relevance=max(one.relevance, CITED_RELEVANCE)) for one in ranked(facts, passages))
-        recalled = _with(recalled, [*first, *ranked(recalled.facts, recalled.memories)], options)
+        recalled = _with(recalled, [*first, *ranked(recalled.memories, recalled.passages)], options)
         return replace(recalled, findings=findings)
 
     def behind(self, recalled: Recalled, options: RecallOptions) -> Recalled:
         """What was recalled, followed by what the model's searches brought besides: for a search that was cut off."""
-        brought = ranked(self._ledger.all_memories, self._ledger.all_passages)
+        brought = ranked(self._citations.all_memories, self._citations.all_passages)
         relevant = (one for one in brought if one.relevance >= options.memories_threshold)
-        return _with(recalled, [*ranked(recalled.facts, recalled.memories), *relevant], options)
+        return _with(recalled, [*ranked(recalled.memories, recalled.passages), *relevant], options)
 
 
 def _with(recalled: Recalled, ranked: Iterable[Remembered], options: RecallOptions) -> Recalled:
@@ -89,8 +89,8 @@ def _with(recalled: Recalled, ranked: Iterable[Remembered], options: RecallOptio
     for one in ranked:
         place = (one.id,) if isinstance(one, RecalledMemory) else (one.session, one.message, one.part)
         by_place.setdefault(place, one)
-    memories, facts = by_kind(islice(by_place.values(), options.max_top_k))
-    return replace(recalled, memories=memories, facts=facts)
+    passages, memories = by_kind(islice(by_place.values(), options.max_top_k))
+    return replace(recalled, passages=passages, memories=memories)
 
 
 def readable_reports(raw: Any) -> tuple[list[Reported], int]:

@@ -9,7 +9,7 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import Recalled
 from recallr_litellm.recall.agentic.loop import Agent, Event, Finished
 from recallr_litellm.recall.agentic.memory import OwnedMemory
-from recallr_litellm.recall.agentic.prompt import Question
+from recallr_litellm.recall.agentic.prompt import ResearchQuestion
 from recallr_litellm.recall.question import searchable
 from recallr_litellm.recall.search import Recall
 from recallr_litellm.stores.vectors import VectorStore
@@ -35,7 +35,7 @@ class Investigation:
     async def __call__(
         self,
         owner: Owner,
-        question: Question,
+        question: ResearchQuestion,
         recalled: Recalled,
         options: RecallOptions,
         *,
@@ -59,7 +59,7 @@ class Investigation:
         memory = OwnedMemory(
             self._recall, self._vectors, owner, options, exclude_sessions=exclude_sessions, now=question.now
         )
-        found = recalled.memories or recalled.facts or recalled.summaries
+        found = recalled.passages or recalled.memories or recalled.summaries
         if not searchable(question.text) or not (found or await memory.holds_anything()):
             yield Finished(recalled)
             return

@@ -18,11 +18,11 @@ from recallr_litellm.recall.agentic.arguments import (
     SEARCH_SUMMARIES,
     TOOLS,
 )
+from recallr_litellm.recall.agentic.citations import CitationRegistry
 from recallr_litellm.recall.agentic.findings import Findings, readable_reports
-from recallr_litellm.recall.agentic.ledger import Ledger
 from recallr_litellm.recall.agentic.memory import OwnedMemory
 from recallr_litellm.recall.agentic.model import ChatMessage, Complete, Completion, ToolRequest
-from recallr_litellm.recall.agentic.prompt import REMINDER, SYSTEM, Question, opening
+from recallr_litellm.recall.agentic.prompt import REMINDER, SYSTEM, ResearchQuestion, opening
 from recallr_litellm.recall.agentic.tools import Toolbox, fault, readable, to_json
 from recallr_litellm.recall.agentic.written import is_object, objects, written_calls
 
@@ -77,7 +77,13 @@ class Agent:
         self._count_tokens = count_tokens
 
     async def __call__(
-        self, memory: OwnedMemory, question: Question, recalled: Recalled, options: RecallOptions, *, until: float
+        self,
+        memory: OwnedMemory,
+        question: ResearchQuestion,
+        recalled: Recalled,
+        options: RecallOptions,
+        *,
+        until: float,
     ) -> AsyncIterator[Event]:
         """Search, and tell of each step.
 
@@ -127,18 +133,18 @@ class _Search:
     def __init__(
         self,
         memory: OwnedMemory,
-        question: Question,
+        question: ResearchQuestion,
         recalled: Recalled,
         options: RecallOptions,
         count_tokens: Callable[[str], int],
     ) -> None:
-        ledger = Ledger()
+        citations = CitationRegistry()
         self._recalled = recalled
         self._options = options
-        self._toolbox = Toolbox(memory, ledger, question.timezone, count_tokens)
+        self._toolbox = Toolbox(memory, citations, question.timezone, count_tokens)
         self._calls = 0
         self._silent = 0
-        self.findings = Findings(ledger)
+        self.findings = Findings(citations)
         self.reported = False
         """The model has said that this is all."""
         self.messages: list[ChatMessage] = [

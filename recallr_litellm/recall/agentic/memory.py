@@ -10,7 +10,7 @@ from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import Recalled, RecalledMemory
 from recallr_litellm.core.records import Session, Span
-from recallr_litellm.recall.memories import recalled
+from recallr_litellm.recall.memories import recalled_memory
 from recallr_litellm.recall.search import Recall
 from recallr_litellm.stores.vectors import VectorStore
 
@@ -58,7 +58,7 @@ class OwnedMemory:
         found: list[RecalledMemory] = []
         for memory in await self._vectors.get_memories(self._owner, [memory_id], exclude_sessions=self._exclude):
             connected = await self._vectors.get_memories(self._owner, memory.connected, exclude_sessions=self._exclude)
-            found += map(recalled, connected)
+            found += map(recalled_memory, connected)
         return found
 
     async def holds_anything(self) -> bool:

@@ -42,7 +42,7 @@ EARLIER_MESSAGES, EARLIER_CHARACTERS = 6, 600
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ResearchQuestion:
     """What is searched for."""
 
     text: str
@@ -55,7 +55,7 @@ class Question:
     """The conversation before it, oldest first."""
 
 
-def opening(question: Question) -> str:
+def opening(question: ResearchQuestion) -> str:
     """The user message that opens the search."""
     said = [message for message in question.earlier if message.role != "tool" and message.text.strip()]
     return to_json(

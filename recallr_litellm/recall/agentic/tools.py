@@ -21,7 +21,7 @@ from recallr_litellm.core.passages import split
 from recallr_litellm.core.recalled import Recalled, RecalledMemory, RecalledPassage, RecalledSummary, Remembered, ranked
 from recallr_litellm.core.records import Span
 from recallr_litellm.recall.agentic import arguments as args
-from recallr_litellm.recall.agentic.ledger import Ledger
+from recallr_litellm.recall.agentic.citations import CitationRegistry
 from recallr_litellm.recall.agentic.memory import OwnedMemory
 
 RESULT_TOKENS = 2_000
@@ -48,10 +48,10 @@ class Toolbox:
     """
 
     def __init__(
-        self, memory: OwnedMemory, ledger: Ledger, timezone: ZoneInfo, count_tokens: Callable[[str], int]
+        self, memory: OwnedMemory, citations: CitationRegistry, timezone: ZoneInfo, count_tokens: Callable[[str], int]
     ) -> None:
         self._memory = memory
-        self._ledger = ledger
+        self._citations = citations
         self._timezone = timezone
         self._clock = Clock(timezone)
         self._count_tokens = count_tokens
@@ -88,7 +88,7 @@ class Toolbox:
 
     def memories(self, found: Recalled, at_most: int | None = None) -> str:
         """Passages and memories as a result of `search_memories`."""
-        return self._result("memories", islice(ranked(found.facts, found.memories), at_most), self._remembered)
+        return self._result("memories", islice(ranked(found.memories, found.passages), at_most), self._remembered)
 
     def summaries(self, summaries: Iterable[RecalledSummary]) -> str:
         """Summaries as a result of `search_summaries`."""
@@ -104,13 +104,13 @@ class Toolbox:
 
     async def _read_session(self, arguments: dict[str, Any]) -> str:
         asked = args.ReadSession.model_validate(arguments)
-        session = self._ledger.session(asked.session_id)
+        session = self._citations.session(asked.session_id)
         if session is None:
             raise Refused("no tool has returned this session_id")
         messages = [m for m in await self._memory.messages(session.id) if m.message.role != "tool" and m.message.text]
         begin = 0
         if asked.around:
-            known = self._ledger.passages(asked.around)
+            known = self._citations.passages(asked.around)
             place = next((n for n, m in enumerate(messages) if known and m.id == known[0].message), None)
             if place is None:
                 raise Refused("no tool has returned this id for a message of this session")
@@ -127,7 +127,7 @@ class Toolbox:
 
     async def _follow_connections(self, arguments: dict[str, Any]) -> str:
         asked = args.FollowConnections.model_validate(arguments)
-        fact = self._ledger.memory(asked.id)
+        fact = self._citations.memory(asked.id)
         if fact is None:
             raise Refused("no tool has returned this id for a fact")
         return self._result("connected", await self._memory.connected(fact.id), self._fact, id=asked.id)
@@ -168,8 +168,8 @@ class Toolbox:
         if memory.event_start is not None:
             event = {"event": self._clock.event(memory.event_start, memory.event_end)}
         return {
-            "id": self._ledger.show_memory(memory),
-            "session_id": self._ledger.show_session(memory.session, memory.at, memory.at),
+            "id": self._citations.show_memory(memory),
+            "session_id": self._citations.show_session(memory.session, memory.at, memory.at),
             "told": self._clock.time(memory.at),
             **event,
             "fact": readable(memory.text),
@@ -177,8 +177,8 @@ class Toolbox:
 
     def _passage(self, passage: RecalledPassage) -> dict[str, Any]:
         return {
-            "id": self._ledger.show_passage(passage),
-            "session_id": self._ledger.show_session(passage.session, passage.at, passage.at),
+            "id": self._citations.show_passage(passage),
+            "session_id": self._citations.show_session(passage.session, passage.at, passage.at),
             "said_by": passage.role,
             "at": self._clock.time(passage.at),
             "relevance": round(passage.relevance, 2),
@@ -188,7 +188,7 @@ class Toolbox:
     def _summary(self, summary: RecalledSummary, *, measured: bool = True) -> dict[str, Any]:
         relevance = {"relevance": round(summary.relevance, 2)} if measured else {}
         return {
-            "session_id": self._ledger.show_session(summary.session, summary.created_at, summary.last_at),
+            "session_id": self._citations.show_session(summary.session, summary.created_at, summary.last_at),
             "from": self._clock.time(summary.created_at),
             "to": self._clock.time(summary.last_at),
             **relevance,
@@ -206,7 +206,7 @@ class Toolbox:
             passage = RecalledPassage(
                 session, stored.id, stored.position, part, stored.message.role, stored.at, text, 0
             )
-            name = self._ledger.show_passage(passage)
+            name = self._citations.show_passage(passage)
         return {
             "id": name,
             "said_by": stored.message.role,

@@ -22,7 +22,7 @@ KEPT_BLOCKS: Final = 16
 """Memory blocks kept of a session. Only turns that are still going on need theirs, and few do at a time."""
 
 
-class Sessions(RedisCaller):
+class OpenSessions(RedisCaller):
     """What a request does with its session."""
 
     async def user_known(self, owner: Owner) -> bool:

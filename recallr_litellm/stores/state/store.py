@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from recallr_litellm.stores.state.queue import Queue
-from recallr_litellm.stores.state.sessions import Sessions
+from recallr_litellm.stores.state.sessions import OpenSessions
 
 
-class StateStore(Sessions, Queue):
+class StateStore(OpenSessions, Queue):
     """Sessions not yet processed: their messages, deadlines, leases.
 
         store = StateStore.from_url("redis://localhost:6379/0", timeout_seconds=1.0)

@@ -14,12 +14,12 @@ from litellm.proxy._types import UserAPIKeyAuth
 
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.errors import InvalidHeaders, RecallrError, Unauthorized
-from recallr_litellm.gateway.admission import Admitted, admit
+from recallr_litellm.gateway.admission import Admission, admit
 from recallr_litellm.gateway.binding import Binding, Bindings
 from recallr_litellm.gateway.call import CURRENT, Call
 from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.gateway.middleware import RecallrMiddleware
-from recallr_litellm.gateway.tracing import name_session
+from recallr_litellm.litellm_host.tracing import name_session
 from recallr_litellm.metrics import FAULTS, REQUESTS
 from recallr_litellm.projects import Projects
 from recallr_litellm.settings import BoundBy
@@ -55,13 +55,13 @@ def raw(**headers: str) -> RawHeaders:
     return RawHeaders(tuple(("x-recallr-" + name.replace("_", "-"), value) for name, value in headers.items()))
 
 
-def admitted(metadata: Any, body_user: str | None = None, **headers: str) -> Admitted | None:
+def admitted(metadata: Any, body_user: str | None = None, **headers: str) -> Admission | None:
     """What becomes of a request of a key with this metadata; None: it goes on without memory."""
     binding = None if metadata is None else binding_of(metadata)
     return admit(Call(raw(**headers)), body_user, PROJECTS, binding, min_session_timeout_seconds=600)
 
 
-def served(metadata: Any, body_user: str | None = None, **headers: str) -> Admitted:
+def served(metadata: Any, body_user: str | None = None, **headers: str) -> Admission:
     """As `admitted`, for a request that has memory."""
     found = admitted(metadata, body_user, **headers)
     assert found is not None, f"with {metadata}, user {body_user!r} and headers {headers} the request has no memory"

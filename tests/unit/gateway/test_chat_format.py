@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recallr_litellm.core.messages import Message, ToolCall
-from recallr_litellm.gateway.formats.chat import CHAT
-from recallr_litellm.gateway.sse import EventReader
+from recallr_litellm.formats.chat import CHAT
+from recallr_litellm.formats.sse import EventReader
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Rome"}'}}

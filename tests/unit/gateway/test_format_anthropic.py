@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recallr_litellm.core.messages import Message, ToolCall
-from recallr_litellm.gateway.formats import FORMATS
-from recallr_litellm.gateway.formats.anthropic import ANTHROPIC
-from recallr_litellm.gateway.sse import EventReader
+from recallr_litellm.formats import FORMATS
+from recallr_litellm.formats.anthropic import ANTHROPIC
+from recallr_litellm.formats.sse import EventReader
 
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
 DOCUMENT = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "A tale."}}

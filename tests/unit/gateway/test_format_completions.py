@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recallr_litellm.core.messages import Message
-from recallr_litellm.gateway.formats import FORMATS
-from recallr_litellm.gateway.formats.base import Reply
-from recallr_litellm.gateway.formats.completions import COMPLETIONS
-from recallr_litellm.gateway.sse import EventReader
+from recallr_litellm.formats import FORMATS
+from recallr_litellm.formats.base import Reply
+from recallr_litellm.formats.completions import COMPLETIONS
+from recallr_litellm.formats.sse import EventReader
 
 
 def inject(

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recallr_litellm.core.messages import Message, ToolCall
-from recallr_litellm.gateway.formats import FORMATS
-from recallr_litellm.gateway.formats.base import Reply
-from recallr_litellm.gateway.formats.gemini import GEMINI
-from recallr_litellm.gateway.sse import EventReader
+from recallr_litellm.formats import FORMATS
+from recallr_litellm.formats.base import Reply
+from recallr_litellm.formats.gemini import GEMINI
+from recallr_litellm.formats.sse import EventReader
 
 IMAGE = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
 CALL = {"functionCall": {"name": "weather", "args": {"city": "Rome"}}}

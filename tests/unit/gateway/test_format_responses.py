@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recallr_litellm.core.messages import Message, ToolCall
-from recallr_litellm.gateway.formats import FORMATS
-from recallr_litellm.gateway.formats.responses import RESPONSES
-from recallr_litellm.gateway.sse import EventReader
+from recallr_litellm.formats import FORMATS
+from recallr_litellm.formats.responses import RESPONSES
+from recallr_litellm.formats.sse import EventReader
 
 IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "low"}
 FILE = {"type": "input_file", "file_id": "file-1"}

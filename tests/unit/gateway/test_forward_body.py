@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from litellm.types.utils import all_litellm_params
 
 from recallr_litellm.errors import InvalidForwardBody
-from recallr_litellm.gateway.forward_body import PLACEHOLDER, ForwardBody, parse_body
-from recallr_litellm.gateway.upstreams import Api, Endpoint
+from recallr_litellm.forward.body import PLACEHOLDER, ForwardBody, parse_body
+from recallr_litellm.forward.endpoints import Api, Endpoint
 
 NAMES = st.sampled_from([*all_litellm_params, "messages", "tools", "contents", "input", "metadata", "model", "stream"])
 VALUES = st.recursive(

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recallr_litellm.errors import ConfigurationError
-from recallr_litellm.gateway.upstreams import Api, Endpoint, Location, Upstreams
+from recallr_litellm.forward.endpoints import Api, Endpoint
 from recallr_litellm.settings import load_settings
+from recallr_litellm.upstream_urls import Location, Upstreams
 from tests.support.hostile_urls import NOT_ALLOWED, NOT_SUPPORTED
 
 PLACES = {"allowed": "127.0.0.1:8123", "port": "8123", "other": "127.0.0.1:8124", "other_port": "8124"}

@@ -65,8 +65,8 @@ async def test_a_session_that_becomes_memory_while_the_request_looks_for_it_is_r
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told, _ = await ask(runtime, "My cat is called Felix.")
-    assert told.draft is not None
-    exchange = told.draft.exchange(
+    assert told.admitted is not None
+    exchange = told.admitted.exchange(
         told.request_id, (Message(role="assistant", text="Noted."),), partial=False, retried=False
     )
     assert await runtime.store(exchange, within=60)

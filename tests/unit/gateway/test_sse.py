@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from recallr_litellm.gateway.formats import Reply
-from recallr_litellm.gateway.sse import EventReader
+from recallr_litellm.formats import Reply
+from recallr_litellm.formats.sse import EventReader
 
 STREAM = 'event: piece\ndata: Grüße\n\ndata: {"a": 1}\n\n: comment\n\ndata: [DONE]\n\n'.encode()
 EVENTS = ["Grüße", '{"a": 1}', "[DONE]"]

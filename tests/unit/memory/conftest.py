@@ -15,8 +15,8 @@ from recallr_litellm.memory.capture import Capture, Exchange
 from recallr_litellm.memory.processing import Processor
 from recallr_litellm.memory.sessions import OpenedSession, SessionRequest, Sessions
 from recallr_litellm.settings import Settings
+from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder, open_embedder
-from recallr_litellm.stores.gate import Gate
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore
 from recallr_litellm.stores.vectors import VectorStore, open_engine
 
@@ -36,8 +36,8 @@ class Plugin:
     vectors: VectorStore
     embedder: Embedder
     sparse: SparseEncoder
-    state_gate: Gate
-    vectors_gate: Gate
+    state_breaker: CircuitBreaker
+    vectors_breaker: CircuitBreaker
     sessions: Sessions
     capture: Capture
 
@@ -71,8 +71,8 @@ class Plugin:
             self.vectors,
             self.embedder,
             self.sparse,
-            state_gate=self.state_gate,
-            vectors_gate=self.vectors_gate,
+            state_breaker=self.state_breaker,
+            vectors_breaker=self.vectors_breaker,
             **options,  # type: ignore[arg-type]
         )
 
@@ -86,13 +86,13 @@ async def plugin(tmp_path: Path) -> AsyncIterator[Plugin]:
     await embedder.open()
     vectors = VectorStore(open_engine(settings), embedder)
     await vectors.open()
-    state_gate = Gate("redis", state.ping, probe_timeout=60)
-    vectors_gate = Gate("qdrant", vectors.ping, probe_timeout=60)
-    await state_gate.probe()
-    await vectors_gate.probe()
+    state_breaker = CircuitBreaker("redis", state.ping, probe_timeout=60)
+    vectors_breaker = CircuitBreaker("qdrant", vectors.ping, probe_timeout=60)
+    await state_breaker.probe()
+    await vectors_breaker.probe()
     sessions = Sessions(state, vectors, default_timeout_seconds=600)
-    capture = Capture(state, sessions, state_gate, capacity=3)
-    yield Plugin(valkey, state, vectors, embedder, SparseEncoder(), state_gate, vectors_gate, sessions, capture)
+    capture = Capture(state, sessions, state_breaker, capacity=3)
+    yield Plugin(valkey, state, vectors, embedder, SparseEncoder(), state_breaker, vectors_breaker, sessions, capture)
     await vectors.close()
     await embedder.close()
     await state.close()

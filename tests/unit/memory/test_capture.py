@@ -87,9 +87,9 @@ async def test_while_redis_is_away_exchanges_are_held_and_stored_in_order_when_i
     for exchange in exchanges:
         assert not await plugin.capture.store_or_hold(exchange, within=60)
     assert plugin.capture.held == 3
-    assert not plugin.state_gate.is_open, "the first failure closes the gate"
+    assert not plugin.state_breaker.allows_requests, "the first failure closes the breaker"
     await asyncio.to_thread(plugin.valkey.start)
-    assert await plugin.state_gate.probe()
+    assert await plugin.state_breaker.probe()
     await plugin.capture.flush()
     assert plugin.capture.held == 0
     assert await plugin.texts(session.id) == ["q0", "a0", "q1", "a1", "q2", "a2"]
@@ -119,7 +119,7 @@ async def test_past_its_capacity_the_oldest_is_dropped_and_counted(plugin: Plugi
 
 async def test_without_capacity_nothing_is_held_and_the_loss_is_counted(plugin: Plugin) -> None:
     before = counted("dropped")
-    capture = Capture(plugin.state, plugin.sessions, plugin.state_gate, capacity=0)
+    capture = Capture(plugin.state, plugin.sessions, plugin.state_breaker, capacity=0)
     capture.hold(await plugin.exchange("x1", "hello"))
     assert (capture.held, counted("dropped") - before) == (0, 1)
 
@@ -151,7 +151,7 @@ async def test_an_exchange_held_elsewhere_is_not_doubled_by_the_next_one_that_ca
     history = (Message(role="user", text="u0"), Message(role="assistant", text="a0"))
     u1, a1 = Message(role="user", text="u1"), Message(role="assistant", text="a1")
     held = replace(await plugin.exchange("x1", reply="a1"), incoming=(*history, u1))
-    other_worker = Capture(plugin.state, plugin.sessions, plugin.state_gate, capacity=3)
+    other_worker = Capture(plugin.state, plugin.sessions, plugin.state_breaker, capacity=3)
     other_worker.hold(held)
     later = replace(
         await plugin.exchange("x2", reply="a2"), incoming=(*history, u1, a1, Message(role="user", text="u2"))

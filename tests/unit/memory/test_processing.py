@@ -124,7 +124,7 @@ async def test_an_outage_of_the_vector_store_uses_up_no_attempt(plugin: Plugin) 
         claim = await due(plugin, last, at=round * 10 * LATER)
         assert claim.attempts == 1, "an outage is not the session's fault"
         await plugin.processor(max_attempts=1).process([claim])
-    assert not plugin.vectors_gate.is_open
+    assert not plugin.vectors_breaker.allows_requests
     assert await plugin.state.failed() == []
     assert await plugin.texts(last.session.id) == ["hello", "hi"]
 
@@ -214,7 +214,7 @@ async def test_the_loop_processes_what_is_due_and_survives_an_outage(plugin: Plu
     session = await plugin.sessions.open(request)
     await plugin.capture.store_or_hold(await plugin.exchange("x1", "hello there", session=session), within=60)
     running = asyncio.create_task(plugin.processor(lease_seconds=3).run())
-    watching = asyncio.create_task(plugin.state_gate.watch())
+    watching = asyncio.create_task(plugin.state_breaker.watch())
     plugin.valkey.stop()
     await asyncio.sleep(0.3)
     await asyncio.to_thread(plugin.valkey.start)

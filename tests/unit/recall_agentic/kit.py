@@ -15,7 +15,7 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.passages import split
 from recallr_litellm.core.records import Memory, Passage, Session, Turn
 from recallr_litellm.recall import Recall
-from recallr_litellm.recall.agentic import Completion, OwnedMemory, Question, ToolRequest
+from recallr_litellm.recall.agentic import Completion, OwnedMemory, ResearchQuestion, ToolRequest
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.vectors import VectorStore
 
@@ -85,8 +85,8 @@ class Store:
         return OwnedMemory(self.recall, self.vectors, owner, RecallOptions(), exclude_sessions=exclude)
 
 
-def question(text: str = "What is my dog called?", **more: Any) -> Question:
-    return Question(text, datetime(2025, 4, 1, 12, 0, tzinfo=UTC), BERLIN, **more)
+def question(text: str = "What is my dog called?", **more: Any) -> ResearchQuestion:
+    return ResearchQuestion(text, datetime(2025, 4, 1, 12, 0, tzinfo=UTC), BERLIN, **more)
 
 
 Step = Completion | Exception | Callable[[], Awaitable[Completion]]

@@ -14,8 +14,8 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import Recalled
 from recallr_litellm.core.records import Memory
 from recallr_litellm.recall.agentic.arguments import Reported
+from recallr_litellm.recall.agentic.citations import CitationRegistry
 from recallr_litellm.recall.agentic.findings import Findings
-from recallr_litellm.recall.agentic.ledger import Ledger
 from recallr_litellm.recall.agentic.tools import Toolbox
 from tests.unit.recall_agentic.kit import BERLIN, DAY, START, Store, name, tokens
 
@@ -53,7 +53,7 @@ async def boats(store: Store) -> AsyncIterator[Store]:
 
 
 def box(store: Store, owner: Owner = NILS) -> Toolbox:
-    return Toolbox(store.of(owner, frozenset({"seen"})), Ledger(), BERLIN, tokens)
+    return Toolbox(store.of(owner, frozenset({"seen"})), CitationRegistry(), BERLIN, tokens)
 
 
 async def run(toolbox: Toolbox, tool: str, **arguments: Any) -> Any:
@@ -108,10 +108,10 @@ async def test_connections_of_what_no_tool_has_returned_are_refused(boats: Store
 
 
 async def test_a_finding_may_rest_on_a_fact_which_is_then_ranked_first(boats: Store) -> None:
-    ledger = Ledger()
-    toolbox = Toolbox(boats.of(NILS), ledger, BERLIN, tokens)
+    citations = CitationRegistry()
+    toolbox = Toolbox(boats.of(NILS), citations, BERLIN, tokens)
     shown = await run(toolbox, "search_memories", query="shipyard asks euros", k=1)
-    findings = Findings(ledger)
+    findings = Findings(citations)
     [id] = [item["id"] for item in shown["memories"]]
     reported = [
         Reported(text="It costs 900 euros.", memory_ids=[id, "f99"]),
@@ -125,21 +125,21 @@ async def test_a_finding_may_rest_on_a_fact_which_is_then_ranked_first(boats: St
     [finding] = result.findings
     assert (finding.memories, finding.messages, finding.sessions) == ((name(5),), (), ("boat",))
     assert finding.at == (START, START)
-    assert result.facts[0].id == name(5)
-    assert result.facts[0].relevance >= 0.9
-    assert {fact.id for fact in recalled.facts} <= {fact.id for fact in result.facts}
+    assert result.memories[0].id == name(5)
+    assert result.memories[0].relevance >= 0.9
+    assert {fact.id for fact in recalled.memories} <= {fact.id for fact in result.memories}
     one = findings.before(recalled, RecallOptions(min_top_k=0, max_top_k=1))
-    assert (len(one.facts), one.memories) == (1, ()), "facts and passages share the places"
+    assert (len(one.memories), one.passages) == (1, ()), "facts and passages share the places"
 
 
 async def test_what_a_search_that_was_cut_off_has_brought_is_kept_with_its_facts(boats: Store) -> None:
-    ledger = Ledger()
+    citations = CitationRegistry()
     await run(
-        Toolbox(boats.of(NILS), ledger, BERLIN, tokens), "search_memories", query="the shipyard asks 900 euros", k=9
+        Toolbox(boats.of(NILS), citations, BERLIN, tokens), "search_memories", query="the shipyard asks 900 euros", k=9
     )
-    kept = Findings(ledger).behind(Recalled(), RecallOptions(memories_threshold=0.5))
-    assert kept.facts[0].id == name(5)
-    assert all(one.relevance >= 0.5 for one in (*kept.facts, *kept.memories))
+    kept = Findings(citations).behind(Recalled(), RecallOptions(memories_threshold=0.5))
+    assert kept.memories[0].id == name(5)
+    assert all(one.relevance >= 0.5 for one in (*kept.memories, *kept.passages))
 
 
 async def test_another_user_finds_none_of_it(boats: Store) -> None:

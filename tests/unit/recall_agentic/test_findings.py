@@ -15,8 +15,8 @@ from recallr_litellm.core.context import render
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import Finding, Recalled, RecalledPassage
 from recallr_litellm.recall.agentic.arguments import TOOLS
+from recallr_litellm.recall.agentic.citations import CitationRegistry
 from recallr_litellm.recall.agentic.findings import Findings, readable_reports
-from recallr_litellm.recall.agentic.ledger import Ledger
 from recallr_litellm.recall.agentic.tools import readable
 from tests.unit.recall_agentic.kit import DAY, START, tokens
 
@@ -42,17 +42,19 @@ def passage(message: str, part: int, relevance: float) -> RecalledPassage:
 
 
 def test_a_name_stands_for_what_was_shown_and_nothing_else() -> None:
-    ledger = Ledger()
-    assert ledger.show_passage(passage("a", 0, 0.2)) == "m1"
-    assert ledger.show_passage(passage("b", 0, 0.9)) == "m2"
-    assert ledger.show_passage(passage("a", 3, 0.4)) == "m1"
-    assert ledger.show_passage(passage("a", 0, 0.0)) == "m1"
-    assert [(p.part, p.relevance) for p in ledger.passages("m1")] == [(0, 0.2), (3, 0.4)], "the best relevance is kept"
-    assert [p.message for p in ledger.all_passages] == ["b", "a", "a"]
+    citations = CitationRegistry()
+    assert citations.show_passage(passage("a", 0, 0.2)) == "m1"
+    assert citations.show_passage(passage("b", 0, 0.9)) == "m2"
+    assert citations.show_passage(passage("a", 3, 0.4)) == "m1"
+    assert citations.show_passage(passage("a", 0, 0.0)) == "m1"
+    assert [(p.part, p.relevance) for p in citations.passages("m1")] == [(0, 0.2), (3, 0.4)], (
+        "the best relevance is kept"
+    )
+    assert [p.message for p in citations.all_passages] == ["b", "a", "a"]
     for invented in ("m3", "m0", "a", "b", "s", "", "M1"):
-        assert ledger.passages(invented) == []
-    assert ledger.session("s1") is not None
-    assert ledger.session("s") is None
+        assert citations.passages(invented) == []
+    assert citations.session("s1") is not None
+    assert citations.session("s") is None
 
 
 @given(
@@ -62,9 +64,9 @@ def test_a_name_stands_for_what_was_shown_and_nothing_else() -> None:
     )
 )
 def test_any_report_is_read_without_a_fault(raw: Any) -> None:
-    ledger = Ledger()
-    ledger.show_passage(passage("a", 0, 0.5))
-    findings = Findings(ledger)
+    citations = CitationRegistry()
+    citations.show_passage(passage("a", 0, 0.5))
+    findings = Findings(citations)
     read, unreadable = readable_reports(raw)
     dropped = findings.add(read)
     assert unreadable + dropped + len(findings) <= (len(raw) if isinstance(raw, list) else 0)
@@ -80,10 +82,10 @@ def test_any_report_is_read_without_a_fault(raw: Any) -> None:
     ],
 )
 def test_ids_are_taken_for_what_they_are_wherever_they_stand(ids: dict[str, Any]) -> None:
-    ledger = Ledger()
-    ledger.show_session("long ago", START - 9, START - 5)
-    ledger.show_passage(passage("a", 0, 0.5))
-    findings = Findings(ledger)
+    citations = CitationRegistry()
+    citations.show_session("long ago", START - 9, START - 5)
+    citations.show_passage(passage("a", 0, 0.5))
+    findings = Findings(citations)
     read, unreadable = readable_reports([{"text": "So it is.", **ids}])
     assert (findings.add(read), unreadable) == (0, 0)
     [finding] = findings.before(Recalled(), RecallOptions()).findings
@@ -92,16 +94,16 @@ def test_ids_are_taken_for_what_they_are_wherever_they_stand(ids: dict[str, Any]
 
 @pytest.mark.parametrize("text", ["…", "", " \n", "?!"])
 def test_a_finding_without_a_word_is_dropped(text: str) -> None:
-    ledger = Ledger()
-    ledger.show_passage(passage("a", 0, 0.5))
+    citations = CitationRegistry()
+    citations.show_passage(passage("a", 0, 0.5))
     read, unreadable = readable_reports([{"text": text, "memory_ids": ["m1"]}])
-    assert Findings(ledger).add(read) + unreadable == 1, "the example that the model is told is no finding"
+    assert Findings(citations).add(read) + unreadable == 1, "the example that the model is told is no finding"
 
 
 def test_findings_are_bounded_in_number_and_length() -> None:
-    ledger = Ledger()
-    ledger.show_passage(passage("a", 0, 0.5))
-    findings = Findings(ledger)
+    citations = CitationRegistry()
+    citations.show_passage(passage("a", 0, 0.5))
+    findings = Findings(citations)
     read, _ = readable_reports([{"text": f"{n} " + "long " * 1000, "memory_ids": ["m1"]} for n in range(500)])
     findings.add(read)
     assert len(findings) == 20
@@ -110,7 +112,7 @@ def test_findings_are_bounded_in_number_and_length() -> None:
 
 def block(findings: list[str], budget: int, *, last: int = START) -> str:
     found = tuple(Finding(text, ("a",), ("s",), (START, last)) for text in findings)
-    recalled = Recalled(memories=(passage("a", 0, 0.9), passage("b", 0, 0.8)), findings=found)
+    recalled = Recalled(passages=(passage("a", 0, 0.9), passage("b", 0, 0.8)), findings=found)
     now = datetime(2025, 4, 1, tzinfo=UTC)
     zone = ZoneInfo("UTC")
     return render(recalled, ongoing=(), unseen=(), now=now, timezone=zone, budget=budget, count_tokens=tokens)

@@ -13,7 +13,15 @@ from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import Recalled
 from recallr_litellm.errors import ModelUnavailable, VectorsUnavailable
-from recallr_litellm.recall.agentic import Agent, Event, Finished, Investigation, OwnedMemory, Question, Searched
+from recallr_litellm.recall.agentic import (
+    Agent,
+    Event,
+    Finished,
+    Investigation,
+    OwnedMemory,
+    ResearchQuestion,
+    Searched,
+)
 from recallr_litellm.recall.agentic.arguments import Reported
 from recallr_litellm.recall.agentic.loop import MAX_CALLS, MAX_STEPS
 from recallr_litellm.recall.agentic.written import objects
@@ -40,14 +48,14 @@ AMPLE = 30.0
 """Seconds; no test waits for them."""
 
 
-async def balanced(store: Store, asked: Question, options: RecallOptions = RecallOptions()) -> Recalled:  # noqa: B008
+async def balanced(store: Store, asked: ResearchQuestion, options: RecallOptions = RecallOptions()) -> Recalled:  # noqa: B008
     return await store.recall(MARA, asked.text, options, exclude_sessions=frozenset())
 
 
 async def search(
     store: Store,
     *steps: Step,
-    asked: Question | None = None,
+    asked: ResearchQuestion | None = None,
     options: RecallOptions = RecallOptions(),  # noqa: B008 - frozen
     memory: OwnedMemory | None = None,
     seconds: float = AMPLE,
@@ -82,10 +90,10 @@ async def test_a_report_comes_first_with_what_it_rests_on(store: Store) -> None:
     [finding] = end.recalled.findings
     assert finding.text == "The greyhound is called Pascal."
     known = {memory["id"]: memory for result in model.results() for memory in result.get("memories", ())}
-    assert end.recalled.memories[0].message in finding.messages
-    assert end.recalled.memories[0].text == known["m1"]["text"], "what it rests on is ranked first"
-    assert end.recalled.memories[0].relevance >= 0.9
-    assert {p.message for p in end.recalled.memories} >= {p.message for p in begun.memories}
+    assert end.recalled.passages[0].message in finding.messages
+    assert end.recalled.passages[0].text == known["m1"]["text"], "what it rests on is ranked first"
+    assert end.recalled.passages[0].relevance >= 0.9
+    assert {p.message for p in end.recalled.passages} >= {p.message for p in begun.passages}
     assert end.recalled.summaries == begun.summaries
     step = events[0]
     assert isinstance(step, Searched)
@@ -102,7 +110,7 @@ async def test_the_model_is_told_the_question_its_time_and_what_was_said_before(
     assert opening["last_message"].startswith("And x")
     assert opening["last_message"].endswith("yz")
     assert sum(tokens(json.dumps(message)) for message in model.asked[0]) < 6000, "a pasted book is not handed on whole"
-    assert model.results(0)[0]["memories"][0]["text"] == begun.memories[0].text, "the first result is the balanced one"
+    assert model.results(0)[0]["memories"][0]["text"] == begun.passages[0].text, "the first result is the balanced one"
 
 
 async def test_nothing_to_report_is_an_answer(store: Store) -> None:
@@ -126,7 +134,7 @@ async def test_a_model_that_only_lies_has_found_nothing(store: Store) -> None:
     end = finished(events)
     assert end.fault
     assert end.recalled.findings == ()
-    assert end.recalled.memories == begun.memories
+    assert end.recalled.passages == begun.passages
 
 
 async def test_steps_are_bounded_and_the_last_can_only_report(store: Store) -> None:
@@ -136,7 +144,7 @@ async def test_steps_are_bounded_and_the_last_can_only_report(store: Store) -> N
     assert model.offered[-1] == ["report_findings"]
     end = finished(events)
     assert end.fault
-    assert end.recalled.memories[: len(begun.memories)] == begun.memories
+    assert end.recalled.passages[: len(begun.passages)] == begun.passages
 
 
 async def test_calls_of_one_step_are_bounded(store: Store) -> None:
@@ -197,8 +205,8 @@ async def test_a_search_that_was_cut_off_leaves_what_it_has_brought(store: Store
     )
     end = finished(events)
     assert end.fault
-    assert end.recalled.memories[: len(begun.memories)] == begun.memories
-    more = end.recalled.memories[len(begun.memories) :]
+    assert end.recalled.passages[: len(begun.passages)] == begun.passages
+    more = end.recalled.passages[len(begun.passages) :]
     assert "work-0" in [passage.message for passage in more]
     assert all(passage.relevance >= 0.3 for passage in more), "what is added has to reach the threshold"
 
@@ -208,7 +216,7 @@ async def test_max_top_k_holds(store: Store) -> None:
     found = {"text": "All.", "memory_ids": [f"m{number}" for number in range(1, 9)]}
     wide = ("search_memories", {"query": "dog and hospital", "k": 8})
     _, _, events = await search(store, calls(wide), report(found), options=options)
-    assert len(finished(events).recalled.memories) == 2
+    assert len(finished(events).recalled.passages) == 2
 
 
 async def test_with_little_time_left_the_model_is_asked_to_report(store: Store) -> None:
@@ -269,7 +277,7 @@ async def test_arguments_in_a_fence_are_read(store: Store) -> None:
 
 @pytest.mark.parametrize(("day", "session"), [(5, "dog"), (12, "work")])
 async def test_times_in_a_query_are_counted_from_when_the_user_asked(store: Store, day: int, session: str) -> None:
-    asked = Question("What happened?", datetime(2025, 3, day, 12, 0, tzinfo=UTC), BERLIN)
+    asked = ResearchQuestion("What happened?", datetime(2025, 3, day, 12, 0, tzinfo=UTC), BERLIN)
     model = Scripted([calls(("search_memories", {"query": "What did I say two days ago?", "k": 1})), report()])
     investigation = Investigation(store.recall, store.vectors, Agent(model, count_tokens=tokens))
     begun = await balanced(store, asked)

@@ -10,7 +10,7 @@ import pytest
 
 from recallr_litellm.core.messages import Role
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.recall.agentic.ledger import Ledger
+from recallr_litellm.recall.agentic.citations import CitationRegistry
 from recallr_litellm.recall.agentic.tools import Toolbox
 from tests.unit.recall_agentic.kit import BERLIN, DAY, MARA, START, Store, tokens
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def box(store: Store, zone: ZoneInfo = BERLIN, exclude: frozenset[str] = frozenset()) -> Toolbox:
-    return Toolbox(store.of(MARA, exclude), Ledger(), zone, tokens)
+    return Toolbox(store.of(MARA, exclude), CitationRegistry(), zone, tokens)
 
 
 async def run(toolbox: Toolbox, name: str, **arguments: Any) -> Any:
@@ -58,7 +58,7 @@ async def test_days_are_searched_however_much_of_other_days_fits_better(store: S
     await store.remember(busy, "loud", said, START + 2 * DAY)
     for number in range(25):
         await store.remember(busy, f"next-{number}", [("user", "Good morning.")], START + DAY + number * 600_000)
-    toolbox = Toolbox(store.of(busy), Ledger(), BERLIN, tokens)
+    toolbox = Toolbox(store.of(busy), CitationRegistry(), BERLIN, tokens)
     day = {"from": "2025-03-03", "to": "2025-03-03"}
 
     memories = await run(toolbox, "search_memories", query="lovely dinner with Zoe", k=3, **day)

@@ -12,7 +12,7 @@ from litellm import ModelResponse
 from recallr_litellm.errors import EmbeddingUnavailable, ModelUnavailable
 from recallr_litellm.gateway.call import CURRENT, Call
 from recallr_litellm.gateway.headers import RawHeaders
-from recallr_litellm.gateway.upstream import complete, embed_through_gateway
+from recallr_litellm.litellm_host.models import complete, embed_through_gateway
 
 ASKED = [{"role": "user", "content": "a secret question"}]
 

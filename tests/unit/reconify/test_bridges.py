@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recallr_litellm.reconify import bridges
+from recallr_litellm.litellm_host import bridges
 
 USAGE = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
 

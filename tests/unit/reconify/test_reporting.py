@@ -13,7 +13,7 @@ from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.gateway.reporting import Recorder, Reporting
 from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import ReconifySettings
-from recallr_litellm.stores.gate import Gate
+from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from tests.support.listeners import free_port
 
 
@@ -26,7 +26,7 @@ def open_reconify(**options: Any) -> Reconify:
     three = {"app_key": "a", "api_key": "b", "endpoint": "http://127.0.0.1:1/"}
     settings = ReconifySettings.model_validate({**three, **options})
     url = f"redis://127.0.0.1:{free_port()}"
-    return Reconify.open(settings, url, Gate("redis", probe), timeout_seconds=1.0, interval=1.0, capacity=10)
+    return Reconify.open(settings, url, CircuitBreaker("redis", probe), timeout_seconds=1.0, interval=1.0, capacity=10)
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ async def test_the_request_is_told_as_the_provider_got_it_or_as_the_client_wrote
     body["messages"][0]["content"] = "<memory> Hi"
     reporting.sent(call, body)
     body["messages"][0]["content"] = "what LiteLLM makes of it later"
-    assert call.asked is not None
-    assert call.asked.request["messages"][0]["content"] == {"provider": "<memory> Hi", "client": "Hi"}[which]
+    assert call.reported is not None
+    assert call.reported.request["messages"][0]["content"] == {"provider": "<memory> Hi", "client": "Hi"}[which]
     await reconify.close()
 
 
@@ -135,5 +135,5 @@ async def test_a_body_nested_beyond_all_measure_goes_on_untold(which: str) -> No
     call = Call(RawHeaders((("x-recallr-user-id", "u"),)))
     reporting.begin(call, body, "acompletion")
     reporting.sent(call, body)
-    assert call.asked is None
+    assert call.reported is None
     await reconify.close()

@@ -21,7 +21,7 @@ from recallr_litellm.reconify.records import Delivery
 from recallr_litellm.reconify.sender import AT_ONCE, Sender
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.reconify.wire import encoded
-from recallr_litellm.stores.gate import Gate
+from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.tasks import end
 from tests.support.reconify_endpoint import BROKEN, HANGS, OK, WRONG, Reaction, ReconifyEndpoint
 from tests.unit.stores.state_kit import ANA
@@ -140,8 +140,8 @@ async def at_work(
     settings = load_reconify_settings()
     outbox = outbox_type.open(redis_url, settings, timeout_seconds=60)
     client = client or ReconifyClient(settings)
-    gate = Gate("redis", outbox.ping, probe_timeout=PATIENCE)
-    await gate.probe()
+    breaker = CircuitBreaker("redis", outbox.ping, probe_timeout=PATIENCE)
+    await breaker.probe()
     backoff = Backoff(PAUSE)
     circuit = WatchedCircuit(backoff)
     in_flight = InFlight()
@@ -149,7 +149,7 @@ async def at_work(
         outbox,
         client,  # type: ignore[arg-type]
         circuit,
-        gate,
+        breaker,
         in_flight,
         backoff=backoff,
         timeout_seconds=TIMEOUT,

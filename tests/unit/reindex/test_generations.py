@@ -19,8 +19,8 @@ from recallr_litellm.memory.processing import Processor
 from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Investigation
 from recallr_litellm.reindex import LEASE_SECONDS
+from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
-from recallr_litellm.stores.gate import Gate
 from recallr_litellm.stores.state import StateStore
 from recallr_litellm.stores.state.board import Board, Phase, Progress, Wanted
 from recallr_litellm.stores.vectors import Collections, VectorStore
@@ -56,8 +56,8 @@ class Worker:
         self.sparse = SparseEncoder()
         self.old, self.new = Model(*OLD), Model(*NEW)
         self.old.may_load.set()
-        self.state_gate = Gate("redis", state.ping)
-        self.vectors_gate = Gate("qdrant", self.probe)
+        self.state_breaker = CircuitBreaker("redis", state.ping)
+        self.vectors_breaker = CircuitBreaker("qdrant", self.probe)
         self.moved: list[Generation] = []
         self.generations = Generations(
             self.make(vectors, self.old),
@@ -81,8 +81,8 @@ class Worker:
             vectors,
             embedder,
             self.sparse,
-            state_gate=self.state_gate,
-            vectors_gate=self.vectors_gate,
+            state_breaker=self.state_breaker,
+            vectors_breaker=self.vectors_breaker,
             interval=0.05,
             lease_seconds=1.0,
             max_attempts=3,
@@ -110,7 +110,7 @@ async def worker(memory: Remembering, collections: Collections, board: Board, va
     await memory.session(ADA, "s1", "My cat is called Felix.")
     state = StateStore.from_url(valkey_url, timeout_seconds=5)
     worker = Worker(memory.vectors, collections, board, state)
-    await worker.state_gate.probe()
+    await worker.state_breaker.probe()
     yield worker
     await worker.generations.close()
     await state.close()
@@ -147,7 +147,7 @@ async def copy_by_another_process(worker: Worker) -> None:
 
 async def test_it_follows_with_collection_and_model_at_once(worker: Worker) -> None:
     worker.new.may_load.set()
-    await worker.vectors_gate.probe()
+    await worker.vectors_breaker.probe()
     before = worker.generations.current
     await copy_by_another_process(worker)
     after = worker.generations.current
@@ -159,7 +159,7 @@ async def test_it_follows_with_collection_and_model_at_once(worker: Worker) -> N
 
 async def test_a_request_keeps_the_pair_it_began_with(worker: Worker) -> None:
     worker.new.may_load.set()
-    await worker.vectors_gate.probe()
+    await worker.vectors_breaker.probe()
     with worker.generations.using() as generation:
         running = asyncio.create_task(copy_by_another_process(worker))
 
@@ -183,7 +183,7 @@ async def test_a_request_keeps_the_pair_it_began_with(worker: Worker) -> None:
 
 
 async def test_it_loads_the_model_of_a_reindex_that_runs_and_frees_it_when_that_is_given_up(worker: Worker) -> None:
-    await worker.vectors_gate.probe()
+    await worker.vectors_breaker.probe()
     lease = await worker.board.take_lease(LEASE_SECONDS)
     assert lease is not None
     await worker.board.report(Progress(model=worker.new.name))
@@ -205,7 +205,7 @@ async def test_it_loads_the_model_of_a_reindex_that_runs_and_frees_it_when_that_
 
 
 async def test_until_the_model_is_loaded_the_old_pair_serves(worker: Worker) -> None:
-    await worker.vectors_gate.probe()
+    await worker.vectors_breaker.probe()
     before = worker.generations.current
     await reindex_at_once(worker)
     await worker.generations.look()
@@ -224,7 +224,7 @@ async def test_until_the_model_is_loaded_the_old_pair_serves(worker: Worker) -> 
 async def test_where_the_model_cannot_be_loaded_it_does_not_go_on_with_the_old_pair(worker: Worker) -> None:
     worker.new.fault = "no such model"
     worker.new.may_load.set()
-    await worker.vectors_gate.probe()
+    await worker.vectors_breaker.probe()
     await reindex_at_once(worker)
 
     async def moved() -> bool:
@@ -232,9 +232,9 @@ async def test_where_the_model_cannot_be_loaded_it_does_not_go_on_with_the_old_p
         return bool(worker.moved)
 
     await until(moved, "the worker has left the old collection")
-    assert not await worker.vectors_gate.probe()
-    assert isinstance(worker.vectors_gate.error, EmbeddingUnavailable), "requests are not told why: reason=embedding"
-    assert "no such model" in str(worker.vectors_gate.error)
+    assert not await worker.vectors_breaker.probe()
+    assert isinstance(worker.vectors_breaker.error, EmbeddingUnavailable), "requests are not told why: reason=embedding"
+    assert "no such model" in str(worker.vectors_breaker.error)
     with pytest.raises(EmbeddingUnavailable):
         await worker.generations.current.open()
 
@@ -254,12 +254,12 @@ async def test_before_it_has_read_anything_it_follows_nothing(worker: Worker) ->
 
 async def test_sessions_that_end_after_the_switch_are_made_memory_in_the_new_collection(worker: Worker) -> None:
     worker.new.may_load.set()
-    await worker.vectors_gate.probe()
+    await worker.vectors_breaker.probe()
     async with worker.working(worker.generations.process):
         await say(worker.state, "before", "I said this before.")
         await until_processed(worker.state, "before")
         await copy_by_another_process(worker)
-        await worker.vectors_gate.probe()
+        await worker.vectors_breaker.probe()
         await say(worker.state, "after", "I said this afterwards.")
         await until_processed(worker.state, "after")
     vectors = worker.generations.current.vectors
@@ -270,7 +270,7 @@ async def test_sessions_that_end_after_the_switch_are_made_memory_in_the_new_col
 
 async def test_it_does_a_reindex_that_it_is_asked_for_and_stops_when_nobody_asks_any_more(worker: Worker) -> None:
     worker.new.may_load.set()
-    await worker.vectors_gate.probe()
+    await worker.vectors_breaker.probe()
     held = asyncio.Event()
     worker.new.before_each = held.wait  # type: ignore[assignment]
     old_name = await worker.collections.current()

@@ -1,4 +1,4 @@
-"""The gate in front of a store: closed by the first failure, opened by the first probe that succeeds."""
+"""The breaker in front of a store: closed by the first failure, opened by the first probe that succeeds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from recallr_litellm.errors import StateUnavailable
-from recallr_litellm.stores.gate import Gate
+from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 
 
 class Store:
@@ -34,48 +34,48 @@ async def until(condition) -> None:
 
 async def test_closed_until_a_probe_succeeds() -> None:
     store = Store()
-    gate = Gate("test", store.probe)
-    assert not gate.is_open
-    assert await gate.probe()
-    assert gate.is_open
-    gate.require()
+    breaker = CircuitBreaker("test", store.probe)
+    assert not breaker.allows_requests
+    assert await breaker.probe()
+    assert breaker.allows_requests
+    breaker.require()
 
 
 async def test_a_failure_closes_it_and_the_watch_opens_it_again_at_once() -> None:
     store = Store()
-    gate = Gate("test", store.probe, interval=3600)
-    watching = asyncio.create_task(gate.watch())
-    await until(lambda: gate.is_open)
+    breaker = CircuitBreaker("test", store.probe, interval=3600)
+    watching = asyncio.create_task(breaker.watch())
+    await until(lambda: breaker.allows_requests)
     store.fault = "connection refused"
-    gate.close(StateUnavailable("boom"))
-    assert not gate.is_open
+    breaker.trip(StateUnavailable("boom"))
+    assert not breaker.allows_requests
     with pytest.raises(StateUnavailable, match="boom"):
-        gate.require()
-    await until(lambda: str(gate.error) == "connection refused")
+        breaker.require()
+    await until(lambda: str(breaker.error) == "connection refused")
     store.fault = None
-    gate.close(StateUnavailable("boom"))
-    await until(lambda: gate.is_open)
+    breaker.trip(StateUnavailable("boom"))
+    await until(lambda: breaker.allows_requests)
     watching.cancel()
 
 
 async def test_a_store_that_hangs_does_not_answer() -> None:
     store = Store()
     store.hangs = True
-    gate = Gate("test", store.probe, probe_timeout=0.05)
-    assert not await gate.probe()
-    assert not gate.is_open
+    breaker = CircuitBreaker("test", store.probe, probe_timeout=0.05)
+    assert not await breaker.probe()
+    assert not breaker.allows_requests
 
 
 async def test_a_suspected_store_is_asked_at_once_and_stays_open_when_it_answers() -> None:
     store = Store()
-    gate = Gate("test", store.probe, interval=3600)
-    watching = asyncio.create_task(gate.watch())
+    breaker = CircuitBreaker("test", store.probe, interval=3600)
+    watching = asyncio.create_task(breaker.watch())
     await until(lambda: store.probes == 1)
-    gate.suspect()
-    assert gate.is_open, "one slow answer does not close it"
+    breaker.suspect()
+    assert breaker.allows_requests, "one slow answer does not close it"
     await until(lambda: store.probes == 2)
-    assert gate.is_open
+    assert breaker.allows_requests
     store.fault = "gone"
-    gate.suspect()
-    await until(lambda: not gate.is_open)
+    breaker.suspect()
+    await until(lambda: not breaker.allows_requests)
     watching.cancel()

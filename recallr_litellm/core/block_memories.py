@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from recallr_litellm.core.context_sections import IN_PERCENT, Filled, Ink
+from recallr_litellm.core.block_writer import IN_PERCENT, BlockWriter, Filled
 from recallr_litellm.core.markup import attributed, escape, mark, percent
 from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage, ranked
 from recallr_litellm.core.tokens import too_long
@@ -20,7 +20,7 @@ _SKIPPED = f"\n{mark('…')}\n"
 
 
 def memories(
-    ink: Ink,
+    writer: BlockWriter,
     passages: Sequence[RecalledPassage],
     facts: Sequence[RecalledMemory],
     room: int,
@@ -35,8 +35,8 @@ def memories(
         facts: likewise.
         hidden: ids of messages that are shown elsewhere; what tells no more than these is left out.
     """
-    told = _Facts(ink)
-    said = _Passages(ink)
+    told = _Facts(writer)
+    said = _Passages(writer)
     wanted = {(p.message, p.part): p for p in passages if p.message not in hidden and p.text.strip()}
     wanted_facts = [f for f in facts if f.text.strip() and not (f.sources and hidden.issuperset(f.sources))]
     left, complete = room, True
@@ -55,8 +55,8 @@ def memories(
 class _Facts:
     """The facts that are shown, numbered; those connected with one stand below it."""
 
-    def __init__(self, ink: Ink) -> None:
-        self._ink = ink
+    def __init__(self, writer: BlockWriter) -> None:
+        self._ink = writer
         self._lines: dict[tuple[int, ...], str] = {}
         self.shown: list[tuple[tuple[int, ...], RecalledMemory]] = []
         """(number, fact) of those that were recalled."""
@@ -120,8 +120,8 @@ class _Passages:
     said, passages of one message are joined.
     """
 
-    def __init__(self, ink: Ink) -> None:
-        self._ink = ink
+    def __init__(self, writer: BlockWriter) -> None:
+        self._ink = writer
         self._conversations: dict[str, _Conversation] = {}
 
     @property

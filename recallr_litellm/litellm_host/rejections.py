@@ -7,7 +7,7 @@ from typing import Any
 from litellm.proxy._types import ProxyException
 
 from recallr_litellm.errors import RequestError
-from recallr_litellm.gateway.formats.gemini import GEMINI
+from recallr_litellm.formats.gemini import GEMINI
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 _GOOGLE_STATUSES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}

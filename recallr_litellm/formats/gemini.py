@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recallr_litellm.core.messages import Message, ToolCall
-from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, event_of, items, reply_of
+from recallr_litellm.formats.base import Body, Conversation, Reply, event_of, items, reply_of
 
 _NO_CONTENT = frozenset({"thought", "thoughtSignature", "thought_signature", "videoMetadata", "video_metadata"})
 """What a part may hold besides its content."""

@@ -8,16 +8,14 @@ upstream of the request being served is not sent. Transports: https://www.python
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 from openai import AsyncOpenAI
 
+from recallr_litellm.forward.request import ForwardedRequest
 from recallr_litellm.gateway.call import CURRENT
-
-if TYPE_CHECKING:
-    from recallr_litellm.gateway.forward import Forwarded
 
 FORWARDED_HEADERS = ("openai-organization", "openai-project", "openai-beta", "anthropic-version", "anthropic-beta")
 """Headers of the providers' APIs: the upstream gets the client's, never the gateway's."""
@@ -44,7 +42,7 @@ class ForwardClients:
         self._stand_in = stand_in
         self._handler: PinnedHandler | None = None
 
-    def client(self, forwarded: Forwarded, call_type: str) -> Any:
+    def client(self, forwarded: ForwardedRequest, call_type: str) -> Any:
         """What LiteLLM takes as `client` for a call of this type."""
         if self._handler is None:
             self._handler = PinnedHandler(follow_redirects=False)
@@ -89,7 +87,7 @@ class PinnedTransport(httpx.AsyncBaseTransport):
             WrongUpstream: it was stopped.
         """
         call = CURRENT.get()
-        if call is None or call.forwarded is None:
+        if call is None or not isinstance(call.forwarded, ForwardedRequest):
             raise WrongUpstream("no forwarded request is being served")
         response = await self._inner.handle_async_request(_with_key(request, call.forwarded))
         if response.is_redirect:
@@ -120,7 +118,7 @@ class _Body(httpx.AsyncByteStream):
         await self._inner.aclose()
 
 
-def _with_key(request: httpx.Request, forwarded: Forwarded) -> httpx.Request:
+def _with_key(request: httpx.Request, forwarded: ForwardedRequest) -> httpx.Request:
     base, url = httpx.URL(forwarded.endpoint.base), request.url
     if (url.scheme, url.host, url.port) != (base.scheme, base.host, base.port):
         raise WrongUpstream("the request leads away from its upstream")

@@ -1,29 +1,50 @@
-"""Puts the plugin on LiteLLM's proxy application: middleware, routes, shutdown.
-
-This is the one place that leans on insides of `litellm.proxy.proxy_server`;
-`tests/integration/test_litellm_contract.py` says by name which of them an upgrade has changed.
-"""
+"""Starts the plugin in a LiteLLM worker: builds the runtime and puts it on LiteLLM's application."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from types import FrameType, ModuleType
 from typing import Any
 
 from recallr_litellm.api.health import health_router
+from recallr_litellm.forward.middleware import Forward, KeyOutOfUrl
 from recallr_litellm.gateway.call import Call
-from recallr_litellm.gateway.forward import Forward, KeyOutOfUrl
 from recallr_litellm.gateway.middleware import RecallrMiddleware
 from recallr_litellm.gateway.runtime import Runtime
-from recallr_litellm.gateway.upstreams import Upstreams
+from recallr_litellm.litellm_host.models import complete, count_tokens, embed_through_gateway
+from recallr_litellm.logs import show_logs
+from recallr_litellm.settings import load_settings
+from recallr_litellm.upstream_urls import Upstreams
 
 _log = logging.getLogger(__name__)
 
 _LEAST_TIME_TO_STORE = 0.25
 """Seconds that storing an exchange gets even when the deadline is used up."""
+
+
+def start() -> Runtime | None:
+    """Start the plugin in the LiteLLM worker that is importing `hooks.py`. None outside of such a worker.
+
+    Raises:
+        ConfigurationError: the worker must not start; the message says what to do.
+    """
+    proxy_server = sys.modules.get("litellm.proxy.proxy_server")
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+    if proxy_server is None:
+        return None
+    show_logs()
+    runtime = Runtime(
+        load_settings(), gateway_embed=embed_through_gateway, gateway_complete=complete, count_tokens=count_tokens
+    )
+    runtime.start(lambda: install(proxy_server, runtime))
+    return runtime
 
 
 def install(proxy_server: ModuleType, runtime: Runtime) -> None:
@@ -35,7 +56,7 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
     settings = runtime.settings
 
     def seconds_left(call: Call) -> float:
-        deadline = settings.deadline_seconds(call.draft.strategy) if call.draft else 0.0
+        deadline = settings.deadline_seconds(call.admitted.strategy) if call.admitted else 0.0
         return max(_LEAST_TIME_TO_STORE, deadline - call.spent)
 
     app: Any = proxy_server.app

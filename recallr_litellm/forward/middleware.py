@@ -8,9 +8,7 @@ hooks it is directed to the upstream. What LiteLLM has for that: https://docs.li
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -25,28 +23,18 @@ from recallr_litellm.errors import (
     Unauthorized,
     UpstreamNotAllowed,
 )
+from recallr_litellm.formats.gemini import GEMINI
+from recallr_litellm.forward.body import PLACEHOLDER, parse_body
+from recallr_litellm.forward.clients import FORWARDED_HEADERS, ForwardClients
+from recallr_litellm.forward.endpoints import SUPPORTED, Api, Endpoint, api_named
+from recallr_litellm.forward.request import STAND_IN_KEY, ForwardedRequest
+from recallr_litellm.gateway.asgi import App, Event, Receive, Send
 from recallr_litellm.gateway.call import CURRENT
-from recallr_litellm.gateway.formats.gemini import GEMINI
-from recallr_litellm.gateway.forward_body import PLACEHOLDER, ForwardBody, parse_body
-from recallr_litellm.gateway.forward_client import FORWARDED_HEADERS, ForwardClients
-from recallr_litellm.gateway.middleware import App, Event, Receive, Send
-from recallr_litellm.gateway.rejections import rejection
-from recallr_litellm.gateway.upstreams import SUPPORTED, Api, Endpoint, Upstreams, api_named
+from recallr_litellm.litellm_host.rejections import rejection
 from recallr_litellm.metrics import REJECTED
+from recallr_litellm.upstream_urls import Upstreams
 
 PREFIX = "/api/v1/forward/"
-
-STAND_IN_KEY = f"recallr-forward-{secrets.token_hex(16)}"
-"""What LiteLLM believes to be the provider's key. It marks the calls that are ours to direct; no client can know it."""
-
-_PROVIDERS = {
-    Api.CHAT: "openai",
-    Api.COMPLETIONS: "text-completion-openai",
-    Api.RESPONSES: "openai",
-    Api.MESSAGES: "anthropic",
-    Api.GEMINI: "gemini",
-}
-"""LiteLLM's names for who speaks an API."""
 
 _KEY_HEADERS = {
     Api.MESSAGES: ("x-api-key", "authorization"),
@@ -60,67 +48,6 @@ _KEPT_HEADERS = frozenset(
     b"x-forwarded-host x-forwarded-proto x-real-ip x-request-id".split()
 )
 """Headers that LiteLLM gets to see. Any other may be a key, or a setting of LiteLLM's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Forwarded:
-    """A forwarded request that has been let in: where it goes, and with what."""
-
-    endpoint: Endpoint
-    body: ForwardBody = field(repr=False)
-    key_header: str
-    key: SecretStr
-    """The client's own, as it stood in that header."""
-    headers: Mapping[str, str]
-    """Those of the client's that belong to the upstream's API."""
-    clients: ForwardClients = field(repr=False)
-
-    def direct(self, data: dict[str, Any]) -> None:
-        """Have LiteLLM send a request there and nowhere else: one deployment, no fallback, no retry, no cache.
-
-        Args:
-            data: the request, as `async_pre_call_hook` gets it.
-        """
-        for name in ("api_base", "api_key", "router_settings_override", "fallbacks", "_router_weights"):
-            data.pop(name, None)
-        unread = self.body.unread
-        if unread and self.endpoint.api is not Api.MESSAGES:  # LiteLLM has no way to pass on what is not Anthropic's
-            data["extra_body"] = dict(unread)
-        deployment = {
-            "model_name": self.body.model,
-            "litellm_params": {
-                "model": f"{_PROVIDERS[self.endpoint.api]}/{PLACEHOLDER}",
-                "api_base": self.endpoint.base,
-                "api_key": STAND_IN_KEY,
-                "max_retries": 0,
-            },
-            "model_info": {"id": PLACEHOLDER},
-        }
-        data["model"] = self.body.model
-        data["user_config"] = {
-            "model_list": [deployment],
-            "num_retries": 0,
-            "disable_cooldowns": True,
-            # with none of its own a router takes over, and appends to, the gateway's
-            "fallbacks": [{PLACEHOLDER: []}],
-        }
-        data["disable_fallbacks"] = True
-        data["num_retries"] = 0
-        data["cache"] = {"no-cache": True, "no-store": True}
-
-    def arm(self, arguments: dict[str, Any], call_type: str) -> None:
-        """Give LiteLLM's call of the upstream the client that holds the key. Other calls are left as they are.
-
-        The model takes its place only here: LiteLLM keeps every name that a router has had for ever.
-
-        Args:
-            arguments: of the call, as `async_pre_call_deployment_hook` gets them.
-        """
-        if arguments.get("api_key") != STAND_IN_KEY:
-            return
-        if str(arguments.get("model", "")).endswith(f"/{PLACEHOLDER}"):
-            arguments["model"] = f"{_PROVIDERS[self.endpoint.api]}/{self.body.model}"
-        arguments["client"] = self.clients.client(self, call_type)
 
 
 class KeyOutOfUrl:
@@ -191,7 +118,7 @@ class Forward:
         body = json.dumps(forwarded.body.read).encode()
         await self._app(self._rewritten(scope, forwarded, len(body)), _body_then(body, receive), send)
 
-    async def _admit(self, scope: Event, target: str, receive: Receive) -> Forwarded | None:
+    async def _admit(self, scope: Event, target: str, receive: Receive) -> ForwardedRequest | None:
         """Check a request, the Recallr key before anything else. None: the client has gone."""
         call = CURRENT.get()
         if call is None:
@@ -211,9 +138,11 @@ class Forward:
         if raw is None:
             return None
         own = {name: headers[name] for name in FORWARDED_HEADERS if name in headers}
-        return Forwarded(endpoint, await parse_body(raw, endpoint), key_header, SecretStr(key), own, self._clients)
+        return ForwardedRequest(
+            endpoint, await parse_body(raw, endpoint), key_header, SecretStr(key), own, self._clients.client
+        )
 
-    def _rewritten(self, scope: Event, forwarded: Forwarded, length: int) -> Event:
+    def _rewritten(self, scope: Event, forwarded: ForwardedRequest, length: int) -> Event:
         """The request as one to LiteLLM's own route."""
         route = forwarded.endpoint.api.format(model=PLACEHOLDER)
         path = scope.get("root_path", "") + route + (f":{forwarded.endpoint.verb}" if forwarded.endpoint.verb else "")

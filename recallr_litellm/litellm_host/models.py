@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -10,7 +12,6 @@ from typing import Any
 import litellm
 
 from recallr_litellm.errors import EmbeddingUnavailable, ModelUnavailable, Unavailable
-from recallr_litellm.gateway.call import CURRENT
 from recallr_litellm.recall.agentic import Completion, ToolRequest
 
 _INTERNAL: dict[str, Any] = {"metadata": {"recallr_internal": True}, "no-log": True}
@@ -83,22 +84,21 @@ async def complete(
     """
     router = _router(ModelUnavailable)
     extra = {"tools": list(tools)} if tools else {}
-    serving = CURRENT.set(None)
+    call = router.acompletion(
+        model=model,
+        messages=list(messages),
+        max_tokens=max_tokens,
+        cache={"no-cache": True, "no-store": True},
+        **extra,
+        **_internal(),
+    )
     try:
-        response = await router.acompletion(
-            model=model,
-            messages=list(messages),
-            max_tokens=max_tokens,
-            cache={"no-cache": True, "no-store": True},
-            **extra,
-            **_internal(),
-        )
+        # An empty context: our hooks must not take this call for the request that is being served.
+        response = await asyncio.create_task(call, context=contextvars.Context())
         return _read(response.choices[0].message)
     except Exception as error:
         # Only the type: a provider's message may quote the text.
         raise ModelUnavailable(f"the model {model} failed: {type(error).__name__}") from error
-    finally:
-        CURRENT.reset(serving)
 
 
 def _read(message: Any) -> Completion:

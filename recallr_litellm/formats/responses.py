@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Any
 
 from recallr_litellm.core.messages import Message, Role, ToolCall
-from recallr_litellm.gateway.formats.base import Body, Conversation, Reply, event_of, items, reply_of
+from recallr_litellm.formats.base import Body, Conversation, Reply, event_of, items, reply_of
 
 ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant"}
 TEXTS = frozenset({"input_text", "output_text", "text", "refusal"})

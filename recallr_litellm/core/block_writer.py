@@ -37,7 +37,7 @@ class Filled:
 
 
 @dataclass(frozen=True, slots=True)
-class Ink:
+class BlockWriter:
     """What every section writes with."""
 
     meter: Meter

@@ -23,7 +23,7 @@ from openai.types.chat.completion_create_params import CompletionCreateParamsBas
 from openai.types.completion_create_params import CompletionCreateParamsBase as CompletionParams
 
 from recallr_litellm.errors import InvalidForwardBody
-from recallr_litellm.gateway.upstreams import Api, Endpoint
+from recallr_litellm.forward.endpoints import Api, Endpoint
 
 PLACEHOLDER = "recallr-forward"
 """Stands for the model until the upstream is set, so that no model of the gateway's is taken for it."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recallr_litellm.core.messages import Message, Role, ToolCall
-from recallr_litellm.gateway.formats.base import Body, Conversation, Ending, Reply, event_of, items, reply_of
+from recallr_litellm.formats.base import Body, Conversation, Ending, Reply, event_of, items, reply_of
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "tool": "tool", "function": "tool"}

@@ -1,6 +1,6 @@
 """What the tools have shown the model: the only things that it can read on in, or rest a finding on.
 
-The model is given short names (`m1`, `f1`, `s1`) and never an id of a store. A name that is not in the ledger
+The model is given short names (`m1`, `f1`, `s1`) and never an id of a store. A name that is not in the citations
 means nothing, so what a model makes up, or was talked into by a remembered text, leads nowhere.
 """
 
@@ -21,7 +21,7 @@ class KnownSession:
     until: int
 
 
-class Ledger:
+class CitationRegistry:
     """Short names and what they stand for, of one search."""
 
     def __init__(self) -> None:

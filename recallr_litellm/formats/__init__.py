@@ -1,7 +1,7 @@
 """Wire formats: one module each, all with the interface of `base.Format`. A new format is one new file."""
 
-from recallr_litellm.gateway.formats import anthropic, chat, completions, gemini, responses
-from recallr_litellm.gateway.formats.base import Conversation, Format, Reply, StreamReader
+from recallr_litellm.formats import anthropic, chat, completions, gemini, responses
+from recallr_litellm.formats.base import Conversation, Format, Reply, StreamReader
 
 _ALL: tuple[Format, ...] = (chat.CHAT, anthropic.ANTHROPIC, responses.RESPONSES, completions.COMPLETIONS, gemini.GEMINI)
 

@@ -9,7 +9,7 @@ completions, responses and Anthropic's messages; LiteLLM has no custom providers
         litellm_params: {model: recallr/demo}
     litellm_settings:
       custom_provider_map:
-        - {provider: recallr, custom_handler: recallr_litellm.gateway.demo_model.demo_model}
+        - {provider: recallr, custom_handler: recallr_litellm.demo_model.demo_model}
 """
 
 from __future__ import annotations

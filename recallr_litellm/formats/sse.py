@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from httpx_sse._decoders import SSEDecoder, SSELineDecoder
 
-from recallr_litellm.gateway.formats import Reply, StreamReader
+from recallr_litellm.formats import Reply, StreamReader
 from recallr_litellm.metrics import FAULTS
 
 _log = logging.getLogger(__name__)

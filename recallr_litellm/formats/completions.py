@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recallr_litellm.core.messages import Message
-from recallr_litellm.gateway.formats.base import Body, Conversation, Ending, Reply, event_of, items, reply_of
+from recallr_litellm.formats.base import Body, Conversation, Ending, Reply, event_of, items, reply_of
 
 
 class Completions:

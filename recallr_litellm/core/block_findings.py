@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recallr_litellm.core.context_sections import Filled, Ink
+from recallr_litellm.core.block_writer import BlockWriter, Filled
 from recallr_litellm.core.markup import escape, mark
 from recallr_litellm.core.recalled import Finding
 from recallr_litellm.core.tokens import too_long
@@ -12,17 +12,17 @@ from recallr_litellm.core.tokens import too_long
 _FINDINGS = mark("findings") + "\n"
 
 
-def findings(ink: Ink, items: Sequence[Finding], room: int) -> Filled:
+def findings(writer: BlockWriter, items: Sequence[Finding], room: int) -> Filled:
     """Findings in their order, as many as fit, each whole, with the dates of what they rest on."""
-    left = room - ink.meter.cost(_FINDINGS)
+    left = room - writer.meter.cost(_FINDINGS)
     lines: list[str] = []
     for item in items:
         if too_long(item.text, left):
             continue
-        dates = dict.fromkeys(map(ink.clock.date, item.at))
+        dates = dict.fromkeys(map(writer.clock.date, item.at))
         line = f"{mark('from', ' – '.join(dates))} {' '.join(escape(item.text).split())}\n"
-        if ink.meter.fits(line, left):
-            left -= ink.meter.cost(line)
+        if writer.meter.fits(line, left):
+            left -= writer.meter.cost(line)
             lines.append(line)
     complete = len(lines) == len(items)
     return Filled(_FINDINGS + "".join(lines), room - left, complete=complete) if lines else Filled(complete=complete)

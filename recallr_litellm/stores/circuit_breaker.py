@@ -12,7 +12,7 @@ from recallr_litellm.metrics import STORE_UP
 _log = logging.getLogger(__name__)
 
 
-class Gate:
+class CircuitBreaker:
     """Open while a store answers; closed from the first failure until a probe succeeds.
 
     Args:
@@ -34,12 +34,12 @@ class Gate:
         self._wake = asyncio.Event()
 
     @property
-    def is_open(self) -> bool:
+    def allows_requests(self) -> bool:
         """Whether the store is taken to answer."""
         return self.error is None
 
     def require(self) -> None:
-        """Return while the gate is open.
+        """Return while the breaker is open.
 
         Raises:
             RecallrError: why it is closed.
@@ -47,9 +47,9 @@ class Gate:
         if self.error is not None:
             raise self.error
 
-    def close(self, error: RecallrError) -> None:
+    def trip(self, error: RecallrError) -> None:
         """Let nobody through until a probe succeeds."""
-        if self.is_open:
+        if self.allows_requests:
             _log.warning("%s does not answer (%s); requests go on without it", self.name, error)
         self._set(error)
         self._wake.set()
@@ -59,7 +59,7 @@ class Gate:
         self._wake.set()
 
     async def probe(self) -> bool:
-        """Ask the store now and set the gate accordingly."""
+        """Ask the store now and set the breaker accordingly."""
         error: RecallrError | None = None
         try:
             async with asyncio.timeout(self._probe_timeout):
@@ -72,10 +72,10 @@ class Gate:
             level, outcome = (logging.WARNING, f"cannot be used: {error}") if error else (logging.INFO, "answers")
             _log.log(level, "%s %s", self.name, outcome)
         self._set(error)
-        return self.is_open
+        return self.allows_requests
 
     async def watch(self) -> None:
-        """Probe for ever: each interval, and at once when the gate has been closed or the store is suspected."""
+        """Probe for ever: each interval, and at once when the breaker has been closed or the store is suspected."""
         while True:
             self._wake.clear()
             await self.probe()
@@ -87,4 +87,4 @@ class Gate:
 
     def _set(self, error: RecallrError | None) -> None:
         self.error = error
-        STORE_UP.labels(self.name).set(self.is_open)
+        STORE_UP.labels(self.name).set(self.allows_requests)
