@@ -1,5 +1,8 @@
 """Fixtures of all tests.
 
+`pytest` leaves out what is slow: the tests in `tests/faults/`, which kill, freeze and restart real processes, and others
+marked `slow`. Those of them marked `always` run all the same. `pytest --all` runs everything, as CI does.
+
 `isolated` (always)  no settings of the developer's: variables unset, an empty working folder (no `.env`)
 `user`               a user id that no other test has
 `provider`           the stand-in provider, its script and records cleared
@@ -40,6 +43,24 @@ hypothesis.settings.load_profile("dependable")
 
 OFFLINE = "LITELLM_LOCAL_MODEL_COST_MAP"
 os.environ[OFFLINE] = "True"  # importing litellm would fetch its list of models from the internet
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="run the slow tests too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    named = any(Path(argument.partition("::")[0]).suffix == ".py" for argument in config.args)
+    if config.getoption("--all") or named:  # who names a file wants all of it
+        return
+    slow = [item for item in items if _is_slow(item)]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if not _is_slow(item)]
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    in_faults = "faults" in item.path.parts
+    return (in_faults or item.get_closest_marker("slow") is not None) and item.get_closest_marker("always") is None
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -13,13 +13,10 @@ import anthropic
 import httpx
 import pytest
 
-from recallr_litellm.core.messages import StoredMessage
 from tests.support.memory import SHORT, Memory
 from tests.support.provider import Answer, Provider, Recorded, ToolCall
-from tests.support.proxy import API_KEY, CHAT_MODEL, CLAUDE_MODEL, OPEN_MODEL, Proxy
-from tests.support.shown import shown
+from tests.support.proxy import CHAT_MODEL, CLAUDE_MODEL, OPEN_MODEL, Proxy
 from tests.support.waiting import eventually
-from tests.support.wires import WIRES
 
 NATIVE = CLAUDE_MODEL
 """Behind it Anthropic's API: LiteLLM passes requests and answers on."""
@@ -114,16 +111,6 @@ def remember(gateway: Proxy, user: str, model: str, text: str) -> None:
     Memory(gateway).wait_processed(user, first.headers["x-recallr-session-id"])
 
 
-def user_text(request: Recorded) -> str:
-    """Text of the last user message that has words, as the provider got it, whichever its API."""
-    return next(wire for wire in WIRES if request.path in wire.paths).user_text(request.json)
-
-
-def system_text(request: Recorded) -> str:
-    """The system prompt, as the provider got it, whichever its API."""
-    return shown(request).system
-
-
 def parted(text: str) -> tuple[str, str]:
     """The memory block at the start of a message, and the words after it. Fails the test if there is none."""
     assert text.startswith(OPENING), f"the message should begin with the memory block: {text!r}"
@@ -142,41 +129,6 @@ def check(headers: Mapping[str, str], names: set[str], *, status: str) -> None:
     found = {name.lower(): value for name, value in headers.items() if name.lower().startswith("x-recallr-")}
     assert set(found) == names, f"the Recallr headers of the response are {found}"
     assert found["x-recallr-memory-status"] == status, found
-
-
-@MODELS
-def test_a_later_session_recalls_an_earlier_one_in_every_way_of_asking(
-    gateway: Proxy, provider: Provider, user: str, model: str
-) -> None:
-    provider.answer(Answer(text="What a good name for a cat."))
-    remember(gateway, user, model, "My cat is called Felix.")
-    assert system_text(last(provider)).startswith(INSTRUCTIONS), "where there is no system prompt there is one now"
-    assert user_text(last(provider)) == "My cat is called Felix.", "nothing to remember: no block"
-
-    def through_events() -> Asked:
-        with gateway.anthropic(user) as client:
-            events = client.messages.create(
-                model=model, max_tokens=9, system="Be kind.", messages=[user_says("My cat's name?")], stream=True
-            )
-            pieces = [event.delta.text for event in events if event.type == "content_block_delta"]
-            return Asked([anthropic.types.TextBlock(type="text", text="".join(pieces))], events.response.headers)
-
-    ways = {
-        "whole": lambda: ask(gateway, user, model, "My cat's name?", system="Be kind."),
-        "messages.stream": lambda: ask(gateway, user, model, "My cat's name?", system="Be kind.", stream=True),
-        "create(stream=True)": through_events,
-    }
-    for way, asked in ways.items():
-        provider.answer(Answer(text="Felix, of course."))
-        reply = asked()
-        block, words = parted(user_text(last(provider)))
-        assert words == "My cat's name?", f"{way}: the user's words follow the block, as they were"
-        assert "My cat is called Felix." in block, way
-        assert "What a good name for a cat." in block, f"{way}: what the assistant said is remembered too"
-        assert system_text(last(provider)).startswith("Be kind.\n\n" + INSTRUCTIONS), f"{way}: behind the client's own"
-        assert "Felix" not in system_text(last(provider)), f"{way}: memory is never in a privileged role"
-        assert reply.text == "Felix, of course.", way
-        check(reply.headers, ONCE_KNOWN, status="ok")
 
 
 @STREAMED
@@ -218,58 +170,6 @@ def test_a_history_sent_back_as_the_sdk_gave_it_is_stored_once(
         *[("user", "My cat is Felix."), ("assistant", "Nice.")],
         *[("user", "Yes."), ("assistant", "Good."), ("user", "Yes."), ("assistant", "Nice.")],
     ], "each once and in order; the system prompt and what the model thought are not stored"
-
-
-@STREAMED
-@MODELS
-def test_in_a_tool_turn_the_block_stays_where_and_as_it_was(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str, stream: bool
-) -> None:
-    ask(gateway, user, model, "I live in Oslo and dislike rain.")
-    provider.clear()
-    calls = tuple(
-        ToolCall(id=f"toolu_{city}", name="weather", arguments=f'{{"city": "{city}", "at": [1, 2.5], "a": "ø"}}')
-        for city in ("Oslo", "Bergen")
-    )
-    provider.answer(Answer(text="Let me see.", tool_calls=calls), Answer(tool_calls=calls[:1]), Answer(text="Dry."))
-    messages: list[Any] = [user_says("Will I like the weather where I live?")]
-    # A block made anew would differ: another timezone, and memory that was asked for by number.
-    stored: list[tuple[StoredMessage, ...]] = []
-    options: list[dict[str, object]] = [{}, {"timezone": "Asia/Tokyo"}, {"last_n_user_messages": 5, "min_top_k": 0}]
-    for option in options:
-        reply = ask(gateway, user, model, messages, stream=stream, options=option, tools=TOOLS, system="Be kind.")
-        content = [block.model_dump(exclude_none=True) for block in reply.content]
-        messages.append(assistant_says(content))
-        uses = [block for block in content if block["type"] == "tool_use"]
-        results = [{"type": "tool_result", "tool_use_id": use["id"], "content": "sunny, 20 °C"} for use in uses]
-        messages += [user_says(results)] if results else []
-        stored.append(memory.only(user).messages)
-
-    turn = provider.recorded
-    assert "Oslo" in parted(user_text(turn[0]))[0]
-    assert len({user_text(request) for request in turn}) == 1, "the question is shown with the same block each time"
-    assert len({system_text(request) for request in turn}) == 1
-    for request in turn:
-        assert request.body.count(b"<recallr_memory now=") == 1, "the block is there once"
-    if model == NATIVE:
-        for request, count in zip(turn, (1, 3, 5), strict=True):
-            assert request.messages[:1] == turn[0].messages
-            assert request.messages[1:] == messages[1:count], "what follows is the client's: call, then result"
-            assert request.json["tools"] == TOOLS
-
-    for earlier, later in pairwise(stored):
-        assert later[: len(earlier)] == earlier, "a call sent back in the history is known again, and stored once"
-    *_, question, called, first, second, again, third, answer = stored[-1]
-    assert len(stored[-1]) == 9
-    assert [each.message.role for each in (question, called, first, second, again, third, answer)] == [
-        *["user", "assistant", "tool", "tool", "assistant", "tool", "assistant"]
-    ]
-    assert called.message.text == "Let me see."
-    assert [(call.name, json.loads(call.arguments)) for call in called.message.tool_calls] == [
-        (call.name, json.loads(call.arguments)) for call in calls
-    ]
-    assert (first.message.tool_call_id, first.message.text) == ("toolu_Oslo", "sunny, 20 °C")
-    assert answer.message.text == "Dry."
 
 
 def test_words_beside_tool_results_are_a_turn_of_their_own(gateway: Proxy, provider: Provider, user: str) -> None:
@@ -361,17 +261,6 @@ def test_an_image_reaches_a_model_behind_a_bridge_behind_the_block(
     assert places == sorted(places), "block, image and words stand in this order"
 
 
-ERRORS: dict[int, tuple[type[anthropic.APIStatusError], str]] = {
-    400: (anthropic.BadRequestError, "invalid_request_error"),
-    401: (anthropic.AuthenticationError, "authentication_error"),
-    403: (anthropic.PermissionDeniedError, "permission_error"),
-    404: (anthropic.NotFoundError, "not_found_error"),
-    429: (anthropic.RateLimitError, "rate_limit_error"),
-    500: (anthropic.InternalServerError, "api_error"),
-    529: (anthropic.InternalServerError, "api_error|overloaded_error"),  # which of them is LiteLLM's choice
-}
-
-
 def refusal(gateway: Proxy, user: str | None, *, stream: bool, **options: object) -> anthropic.APIStatusError:
     """The exception with which the SDK reports that a request with these headers is refused."""
     with pytest.raises(anthropic.APIStatusError) as refused:
@@ -389,68 +278,6 @@ def error_of(exception: anthropic.APIStatusError) -> dict[str, Any]:
     return error
 
 
-@STREAMED
-@MODELS
-def test_an_error_of_the_provider_is_the_sdks_own_exception_with_all_headers(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str, stream: bool
-) -> None:
-    for status, (exception, kind) in ERRORS.items():
-        provider.clear()
-        provider.answer(Answer(status=status, message="No such luck."))
-        with pytest.raises(exception, match="No such luck") as failed:
-            ask(gateway, user, model, "Hello.", stream=stream)
-        check(failed.value.response.headers, ONCE_KNOWN, status="empty")
-        assert re.fullmatch(kind, error_of(failed.value)["type"]), f"{status}: {failed.value.body}"
-        assert len(provider.recorded) == 1, f"{status}: the provider is asked once"
-    assert memory.sessions(user) == [], "a failed call stores nothing"
-
-
-def begin_stream(gateway: Proxy, user: str, model: str, text: str, until: str) -> Any:
-    """Ask for a stream and read it up to these words. The connection is open still."""
-    events = gateway.anthropic(user).messages.create(model=model, max_tokens=9, messages=[user_says(text)], stream=True)
-    received = ""
-    while received != until:
-        event = next(events)
-        received += event.delta.text if event.type == "content_block_delta" else ""
-    return events
-
-
-@MODELS
-def test_of_a_stream_that_the_client_leaves_what_it_got_is_stored_until_it_asks_again(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str
-) -> None:
-    provider.answer(Answer(text="one two three four five", hang_after=2), Answer(text="One to five."))
-    begin_stream(gateway, user, model, "Count to five.", "one two").close()
-
-    kept = eventually(lambda: memory.sessions(user), "the exchange is stored, though its client has gone")[0]
-    [question, answer] = kept.messages
-    assert (question.message.text, question.partial) == ("Count to five.", False)
-    assert answer.message.text == "one two"
-    assert answer.partial, "the answer is marked as not whole"
-
-    ask(gateway, user, model, "Count to five.")
-    assert memory.only(user).said == [("user", "Count to five."), ("assistant", "One to five.")], (
-        "asked again: the whole answer takes its place"
-    )
-
-
-@MODELS
-def test_of_a_stream_that_the_provider_breaks_off_what_the_client_got_is_stored(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str
-) -> None:
-    provider.answer(Answer(text="one two three four five", hang_after=2))
-    events = begin_stream(gateway, user, model, "Count to five.", "one two")
-    provider.drop()
-    with pytest.raises(anthropic.APIError):
-        list(events)
-
-    kept = eventually(lambda: memory.sessions(user), "the broken exchange is stored")[0]
-    assert kept.said == [("user", "Count to five."), ("assistant", "one two")]
-    assert kept.messages[1].partial
-    ask(gateway, user, model, "Go on.")
-    assert "<assistant interrupted" in user_text(last(provider)), "the model is told that it was interrupted"
-
-
 def test_an_error_event_in_mid_stream_is_the_sdks_exception_and_the_rest_is_stored_as_partial(
     gateway: Proxy, provider: Provider, memory: Memory, user: str
 ) -> None:
@@ -462,33 +289,6 @@ def test_an_error_event_in_mid_stream_is_the_sdks_exception_and_the_rest_is_stor
     kept = eventually(lambda: memory.sessions(user), "the broken exchange is stored")[0]
     assert kept.said == [("user", "Count."), ("assistant", "one two three")]
     assert kept.messages[1].partial
-
-
-@STREAMED
-def test_a_refused_request_is_the_sdks_own_exception_and_names_the_header(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
-) -> None:
-    named = ALWAYS | {"x-recallr-user-id"}
-    cases: list[tuple[dict[str, object], int, str, set[str]]] = [
-        ({"timezone": "Mars"}, 400, "X-Recallr-Timezone: must be", ALWAYS),
-        ({"min_top_k": "many", "recall_strategy": "fast"}, 400, "X-Recallr-Recall-Strategy: must be", ALWAYS),
-        ({"min_top_k": "many", "recall_strategy": "fast"}, 400, "X-Recallr-Min-Top-K: must be", ALWAYS),
-        ({"api_key": None}, 401, "X-Recallr-API-Key is missing", ALWAYS),
-        ({"api_key": "rai_wrong"}, 401, "X-Recallr-API-Key does not belong", ALWAYS),
-        ({"project_id": None}, 401, "X-Recallr-Project-Id is missing", ALWAYS),
-        ({"allow_new_user_creation": False}, 404, "X-Recallr-Allow-New-User", named),
-        ({"session_id": "0" * 32}, 404, "X-Recallr-Session-Id: this user has no session", named),
-    ]
-    for options, status, says, headers in cases:
-        exception, kind = ERRORS[status]
-        refused = refusal(gateway, user, stream=stream, **options)
-        assert type(refused) is exception, f"{options}: {refused!r}"
-        error = error_of(refused)
-        assert error["type"] == kind
-        assert says in error["message"], f"{options}: {error}"
-        assert API_KEY not in refused.response.text
-        check(refused.response.headers, headers, status="off")
-    assert provider.recorded == [], "the model is not called"
 
 
 def test_the_user_may_be_named_in_the_metadata(gateway: Proxy, provider: Provider, memory: Memory, user: str) -> None:

@@ -176,46 +176,6 @@ def test_a_history_that_goes_on_after_the_timeout_is_not_stored_again(
     assert kept.said == asked(("My dog is Rex.", "Noted."), ("My dog's name?", "Rex."))
 
 
-def broken_stream(proxy: Proxy, user: str, text: str, until: str) -> Any:
-    """Ask for a stream and read it up to these words. The connection is open still."""
-    stream = proxy.openai(user).chat.completions.create(model=CHAT_MODEL, messages=[user_says(text)], stream=True)
-    received = ""
-    while received != until:
-        received += next(stream).choices[0].delta.content or ""
-    return stream
-
-
-def test_of_a_stream_that_the_client_leaves_what_it_got_is_stored_until_it_asks_again(
-    proxy: Proxy, provider: Provider, memory: Memory, user: str
-) -> None:
-    provider.answer(Answer(text="one two three four", hang_after=2), Answer(text="One to four."))
-    broken_stream(proxy, user, "Count to four.", "one two").close()
-
-    kept = eventually(lambda: memory.sessions(user), "the exchange is stored, though its client has gone")[0]
-    assert kept.said == asked(("Count to four.", "one two"))
-    assert [stored.partial for stored in kept.messages] == [False, True], "the answer is marked as not whole"
-
-    proxy.ask(user, "Count to four.")
-    assert memory.only(user).said == asked(("Count to four.", "One to four.")), "asked again: the whole one replaces it"
-
-
-def test_of_a_stream_that_the_provider_breaks_off_what_the_client_got_is_stored(
-    proxy: Proxy, provider: Provider, memory: Memory, user: str
-) -> None:
-    provider.answer(Answer(text="one two three four", hang_after=2), Answer(text="Five."))
-    stream = broken_stream(proxy, user, "Count to four.", "one two")
-    provider.drop()
-    with pytest.raises(openai.APIError):
-        next(stream)
-
-    kept = eventually(lambda: memory.sessions(user), "the broken exchange is stored")[0]
-    assert kept.said == asked(("Count to four.", "one two"))
-    assert kept.messages[1].partial
-    proxy.ask(user, "Go on with five.")
-    assert "<assistant interrupted" in provider.last.user_text, "the model is told that it was interrupted"
-    assert memory.only(user).texts == ["Count to four.", "one two", "Go on with five.", "Five."]
-
-
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_all_choices_are_stored_until_the_client_goes_on_with_one(
     proxy: Proxy, provider: Provider, memory: Memory, user: str, stream: bool

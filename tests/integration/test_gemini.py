@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import httpx
 import pytest
-from google import genai
 from google.genai import errors, types
 
-from tests.support.differences import GEMINI_BRIDGED_BAD_REQUEST
-from tests.support.memory import SHORT, Memory
-from tests.support.provider import Answer, Provider, Recorded, ToolCall
+from tests.support.memory import Memory
+from tests.support.provider import Answer, Provider, Recorded
 from tests.support.proxy import CHAT_MODEL, GEMINI_MODEL, NEW_GEMINI_MODEL, Proxy
 from tests.support.waiting import eventually
 
@@ -23,21 +20,10 @@ OPENING, CLOSING = "<recallr_memory now=", "</recallr_memory>"
 INSTRUCTIONS = "# Memory\nThis conversation may hold a block"
 SYSTEM = "You are a travel agent. Ünïcode 🦊."
 ALWAYS = {"x-recallr-request-id", "x-recallr-process-time", "x-recallr-memory-status"}
-ONCE_KNOWN = ALWAYS | {"x-recallr-session-id", "x-recallr-user-id"}
-WEATHER = types.Tool(
-    function_declarations=[
-        types.FunctionDeclaration(
-            name="weather",
-            description="The weather in a city — today.",
-            parameters_json_schema={"type": "object", "properties": {"city": {"type": "string"}}},
-        )
-    ]
-)
 MODELS = {"native": GEMINI_MODEL, "unpriced": NEW_GEMINI_MODEL, "bridged": CHAT_MODEL}
 """Models of Gemini that LiteLLM knows and does not know, and one of another provider behind the same API."""
 
 every_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-either_kind = pytest.mark.parametrize("model", [GEMINI_MODEL, CHAT_MODEL], ids=["native", "bridged"])
 whole_and_streamed = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 
@@ -99,42 +85,12 @@ def texts_of(turn: dict[str, Any]) -> list[str]:
     return [parts] if isinstance(parts, str) else [part["text"] for part in parts if "text" in part]
 
 
-def system_of(request: Recorded) -> str:
-    """The system's part as the model gets it."""
-    system = request.json.get("systemInstruction")
-    return "\n".join(texts_of(system)) if system else request.system_text if "messages" in request.json else ""
-
-
 def parted(turn: dict[str, Any]) -> tuple[str, list[str]]:
     """The memory block before the user's words, and those words. Fails the test if there is none."""
     block, *words = texts_of(turn)
     assert block.startswith(OPENING), f"memory should stand first: {block!r}"
     assert block.rstrip().endswith(CLOSING), f"memory should stand alone: {block!r}"
     return block, words
-
-
-@every_model
-def test_a_later_session_recalls_the_first(proxy: Proxy, provider: Provider, user: str, model: str) -> None:
-    provider.answer(Answer(text="What a good name for a cat."))
-    first = ask(proxy, user, "My cat is called Felix.", model=model, session_timeout_seconds=SHORT)
-    assert first.text == "What a good name for a cat."
-    assert system_of(last(provider)).startswith(INSTRUCTIONS), "instructions come where the client gives none"
-    assert texts_of(turns_of(last(provider))[0]) == ["My cat is called Felix."], "nothing to remember: no block"
-    Memory(proxy).wait_processed(user, first.headers["x-recallr-session-id"])
-
-    for stream in (False, True):
-        name = f"What is my cat called? {stream}"
-        answered = ask(proxy, user, name, model=model, stream=stream, config={"system_instruction": SYSTEM})
-        block, words = parted(turns_of(last(provider))[-1])
-        assert words == [name], "the user's words follow the block, as they were"
-        assert "My cat is called Felix." in block
-        assert "What a good name for a cat." in block, "what the model said is remembered too"
-        system = system_of(last(provider))
-        assert system.startswith(f"{SYSTEM}\n\n{INSTRUCTIONS}"), f"behind the client's own: {system}"
-        assert "Felix" not in system, "memory is never in a privileged role"
-        assert ours(answered.headers) == ONCE_KNOWN
-        assert answered.headers["x-recallr-memory-status"] == "ok"
-        assert answered.headers["x-recallr-user-id"] == user
 
 
 @every_model
@@ -176,71 +132,6 @@ def test_every_candidate_is_stored(proxy: Proxy, provider: Provider, user: str) 
         assert not any(stored.partial for stored in kept.messages)
 
 
-@pytest.mark.parametrize(
-    ("model", "ids"),
-    [(GEMINI_MODEL, (None, None)), (GEMINI_MODEL, ("c1", "c2")), (CHAT_MODEL, (None, None))],
-    ids=["native", "native with ids", "bridged"],
-)
-@whole_and_streamed
-def test_in_a_turn_with_functions_the_block_stays_and_nothing_parts_call_and_result(
-    proxy: Proxy, provider: Provider, user: str, model: str, ids: tuple[str | None, str | None], stream: bool
-) -> None:
-    ask(proxy, user, "I live in Oslo and dislike rain.", model=model)
-    cities = ("Oslo", "Bergen")
-    calls = [
-        ToolCall(id=id, name="weather", arguments=json.dumps({"city": city}))
-        for id, city in zip(ids, cities, strict=True)
-    ]
-    provider.answer(Answer(tool_calls=(calls[0],)), Answer(tool_calls=(calls[1],)), Answer(text="Dry."))
-    config = {"tools": [WEATHER], "system_instruction": SYSTEM, "automatic_function_calling": {"disable": True}}
-    contents: list[Any] = [types.Content(role="user", parts=[types.Part(text="Will I like the weather where I live?")])]
-    sent: list[Recorded] = []
-    # A block made anew would differ in its timezone.
-    for zone in ("UTC", "Asia/Tokyo", "America/Lima"):
-        answered = ask(proxy, user, contents, model=model, stream=stream, config=config, timezone=zone)
-        sent.append(last(provider))
-        contents.append(types.Content(role="model", parts=[types.Part(function_call=call) for call in answered.calls]))
-        results = [
-            types.Part(
-                function_response=types.FunctionResponse(
-                    id=call.id, name=call.name, response={"output": f"{call.args}"}
-                )
-            )
-            for call in answered.calls
-        ]
-        if results:
-            contents.append(types.Content(role="user", parts=results))
-    assert answered.text == "Dry.", "the turn has come to its end"
-
-    asked, *_ = opening = turns_of(sent[0])
-    assert "Oslo" in parted(asked)[0]
-    for earlier, later in pairwise(sent):
-        before, after = turns_of(earlier), turns_of(later)
-        assert after[: len(before)] == before, "what stood there, the block included, is unchanged"
-        if model == CHAT_MODEL:
-            *_, call, result = after
-            assert result["tool_call_id"] == call["tool_calls"][0]["id"], "the result follows its call"
-        else:
-            assert [set(part) for turn in after[-2:] for part in turn["parts"]] == [
-                {"functionCall"},
-                {"functionResponse"},
-            ]
-            end = earlier.body.index(json.dumps(before[-1], ensure_ascii=False, separators=(",", ":")).encode())
-            assert later.body[:end] == earlier.body[:end], "up to what is new, the same bytes"
-        assert system_of(later) == system_of(earlier)
-        assert later.json["tools"] == earlier.json["tools"]
-    assert sum(OPENING in text for turn in turns_of(sent[-1]) for text in texts_of(turn)) == 1
-    assert len(opening) == 1
-
-    messages = [stored.message for stored in Memory(proxy).only(user).messages][2:]
-    assert [message.role for message in messages] == ["user", "assistant", "tool", "assistant", "tool", "assistant"]
-    said = [[json.loads(call.arguments) for call in message.tool_calls] for message in (messages[1], messages[3])]
-    assert said == [[{"city": city}] for city in cities]
-    assert [message.tool_call_id for message in (messages[2], messages[4])] == [id or "weather" for id in ids]
-    assert "Bergen" in messages[4].text
-    assert messages[-1].text == "Dry."
-
-
 def test_images_and_many_system_parts_stay_as_they_are(proxy: Proxy, provider: Provider, user: str) -> None:
     ask(proxy, user, "My cat is called Felix.", model=GEMINI_MODEL)
     image = types.Part.from_bytes(data=b"GIF89a", mime_type="image/gif")
@@ -260,22 +151,6 @@ def test_images_and_many_system_parts_stay_as_they_are(proxy: Proxy, provider: P
     assert body["generationConfig"] == {"temperature": 0.5}
     kept = Memory(proxy).only(user).messages[-2].message
     assert (kept.text, kept.attachments) == ("Is this a cat?", ("inlineData",))
-
-
-@either_kind
-@whole_and_streamed
-@pytest.mark.parametrize("status", [400, 500])
-def test_an_error_of_the_provider_is_the_sdks_own_and_stores_nothing(
-    proxy: Proxy, provider: Provider, user: str, model: str, stream: bool, status: int
-) -> None:
-    seen = GEMINI_BRIDGED_BAD_REQUEST if model == CHAT_MODEL and status == 400 else status
-    provider.answer(Answer(status=status, message="No such luck."))
-    with pytest.raises(errors.ClientError if seen < 500 else errors.ServerError, match="No such luck") as failed:
-        ask(proxy, user, "Hello.", model=model, stream=stream)
-
-    assert failed.value.code == seen
-    assert ours(failed.value.response.headers) == ONCE_KNOWN
-    assert Memory(proxy).sessions(user) == []
 
 
 @pytest.mark.parametrize(
@@ -310,47 +185,11 @@ def test_a_refused_request_is_answered_in_googles_shape(
     assert provider.recorded == [], "the model is not called"
 
 
-def started(client: genai.Client, model: str, until: str) -> Any:
-    """A stream of the SDK, read up to these words. The connection is open still."""
-    stream = client.models.generate_content_stream(model=model, contents="Count to four.")
-    received = ""
-    while received != until:
-        received += next(stream).text or ""
-    return stream
-
-
 def check_kept_of_broken(proxy: Proxy, user: str) -> None:
     """Check that what the client got of a broken stream is stored, and said to be a part."""
     kept = eventually(lambda: Memory(proxy).sessions(user), "the broken exchange is stored")[0]
     assert kept.said == [("user", "Count to four."), ("assistant", "one two")]
     assert [stored.partial for stored in kept.messages] == [False, True]
-
-
-@every_model
-def test_of_a_stream_that_the_client_leaves_what_it_got_is_stored_until_it_asks_again(
-    proxy: Proxy, provider: Provider, user: str, model: str
-) -> None:
-    provider.answer(Answer(text="one two three four", hang_after=2), Answer(text="One to four."))
-    with proxy.gemini(user) as client:
-        started(client, model, "one two").close()
-    check_kept_of_broken(proxy, user)
-
-    ask(proxy, user, "Count to four.", model=model)
-    assert Memory(proxy).only(user).said == [("user", "Count to four."), ("assistant", "One to four.")]
-
-
-@either_kind
-def test_of_a_stream_that_the_provider_breaks_off_what_the_client_got_is_stored(
-    proxy: Proxy, provider: Provider, user: str, model: str
-) -> None:
-    provider.answer(Answer(text="one two three four", hang_after=2))
-    client = proxy.gemini(user)
-    stream = started(client, model, "one two")
-    provider.drop()
-    # Not the SDK's own error: LiteLLM's frame has the code as text, and the SDK fails to compare it with a number.
-    with pytest.raises((errors.APIError, TypeError)):
-        list(stream)
-    check_kept_of_broken(proxy, user)
 
 
 def test_an_error_frame_in_mid_stream_reaches_the_client_and_what_came_before_is_stored(

@@ -55,24 +55,6 @@ def ask(proxy: Proxy, user: str, messages: list[Any], *, tools: bool = False, **
     return client.chat.completions.create(model=CHAT_MODEL, messages=messages, **extra).choices[0].message
 
 
-def test_the_second_session_recalls_the_first_before_the_users_own_words(
-    proxy: Proxy, provider: Provider, user: str
-) -> None:
-    provider.answer(Answer(text="What a good name for a cat."))
-    remember(proxy, user, "My cat is called Felix.")
-    reply = proxy.ask(user, SYSTEM, "What is my cat called?")
-
-    system, last = provider.last.messages
-    block, words = parted(last["content"])
-    assert words == "\n\nWhat is my cat called?", "the user's words follow the block, as they were"
-    assert "My cat is called Felix." in block
-    assert "What a good name for a cat." in block, "what the assistant said is remembered too"
-    assert last["role"] == "user"
-    assert system["content"].startswith(SYSTEM["content"] + "\n\n" + INSTRUCTIONS), "behind the client's own"
-    assert "Felix" not in system["content"], "memory is never in a privileged role"
-    assert reply.memory_status == "ok"
-
-
 def test_instructions_come_as_a_system_message_where_there_is_none(proxy: Proxy, provider: Provider, user: str) -> None:
     proxy.ask(user, "Hello.")
 
@@ -145,31 +127,6 @@ def test_all_before_the_last_user_message_is_byte_identical_from_turn_to_turn(
     tools = {turn.body[turn.body.index(b'"tools"') :].partition(b"}}}]")[0] for turn in turns}
     assert len(tools) == 1, f"the tools are the same bytes in every turn, not {tools}"
     assert [json.loads(turn.body)["tools"] for turn in turns] == [TOOLS] * 3
-
-
-def test_in_a_tool_turn_the_block_stays_where_and_as_it_was(proxy: Proxy, provider: Provider, user: str) -> None:
-    remember(proxy, user, "I live in Oslo and dislike rain.")
-    calls = tuple(ToolCall(name="weather", arguments=f'{{"city": "{city}"}}') for city in ("Oslo", "Bergen"))
-    provider.answer(Answer(tool_calls=calls), Answer(tool_calls=calls[:1]), Answer(text="Dry."))
-    messages: list[Any] = [SYSTEM, {"role": "user", "content": "Will I like the weather where I live?"}]
-    # A block made anew would differ: another timezone, and memory that was asked for by number.
-    options: list[dict[str, object]] = [{}, {"timezone": "Asia/Tokyo"}, {"last_n_user_messages": 5, "min_top_k": 0}]
-    for turn in options:
-        message = ask(proxy, user, messages, tools=True, **turn)
-        messages.append(message.model_dump(include={"role", "content", "tool_calls"}, exclude_none=True))
-        messages += [
-            {"role": "tool", "tool_call_id": call.id, "content": "sunny, 20 °C"} for call in message.tool_calls or ()
-        ]
-    messages.append({"role": "user", "content": "Thanks."})
-    ask(proxy, user, messages, tools=True)
-
-    *turn, after = provider.recorded[-4:]
-    assert "Oslo" in parted(turn[0].messages[1]["content"])[0]
-    for request, count in zip(turn, (2, 5, 7), strict=True):
-        assert request.messages[:2] == turn[0].messages, "system message and question, block included, are unchanged"
-        assert request.messages[2:] == messages[2:count], "what follows is the client's: nothing parts call and result"
-    assert after.messages[1:-1] == messages[1:-1], "the turn over, the block moves on to the next question"
-    assert parted(after.messages[-1]["content"])[1] == "\n\nThanks."
 
 
 def test_a_tool_turn_without_memory_stays_without(proxy: Proxy, provider: Provider, user: str) -> None:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import openai
 import pytest
 
 from tests.support.memory import SHORT, Memory
-from tests.support.provider import Answer, Provider, Recorded, ToolCall
+from tests.support.provider import Answer, Provider, ToolCall
 from tests.support.proxy import BRIDGED_MODEL, CHAT_MODEL, Proxy
 from tests.support.waiting import eventually
 
@@ -87,14 +86,6 @@ def asked(provider: Provider) -> list[dict[str, Any]]:
     return [request.json for request in provider.recorded if request.path == "/v1/responses"]
 
 
-def shown(request: Recorded) -> tuple[str, str]:
-    """What the model was shown as system message and as the user's last words, in either API."""
-    if request.path == "/v1/responses":
-        given = request.json["input"]
-        return request.json["instructions"], given if isinstance(given, str) else given[-1]["content"]
-    return request.system_text, request.user_text
-
-
 def parted(text: str) -> tuple[str, str]:
     """The memory block at the start of a message, and the words after it. Fails the test if there is none."""
     assert text.startswith(OPENING), f"the message should begin with the memory block: {text!r}"
@@ -110,42 +101,6 @@ def remember(gateway: Proxy, user: str, text: str) -> None:
 
 def result_of(call: Any) -> dict[str, str]:
     return {"type": "function_call_output", "call_id": call.call_id, "output": "sunny, 20 °C"}
-
-
-@every_model
-def test_a_later_session_recalls_an_earlier_one_before_the_users_own_words(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str
-) -> None:
-    provider.answer(Answer(text="What a good name for a cat."))
-    first = respond(gateway, user, "My cat is called Felix.", model=model, options={"session_timeout_seconds": SHORT})
-    assert first.response.output_text == "What a good name for a cat."
-    assert first.headers["x-recallr-memory-status"] == "empty"
-    memory.wait_processed(user, first.session_id)
-
-    for stream, given in (
-        (False, "What is my cat called?"),
-        (True, [{"role": "user", "content": "Say it again: cat?"}]),
-    ):
-        words = given if isinstance(given, str) else given[0]["content"]
-        provider.answer(Answer(text="Felix it is."))
-        later = respond(gateway, user, given, model=model, stream=stream, instructions=OWN)
-        system, last = shown(provider.recorded[-1])
-        block, after = parted(last)
-        assert after == f"\n\n{words}", "the user's words follow the block, as they were"
-        assert "My cat is called Felix." in block
-        assert "What a good name for a cat." in block, "what the assistant said is remembered too"
-        assert system.startswith(f"{OWN}\n\n{INSTRUCTIONS}"), "behind the client's own instructions"
-        assert "Felix" not in system, "memory is never in a privileged role"
-        assert later.response.output_text == "Felix it is."
-        assert later.headers["x-recallr-memory-status"] == "ok"
-        assert later.headers.keys() >= SESSION_HEADERS
-        assert later.session_id != first.session_id
-    assert memory.only(user).said == [
-        ("user", "What is my cat called?"),
-        ("assistant", "Felix it is."),
-        ("user", "Say it again: cat?"),
-        ("assistant", "Felix it is."),
-    ], "what was said, and nothing of what was injected"
 
 
 @every_model
@@ -281,33 +236,6 @@ BLOCK_MADE_ANEW: list[dict[str, object]] = [{}, {"timezone": "Asia/Tokyo"}, {"la
 
 
 @whole_and_streamed
-def test_in_a_tool_turn_the_block_stays_where_and_as_it_was(
-    gateway: Proxy, provider: Provider, user: str, stream: bool
-) -> None:
-    remember(gateway, user, "I live in Oslo and dislike rain.")
-    provider.clear()
-    calls = tuple(ToolCall(name="weather", arguments=f'{{"city": "{city}"}}') for city in ("Oslo", "Bergen"))
-    provider.answer(Answer(text="I look.", tool_calls=calls), Answer(tool_calls=calls[:1]), Answer(text="Dry."))
-    given: list[Any] = [{"role": "user", "content": "Will I like the weather where I live?"}]
-    for options in BLOCK_MADE_ANEW:
-        answered = respond(gateway, user, given, stream=stream, tools=TOOLS, instructions=OWN, options=options)
-        given += [item.model_dump(exclude_none=True) for item in answered.output]
-        given += [result_of(call) for call in answered.output if call.type == "function_call"]
-    given.append({"role": "user", "content": "Thanks."})
-    respond(gateway, user, given, tools=TOOLS, instructions=OWN)
-
-    *turn, after = asked(provider)
-    assert "Oslo" in parted(turn[0]["input"][0]["content"])[0]
-    for request, count in zip(turn, (1, 6, 8), strict=True):
-        assert request["instructions"] == turn[0]["instructions"]
-        assert request["input"][0] == turn[0]["input"][0], "the question, block included, is unchanged"
-        assert request["input"][1:] == given[1:count], "what follows is the client's: nothing parts call and result"
-    assert after["input"][:-1] == given[:-1], "the turn over, the block moves on to the next question"
-    assert after["instructions"] == turn[0]["instructions"]
-    assert parted(after["input"][-1]["content"])[1] == "\n\nThanks."
-
-
-@whole_and_streamed
 def test_in_a_tool_turn_of_a_chain_the_model_sees_the_block_once_and_unchanged(
     gateway: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
 ) -> None:
@@ -354,29 +282,6 @@ def test_in_the_instructions_the_block_is_said_in_every_request_of_a_turn(
     assert going_on["instructions"] == opening["instructions"], "instructions do not outlast their response"
 
 
-@every_model
-@whole_and_streamed
-@pytest.mark.parametrize(("status", "error"), [(400, openai.BadRequestError), (500, openai.InternalServerError)])
-def test_a_failed_call_stores_nothing(
-    gateway: Proxy,
-    provider: Provider,
-    memory: Memory,
-    user: str,
-    model: str,
-    stream: bool,
-    status: int,
-    error: type[openai.APIStatusError],
-) -> None:
-    provider.answer(Answer(status=status), Answer(text="Noted."))
-    with pytest.raises(error) as caught:
-        respond(gateway, user, "My cat is Felix.", model=model, stream=stream)
-    assert caught.value.response.headers.keys() >= SESSION_HEADERS
-    assert memory.sessions(user) == []
-    respond(gateway, user, "My cat is Felix.", model=model, stream=stream)
-
-    assert memory.only(user).said == [("user", "My cat is Felix."), ("assistant", "Noted.")]
-
-
 def begin(gateway: Proxy, user: str, until: str, *, model: str = CHAT_MODEL) -> tuple[Any, httpx.Headers]:
     """Ask for a stream and read it up to these words. The connection is open still."""
     raw = gateway.openai(user).responses.with_raw_response.create(model=model, input="Count to four.", stream=True)
@@ -386,40 +291,6 @@ def begin(gateway: Proxy, user: str, until: str, *, model: str = CHAT_MODEL) -> 
         event = next(stream)
         received += event.delta if event.type == "response.output_text.delta" else ""
     return stream, raw.headers
-
-
-STREAMING_MODELS = pytest.mark.parametrize("model", [CHAT_MODEL, BRIDGED_MODEL], ids=["native", "bridged"])
-
-
-@STREAMING_MODELS
-def test_of_a_stream_that_the_client_leaves_what_it_got_is_stored_until_it_asks_again(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str
-) -> None:
-    provider.answer(Answer(text="one two three four", hang_after=2), Answer(text="One to four."))
-    stream, headers = begin(gateway, user, "one two", model=model)
-    stream.close()
-
-    kept = eventually(lambda: memory.sessions(user), "the exchange is stored, though its client has gone")[0]
-    assert kept.said == [("user", "Count to four."), ("assistant", "one two")]
-    assert [stored.partial for stored in kept.messages] == [False, True], "the answer is marked as not whole"
-    assert headers.keys() >= SESSION_HEADERS
-
-    respond(gateway, user, "Count to four.", model=model)
-    assert memory.only(user).texts == ["Count to four.", "One to four."], "asked again: the whole one replaces it"
-
-
-@STREAMING_MODELS
-def test_of_a_stream_that_the_provider_breaks_off_what_the_client_got_is_stored(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str
-) -> None:
-    provider.answer(Answer(text="one two three four", hang_after=2))
-    stream, _ = begin(gateway, user, "one two", model=model)
-    provider.drop()
-    assert [event.type for event in stream][-1] == "response.failed", "LiteLLM's way to say so"
-
-    kept = eventually(lambda: memory.sessions(user), "the broken exchange is stored")[0]
-    assert kept.said == [("user", "Count to four."), ("assistant", "one two")]
-    assert kept.messages[1].partial
 
 
 def test_of_a_stream_with_an_error_in_it_what_came_before_is_stored(
@@ -433,24 +304,6 @@ def test_of_a_stream_with_an_error_in_it_what_came_before_is_stored(
     assert kept.said == [("user", "Count to four."), ("assistant", "one two")]
     assert kept.messages[1].partial
     assert headers.keys() >= SESSION_HEADERS
-
-
-@whole_and_streamed
-def test_a_wrong_header_is_refused_as_the_sdks_own_error_and_the_model_is_not_asked(
-    gateway: Proxy, provider: Provider, user: str, stream: bool
-) -> None:
-    with pytest.raises(openai.BadRequestError) as caught:
-        respond(gateway, user, "Hi.", stream=stream, options={"timezone": "Nowhere/Land"})
-
-    assert caught.value.body == {
-        "message": 'X-Recallr-Timezone: must be an IANA time zone such as "Europe/London"',
-        "type": "invalid_request_error",
-        "param": "X-Recallr-Timezone",
-        "code": "invalid_recallr_headers",
-    }
-    assert caught.value.response.headers.keys() >= STATUS_HEADERS
-    assert caught.value.response.headers["x-recallr-memory-status"] == "off"
-    assert provider.recorded == []
 
 
 def test_the_user_of_the_body_is_the_user(gateway: Proxy, memory: Memory, user: str) -> None:
