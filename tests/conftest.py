@@ -1,7 +1,7 @@
 """Fixtures of all tests.
 
-`pytest` leaves out slow tests: those in `tests/faults/`, which kill, freeze and restart real processes, and others marked
-`slow`. Those of them marked `always` run all the same. `pytest --all` runs everything, as CI does.
+`pytest` leaves out slow tests: those in `tests/faults/`, which kill, freeze and restart real processes, and others
+marked `slow`. Those of them marked `always` run all the same. `pytest --all` runs everything, as CI does.
 
 `isolated` (always)  no settings of the developer's: variables unset, an empty working folder (no `.env`)
 `user`               a user id that no other test has

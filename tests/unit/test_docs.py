@@ -1,4 +1,4 @@
-"""README.md's tables against the code: every header, every setting with its default, every error code, and no other."""
+"""The tables of config/README.md against the code: every header, setting, default and error code, and no other."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text()
+PAGE = ROOT / "config" / "README.md"
+"""Where the tables are."""
+TEXT = PAGE.read_text()
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The cells of the table under a heading, without its first two lines. No cell of README holds a `|`."""
-    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
-    assert found, f"README.md has no section {heading!r}"
+    """The cells of the table under a heading, without its first two lines. No cell holds a `|`."""
+    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    assert found, f"the page has no section {heading!r}"
     lines = [line for line in found[1].splitlines() if line.startswith("|")]
-    assert len(lines) > 2, f"README.md has no table under {heading!r}"
+    assert len(lines) > 2, f"the page has no table under {heading!r}"
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
@@ -53,7 +55,7 @@ def written(default: Any) -> str:
 def test_the_request_headers_are_those_that_are_parsed() -> None:
     listed = names("Request headers")
     assert sorted(listed) == sorted(HEADER_NAMES.values()), (
-        "README's request headers (left) are not those of gateway/headers.py (right)"
+        "The request headers (left) are not those of gateway/headers.py (right)"
     )
 
 
@@ -64,9 +66,9 @@ def test_a_request_header_has_its_default_in_the_table(field: str) -> None:
     default = getattr(RecallrHeaders(), field)
     listed = {row[0].strip("`"): row[2] for row in rows("Request headers")}[HEADER_NAMES[field]]
     if default is None:
-        assert "`" not in listed, f"README gives {HEADER_NAMES[field]} the default {listed}, but it has none"
+        assert "`" not in listed, f"The page gives {HEADER_NAMES[field]} the default {listed}, but it has none"
     else:
-        assert listed == written(default), f"README says that {HEADER_NAMES[field]} defaults to {listed}"
+        assert listed == written(default), f"The page says that {HEADER_NAMES[field]} defaults to {listed}"
 
 
 def test_the_recall_defaults_are_the_same_where_no_header_is_parsed() -> None:
@@ -76,7 +78,7 @@ def test_the_recall_defaults_are_the_same_where_no_header_is_parsed() -> None:
 def test_the_timeout_of_a_new_session_is_the_documented_one() -> None:
     listed = {row[0].strip("`"): row[2] for row in rows("Request headers")}["X-Recallr-Session-Timeout-Seconds"]
     assert listed == f"{DEFAULT_TIMEOUT_SECONDS} for a new session", (
-        "README tells another default timeout than the code"
+        "The page gives another default timeout than the code"
     )
 
 
@@ -85,13 +87,13 @@ def test_the_response_headers_are_those_that_are_sent() -> None:
     sent = {name.decode() for name, _ in _response_headers(call)}
     listed = names("Response headers")
     assert sorted(name.lower() for name in listed) == sorted(sent), (
-        "README's response headers (left) are not those of a request whose user and session are known (right)"
+        "The page's response headers (left) are not those of a request whose user and session are known (right)"
     )
 
 
 def test_the_settings_are_those_that_are_read() -> None:
     read = [f"RECALLR_{field.upper()}" for field in Settings.model_fields]
-    assert sorted(names("Settings")) == sorted(read), "README's settings (left) are not those of settings.py (right)"
+    assert sorted(names("Settings")) == sorted(read), "The page's settings (left) are not those of settings.py (right)"
 
 
 @pytest.mark.parametrize("field", list(Settings.model_fields))
@@ -99,7 +101,7 @@ def test_a_setting_has_its_default_in_the_table(field: str) -> None:
     name = f"RECALLR_{field.upper()}"
     default = written(Settings.model_fields[field].get_default())
     listed = {row[0].strip("`"): row[1] for row in rows("Settings")}[name]
-    assert listed == default, f"README says that {name} defaults to {listed}, settings.py says {default}"
+    assert listed == default, f"The page says that {name} defaults to {listed}, settings.py says {default}"
 
 
 def test_the_settings_of_reconify_are_those_that_are_read() -> None:
@@ -107,17 +109,32 @@ def test_the_settings_of_reconify_are_those_that_are_read() -> None:
         f"RECONIFY_{name.upper()}": written(info.get_default()) for name, info in ReconifySettings.model_fields.items()
     }
     listed = {row[0].strip("`"): row[1] for row in rows("Reconify")}
-    assert listed == read, "README's settings of Reconify and their defaults (left) are not those of the code (right)"
+    assert listed == read, "The page's settings of Reconify and their defaults (left) are not those of the code (right)"
 
 
 def test_the_errors_are_those_that_a_client_can_get() -> None:
     raised = sorted((str(error.status), error.code) for error in RequestError.__subclasses__())
     listed = sorted((row[0], row[1].strip("`")) for row in rows("Errors"))
-    assert listed == raised, "README's errors (left) are not those of errors.py (right)"
+    assert listed == raised, "The page's errors (left) are not those of errors.py (right)"
 
 
-def test_every_file_that_is_linked_to_exists() -> None:
-    linked = [target for target in re.findall(r"\]\(([^)#]+)\)", README) if not target.startswith("http")]
-    assert linked, "README.md links to no file: the pattern of this test finds none any more"
-    missing = [target for target in linked if not (ROOT / target).exists()]
-    assert not missing, f"README.md links to files that are not there: {missing}"
+@pytest.mark.parametrize("page", ["README.md", "config/README.md", "examples/README.md", "tests/benchmarks/README.md"])
+def test_every_link_leads_somewhere(page: str) -> None:
+    links = re.findall(r"\]\(([^)]+)\)", (ROOT / page).read_text())
+    broken = [link for link in links if not link.startswith("http") and not _leads_somewhere(ROOT / page, link)]
+    assert not broken, f"{page} links to what is not there: {broken}"
+
+
+def _leads_somewhere(page: Path, link: str) -> bool:
+    file, _, anchor = link.partition("#")
+    target = page.parent / file if file else page
+    if not target.exists():
+        return False
+    if not anchor:
+        return True
+    headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
+    return anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_takes_ten_minutes_to_read() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 250
