@@ -8,6 +8,26 @@ ROOT = "recallr_litellm"
 _FORMAT = "%(asctime)s - recallr:%(levelname)s: %(name)s - %(message)s"
 
 
+_MAX_NAMES = 100
+
+
+class Once:
+    """Tells the first use of a name from later ones, so that each is logged once.
+
+    Clients choose the names: after a hundred, every name counts as known.
+    """
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+
+    def first(self, name: str) -> bool:
+        """True the first time that it is asked about this name."""
+        if name in self._names or len(self._names) >= _MAX_NAMES:
+            return False
+        self._names.add(name)
+        return True
+
+
 def show_logs() -> None:
     """Show the plugin's log from INFO up on standard error, unless the process has set up logging of its own.
 

@@ -14,6 +14,7 @@ from recallr_litellm.api.health import health_router
 from recallr_litellm.forward.middleware import Forward, KeyOutOfUrl
 from recallr_litellm.gateway.call import Call
 from recallr_litellm.gateway.middleware import RecallrMiddleware
+from recallr_litellm.gateway.request_log import RequestLog
 from recallr_litellm.gateway.runtime import Runtime
 from recallr_litellm.litellm_host.models import complete, count_tokens, embed_through_gateway
 from recallr_litellm.logs import show_logs
@@ -67,7 +68,12 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
         gateway_headers=lambda: _headers_to_be_let_in(proxy_server),
     )
     middleware = RecallrMiddleware(
-        forward, store=runtime.store, later=runtime.store_later, deadline=seconds_left, reporting=runtime.reporting
+        forward,
+        store=runtime.store,
+        later=runtime.store_later,
+        deadline=seconds_left,
+        log=RequestLog(settings.log_users, count_tokens).write,
+        reporting=runtime.reporting,
     )
     app.middleware_stack = KeyOutOfUrl(middleware)
     app.include_router(health_router(runtime.faults))

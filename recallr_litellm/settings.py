@@ -36,6 +36,14 @@ class InjectInto(StrEnum):
     SYSTEM = "system"
 
 
+class LogUsers(StrEnum):
+    """How a user is named in the log line of a request."""
+
+    HASHED = "hashed"
+    PLAIN = "plain"
+    OFF = "off"
+
+
 class Settings(BaseSettings):
     """Settings of the plugin.
 
@@ -124,6 +132,14 @@ class Settings(BaseSettings):
     )
     drain_seconds: float = Field(
         10.0, ge=0, description="Longest time a shutdown waits for what is still to be stored."
+    )
+
+    log_users: LogUsers = Field(
+        LogUsers.HASHED,
+        description=(
+            "How the log line of a request names its user: `hashed` (the first 12 characters of the SHA-256 of its "
+            "id), `plain` or `off`."
+        ),
     )
 
     forward_upstreams: list[str] = Field(

@@ -110,6 +110,8 @@ class Forward:
             forwarded = await self._admit(scope, target, receive)
         except RequestError as error:
             REJECTED.labels(error.code).inc()
+            if call is not None:
+                call.reason = error.code
             await _answer(error, api_named(target), send)
             return
         if forwarded is None or call is None:

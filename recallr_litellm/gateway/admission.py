@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 from recallr_litellm.core.owner import Owner
@@ -12,8 +11,6 @@ from recallr_litellm.gateway.call import Call
 from recallr_litellm.gateway.headers import HEADER_NAMES, RawHeaders, RecallrHeaders, Switch, check_user_id, parse
 from recallr_litellm.memory.sessions import SessionRequest
 from recallr_litellm.projects import Projects
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ def admit(
         InvalidHeaders: whatever else is wrong, all at once.
     """
     raw = call.raw
-    project = authorise(raw, projects, binding)
+    project = call.project_id = authorise(raw, projects, binding)
     bound = binding if raw.first("api-key") is None else None
     defaults = bound.defaults if bound else {}
     problems: dict[str, str] = {}
@@ -89,7 +86,7 @@ def admit(
     if project is None or headers.memory is Switch.OFF:
         return None
     if problem:
-        _log.info("Request %s goes on without memory, because its user id %s", call.request_id, problem)
+        call.reason = f"user id {problem}"
         return None
     owner = Owner(project, (headers.user_id if raw.first("user-id") is not None else elsewhere) or "")
     call.user_id = owner.user

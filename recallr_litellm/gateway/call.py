@@ -82,6 +82,14 @@ class Call:
     """Seconds spent in the plugin so far."""
     status: str = "off"
     """`X-Recallr-Memory-Status`."""
+    reason: str | None = None
+    """Why the request was refused, as an error code, or goes on without memory; None for all others."""
+    strategy: str | None = None
+    """How memory was searched, once that is known; `auto:balanced` where `auto` chose."""
+    block: str = ""
+    """The memory block that the model is shown."""
+    project_id: str | None = None
+    """Set once the request may use the project."""
     user_id: str | None = None
     session_id: str | None = None
     forwarded: Redirected | None = None

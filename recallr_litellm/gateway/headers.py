@@ -28,8 +28,11 @@ from pydantic_core import PydanticCustomError
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.errors import InvalidHeaders
 from recallr_litellm.header_values import Boolean, describe, say
+from recallr_litellm.logs import Once
 
 _log = logging.getLogger(__name__)
+
+_UNKNOWN = Once()
 
 PREFIX = "x-recallr-"
 MAX_USER_ID = 256
@@ -211,7 +214,8 @@ def parse(
     for name, value in raw.pairs:
         field = name.removeprefix(PREFIX).replace("-", "_")
         if field not in RecallrHeaders.model_fields:
-            _log.info("Ignoring the unknown header %r", name)
+            if _UNKNOWN.first(name):
+                _log.info("Ignoring the unknown header %.100r", name)
         elif field in values:
             problems[HEADER_NAMES[field]] = "was sent twice"
         else:

@@ -34,6 +34,8 @@ Later = Callable[[Exchange], None]
 """Stores an exchange in a task of its own, which a shutdown waits for."""
 Deadline = Callable[[Call], float]
 """Seconds that the plugin may still add to this request."""
+Log = Callable[[Call, int | None], None]
+"""Writes the log line of a Recallr request that has ended, with the HTTP status of its response, if it got one."""
 
 
 class RecallrMiddleware:
@@ -41,17 +43,25 @@ class RecallrMiddleware:
 
     Args:
         app: the wrapped ASGI application.
-        store, later, deadline: see the types.
+        store, later, deadline, log: see the types.
         reporting: None while Reconify is off.
     """
 
     def __init__(
-        self, app: App, *, store: Store, later: Later, deadline: Deadline, reporting: Reporting | None = None
+        self,
+        app: App,
+        *,
+        store: Store,
+        later: Later,
+        deadline: Deadline,
+        log: Log,
+        reporting: Reporting | None = None,
     ) -> None:
         self._app = app
         self._store = store
         self._later = later
         self._deadline = deadline
+        self._log = log
         self._reporting = reporting
         self._answers: set[Answer] = set()
 
@@ -90,6 +100,8 @@ class RecallrMiddleware:
                 self._later(exchange)
             if recorder is not None:
                 recorder.end()
+            if call.awake:
+                self._log(call, answer.http_status)
 
     def store_beginnings(self) -> None:
         """Store what has been received of the answers still coming in. Called when the process is told to end."""
@@ -109,6 +121,8 @@ class Answer:
         self._send = send
         self._store = store
         self._deadline = deadline
+        self.http_status: int | None = None
+        """None until there is one."""
         self._start: Event | None = None
         self._body: bytearray | None = None
         """A whole answer while it is gathered."""
@@ -125,6 +139,8 @@ class Answer:
             self._events.feed(event.get("body", b""))
         if self._recorder is not None:
             self._recorder.see(event)
+        if event["type"] == "http.response.start":
+            self.http_status = event["status"]
         if event["type"] == "http.response.start" and self._call.awake:
             self._begin(event)
             if self._body is None:  # a stream, or nothing that is kept: all that its headers say is known by now
@@ -139,6 +155,7 @@ class Answer:
     async def fail(self) -> None:
         """Answer for an application that has failed without an answer, as the server would, but with our headers."""
         if self._call.awake and not self._sending:
+            self.http_status = 500
             self._start = {
                 "type": "http.response.start",
                 "status": 500,

@@ -103,8 +103,8 @@ class Recollection:
             format = FORMATS.get(call_type)
             conversation = format.read(body) if format else None
             if format is None or conversation is None:  # no memory here; a wrong key is refused all the same
-                project = authorise(call.raw, self._projects, binding)
-                self._identify(call, takes_part=project is not None)
+                call.project_id = authorise(call.raw, self._projects, binding)
+                self._identify(call, takes_part=call.project_id is not None)
                 return
             admission = admit(
                 call,
@@ -124,11 +124,11 @@ class Recollection:
             except UserNotFound:
                 if not admission.lenient:
                     raise
-                call.admitted, call.status = None, "off"
-                _log.info("Request %s goes on without memory: its user may not be created", call.request_id)
+                call.admitted, call.status, call.reason = None, "off", "the user may not be created"
                 return
             if call.session_id is not None:
                 name_session(body, call.session_id)
+            call.block = memory
             format.inject(
                 body,
                 instructions=instructions(admitted.strategy) if admission.headers.include_system_prompt else "",
@@ -136,7 +136,7 @@ class Recollection:
                 into_system=self._settings.inject is InjectInto.SYSTEM,
             )
         except RequestError as error:
-            call.status = "off"
+            call.status, call.reason = "off", error.code
             REJECTED.labels(error.code).inc()
             raise
         except Exception:  # noqa: BLE001 - whatever it is, it is ours and not the user's
@@ -155,11 +155,11 @@ class Recollection:
     async def _remember_in_time(self, call: Call, admitted: AdmittedRequest, admission: Admission) -> str:
         """The memory block for the request; empty when there is nothing, or no time."""
         stage = _Stage(call, admitted, admission)
-        call.status = "ok"
+        call.status, call.strategy = "ok", stage.strategy.value
         if stage.strategy is Strategy.AUTO:
             has_model = self._generations.current.investigation.has_model
             stage.strategy = choose(admitted.conversation.question, model=has_model)
-            _log.info("Request %s: auto recalls with %s", call.request_id, stage.strategy.value)
+            call.strategy = f"{Strategy.AUTO.value}:{stage.strategy.value}"
         seconds = self._settings.deadline_seconds(stage.strategy)
         begun = asyncio.get_running_loop().time()
         stage.until = begun + _less_margin(seconds)

@@ -18,8 +18,11 @@ from pydantic.alias_generators import to_camel
 
 from recallr_litellm.errors import InvalidReconifyUser
 from recallr_litellm.header_values import Boolean, describe
+from recallr_litellm.logs import Once
 
 _log = logging.getLogger(__name__)
+
+_UNKNOWN = Once()
 
 HEADER_PREFIX = "x-reconify-"
 _USER_PREFIX = "x-reconify-user-"
@@ -175,7 +178,8 @@ def _from_headers(headers: ReconifyHeaders) -> tuple[dict[str, Any], dict[str, s
     for header, value in headers.pairs:
         name = header.removeprefix(_USER_PREFIX).replace("-", "_")
         if not header.startswith(_USER_PREFIX) or name not in _FIELDS:
-            _log.info("Ignoring the unknown header %r", header)
+            if _UNKNOWN.first(header):
+                _log.info("Ignoring the unknown header %.100r", header)
         elif name in names:
             problems[_HEADER_NAMES[name]] = "was sent twice"
         else:

@@ -6,6 +6,7 @@ The model is scripted and stands behind the real gateway, so that it is asked ov
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -404,5 +405,5 @@ def test_auto_asks_the_model_for_a_broad_question_only(agentic: Proxy, provider:
     assert reply.memory_status == "ok"
     assert len(searches(provider)) == 1
     assert "> Has a cat.\n" in block(provider)
-    chosen = [line.rsplit(" ", 1)[-1] for line in agentic.log.splitlines() if "auto recalls with" in line]
+    chosen = re.findall(r" strategy=auto:(\w+) ", agentic.log)
     assert chosen[-2:] == ["low_latency", "agentic"], "the log says what was chosen"

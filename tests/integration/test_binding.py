@@ -25,6 +25,7 @@ from tests.support.proxy import (
     Proxy,
     Reply,
 )
+from tests.support.waiting import eventually
 
 AUTHENTICATION = '''
 """Stands in for LiteLLM's database of virtual keys: a key says of itself what would stand there."""
@@ -191,7 +192,8 @@ def test_an_unknown_user_passes_without_memory_unless_it_may_be_created(
     assert_left_alone(provider, "Hello.")
     assert not memory.user_known(user)
     request = reply.headers["x-recallr-request-id"]
-    assert len(log_lines(gateway.folder, f"{request} goes on without memory: its user may not be created")) == 1
+    line = eventually(lambda: log_lines(gateway.folder, f"id={request}"), "the request is in the log")
+    assert 'status=off reason="the user may not be created"' in line[0]
 
     with pytest.raises(openai.NotFoundError, match="Allow-New-User-Creation"):
         say(gateway, key, "Hello.", user=user, headers={"X-Recallr-Timezone": "UTC"})

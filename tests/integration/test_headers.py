@@ -12,9 +12,12 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
+from recallr_litellm.gateway.request_log import digest
 from tests.support.memory import Memory
+from tests.support.observe import log_lines
 from tests.support.provider import Provider
 from tests.support.proxy import API_KEY, CHAT_MODEL, EMBEDDING_MODEL, OTHER_API_KEY, OTHER_PROJECT, PROJECT, Proxy
+from tests.support.waiting import eventually
 
 CHAT = "/v1/chat/completions"
 ALWAYS = {"x-recallr-request-id", "x-recallr-process-time", "x-recallr-memory-status"}
@@ -300,3 +303,23 @@ def test_a_request_refused_for_its_user_says_that_memory_was_off(proxy: Proxy, u
     with pytest.raises(openai.NotFoundError) as caught:
         proxy.ask(user, "Hello.", allow_new_user_creation=False)
     assert caught.value.response.headers["x-recallr-memory-status"] == "off"
+
+
+def test_each_request_has_one_line_in_the_log(proxy: Proxy, user: str) -> None:
+    served = proxy.ask(user, "Hello.").headers
+    expected = {
+        served["x-recallr-request-id"]: f"session={served['x-recallr-session-id']} strategy=balanced status=empty"
+    }
+    for options, code, error in (
+        ({"min_top_k": "many"}, 400, "invalid_recallr_headers"),
+        ({"api_key": "rai_wrong"}, 401, "invalid_recallr_api_key"),
+        ({"session_id": "unknown"}, 404, "session_not_found"),
+    ):
+        refused = refusal(proxy, user, **options).response.headers
+        expected[refused["x-recallr-request-id"]] = f"status=off reason={error} http={code}"
+    for request, words in expected.items():
+        lines = eventually(lambda id=request: log_lines(proxy.folder, f"Request id={id}"), "the request is in the log")
+        assert len(lines) == 1
+        assert words in lines[0]
+        assert f"project={PROJECT} user={digest(user)} " in lines[0]
+        assert "rai_" not in lines[0]

@@ -122,7 +122,9 @@ def pass_through(
     async def receive() -> Any:
         raise AssertionError("nobody asks for the request here")
 
-    middleware = RecallrMiddleware(answering, store=keep, later=passed.later.append, deadline=lambda call: 1.0)
+    middleware = RecallrMiddleware(
+        answering, store=keep, later=passed.later.append, deadline=lambda call: 1.0, log=lambda *_: None
+    )
     scope = {"type": "http", "method": "POST", "path": "/", "headers": RECALLR}
     try:
         asyncio.run(middleware(scope, receive, send))

@@ -418,7 +418,9 @@ def through_the_middleware(
     async def nothing(*_: Any) -> bool:
         raise AssertionError("nothing is stored, nothing is received")
 
-    middleware = RecallrMiddleware(application, store=nothing, later=lambda _: None, deadline=lambda _: 0.0)
+    middleware = RecallrMiddleware(
+        application, store=nothing, later=lambda _: None, deadline=lambda _: 0.0, log=lambda *_: None
+    )
     asyncio.run(middleware(scope, nothing, send))
     return scope
 
