@@ -148,27 +148,52 @@ class RedactionFailed(RecallrError):
 
 
 class Unavailable(RecallrError):
-    """A dependency did not answer. Requests go on without memory, work is retried later."""
+    """An outage: a dependency can serve nobody. Requests go on without memory, work is retried later."""
 
     reason: str = "store"
     """The `reason=` of `X-Recallr-Memory-Status: degraded`."""
 
 
 class StateUnavailable(Unavailable):
-    """Redis refused, timed out or failed."""
+    """Redis cannot be reached, did not answer in time, or refuses everybody (out of memory, read-only, loading)."""
 
 
 class VectorsUnavailable(Unavailable):
-    """Qdrant refused, timed out or failed."""
+    """Qdrant cannot be reached, did not answer in time, or refuses everybody (401, 403, 404, 429, 5xx)."""
 
 
 class EmbeddingUnavailable(Unavailable):
-    """The embedding model failed."""
+    """The embedding model cannot be reached, did not answer in time, or answered 429 or 5xx."""
 
     reason = "embedding"
+
+
+class EmbeddingMisconfigured(EmbeddingUnavailable):
+    """The endpoint of the embedding model answered 401, 403 or 404: somebody has to correct it."""
 
 
 class ModelUnavailable(Unavailable):
     """The model of `RECALLR_MEMORY_MODEL` failed, answered with nothing that can be used, or is not configured."""
 
     reason = "agent"
+
+
+class Refused(RecallrError):
+    """A dependency works but refused one call. Only the request or session of that call is affected."""
+
+    reason: str = "store"
+    """The `reason=` of `X-Recallr-Memory-Status: degraded`."""
+
+
+class StateRefused(Refused):
+    """Redis refused one call: a damaged value of one user, or a script that failed on it."""
+
+
+class VectorsRefused(Refused):
+    """Qdrant refused one call: a point it does not accept, or a query it cannot read (400, 409, 413, 422)."""
+
+
+class EmbeddingRefused(Refused):
+    """The embedding model refused one text (400, 413, 422), or returned no usable vector for it."""
+
+    reason = "embedding"

@@ -19,6 +19,7 @@ from recallr_litellm.core.recalled import OngoingSession, Recalled
 from recallr_litellm.errors import (
     ModelUnavailable,
     RecallrError,
+    Refused,
     RequestError,
     StateUnavailable,
     Unavailable,
@@ -172,9 +173,9 @@ class Recollection:
             self._note(call, "timeout", error)
         except RequestError:
             raise
-        except RecallrError as error:  # an outage, or a store that came up with another model's vectors
-            self._open_breaker(error)
-            self._note(call, error.reason if isinstance(error, Unavailable) else "store", error)
+        except RecallrError as error:  # an outage, one refused call, or a store with another model's vectors
+            self._trip(error)
+            self._note(call, error.reason if isinstance(error, Unavailable | Refused) else "store", error)
         memory = stage.block if stage.block is not None else self._render(stage)
         if not memory and call.status == "ok" and not stage.shown_already:
             call.status = "empty"
@@ -258,11 +259,14 @@ class Recollection:
             count_tokens=self._count_tokens,
         )
 
-    def _open_breaker(self, error: RecallrError) -> None:
+    def _trip(self, error: RecallrError) -> None:
+        """Stop requests to a store that is out for everybody. What one call was refused stops nobody else."""
         if isinstance(error, StateUnavailable):
             self._state_breaker.trip(error)
         elif isinstance(error, VectorsUnavailable):
             self._vectors_breaker.trip(error)
+        elif isinstance(error, Refused):
+            FAULTS.labels("request").inc()
 
     def _note(self, call: Call, reason: str, error: BaseException) -> None:
         call.degrade(reason)

@@ -272,7 +272,7 @@ class Runtime:
             if self._starting is None or self._starting.done():
                 self._starting = asyncio.ensure_future(asyncio.to_thread(self._valkey.start))
             await asyncio.shield(self._starting)
-        await self._state.ping()
+        await self._state.probe()
 
     async def _probe_vectors(self) -> None:
         with self._generations.using() as generation:

@@ -17,9 +17,9 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from recallr_litellm.core.history import Plan, place, plan
 from recallr_litellm.core.messages import Message, StoredMessage
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.errors import RequestError, StateUnavailable, Unavailable
+from recallr_litellm.errors import RecallrError, RequestError, StateUnavailable, Unavailable
 from recallr_litellm.memory.sessions import OpenedSession, SessionRequest, Sessions
-from recallr_litellm.metrics import EXCHANGES, HELD
+from recallr_litellm.metrics import EXCHANGES, FAULTS, HELD
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.state import CommitResult, StateStore
 
@@ -27,6 +27,9 @@ _log = logging.getLogger(__name__)
 
 _MOST_HELD_BYTES = 64 * 1024 * 1024
 """Bound on the text of held exchanges: a thousand of them may be small talk, or a megabyte each."""
+
+_REFUSED_SECONDS = 600.0
+"""How long an exchange is tried again that fails by itself, not by an outage: time to repair a damaged key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class Capture:
     """Stores exchanges.
 
     Args:
-        breaker: tells whether Redis answers; closed by a failure here.
+        breaker: of Redis; an outage found here trips it.
         capacity: exchanges held while it does not; the oldest is dropped for the newest.
     """
 
@@ -82,6 +85,8 @@ class Capture:
         self._taken: set[Owner] = set()
         """Whose held exchanges a flush has taken out of the queue."""
         self._held_bytes = 0
+        self._refused: dict[str, float] = {}
+        """Id of a held exchange that fails without an outage → when it first failed, on the event loop's clock."""
 
     @property
     def held(self) -> int:
@@ -116,6 +121,9 @@ class Capture:
             return False
         except RequestError as error:
             self._drop(exchange, str(error))
+            return False
+        except Exception:  # noqa: BLE001 - of this exchange alone: `flush` tries it again and says what is wrong
+            self.hold(exchange)
             return False
         except asyncio.CancelledError:
             self.hold(exchange)
@@ -176,10 +184,24 @@ class Capture:
         except (Unavailable, _Contended):  # needs Qdrant, or luck: the others need not wait for that
             stuck.append(exchange)
             return
-        except Exception as error:  # noqa: BLE001 - it would fail each time, and keep all others waiting
-            self._drop(exchange, type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - of this exchange alone, such as a damaged session: others go on
+            if not self._refused_for_good(exchange, error):
+                stuck.append(exchange)
+                return
+            self._drop(exchange, f"it could not be stored for {_REFUSED_SECONDS / 60:g} minutes")
+        else:
+            self._refused.pop(exchange.id, None)
         self._taken.discard(owner)
         HELD.set(len(self._held) + len(stuck))
+
+    def _refused_for_good(self, exchange: Exchange, error: Exception) -> bool:
+        """Whether an exchange has failed for so long that it is given up."""
+        now = asyncio.get_running_loop().time()
+        if exchange.id not in self._refused:
+            FAULTS.labels("capture").inc()
+            reason = str(error) if isinstance(error, RecallrError) else type(error).__name__  # others may quote a text
+            _log.error("Exchange %s cannot be stored and is tried again: %s", exchange.id, reason)
+        return now - self._refused.setdefault(exchange.id, now) >= _REFUSED_SECONDS
 
     def _behind_held(self, owner: Owner) -> bool:
         """An earlier exchange of this user is still held: what comes after it must not be stored before it."""
@@ -257,6 +279,7 @@ class Capture:
             EXCHANGES.labels("partial" if exchange.partial else "stored").inc()
 
     def _drop(self, exchange: Exchange, why: str) -> None:
+        self._refused.pop(exchange.id, None)
         EXCHANGES.labels("dropped").inc()
         _log.error("Exchange %s is lost: %s", exchange.id, why)
 

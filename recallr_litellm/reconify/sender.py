@@ -39,7 +39,7 @@ class Sender:
     accepted another one since the payload's last failure: an outage, however long, makes no dead letters.
 
     Args:
-        breaker: tells whether Redis answers; closed by a failure here.
+        breaker: of Redis; an outage found here trips it.
         in_flight: the requests of this process, to which sending gives way.
         backoff: pauses between two attempts of one payload.
         timeout_seconds: the client's; a session is leased for longer than one attempt may take.

@@ -39,7 +39,7 @@ class Reconify:
         await reconify.close()
 
     Args:
-        breaker: tells whether Redis answers; closed by a failure here.
+        breaker: of Redis; an outage found here trips it.
         interval: seconds between looks for what is due, or held.
         capacity: payloads held while Redis is away.
     """

@@ -1,4 +1,4 @@
-"""Remembers whether a store answers, so that not every request waits for one that does not."""
+"""A circuit breaker in front of a dependency, so that not every request waits for one that does not answer."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _log = logging.getLogger(__name__)
 
 
 class CircuitBreaker:
-    """Open while a store answers; closed from the first failure until a probe succeeds.
+    """Stops requests to a dependency after its first outage, until a probe succeeds. Begins stopped.
 
     Args:
-        name: the store, for log and metric.
-        probe: does whatever is needed until the store can be used; raises a `RecallrError` when it cannot.
+        name: the dependency, for log, metric and health.
+        probe: raises a `RecallrError` when the dependency cannot be used. May open or start it first.
         interval: seconds between probes.
-        probe_timeout: seconds after which a probe counts as failed.
+        probe_timeout: seconds after which a probe has failed.
     """
 
     def __init__(
         self, name: str, probe: Callable[[], Awaitable[None]], *, interval: float = 1.0, probe_timeout: float = 3.0
     ) -> None:
         self.name = name
-        self.error: RecallrError | None = Unavailable(f"{name} was not asked yet")
-        """Why it is closed; None while it is open."""
+        self.error: RecallrError | None = Unavailable(f"{name} has not been probed yet")
+        """Why requests are stopped; None while they are allowed."""
         self._probe = probe
         self._interval = interval
         self._probe_timeout = probe_timeout
@@ -35,31 +35,27 @@ class CircuitBreaker:
 
     @property
     def allows_requests(self) -> bool:
-        """Whether the store is taken to answer."""
+        """Whether the dependency is believed to work."""
         return self.error is None
 
     def require(self) -> None:
-        """Return while the breaker is open.
-
-        Raises:
-            RecallrError: why it is closed.
-        """
+        """Raise the error that stops requests, if there is one."""
         if self.error is not None:
             raise self.error
 
-    def trip(self, error: RecallrError) -> None:
-        """Let nobody through until a probe succeeds."""
+    def trip(self, error: Unavailable) -> None:
+        """Stop requests because of this outage, and probe at once."""
         if self.allows_requests:
-            _log.warning("%s does not answer (%s); requests go on without it", self.name, error)
+            _log.warning("%s is unavailable (%s); requests continue without it", self.name, error)
         self._set(error)
         self._wake.set()
 
     def suspect(self) -> None:
-        """Probe at once. Somebody has waited for the store in vain, which may be the store's fault or not."""
+        """Probe at once, without stopping requests: a request ran out of time, whatever the cause."""
         self._wake.set()
 
     async def probe(self) -> bool:
-        """Ask the store now and set the breaker accordingly."""
+        """Probe now; allow or stop requests accordingly. Returns whether they are allowed."""
         error: RecallrError | None = None
         try:
             async with asyncio.timeout(self._probe_timeout):
@@ -67,15 +63,15 @@ class CircuitBreaker:
         except RecallrError as raised:
             error = raised
         except TimeoutError:
-            error = Unavailable(f"{self.name} gave no answer in {self._probe_timeout:g} s")
+            error = Unavailable(f"{self.name} did not answer within {self._probe_timeout:g} s")
         if str(error or "") != str(self.error or ""):
-            level, outcome = (logging.WARNING, f"cannot be used: {error}") if error else (logging.INFO, "answers")
+            level, outcome = (logging.WARNING, f"is unavailable: {error}") if error else (logging.INFO, "is available")
             _log.log(level, "%s %s", self.name, outcome)
         self._set(error)
         return self.allows_requests
 
     async def watch(self) -> None:
-        """Probe for ever: each interval, and at once when the breaker has been closed or the store is suspected."""
+        """Probe for ever: at each interval, and at once after `trip` or `suspect`."""
         while True:
             self._wake.clear()
             await self.probe()

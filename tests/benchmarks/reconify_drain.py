@@ -66,7 +66,7 @@ def main(payloads: Annotated[int, typer.Option(help="In the outbox that is drain
 async def fill(url: str, payloads: int) -> float:
     """Queue payloads of `SESSIONS` sessions, 16 at a time; the seconds that it took."""
     outbox = Outbox.open(url, ReconifySettings(), timeout_seconds=30)
-    await outbox.ping()
+    await outbox.probe()
     run = uuid.uuid4().hex
     owner = Owner("bench", "bench")
     made = [

@@ -86,7 +86,7 @@ def queue(redis_url: str, *, sessions: int, each: int, prefix: str = "s") -> dic
 
     async def add() -> None:
         outbox = Outbox.open(redis_url, ReconifySettings(), timeout_seconds=30)
-        await outbox.ping()
+        await outbox.probe()
         for number in range(each):
             for session, ids in added.items():
                 ids.append(f"{session}-{number}")

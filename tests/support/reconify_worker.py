@@ -45,7 +45,7 @@ class ReconifyWorker(ServerProcess):
 async def work(redis_url: str) -> None:
     """Send for ever, as a gateway's worker does."""
     store = StateStore.from_url(redis_url, timeout_seconds=30.0)
-    breaker = CircuitBreaker("redis", store.ping)
+    breaker = CircuitBreaker("redis", store.probe)
     reconify = Reconify.open(
         load_reconify_settings(), redis_url, breaker, timeout_seconds=30.0, interval=0.1, capacity=1000
     )

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import redis
-from redis.asyncio import BlockingConnectionPool, Connection, Redis, RedisCluster, Sentinel, SSLConnection
+from redis.asyncio import Connection, ConnectionPool, Redis, RedisCluster, Sentinel, SSLConnection
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from recallr_litellm.errors import ConfigurationError
@@ -19,11 +18,10 @@ from recallr_litellm.stores.state.url import RedisUrl, Topology
 Client = Redis | RedisCluster
 
 MAX_CONNECTIONS: Final = 64
-"""To one server. Further calls wait for a free connection."""
+"""Maximum number of calls at once, and so of connections to one server. `RedisCaller` lets further calls wait."""
 
-MAX_CONNECTIONS_CLUSTER_NODE: Final = 10_000
-"""redis-py's cluster client has no pool that waits, it fails where the others queue: so this is out of reach, and there
-are as many connections as there are concurrent calls."""
+_TOPOLOGY_CONNECTIONS: Final = 8
+"""Connections to a cluster node beyond those of calls: the client reads the topology again after a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +42,10 @@ class Link:
 def connect(url: str, *, timeout_seconds: float) -> Link:
     """A client for the URL (see `RedisUrl.parse`). Nothing is sent yet.
 
-    `timeout_seconds` bounds connecting, each reply, and the wait for a free connection. A
-    connection that turns out to be broken is opened anew once, at once; nothing else is tried
-    again. The query of the URL takes redis-py's arguments (`ssl_ca_certs`, `socket_timeout`, …)
-    and, for Sentinels with a password of their own, `sentinel_username` and `sentinel_password`.
+    `timeout_seconds` bounds connecting and each reply. A broken connection is opened anew once, at
+    once; nothing else is tried again. The query of the URL takes redis-py's arguments
+    (`ssl_ca_certs`, `socket_timeout`, …) and, for Sentinels with a password of their own,
+    `sentinel_username` and `sentinel_password`.
 
     Raises:
         ConfigurationError: the URL cannot be understood. The message never quotes it.
@@ -66,24 +64,22 @@ def connect(url: str, *, timeout_seconds: float) -> Link:
     try:
         match target.topology:
             case Topology.SINGLE:
-                return _single(target, options, timeout_seconds)
+                return _single(target, options)
             case Topology.CLUSTER:
                 return _cluster(target, options)
             case Topology.SENTINEL:
-                return _by_sentinels(target, options, timeout_seconds)
+                return _by_sentinels(target, options)
     except TypeError:
         raise ConfigurationError("RECALLR_REDIS_URL: an argument after `?` is none of redis-py's") from None
 
 
-def _single(target: RedisUrl, options: dict[str, Any], timeout_seconds: float) -> Link:
+def _single(target: RedisUrl, options: dict[str, Any]) -> Link:
     kind: type[Connection | UnixDomainSocketConnection] = SSLConnection if target.tls else Connection
     if target.nodes:
         options |= dict(zip(("host", "port"), target.nodes[0], strict=True))
     else:
         kind = UnixDomainSocketConnection
-    pool = BlockingConnectionPool(
-        connection_class=kind, max_connections=MAX_CONNECTIONS, timeout=timeout_seconds, **options
-    )
+    pool = ConnectionPool(connection_class=kind, max_connections=MAX_CONNECTIONS, **options)
     # Neither opened nor kept: it shows wrong options now rather than at the first request.
     pool.make_connection()  # type: ignore[no-untyped-call]
     return Link(Redis.from_pool(pool), target.address)
@@ -92,27 +88,17 @@ def _single(target: RedisUrl, options: dict[str, Any], timeout_seconds: float) -
 def _cluster(target: RedisUrl, options: dict[str, Any]) -> Link:
     client = RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in target.nodes],
-        max_connections=MAX_CONNECTIONS_CLUSTER_NODE,
+        max_connections=MAX_CONNECTIONS + _TOPOLOGY_CONNECTIONS,
         ssl=target.tls,
         **options,
     )
     return Link(client, target.address)
 
 
-class _WaitingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Follows the master like the one, waits for a free connection like the other."""
-
-
-def _by_sentinels(target: RedisUrl, options: dict[str, Any], timeout_seconds: float) -> Link:
+def _by_sentinels(target: RedisUrl, options: dict[str, Any]) -> Link:
     own = {name: options.pop(f"sentinel_{name}") for name in ("username", "password") if f"sentinel_{name}" in options}
     shared = {name: value for name, value in options.items() if name not in {"username", "password", "db"}}
     for_sentinels = {**shared, **own, "ssl": target.tls}
     manager = Sentinel(target.nodes, sentinel_kwargs=for_sentinels, **options)  # type: ignore[no-untyped-call]
-    client = manager.master_for(
-        target.service,
-        connection_pool_class=_WaitingSentinelPool,
-        max_connections=MAX_CONNECTIONS,
-        timeout=timeout_seconds,
-        ssl=target.tls,
-    )
+    client = manager.master_for(target.service, max_connections=MAX_CONNECTIONS, ssl=target.tls)
     return Link(client, f"{target.service} of {target.address}", tuple(manager.sentinels))

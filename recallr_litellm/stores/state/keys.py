@@ -9,6 +9,7 @@ Per bucket:
     {recallr:7}:failed                         zset   member → when it was set aside, ms
     {recallr:7}:retired                        string name of the Qdrant collection that no session may be made memory
                                                       in any more; expires
+    {recallr:7}:probe                          string written to see whether Redis takes writes; expires
 Per owner (`<owner>` is `Owner.key`):
     {recallr:7}:user:<owner>                   string marker: the user exists; expires
     {recallr:7}:current:<owner>                string id of the session the user is in
@@ -69,6 +70,10 @@ def due(bucket: int) -> str:
 
 def failed(bucket: int) -> str:
     return _key(bucket, "failed")
+
+
+def probe(bucket: int) -> str:
+    return _key(bucket, "probe")
 
 
 def retired(bucket: int) -> str:

@@ -32,6 +32,7 @@ class Plugin:
     """What the tests work with."""
 
     valkey: EmbeddedValkey
+    url: str
     state: StateStore
     vectors: VectorStore
     embedder: Embedder
@@ -81,18 +82,21 @@ class Plugin:
 async def plugin(tmp_path: Path) -> AsyncIterator[Plugin]:
     settings = Settings(data_dir=tmp_path)
     valkey = EmbeddedValkey(tmp_path / "redis")
-    state = StateStore.from_url(valkey.start(), timeout_seconds=60)
+    url = valkey.start()
+    state = StateStore.from_url(url, timeout_seconds=60)
     embedder = open_embedder(settings, _no_gateway)
     await embedder.open()
     vectors = VectorStore(open_engine(settings), embedder)
     await vectors.open()
-    state_breaker = CircuitBreaker("redis", state.ping, probe_timeout=60)
+    state_breaker = CircuitBreaker("redis", state.probe, probe_timeout=60)
     vectors_breaker = CircuitBreaker("qdrant", vectors.ping, probe_timeout=60)
     await state_breaker.probe()
     await vectors_breaker.probe()
     sessions = Sessions(state, vectors, default_timeout_seconds=600)
     capture = Capture(state, sessions, state_breaker, capacity=3)
-    yield Plugin(valkey, state, vectors, embedder, SparseEncoder(), state_breaker, vectors_breaker, sessions, capture)
+    yield Plugin(
+        valkey, url, state, vectors, embedder, SparseEncoder(), state_breaker, vectors_breaker, sessions, capture
+    )
     await vectors.close()
     await embedder.close()
     await state.close()

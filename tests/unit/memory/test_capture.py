@@ -6,12 +6,17 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+import redis
 
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.memory.capture import Capture, Exchange, beginning_of
+from recallr_litellm.memory import capture
+from recallr_litellm.memory.capture import Capture, beginning_of
 from recallr_litellm.metrics import EXCHANGES
-from tests.unit.memory.conftest import Plugin
+from recallr_litellm.stores.state import keys
+from tests.unit.memory.conftest import ANA, Plugin
+
+BEN = Owner("acme", "ben")
 
 
 def counted(outcome: str) -> float:
@@ -87,7 +92,7 @@ async def test_while_redis_is_away_exchanges_are_held_and_stored_in_order_when_i
     for exchange in exchanges:
         assert not await plugin.capture.store_or_hold(exchange, within=60)
     assert plugin.capture.held == 3
-    assert not plugin.state_breaker.allows_requests, "the first failure closes the breaker"
+    assert not plugin.state_breaker.allows_requests, "the first failure stops requests to Redis"
     await asyncio.to_thread(plugin.valkey.start)
     assert await plugin.state_breaker.probe()
     await plugin.capture.flush()
@@ -119,9 +124,9 @@ async def test_past_its_capacity_the_oldest_is_dropped_and_counted(plugin: Plugi
 
 async def test_without_capacity_nothing_is_held_and_the_loss_is_counted(plugin: Plugin) -> None:
     before = counted("dropped")
-    capture = Capture(plugin.state, plugin.sessions, plugin.state_breaker, capacity=0)
-    capture.hold(await plugin.exchange("x1", "hello"))
-    assert (capture.held, counted("dropped") - before) == (0, 1)
+    none = Capture(plugin.state, plugin.sessions, plugin.state_breaker, capacity=0)
+    none.hold(await plugin.exchange("x1", "hello"))
+    assert (none.held, counted("dropped") - before) == (0, 1)
 
 
 async def test_an_exchange_of_a_user_that_may_not_be_created_is_dropped_when_that_turns_out(plugin: Plugin) -> None:
@@ -168,25 +173,40 @@ async def test_a_session_of_thousands_of_messages_is_stored_and_reopened(plugin:
     assert len(await plugin.texts(exchange.session.id)) == 4501
 
 
-async def test_what_fails_each_time_does_not_keep_the_others_waiting(
+async def test_a_damaged_session_costs_no_other_user_anything_and_nothing_once_it_is_repaired(plugin: Plugin) -> None:
+    before = counted("dropped")
+    damaged = await plugin.exchange("x1", "mine")
+    assert damaged.session is not None
+    other = replace(damaged, id="x2", request=plugin.request(BEN), session=None)
+    with redis.Redis.from_url(plugin.url) as client:
+        client.rename(keys.session(ANA, damaged.session.id), "kept")
+        client.set(keys.session(ANA, damaged.session.id), "garbage")
+
+        assert not await plugin.capture.store_or_hold(damaged, within=60)
+        assert plugin.state_breaker.allows_requests, "one user's damage stops everybody"
+        plugin.capture.hold(other)
+        await plugin.capture.flush()
+        assert await plugin.texts((await plugin.sessions.open(plugin.request(BEN))).id, BEN) == ["mine", "ok"]
+        assert (plugin.capture.held, counted("dropped") - before) == (1, 0)
+
+        client.rename("kept", keys.session(ANA, damaged.session.id))
+    await plugin.capture.flush()
+    assert await plugin.texts(damaged.session.id) == ["mine", "ok"]
+    assert plugin.capture.held == 0
+
+
+async def test_what_fails_by_itself_for_too_long_is_dropped_and_counted(
     plugin: Plugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = counted("dropped")
-    bad, good = await plugin.exchange("x1", "bad"), await plugin.exchange("x2", "good")
-    assert good.session is not None
-    plugin.capture.hold(bad)
-    plugin.capture.hold(good)
-    store = plugin.capture._store
-
-    async def failing(exchange: Exchange) -> None:
-        if exchange.id == "x1":
-            raise ZeroDivisionError
-        await store(exchange)
-
-    monkeypatch.setattr(plugin.capture, "_store", failing)
+    monkeypatch.setattr(capture, "_REFUSED_SECONDS", 0.0)
+    exchange = await plugin.exchange("x1", "hello")
+    assert exchange.session is not None
+    with redis.Redis.from_url(plugin.url) as client:
+        client.set(keys.session(ANA, exchange.session.id), "garbage")
+    plugin.capture.hold(exchange)
     await plugin.capture.flush()
     assert (plugin.capture.held, counted("dropped") - before) == (0, 1)
-    assert await plugin.texts(good.session.id) == ["good", "ok"]
 
 
 async def test_an_exchange_too_large_to_hold_costs_nobody_else_theirs(plugin: Plugin) -> None:

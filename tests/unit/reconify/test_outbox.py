@@ -33,7 +33,7 @@ def open_outbox(url: str, **settings: Any) -> Outbox:
 @pytest.fixture
 async def outbox(state_url: str) -> AsyncIterator[Outbox]:
     outbox = open_outbox(state_url)
-    await outbox.ping()  # as the gateway's breaker does before anything else
+    await outbox.probe()  # as the gateway's breaker does before anything else
     yield outbox
     await outbox.close()
 

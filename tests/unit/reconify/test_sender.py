@@ -140,7 +140,7 @@ async def at_work(
     settings = load_reconify_settings()
     outbox = outbox_type.open(redis_url, settings, timeout_seconds=60)
     client = client or ReconifyClient(settings)
-    breaker = CircuitBreaker("redis", outbox.ping, probe_timeout=PATIENCE)
+    breaker = CircuitBreaker("redis", outbox.probe, probe_timeout=PATIENCE)
     await breaker.probe()
     backoff = Backoff(PAUSE)
     circuit = WatchedCircuit(backoff)

@@ -56,7 +56,7 @@ class Worker:
         self.sparse = SparseEncoder()
         self.old, self.new = Model(*OLD), Model(*NEW)
         self.old.may_load.set()
-        self.state_breaker = CircuitBreaker("redis", state.ping)
+        self.state_breaker = CircuitBreaker("redis", state.probe)
         self.vectors_breaker = CircuitBreaker("qdrant", self.probe)
         self.moved: list[Generation] = []
         self.generations = Generations(

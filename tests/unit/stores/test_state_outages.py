@@ -1,22 +1,25 @@
-"""Redis away, hung, restarted, failed over, refusing: one kind of error, in time, without secrets."""
+"""Redis down, hung, restarted, failed over, refusing everybody: an outage, in time, without secrets. What it refuses
+one user is none."""
 
 from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import redis
 
-from recallr_litellm.errors import StateUnavailable
-from recallr_litellm.stores.state import CommitResult, StateStore
+from recallr_litellm.errors import StateRefused, StateUnavailable
+from recallr_litellm.stores.state import CommitResult, StateStore, keys
+from recallr_litellm.stores.state.calls import is_outage
+from recallr_litellm.stores.state.connection import MAX_CONNECTIONS
 from tests.support.listeners import Listener, free_port
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
-from tests.unit.stores.state_kit import ANA, NOW, commit, resolve, session_with, texts_of
+from tests.unit.stores.state_kit import ANA, BEN, NOW, commit, resolve, session_with, texts_of
 from tests.unit.stores.state_servers import ClusterNode, Replica, SentinelServer
 
 pytest_plugins = ("tests.unit.stores.state_fixtures",)
@@ -45,7 +48,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 async def test_nobody_listens(form: str) -> None:
     async with opened(form.format(PASSWORD, free_port())) as store:
         with pytest.raises(StateUnavailable) as caught:
-            await store.ping()
+            await store.probe()
 
     assert "127.0.0.1" in str(caught.value), "the message has to say which Redis"
     assert caught.value.__cause__ is not None, "the cause is lost"
@@ -66,21 +69,73 @@ async def test_a_server_that_hangs_is_given_up_after_the_timeout(form: str) -> N
 async def test_a_wrong_password_is_not_shown(tmp_path: Path) -> None:
     with RedisServer(tmp_path, password="right") as server:
         async with opened(server.url) as store:
-            await store.ping()
+            await store.probe()
         async with opened(server.url.replace(":right@", f":{PASSWORD}@")) as store:
             with pytest.raises(StateUnavailable) as caught:
-                await store.ping()
+                await store.probe()
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
 
 
-async def test_a_server_that_refuses_to_write(server: RedisServer) -> None:
+def break_saving(server: RedisServer) -> None:
+    """Make a background save fail, so that Redis refuses every write with MISCONF."""
+    with redis.Redis.from_url(server.url) as client:
+        client.config_set("save", "3600 1")
+        (server.folder / "dump.rdb").mkdir()
+        client.bgsave()
+        eventually(lambda: client.info("persistence")["rdb_last_bgsave_status"], "a save fails", until="err".__eq__)
+
+
+REFUSES_EVERYBODY: dict[str, Callable[[RedisServer], None]] = {
+    "OOM": lambda server: redis.Redis.from_url(server.url).config_set("maxmemory", 1),
+    "READONLY": lambda server: redis.Redis.from_url(server.url).replicaof("127.0.0.1", str(free_port())),
+    "NOREPLICAS": lambda server: redis.Redis.from_url(server.url).config_set("min-replicas-to-write", 1),
+    "NOPERM": lambda server: redis.Redis.from_url(server.url).acl_setuser(
+        "default", enabled=True, categories=["-@all"]
+    ),
+    "MISCONF": break_saving,
+}
+
+
+@pytest.mark.parametrize("code", REFUSES_EVERYBODY)
+async def test_a_server_that_answers_but_takes_no_writes_is_an_outage(server: RedisServer, code: str) -> None:
     async with opened(server.url) as store:
         await store.remember_user(ANA)
         session = await resolve(store)
-        with redis.Redis.from_url(server.url) as client:
-            client.config_set("maxmemory", 1)
+        await asyncio.to_thread(REFUSES_EVERYBODY[code], server)
         with pytest.raises(StateUnavailable):
             await commit(store, session.session_id, 0, "hello")
+        with pytest.raises(StateUnavailable):
+            await store.probe()
+
+
+async def test_a_damaged_value_of_one_user_is_no_outage(server: RedisServer) -> None:
+    async with opened(server.url) as store:
+        for owner in (ANA, BEN):
+            await store.remember_user(owner)
+        session = await resolve(store)
+        with redis.Redis.from_url(server.url) as client:
+            client.set(keys.session(ANA, session.session_id), "garbage")
+        with pytest.raises(StateRefused, match="WRONGTYPE"):
+            await resolve(store)
+        await store.probe()
+        assert await resolve(store, BEN)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        # What Redis 6.2 makes of an error of a command in a script.
+        ("ERR Error running script (call): @user_script:1: @user_script: 1: -OOM command not allowed", True),
+        (
+            "ERR Error running script (call): @user_script:1: @user_script: 1: -WRONGTYPE Operation against",
+            False,
+        ),
+        ("ERR user_script:3: attempt to compare nil with number script: f_1", False),
+        ("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", True),
+    ],
+)
+def test_errors_of_scripts_are_told_apart(error: str, expected: bool) -> None:
+    assert is_outage(redis.ResponseError(error)) is expected
 
 
 async def test_connections_closed_by_the_server_cost_no_error(server: RedisServer) -> None:
@@ -117,9 +172,13 @@ async def test_scripts_that_the_server_forgot_are_sent_again(server: RedisServer
         assert (await resolve(store)).session_id == first.session_id
 
 
-async def test_more_calls_at_once_than_connections(store: StateStore) -> None:
+async def test_calls_beyond_the_number_of_connections_wait(store: StateStore, state_url: str) -> None:
     found = await asyncio.gather(*(resolve(store) for _ in range(400)))
     assert len({one.session_id for one in found}) == 1
+    for address in state_url.removeprefix("redis+cluster://").split(","):
+        with redis.Redis.from_url(address if "://" in address else f"redis://{address}") as client:
+            # Besides the store's own: this one, and those of the fixtures.
+            assert client.info("clients")["connected_clients"] < MAX_CONNECTIONS + 20
 
 
 async def test_a_cancelled_call_does_not_give_its_answer_to_the_next_one(server: RedisServer) -> None:

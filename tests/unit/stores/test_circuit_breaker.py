@@ -1,4 +1,4 @@
-"""The breaker in front of a store: closed by the first failure, opened by the first probe that succeeds."""
+"""The circuit breaker: it stops requests after the first outage, until a probe succeeds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def until(condition) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_closed_until_a_probe_succeeds() -> None:
+async def test_requests_are_stopped_until_a_probe_succeeds() -> None:
     store = Store()
     breaker = CircuitBreaker("test", store.probe)
     assert not breaker.allows_requests
@@ -41,7 +41,7 @@ async def test_closed_until_a_probe_succeeds() -> None:
     breaker.require()
 
 
-async def test_a_failure_closes_it_and_the_watch_opens_it_again_at_once() -> None:
+async def test_an_outage_stops_requests_until_the_watch_sees_its_end() -> None:
     store = Store()
     breaker = CircuitBreaker("test", store.probe, interval=3600)
     watching = asyncio.create_task(breaker.watch())
@@ -66,13 +66,13 @@ async def test_a_store_that_hangs_does_not_answer() -> None:
     assert not breaker.allows_requests
 
 
-async def test_a_suspected_store_is_asked_at_once_and_stays_open_when_it_answers() -> None:
+async def test_a_suspected_store_is_probed_at_once_and_requests_go_on_while_it_answers() -> None:
     store = Store()
     breaker = CircuitBreaker("test", store.probe, interval=3600)
     watching = asyncio.create_task(breaker.watch())
     await until(lambda: store.probes == 1)
     breaker.suspect()
-    assert breaker.allows_requests, "one slow answer does not close it"
+    assert breaker.allows_requests, "one slow answer does not stop requests"
     await until(lambda: store.probes == 2)
     assert breaker.allows_requests
     store.fault = "gone"
