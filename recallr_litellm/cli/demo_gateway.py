@@ -21,8 +21,6 @@ from recallr_litellm.cli.access import Access
 from recallr_litellm.cli.environment import MASTER_KEY_FILE, RECORD_FILE, shipped_config
 from recallr_litellm.errors import RecallrError
 from recallr_litellm.projects import DEFAULT_PROJECT, KEY_FILE
-from recallr_litellm.settings import VALKEY_FOLDER
-from recallr_litellm.stores.state.process import ValkeyProcess
 
 RECORDER = "recallr_litellm.cli.recorder.recorder"
 START_SECONDS = 300.0
@@ -135,9 +133,6 @@ class DemoGateway:
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        # By design the embedded Valkey outlives a gateway that was killed or that failed at its start.
-        if left := ValkeyProcess.left_in((self.data_dir / VALKEY_FOLDER).resolve()):
-            left.end()
 
     def outgoing(self) -> list[dict[str, Any]]:
         """The messages of the last call, as they left for the model."""

@@ -27,7 +27,7 @@ class DataDir:
     def __init__(self, path: Path) -> None:
         self.path = path
         # Not per thread: a shutdown hook may release from another thread than the one that started.
-        self._lock = FileLock(path / LOCK_FILE, timeout=0, thread_local=False)
+        self._lock = FileLock(path / LOCK_FILE, mode=0o600, timeout=0, thread_local=False)
 
     def acquire(self) -> None:
         """Create the folder, if need be, for its owner only, and take the lock without waiting.

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from recallr_litellm.stores.data_dir import DataDir
-from recallr_litellm.stores.state.process import ValkeyProcess
+from recallr_litellm.stores.state.process import pid_file
 from recallr_litellm.stores.vectors import VectorStore
 from recallr_litellm.stores.vectors.edge import EdgeEngine
 from tests.support.observe import (
@@ -50,13 +50,6 @@ def gateway(_gateway: Proxy, provider: Provider) -> Proxy:
     return _gateway
 
 
-class Guest(Proxy):
-    """A gateway whose end does not end the Valkey of its data folder: that one belongs to another gateway."""
-
-    def stop(self) -> None:
-        self.kill()
-
-
 def refused_start(proxy: Proxy) -> str:
     """The log of a gateway that has to refuse its start."""
     try:
@@ -79,7 +72,7 @@ def test_a_second_gateway_on_the_same_folder_refuses_to_start_and_harms_nothing(
 ) -> None:
     told = gateway.ask(user, "My bicycle is orange.", session_timeout_seconds=3600)
 
-    log = refused_start(Guest(tmp_path, provider, data_dir=gateway.data_dir))
+    log = refused_start(Proxy(tmp_path, provider, data_dir=gateway.data_dir))
 
     assert "belongs to another running process" in reason(log), "the log does not say that the folder is in use"
     assert "RECALLR_REDIS_URL and RECALLR_QDRANT_URL" in reason(log), "the log does not say how to run several"
@@ -155,8 +148,12 @@ async def _fill_by_another_model(data: Path) -> None:
 
 def _valkey(proxy: Proxy) -> int | None:
     """Process id of the gateway's Valkey, while it runs."""
-    found = ValkeyProcess.left_in((proxy.data_dir / "redis").resolve())
-    return found.pid if found else None
+    try:
+        pid = int(pid_file((proxy.data_dir / "redis").resolve()).read_text())
+        os.kill(pid, 0)
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        return None
+    return pid
 
 
 def _kill_valkey(proxy: Proxy) -> int:

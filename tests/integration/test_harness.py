@@ -13,7 +13,6 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
-from recallr_litellm.stores.state.process import ValkeyProcess
 from tests.conftest import StartProxy
 from tests.support.process import StartFailed
 from tests.support.provider import Answer, Provider, ProviderProcess, ToolCall
@@ -322,15 +321,3 @@ def test_a_killed_proxy_restarts_at_the_same_address_with_its_callbacks(
     assert len(provider.chats("marked")) == 2, "the request to the dead proxy reached nobody, the one after it did"
     assert proxy.terminate() in (0, -15), "SIGTERM ends it in good order"
     assert "Application shutdown complete" in proxy.log
-
-
-def test_stopping_a_killed_proxy_ends_the_embedded_valkey_that_outlived_it(start_proxy: StartProxy) -> None:
-    proxy = start_proxy()
-    proxy.kill()
-    [pid_file] = proxy.data_dir.rglob("valkey.pid")
-    folder = pid_file.parent.resolve()
-    assert ValkeyProcess.left_in(folder), "a killed gateway leaves its Valkey behind, for the next one to adopt"
-
-    proxy.stop()
-
-    assert ValkeyProcess.left_in(folder) is None

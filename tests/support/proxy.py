@@ -20,7 +20,6 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, Ope
 from openai.types.chat import ChatCompletionMessageParam
 
 import recallr_litellm
-from recallr_litellm.stores.state.process import ValkeyProcess
 from tests.support.listeners import free_port
 from tests.support.process import ServerProcess
 from tests.support.provider import Provider
@@ -233,13 +232,6 @@ class Proxy(ServerProcess):
             return httpx.get(f"{self.url}/health/liveliness", trust_env=False, timeout=30.0).is_success
         except httpx.TransportError:
             return False
-
-    def stop(self) -> None:
-        """Kill the proxy, and the embedded Valkey that outlives a killed proxy by design."""
-        super().stop()
-        for pid_file in self.data_dir.rglob("valkey.pid"):
-            if left := ValkeyProcess.left_in(pid_file.parent.resolve()):
-                left.end()
 
     def _client(self, user: str | None, options: Mapping[str, object]) -> dict[str, Any]:
         return {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import logging
 import os
 import stat
 import tempfile
@@ -19,8 +19,6 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from recallr_litellm.errors import ConfigurationError, StateUnavailable
 from recallr_litellm.stores.state.process import POLL_SECONDS, ValkeyProcess, log_file
-
-logger = logging.getLogger(__name__)
 
 LONGEST_SOCKET_PATH: Final = 100
 """Bytes. The system's limit is 108 (104 on macOS), the closing zero included."""
@@ -44,9 +42,8 @@ class EmbeddedValkey:
             ...
             server.stop()
 
-    To be used only under the lock of the `DataDir`: two servers on one folder would both write its append-only file.
-    The server outlives us when we are killed; the next start adopts it. It is not in our process group, so a Ctrl-C
-    at the terminal does not take it away before what is in flight has been stored.
+    Use it only under the lock of the `DataDir`. The server ends with this process. It is not in our process group, so
+    a Ctrl-C at the terminal does not end it before everything in flight has been stored.
 
     An acknowledged write survives the death of both processes; a power loss can cost the last second.
     """
@@ -57,9 +54,9 @@ class EmbeddedValkey:
         self._one_at_a_time = threading.Lock()
 
     def start(self) -> str:
-        """Start the server, or adopt the one that a killed process has left, and wait until it answers. Blocks.
+        """Start the server and wait until it answers. Blocks.
 
-        Called again, it does nothing while the server answers, and starts one that has died anew, at the same URL.
+        Called again, it does nothing while the server answers, and otherwise replaces it, at the same URL.
 
         Returns:
             Its URL, `unix://…`.
@@ -67,37 +64,31 @@ class EmbeddedValkey:
         Raises:
             PlatformUnsupported: there is no Valkey for this platform.
             ConfigurationError: it does not start; the message names its log.
-            StateUnavailable: it refuses our questions.
+            StateUnavailable: it does not answer.
         """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         socket = _socket(self._folder)
-        try:
-            with self._one_at_a_time:  # two starts that both find no server would make two on one append-only file
-                self._process = self._adopt(socket) or self._launch(socket)
-        except redis.RedisError as error:
-            raise StateUnavailable(f"The Valkey server at {socket}: {error}") from error
+        with self._one_at_a_time:
+            if self._process is None or self._process.exit_code is not None or not _answers(socket):
+                self._end()
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _end_orphan(socket)
+                self._process = ValkeyProcess(self._folder, socket)
+            try:
+                self._wait_until_loaded(socket, self._process)
+            except redis.RedisError as error:
+                self._end()
+                raise StateUnavailable(
+                    f"The embedded Valkey did not answer in {START_SECONDS:g} s; see {log_file(self._folder)}"
+                ) from error
+            except ConfigurationError:
+                self._end()
+                raise
         return _url(socket)
 
     def stop(self) -> None:
-        """End the server, so that all it was told is on the disk, and wait for its end. Blocks. Does nothing without
-        a server.
-
-        Raises:
-            ConfigurationError: it cannot be ended.
-        """
+        """End the server and wait until all it was told is on the disk. Blocks. Does nothing without a server."""
         with self._one_at_a_time:
-            process, self._process = self._process, None
-            if process is None:
-                return
-            try:
-                with _client(_socket(self._folder)) as client:
-                    client.shutdown()
-            except redis.RedisError as error:
-                logger.warning("The embedded Valkey did not take SHUTDOWN (%s); it is signalled instead", error)
-                process.end()
-            else:
-                if not process.wait():
-                    process.end()
+            self._end()
 
     def running_url(self) -> str | None:
         """The URL of the folder's server if one runs, whoever started it: to ask it beside its gateway. Starts none.
@@ -117,68 +108,44 @@ class EmbeddedValkey:
             raise StateUnavailable(f"The Valkey server at {socket}: {error}") from error
         return _url(socket)
 
-    def _adopt(self, socket: Path) -> ValkeyProcess | None:
-        """The server that answers at the socket, if it is one of this folder."""
-        if not socket.exists():
-            return None
-        try:
-            pid = _process_id(socket, retry_on=redis.BusyLoadingError)
+    def _wait_until_loaded(self, socket: Path, process: ValkeyProcess) -> None:
+        def ping() -> None:
+            if process.exit_code is not None:
+                raise ConfigurationError(
+                    f"The embedded Valkey ended with {process.exit_code} at its start; see {log_file(self._folder)}"
+                )
             with _client(socket) as client:
-                folder = Path(client.config_get("dir")["dir"])
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            logger.info("No Valkey server answers at %s (%s)", socket, type(error).__name__)
-            return None
-        if self._process and self._process.pid == pid:
-            return self._process
-        process = ValkeyProcess(self._folder, pid)
-        if folder.exists() and folder.samefile(self._folder):
-            logger.info("Adopted the Valkey server (process %d) that was left in %s", pid, self._folder)
-            return process
-        if process.running:  # it was ours, then the folder was deleted or moved from under it
+                client.ping()
+
+        Retrying(
+            retry=retry_if_exception_type((redis.ConnectionError, redis.TimeoutError)),
+            stop=stop_after_delay(START_SECONDS),
+            wait=wait_fixed(POLL_SECONDS),
+            reraise=True,
+        )(ping)
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
             process.end()
-            return None
-        raise ConfigurationError(f"The server at {socket} belongs to another folder, {folder}: stop it")
-
-    def _launch(self, socket: Path) -> ValkeyProcess:
-        if left := ValkeyProcess.left_in(self._folder):
-            # Hung, or its socket was deleted: either way it still holds the append-only file.
-            logger.warning("The Valkey server of %s (process %d) does not answer; it is ended", self._folder, left.pid)
-            left.end()
-        process = ValkeyProcess.launch(self._folder, socket)
-        try:
-            _process_id(socket, retry_on=redis.ConnectionError, starting=process)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            process.end()
-            raise ConfigurationError(
-                f"The embedded Valkey did not answer in {START_SECONDS:g} s; see {log_file(self._folder)}"
-            ) from error
-        return process
 
 
-def _process_id(socket: Path, *, retry_on: type[redis.ConnectionError], starting: ValkeyProcess | None = None) -> int:
-    """The process id of the server at the socket, once it has loaded its data.
-
-    Raises:
-        redis.ConnectionError: `retry_on` for too long, or another one.
-        redis.TimeoutError: no answer.
-        ConfigurationError: the server that is `starting` has ended.
-    """
-
-    def ask() -> int:
-        if starting and starting.exit_code is not None:
-            raise ConfigurationError(
-                f"The embedded Valkey ended with {starting.exit_code} at its start; see {log_file(starting.folder)}"
-            )
+def _answers(socket: Path) -> bool:
+    """Whether the server is alive, loading its data or not."""
+    try:
         with _client(socket) as client:
-            return int(client.info("server")["process_id"])
+            client.ping()
+    except redis.BusyLoadingError:
+        return True
+    except redis.RedisError:
+        return False
+    return True
 
-    answered = Retrying(
-        retry=retry_if_exception_type(retry_on),
-        stop=stop_after_delay(START_SECONDS),
-        wait=wait_fixed(POLL_SECONDS),
-        reraise=True,
-    )
-    return answered(ask)
+
+def _end_orphan(socket: Path) -> None:
+    """End the server that a killed gateway of version 0.1.0 has left: it would write to the same append-only file."""
+    with contextlib.suppress(redis.RedisError), _client(socket) as client:
+        client.shutdown()
 
 
 def _client(socket: Path) -> redis.Redis:

@@ -1,22 +1,40 @@
-"""The Valkey server of a folder, as a process: how it is started, recognised and ended."""
+"""The Valkey server as a child process that ends when this process ends, however that happens."""
 
 from __future__ import annotations
 
+import fcntl
 import os
-import signal
 import subprocess
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, Self
+from typing import IO, Final
 
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from recallr_litellm.errors import ConfigurationError, PlatformUnsupported
 
-STOP_SECONDS: Final = 10.0
-"""Longest wait for each way of ending a server, the gentlest first."""
+KILL_SECONDS: Final = 10
+"""Seconds that the server gets to write everything to disk before it is killed."""
 
 POLL_SECONDS: Final = 0.02
+
+_SUPERVISOR = """
+exec 3<&0 </dev/null
+"$@" 3<&- &
+server=$!
+{ read -r _ <&3; kill -TERM $server; sleep $0; kill -KILL $server; } &
+exec 3<&-
+wait $server
+code=$?
+trap '' TERM
+kill 0
+exit $code
+"""
+"""Runs the server until the pipe at standard input is closed. We hold the other end, and the kernel closes it when we
+die: this works on Linux and macOS alike, and for any thread that starts the server. `$0` is KILL_SECONDS."""
+
+_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
+"""Variables that the server gets. The others hold keys of providers, which it does not need."""
 
 _SETTINGS: Final = {
     "port": "0",  # no TCP
@@ -27,91 +45,69 @@ _SETTINGS: Final = {
     "maxmemory-policy": "noeviction",
     "databases": "1",
     "daemonize": "no",
-    "set-proc-title": "no",  # leaves the command line as it is here, for `ValkeyProcess.running`
 }
 
 
-@dataclass(slots=True)
 class ValkeyProcess:
-    """A server of `folder` that was started by us or found there."""
+    """A Valkey server on a folder. It ends when `end` is called or when this process dies.
 
-    folder: Path
-    """Absolute and without symbolic links: servers are recognised by it."""
-    pid: int
-    _child: subprocess.Popen[bytes] | None = None
+    Raises:
+        PlatformUnsupported: there is no Valkey for this platform.
+        ConfigurationError: another server still runs on the folder.
+    """
 
-    @classmethod
-    def launch(cls, folder: Path, socket: Path) -> Self:
-        """Start one. It does not answer yet. Its log is in the folder.
-
-        Raises:
-            PlatformUnsupported: there is no Valkey for this platform.
-        """
+    def __init__(self, folder: Path, socket: Path) -> None:
         settings = {"pidfile": str(pid_file(folder)), "dir": str(folder), "unixsocket": str(socket), **_SETTINGS}
         words = [word for name, value in settings.items() for word in (f"--{name}", value)]
         program = valkey_program()
-        with log_file(folder).open("ab") as log:
-            try:
-                # A program of our own installation, without a shell; out of reach of a Ctrl-C at our terminal.
-                child = subprocess.Popen(  # noqa: S603
-                    [str(program), *words],
-                    cwd=folder,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise PlatformUnsupported(f"{program} cannot be run ({error}): set RECALLR_REDIS_URL") from error
-        return cls(folder, child.pid, child)
-
-    @classmethod
-    def left_in(cls, folder: Path) -> Self | None:
-        """The running server that the folder's pid file names, if there is one."""
-        try:
-            process = cls(folder, int(pid_file(folder).read_text()))
-        except (FileNotFoundError, ValueError):
-            return None  # it ended cleanly, or before it had written its number
-        return process if process.running else None
-
-    @property
-    def running(self) -> bool:
-        """True if the process lives and is a server of the folder: its number may have gone to another one since."""
-        command = _command_line(self.pid)
-        return "valkey-server" in command and f" --pidfile {pid_file(self.folder)} --dir " in command
+        with _locked_log(folder) as log:
+            self._child = subprocess.Popen(  # noqa: S603  # no text of others
+                ["/bin/sh", "-c", _SUPERVISOR, str(KILL_SECONDS), str(program), *words],
+                cwd=folder,
+                env={name: os.environ[name] for name in _INHERITED if name in os.environ},
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                umask=0o077,
+                start_new_session=True,  # a Ctrl-C at the terminal does not end it before everything has been stored
+            )
 
     @property
     def exit_code(self) -> int | None:
-        """Of a server that we started and that has ended; None for all others."""
-        return self._child.poll() if self._child else None
+        """None while it runs."""
+        return self._child.poll()
 
     def end(self) -> None:
-        """End it by signals. It writes out everything on SIGTERM, and has lost nothing acknowledged on SIGKILL.
+        """End the server and wait until it has written everything to disk."""
+        assert self._child.stdin is not None
+        self._child.stdin.close()
+        self._child.wait()
 
-        Raises:
-            ConfigurationError: it survives both.
-        """
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if self.running:
-                os.kill(self.pid, number)
-            if self.wait():
-                return
-        raise ConfigurationError(f"The Valkey server of {self.folder} (process {self.pid}) cannot be stopped")
 
-    def wait(self) -> bool:
-        """Wait for its end. False if it still runs after `STOP_SECONDS`."""
-        ended = Retrying(
-            retry=retry_if_result(lambda running: running),
-            stop=stop_after_delay(STOP_SECONDS),
+def _locked_log(folder: Path) -> IO[bytes]:
+    """The log of the folder's server, with a lock that the server inherits and so holds as long as it runs.
+
+    The server of a killed process may need some seconds to end; a second one would write to the same append-only file.
+
+    Raises:
+        ConfigurationError: it has not ended in time.
+    """
+    log = open(log_file(folder), "ab", opener=partial(os.open, mode=0o600))  # noqa: SIM115
+    try:
+        for attempt in Retrying(
+            retry=retry_if_exception_type(BlockingIOError),
+            stop=stop_after_delay(2 * KILL_SECONDS),
             wait=wait_fixed(POLL_SECONDS),
-        )
-        try:
-            ended(lambda: self.running)
-        except RetryError:
-            return False
-        if self._child:
-            self._child.wait()  # at once: takes its entry off the process table
-        return True
+            reraise=True,
+        ):
+            with attempt:
+                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        log.close()
+        raise ConfigurationError(
+            f"A Valkey server still runs on {folder}. End it: kill $(cat {pid_file(folder)})"
+        ) from error
+    return log
 
 
 def pid_file(folder: Path) -> Path:
@@ -120,7 +116,7 @@ def pid_file(folder: Path) -> Path:
 
 
 def log_file(folder: Path) -> Path:
-    """Where the server of the folder says what is wrong."""
+    """Log of the folder's server."""
     return folder / "valkey.log"
 
 
@@ -139,16 +135,3 @@ def valkey_program() -> Path:
         return Path(get_binary_path())
     except ValkeyBinaryNotFoundError as error:
         raise PlatformUnsupported(f"There is no embedded Valkey here ({error}): set RECALLR_REDIS_URL") from error
-
-
-def _command_line(pid: int) -> str:
-    """The words of a running process, joined by spaces; empty for one that has ended, reaped or not."""
-    if Path("/proc/self/cmdline").exists():
-        try:
-            return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).replace("\0", " ")
-        except (FileNotFoundError, ProcessLookupError):
-            return ""
-    ps = subprocess.run(  # noqa: S603
-        ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return ps.stdout

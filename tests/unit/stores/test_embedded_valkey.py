@@ -1,4 +1,4 @@
-"""The Valkey server of our own: started, adopted, replaced, stopped, killed at any moment."""
+"""The Valkey server of our own: started, replaced, stopped, ended with its owner, killed at any moment."""
 
 from __future__ import annotations
 
@@ -18,51 +18,38 @@ import redis
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.errors import ConfigurationError, PlatformUnsupported, StateUnavailable
-from recallr_litellm.stores.state import CommitResult, EmbeddedValkey, StateStore, embedded
-from recallr_litellm.stores.state.process import ValkeyProcess, log_file, pid_file
+from recallr_litellm.stores.state import CommitResult, EmbeddedValkey, StateStore, embedded, process
 from tests.support.waiting import eventually
 from tests.unit.stores.state_kit import ANA, commit, resolve
 
-ROOT = Path(__file__).parents[3]
-
 OWNER = """
-import signal, sys
+import os, signal, sys, time
 from pathlib import Path
 import redis
-from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.state import EmbeddedValkey
 
-interrupted = []
-signal.signal(signal.SIGINT, lambda *_: interrupted.append(True))
-folder = DataDir(Path(sys.argv[1]))
-folder.acquire()
-url = EmbeddedValkey(Path(sys.argv[1]) / "valkey").start()
-client = redis.Redis.from_url(url)
+def drain(*_):
+    client.set("after", "Ctrl-C")
+    print("drained", flush=True)
+
+signal.signal(signal.SIGINT, drain)
+server = EmbeddedValkey(Path(sys.argv[1]))
+client = redis.Redis.from_url(server.start())
 client.set("from", "the owner")
 print(client.info("server")["process_id"], flush=True)
-while not interrupted:
-    signal.sigtimedwait([], 0.05)
-client.set("after", "Ctrl-C")
-print("drained", flush=True)
-sys.stdin.read()
+if sys.argv[2] == "fails":
+    raise RuntimeError("LiteLLM does not start")
+while True:
+    time.sleep(0.05)
 """
-"""A process that owns a data folder and its server, as the gateway does."""
+"""A process with a server, as the gateway is one."""
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[EmbeddedValkey]:
     server = EmbeddedValkey(tmp_path / "valkey")
     yield server
-    if left := ValkeyProcess.left_in(tmp_path / "valkey"):
-        left.end()
-
-
-@pytest.fixture
-def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A temporary folder of the test's own, with a name short enough for sockets."""
-    with tempfile.TemporaryDirectory(prefix="rv") as folder:
-        monkeypatch.setattr(tempfile, "tempdir", folder)
-        yield Path(folder)
+    server.stop()
 
 
 def ask(url: str) -> redis.Redis:
@@ -74,15 +61,49 @@ def pid_of(url: str) -> int:
         return int(client.info("server")["process_id"])
 
 
-def owner_process(folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(folder)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
+def group_of(url: str) -> int:
+    """The process group of the server and of what supervises it."""
+    return os.getpgid(pid_of(url))
+
+
+def assert_ended(group: int) -> None:
+    def lives() -> bool:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    eventually(lambda: not lives(), "every process of the server has ended")
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture
+def owner(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    arguments = [str(tmp_path / "valkey"), getattr(request, "param", "stays")]
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, *arguments],
+        cwd=Path(__file__).parents[3],
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
     )
+    with owner:
+        yield owner
+        owner.kill()
+
+
+def line_of(owner: subprocess.Popen[str]) -> str:
+    assert owner.stdout is not None
+    return owner.stdout.readline().strip()
 
 
 class TestStarting:
@@ -96,75 +117,53 @@ class TestStarting:
         assert url == f"unix://{tmp_path}/valkey/valkey.sock"
         assert settings["port"] == "0", "nobody may reach it over the network"
         assert (tmp_path / "valkey").stat().st_mode & 0o777 == 0o700
-        assert (tmp_path / "valkey" / "valkey.sock").stat().st_mode & 0o777 == 0o700
+        open_to_others = [path for path in (tmp_path / "valkey").rglob("*") if path.stat().st_mode & 0o077]
+        assert not open_to_others, "other users can read these"
         assert (settings["appendonly"], settings["appendfsync"], settings["save"]) == ("yes", "everysec", "")
         assert settings["maxmemory-policy"] == "noeviction"
 
+    def test_keys_in_our_environment_are_not_in_that_of_the_server(
+        self, server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+        environment = Path(f"/proc/{group_of(server.start())}/environ").read_text()
+        names = {line.partition("=")[0] for line in environment.split("\0") if line}
+        assert names <= {"PATH", "LANG", "LC_ALL", "TZ", "TMPDIR"}
+
     def test_stopping_ends_it_and_starting_again_finds_the_data(self, server: EmbeddedValkey) -> None:
+        server.stop()
         url = server.start()
-        first = pid_of(url)
+        first = group_of(url)
         with ask(url) as client:
             client.set("kept", "yes")
         server.stop()
-        with pytest.raises(ProcessLookupError):
-            os.kill(first, 0)
+        server.stop()
+        assert_ended(first)
 
         with ask(server.start()) as client:
             assert client.get("kept") == "yes"
-        assert pid_of(url) != first
 
-    def test_stopping_without_a_server_does_nothing(self, server: EmbeddedValkey) -> None:
-        server.stop()
-        server.start()
-        server.stop()
-        server.stop()
-
-    @pytest.mark.parametrize("name", ["with space and 'quote\"", "ünï-🌊", "per%20cent#?"])
+    @pytest.mark.parametrize("name", ["with space and 'quote\"", "ünï-🌊", "per%20cent#?", "$(touch x) -n"])
     def test_any_folder_name_will_do(self, tmp_path: Path, name: str) -> None:
         server = EmbeddedValkey(tmp_path / name)
-        url = server.start()
         try:
-            with ask(url) as client:
+            with ask(server.start()) as client:
                 assert Path(client.config_get("dir")["dir"]) == tmp_path / name
-            left = ValkeyProcess.left_in(tmp_path / name)
-            assert left is not None, "the server of the folder is not recognised"
         finally:
             server.stop()
 
     def test_a_folder_too_deep_for_a_socket_gets_one_in_the_temporary_folder(
-        self, tmp_path: Path, temporary: Path
-    ) -> None:
-        deep = tmp_path.joinpath(*["d" * 40] * 4)
-        server = EmbeddedValkey(deep)
-        url = server.start()
-        try:
-            socket = Path(url.removeprefix("unix://"))
-            assert socket.is_socket()
-            assert temporary in socket.parents
-            assert socket.parent.stat().st_mode & 0o777 == 0o700
-            assert EmbeddedValkey(deep).start() == url, "another start has to find it"
-        finally:
-            server.stop()
-
-        socket.parent.chmod(0o755)
-        with pytest.raises(ConfigurationError, match="only you can open"):
-            server.start()
-
-    def test_a_temporary_folder_too_deep_for_a_socket_is_passed_over(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        deep = tmp_path.joinpath(*["d" * 40] * 4)
-        deep.mkdir(parents=True)
-        monkeypatch.setattr(tempfile, "tempdir", str(deep))
-        server = EmbeddedValkey(deep / "data")
-        url = server.start()
-        try:
-            with ask(url) as client:
-                assert Path(client.config_get("dir")["dir"]) == deep / "data"
-            assert Path(url.removeprefix("unix://")).parent.stat().st_mode & 0o777 == 0o700
-        finally:
-            server.stop()
-            shutil.rmtree(Path(url.removeprefix("unix://")).parent)
+        server = EmbeddedValkey(tmp_path.joinpath(*["d" * 40] * 4))
+        with tempfile.TemporaryDirectory(prefix="rv") as short:
+            monkeypatch.setattr(tempfile, "tempdir", short)
+            socket = Path(server.start().removeprefix("unix://"))
+            try:
+                assert Path(short) in socket.parents
+                assert socket.parent.stat().st_mode & 0o777 == 0o700
+            finally:
+                server.stop()
 
     def test_a_platform_without_a_build_is_told_to_set_a_url(
         self, server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
@@ -190,116 +189,98 @@ class TestStarting:
         with pytest.raises(ConfigurationError) as caught:
             server.start()
 
-        assert str(log_file(folder)) in str(caught.value)
-        assert "appendonlydir" in log_file(folder).read_text()
+        log = process.log_file(folder)
+        assert str(log) in str(caught.value)
+        assert "appendonlydir" in log.read_text()
 
 
-class TestLeftovers:
-    def test_the_server_of_a_killed_process_is_adopted(self, server: EmbeddedValkey, tmp_path: Path) -> None:
-        with owner_process(tmp_path) as owner:
-            assert owner.stdout is not None
-            pid = int(owner.stdout.readline())
+class TestEndingWithItsOwner:
+    @pytest.mark.parametrize("owner", ["stays", "fails"], indirect=True)
+    def test_it_ends_and_leaves_its_data_to_the_next_one(
+        self, owner: subprocess.Popen[str], server: EmbeddedValkey
+    ) -> None:
+        group = os.getpgid(int(line_of(owner)))
+        if "stays" in owner.args:
             owner.kill()
-
-        url = server.start()
-
-        assert pid_of(url) == pid, "a second server was started on the folder"
-        with ask(url) as client:
+        owner.wait()
+        with ask(server.start()) as client:
             assert client.get("from") == "the owner"
-        server.stop()
-        eventually(lambda: not ValkeyProcess(tmp_path / "valkey", pid).running, "the adopted server has ended")
-        assert not (tmp_path / "valkey" / "valkey.sock").exists()
+        assert_ended(group)
 
-    def test_ctrl_c_leaves_the_server_to_the_owner(self, server: EmbeddedValkey, tmp_path: Path) -> None:
-        with owner_process(tmp_path) as owner:
-            assert owner.stdout is not None
-            owner.stdout.readline()
-            os.killpg(owner.pid, signal.SIGINT)
-            assert owner.stdout.readline() == "drained\n", "the server was gone before everything was stored"
-            owner.kill()
+    def test_it_ends_though_its_folder_was_removed(self, owner: subprocess.Popen[str], tmp_path: Path) -> None:
+        group = os.getpgid(int(line_of(owner)))
+        shutil.rmtree(tmp_path / "valkey")
+        owner.kill()
+        assert_ended(group)
+
+    def test_ctrl_c_leaves_the_server_to_its_owner(self, owner: subprocess.Popen[str], server: EmbeddedValkey) -> None:
+        line_of(owner)
+        os.killpg(owner.pid, signal.SIGINT)
+        assert line_of(owner) == "drained", "the server was gone before everything was stored"
+        owner.kill()
 
         with ask(server.start()) as client:
             assert client.get("after") == "Ctrl-C"
-        server.stop()
 
-    def test_a_server_that_hangs_is_replaced(
-        self, server: EmbeddedValkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_a_server_that_does_not_end_is_an_error_that_says_what_to_do(
+        self, owner: subprocess.Popen[str], server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        line_of(owner)
+        monkeypatch.setattr(process, "KILL_SECONDS", 0)
+        monkeypatch.setattr(embedded, "_end_orphan", lambda socket: None)
+        with pytest.raises(ConfigurationError, match=f"kill .*{tmp_path}/valkey/valkey.pid"):
+            server.start()
+
+
+class TestReplacing:
+    @pytest.mark.parametrize("fault", ["killed", "hangs", "socket deleted", "folder deleted"])
+    def test_a_server_that_does_not_answer_is_replaced_at_the_same_url(
+        self, server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch, fault: str, tmp_path: Path
     ) -> None:
         monkeypatch.setattr(embedded, "ANSWER_SECONDS", 2.0)
-        monkeypatch.setattr("recallr_litellm.stores.state.process.STOP_SECONDS", 2.0)
-        url = server.start()
-        hung = pid_of(url)
-        with ask(url) as client:
-            client.set("kept", "yes")
-        os.kill(hung, signal.SIGSTOP)
-
-        next_one = EmbeddedValkey(tmp_path / "valkey")
-        with ask(next_one.start()) as client:
-            assert client.get("kept") == "yes"
-        assert pid_of(url) != hung
-        assert not ValkeyProcess(tmp_path / "valkey", hung).running, "two servers write one append-only file"
-        next_one.stop()
-
-    def test_a_server_whose_socket_was_deleted_is_replaced(self, server: EmbeddedValkey, tmp_path: Path) -> None:
-        url = server.start()
-        unreachable = pid_of(url)
-        (tmp_path / "valkey" / "valkey.sock").unlink()
-
-        next_one = EmbeddedValkey(tmp_path / "valkey")
-        assert next_one.start() == url
-        assert pid_of(url) != unreachable
-        assert not ValkeyProcess(tmp_path / "valkey", unreachable).running, "two servers write one append-only file"
-        next_one.stop()
-
-    def test_a_number_that_went_to_another_process_is_left_alone(self, server: EmbeddedValkey, tmp_path: Path) -> None:
-        url = server.start()
-        os.kill(pid_of(url), signal.SIGKILL)
-        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
-            pid_file(tmp_path / "valkey").write_text(str(bystander.pid))
-            EmbeddedValkey(tmp_path / "valkey").start()
-            assert bystander.poll() is None, "a process that is no Valkey was killed"
-            bystander.kill()
-
-    def test_a_server_of_a_folder_that_was_deleted_is_not_taken_for_the_new_one(
-        self, tmp_path: Path, temporary: Path
-    ) -> None:
-        deep = tmp_path.joinpath(*["d" * 40] * 4)
-        server = EmbeddedValkey(deep)
-        url = server.start()
-        with ask(url) as client:
-            client.set("old", "data")
-        assert temporary in Path(url.removeprefix("unix://")).parents
-        deep.rename(tmp_path / "aside")
-
-        next_one = EmbeddedValkey(deep)
-        with ask(next_one.start()) as client:
-            assert client.get("old") is None
-        next_one.stop()
-
-    def test_a_server_that_died_is_started_anew_at_the_same_url(self, server: EmbeddedValkey) -> None:
+        monkeypatch.setattr(process, "KILL_SECONDS", 1)
         url = server.start()
         first = pid_of(url)
         assert (server.start(), pid_of(url)) == (url, first), "starting twice has to be harmless"
-        os.kill(first, signal.SIGKILL)
+        with ask(url) as client:
+            client.set("kept", "yes")
+        match fault:
+            case "killed":
+                os.kill(first, signal.SIGKILL)
+            case "hangs":
+                os.kill(first, signal.SIGSTOP)
+            case "socket deleted":
+                (tmp_path / "valkey" / "valkey.sock").unlink()
+            case "folder deleted":
+                shutil.rmtree(tmp_path / "valkey")
 
         assert server.start() == url
-        assert pid_of(url) != first
-        server.stop()
+        with ask(url) as client:
+            assert client.get("kept") == ("yes" if fault != "folder deleted" else None)
+        assert not is_alive(first), "two servers write one append-only file"
+
+    def test_the_server_that_an_earlier_version_left_is_ended(self, server: EmbeddedValkey, tmp_path: Path) -> None:
+        left = EmbeddedValkey(tmp_path / "valkey")
+        with ask(left.start()) as client:
+            client.set("kept", "yes")
+        process.log_file(tmp_path / "valkey").unlink()  # that version did not lock it
+
+        with ask(server.start()) as client:
+            assert client.get("kept") == "yes"
+        left.stop()
 
 
 class TestAskingFromBeside:
     def test_a_running_server_is_found_at_its_url(self, server: EmbeddedValkey, tmp_path: Path) -> None:
-        url = server.start()
         beside = EmbeddedValkey(tmp_path / "valkey")
+        assert beside.running_url() is None
+        assert not (tmp_path / "valkey").exists(), "asking has made a folder"
+        url = server.start()
         assert beside.running_url() == url
         beside.stop()
         assert beside.running_url() == url, "whoever only asks has ended a server that is not its own"
         server.stop()
         assert beside.running_url() is None
-
-    def test_asking_makes_no_folder(self, server: EmbeddedValkey, tmp_path: Path) -> None:
-        assert server.running_url() is None
-        assert not (tmp_path / "valkey").exists()
 
     def test_a_server_that_hangs_is_not_taken_for_none(
         self, server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
@@ -312,7 +293,6 @@ class TestAskingFromBeside:
                 server.running_url()
         finally:
             os.kill(hung, signal.SIGCONT)
-        server.stop()
 
 
 async def test_no_acknowledged_commit_is_lost_to_kill_minus_nine(server: EmbeddedValkey) -> None:
@@ -350,7 +330,6 @@ async def test_no_acknowledged_commit_is_lost_to_kill_minus_nine(server: Embedde
         lost = set(acknowledged[owner]) - found
         assert not lost, f"{len(lost)} of {len(acknowledged[owner])} acknowledged commits of {owner} are lost"
     await store.close()
-    server.stop()
 
 
 async def test_the_store_works_on_it_unchanged_by_a_restart(server: EmbeddedValkey) -> None:
