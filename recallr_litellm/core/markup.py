@@ -6,6 +6,7 @@ character, so nothing that was ever said can close the block, open another, or p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -19,13 +20,26 @@ def _codes(*ranges: tuple[int, int]) -> Iterable[int]:
     return (code for first, last in ranges for code in range(first, last + 1))
 
 
+_INVISIBLE = (
+    # Characters that a model reads and a person does not see can carry instructions, or reorder the lines after them.
+    # The property Default_Ignorable_Code_Point of Unicode, https://www.unicode.org/Public/UCD/latest/ucd/
+    # DerivedCoreProperties.txt, and the interlinear annotations (FFF9–FFFB). But for the joiners: see `_STRAY_JOINERS`.
+    *((0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F)),
+    *((0x200B, 0x200B), (0x200E, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F)),
+    *((0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFFB), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A)),
+    (0xE0000, 0xE0FFF),
+)
+"""First and last code points of the ranges that are taken out of what is shown."""
+
+_JOINED = r"[^\x00-\u02ff\s]"
+_STRAY_JOINERS = re.compile(
+    rf"(?<!{_JOINED})[\u200c\u200d]+|[\u200c\u200d]+(?!{_JOINED})|(?<=[\u200c\u200d])[\u200c\u200d]+"
+)
+"""Joiners (zero-width, U+200C and U+200D) but for single ones inside emoji and the words of Persian, Hindi and others.
+Latin letters, digits and ASCII need none."""
+
 _WRITTEN: dict[int, str] = {
-    # Control characters (C0, DEL, C1) and the bidirectional embeddings, overrides and isolates: the
-    # latter reach past the text they stand in and reorder the lines after it for whoever reads the
-    # block. Right-to-left letters order themselves; direction marks and joiners (emoji, Persian) stay.
-    **dict.fromkeys(_codes((0x00, 0x1F), (0x7F, 0x9F), (0x202A, 0x202E), (0x2066, 0x2069)), ""),
-    # Invisible characters that say something to a model and nothing to a reader: tags, zero-width spaces, word joiners.
-    **dict.fromkeys(_codes((0xE0000, 0xE007F), (0x200B, 0x200B), (0x2060, 0x2064), (0xFEFF, 0xFEFF)), ""),
+    **dict.fromkeys(_codes((0x00, 0x1F), (0x7F, 0x9F), *_INVISIBLE), ""),
     # Half of a surrogate pair cannot be encoded, and would fail the request at the provider's door.
     **dict.fromkeys(_codes((0xD800, 0xDFFF)), "\ufffd"),
     # Line ends of every kind are one kind.
@@ -40,8 +54,11 @@ _WRITTEN: dict[int, str] = {
 
 
 def escape(text: str) -> str:
-    """The text as it may stand in the block: no markup, no control characters, white space at the ends cut off."""
-    return text.replace("\r\n", "\n").translate(_WRITTEN).strip()
+    """The text as it may stand in the block: no markup, nothing invisible, no white space at the ends."""
+    written = text.replace("\r\n", "\n").translate(_WRITTEN)
+    if "\u200c" in written or "\u200d" in written:
+        written = _STRAY_JOINERS.sub("", written)
+    return written.strip()
 
 
 def mark(*words: str) -> str:

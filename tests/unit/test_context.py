@@ -232,7 +232,7 @@ def test_control_and_override_characters_go_while_right_to_left_text_and_emoji_s
     text = block(
         unseen=(said(1, "a\x00b\x1b[31m\u202eevil\u2066 \ud83d c\r\nd\u2028e\tf שלום می\u200cخواهم 👩‍👩‍👧 🏳️‍🌈"),)
     )
-    assert "\nab[31mevil \ufffd c\nd\ne\tf שלום می\u200cخواهم 👩‍👩‍👧 🏳️‍🌈\n" in text
+    assert "\nab[31mevil \ufffd c\nd\ne\tf שלום می\u200cخواهم 👩‍👩‍👧 🏳‍🌈\n" in text
 
 
 # --- the budget ---
