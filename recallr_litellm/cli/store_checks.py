@@ -64,7 +64,7 @@ async def check_embedding(settings: Settings, embedder: Embedder) -> CheckResult
         return CheckResult(_EMBEDDING, Level.WARNING, detail, f"After its start: {_ASK_THE_GATEWAY}")
     try:
         await embedder.open()
-        await embedder.query("Does it embed?")
+        await embedder.query("Does it embed?", project="")
     except RecallrError as error:
         advice = "Correct RECALLR_EMBEDDING_MODEL, or unset it: the bundled model needs no download"
         return CheckResult(_EMBEDDING, Level.FAULT, f"{embedder.name}: {error}", advice)

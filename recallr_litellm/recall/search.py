@@ -112,7 +112,7 @@ class Recall:
             np.array(telling_terms.indices, np.uint32),
             self._sparse.words,
         )
-        embedding = asyncio.ensure_future(self._embedder.query(telling))
+        embedding = asyncio.ensure_future(self._embedder.query(telling, owner.project))
         try:
             # The thread of the model needs the interpreter for the first half millisecond; once it computes,
             # the search by words can have it.

@@ -122,7 +122,7 @@ async def cosines(
         for question in conversation.questions:
             # About as the recall does it: names that a memory knows are not embedded.
             text = without(question.text, frozenset(candidates(question.text)))
-            dense, terms = await embedder.query(text), sparse.query(question.text)
+            dense, terms = await embedder.query(text, "calibrate"), sparse.query(question.text)
             hits, *_ = await vectors.search(conversation.owner, dense, terms, exclude_sessions=frozenset())
             found += hits
     values = [hit.dense for hit in found]

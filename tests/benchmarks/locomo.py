@@ -109,7 +109,7 @@ class Bench:
         for conversation, question in track(_asked(conversations), "baselines"):
             hits, *_ = await self._vectors.search(
                 conversation.owner,
-                await self._embedder.query(question.text),
+                await self._embedder.query(question.text, conversation.owner.project),
                 self._sparse.query(question.text),
                 exclude_sessions=frozenset(),
                 turn_candidates=EVERY,

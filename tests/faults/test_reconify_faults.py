@@ -278,7 +278,7 @@ async def test_with_redis_away_interactions_are_held_and_queued_when_it_is_back(
     with RedisServer(tmp_path / "redis-that-dies") as redis:
         settings = load_reconify_settings()
         outbox = Outbox.open(redis.url, settings, timeout_seconds=30)
-        breaker = CircuitBreaker("redis", outbox.ping, interval=0.1, probe_timeout=60)
+        breaker = CircuitBreaker("redis", outbox.probe, interval=0.1, probe_timeout=60)
         assert await breaker.probe()
         reconify = Reconify.open(settings, redis.url, breaker, timeout_seconds=30, interval=0.1, capacity=4)
 
@@ -311,7 +311,7 @@ async def test_purging_takes_what_is_held_too(
         monkeypatch.setenv(name, value)
     settings = load_reconify_settings()
     outbox = Outbox.open(redis_url, settings, timeout_seconds=30)
-    breaker = CircuitBreaker("redis", outbox.ping, probe_timeout=60)
+    breaker = CircuitBreaker("redis", outbox.probe, probe_timeout=60)
     reconify = Reconify.open(settings, redis_url, breaker, timeout_seconds=30, interval=0.1, capacity=10)
     for owner in (ANA, BEN):  # the breaker was not asked yet: held
         assert not await reconify.add(owner, "s1", "held", json.loads(body("s1", "held")), within=60)

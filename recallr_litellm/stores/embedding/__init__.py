@@ -2,7 +2,7 @@
 
 >>> embedder = open_embedder(settings, gateway_embed)
 >>> await embedder.open()
->>> vector = await embedder.query("Where do I live?")
+>>> vector = await embedder.query("Where do I live?", project="acme")
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ class Embedder(Protocol):
         """
         ...
 
-    async def query(self, text: str) -> Vector:
-        """Vector of what is searched for, shape (dimension,), read-only. Cached by the text that counts.
+    async def query(self, text: str, project: str) -> Vector:
+        """Vector of what is searched for, shape (dimension,), read-only. Cached for the project.
 
         Raises:
             EmbeddingUnavailable: the model is not open, or failed.

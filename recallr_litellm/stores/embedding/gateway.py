@@ -35,8 +35,8 @@ class GatewayEmbedder:
             [vector] = await self._call(["dimension"])
             self._dimension = len(vector)
 
-    async def query(self, text: str) -> Vector:
-        return await self._queries.get(text)
+    async def query(self, text: str, project: str) -> Vector:
+        return await self._queries.get(text, project)
 
     async def passages(self, texts: Sequence[str]) -> list[Vector]:
         vectors: list[Vector] = []

@@ -56,8 +56,8 @@ class LocalEmbedder:
         if self._model is None:  # once it is there, nobody has to stand behind a batch of passages to hear so
             await self._run(self._passage_thread, self._load_once)
 
-    async def query(self, text: str) -> Vector:
-        return await self._queries.get(text)
+    async def query(self, text: str, project: str) -> Vector:
+        return await self._queries.get(text, project)
 
     async def passages(self, texts: Sequence[str]) -> list[Vector]:
         prefixes = [bounded(text) for text in texts]

@@ -1,4 +1,4 @@
-"""Embeddings of recent queries, so that the same words are embedded once."""
+"""Embeddings of recent queries, so that a project's same words are embedded once."""
 
 from __future__ import annotations
 
@@ -16,21 +16,25 @@ MAX_QUERIES = 10_000
 """15 MB at 384 dimensions, 60 MB at 1536."""
 
 
-class QueryCache:
-    """LRU cache in front of `embed`; callers that ask for the same text at the same time share one call.
+_Key = tuple[str, bytes]
 
-    The key is a digest of the text that is embedded, so users share vectors, never texts. Failures are not kept.
+
+class QueryCache:
+    """LRU cache in front of `embed`; calls of a project for the same text at the same time share one call of it.
+
+    The key is the project and a digest of the text that is embedded. Projects share nothing: otherwise the time of an
+    answer would tell one project what another has just asked. Failures are not kept.
     """
 
     def __init__(self, embed: Callable[[str], Awaitable[Vector]], *, size: int = MAX_QUERIES) -> None:
         self._embed = embed
-        self._vectors: LRUCache[bytes, Vector] = LRUCache(size)
-        self._running: dict[bytes, asyncio.Task[Vector]] = {}
+        self._vectors: LRUCache[_Key, Vector] = LRUCache(size)
+        self._running: dict[_Key, asyncio.Task[Vector]] = {}
 
-    async def get(self, text: str) -> Vector:
+    async def get(self, text: str, project: str) -> Vector:
         """Vector of the first `MAX_CHARACTERS` of `text`. Raises what `embed` raises."""
         text = bounded(text)
-        key = hashlib.blake2b(text.encode(), digest_size=16).digest()
+        key = project, hashlib.blake2b(text.encode(), digest_size=16).digest()
         vector = self._vectors.get(key)
         if vector is not None:
             return vector
@@ -45,7 +49,7 @@ class QueryCache:
     async def _embed_text(self, text: str) -> Vector:
         return await self._embed(text)
 
-    def _finished(self, key: bytes, task: asyncio.Task[Vector]) -> None:
+    def _finished(self, key: _Key, task: asyncio.Task[Vector]) -> None:
         del self._running[key]
         if not task.cancelled() and task.exception() is None:
             self._vectors[key] = task.result()

@@ -53,7 +53,7 @@ async def test_a_session_becomes_searchable_memory_and_leaves_redis(plugin: Plug
     ]
     question = "what is the name of my cat?"
     hits, summaries, _ = await plugin.vectors.search(
-        ANA, await plugin.embedder.query(question), plugin.sparse.query(question), exclude_sessions=()
+        ANA, await plugin.embedder.query(question, "acme"), plugin.sparse.query(question), exclude_sessions=()
     )
     best = max(hits, key=lambda hit: hit.dense)
     assert "cat" in best.text
@@ -89,7 +89,7 @@ async def test_tool_results_are_kept_but_not_searched(plugin: Plugin) -> None:
     messages = await plugin.vectors.read_messages(ANA, exchange.session.id)
     assert [stored.message.role for stored in messages] == ["user", "tool", "assistant"]
     hits, *_ = await plugin.vectors.search(
-        ANA, await plugin.embedder.query("SECRETWORD"), plugin.sparse.query("SECRETWORD"), exclude_sessions=()
+        ANA, await plugin.embedder.query("SECRETWORD", "acme"), plugin.sparse.query("SECRETWORD"), exclude_sessions=()
     )
     assert not any("SECRETWORD" in hit.text for hit in hits)
 
@@ -102,7 +102,7 @@ async def test_a_long_answer_is_indexed_in_passages_and_kept_whole(plugin: Plugi
     assert (await plugin.vectors.read_messages(ANA, last.session.id))[1].message.text == answer
     question = "Paragraph 5"
     hits, *_ = await plugin.vectors.search(
-        ANA, await plugin.embedder.query(question), plugin.sparse.query(question), exclude_sessions=()
+        ANA, await plugin.embedder.query(question, "acme"), plugin.sparse.query(question), exclude_sessions=()
     )
     parts = {hit.part for hit in hits if hit.role == "assistant"}
     assert len(parts) > 3, "a long answer is found by its passages"
@@ -230,7 +230,7 @@ async def test_another_user_finds_nothing(plugin: Plugin) -> None:
     await plugin.processor().process([await due(plugin, last)])
     hits, summaries, _ = await plugin.vectors.search(
         Owner("acme", "ben"),
-        await plugin.embedder.query("secret word"),
+        await plugin.embedder.query("secret word", "acme"),
         plugin.sparse.query("secret word"),
         exclude_sessions=(),
     )

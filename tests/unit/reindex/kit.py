@@ -42,7 +42,7 @@ class Hashing:
         if self.fault:
             raise EmbeddingUnavailable(self.fault)
 
-    async def query(self, text: str) -> Vector:
+    async def query(self, text: str, project: str) -> Vector:
         return self.vector(text)
 
     async def passages(self, texts: Sequence[str]) -> list[Vector]:
