@@ -11,7 +11,8 @@
      │   ├─ EndpointNotSupported    404, forward URL
      │   ├─ MethodNotSupported      405, forward URL
      │   ├─ ProviderKeyMissing      401, forward URL
-     │   └─ InvalidForwardBody      400, forward URL
+     │   ├─ InvalidForwardBody      400, forward URL
+     │   └─ UpstreamFailed          502 or 504, forward URL
      ├─ ConfigurationError        the start is at fault; the gateway does not start
      │   ├─ EmbeddingMismatch       the store was filled with another embedding model
      │   ├─ DataDirInUse            the embedded stores belong to another process
@@ -23,7 +24,7 @@
          ├─ EmbeddingUnavailable    the embedding model
          └─ ModelUnavailable        the model of `RECALLR_MEMORY_MODEL`
 
-How a `RequestError` becomes an HTTP answer is decided in one place, `gateway/rejections.py`.
+How a `RequestError` becomes an HTTP answer is decided in one place, `litellm_host/rejections.py`.
 """
 
 from __future__ import annotations
@@ -121,10 +122,24 @@ class ProviderKeyMissing(RequestError):
 
 
 class InvalidForwardBody(RequestError):
-    """The body of a request to a forward URL is not JSON, or has fields that speak to the gateway."""
+    """The body of a request to a forward URL is no JSON object."""
 
     status = 400
     code = "invalid_forward_body"
+
+
+class UpstreamFailed(RequestError):
+    """The upstream of a forward URL cannot be reached, answers with a redirect or breaks off.
+
+    Args:
+        status: 502, or 504 where it took too long.
+    """
+
+    code = "upstream_failed"
+
+    def __init__(self, message: str, *, status: int = 502) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ConfigurationError(RecallrError):

@@ -38,8 +38,6 @@ class RecallrHooks(CustomLogger):  # type: ignore[misc]
         call = CURRENT.get()
         if call is None or self._runtime is None:
             return None
-        if call.forwarded is not None:
-            call.forwarded.direct(data)
         try:
             await self._runtime.recollection.enrich(call, data, call_type, user_api_key_dict)
         except RequestError as error:
@@ -49,16 +47,11 @@ class RecallrHooks(CustomLogger):  # type: ignore[misc]
         return data if call.awake else None
 
     async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
-        """Hand LiteLLM the client that reaches the upstream of a forwarded request. Other calls are left alone."""
+        """Note for Reconify which model the router has chosen."""
         call = CURRENT.get()
-        if call is None or self._runtime is None:
-            return None
-        kind = getattr(call_type, "value", "")
-        if call.forwarded is not None:
-            call.forwarded.arm(kwargs, kind)
-        if self._runtime.reporting is not None:
-            self._runtime.reporting.routed(call, kwargs, kind)
-        return kwargs if call.forwarded is not None else None
+        if call is not None and self._runtime is not None and self._runtime.reporting is not None:
+            self._runtime.reporting.routed(call, kwargs, getattr(call_type, "value", ""))
+        return None
 
 
 recallr = RecallrHooks(start())

@@ -11,11 +11,13 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from recallr_litellm.api.health import health_router
-from recallr_litellm.forward.middleware import Forward, KeyOutOfUrl
+from recallr_litellm.errors import ConfigurationError
+from recallr_litellm.gateway.asgi import App
 from recallr_litellm.gateway.call import Call
 from recallr_litellm.gateway.middleware import RecallrMiddleware
 from recallr_litellm.gateway.request_log import RequestLog
 from recallr_litellm.gateway.runtime import Runtime
+from recallr_litellm.litellm_host.insides import BRIDGES, GATEWAY, MIDDLEWARE, SHUTDOWN, report
 from recallr_litellm.litellm_host.models import complete, count_tokens, embed_through_gateway
 from recallr_litellm.logs import show_logs
 from recallr_litellm.settings import load_settings
@@ -53,7 +55,13 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
 
     Args:
         proxy_server: the module `litellm.proxy.proxy_server`.
+
+    Raises:
+        ConfigurationError: this version of LiteLLM cannot be wrapped.
     """
+    report((*GATEWAY, *BRIDGES) if runtime.reporting is not None else GATEWAY)
+    if MIDDLEWARE.missing:
+        raise ConfigurationError("the installed LiteLLM cannot be used with this plugin; install another version")
     settings = runtime.settings
 
     def seconds_left(call: Call) -> float:
@@ -61,34 +69,40 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
         return max(_LEAST_TIME_TO_STORE, deadline - call.spent)
 
     app: Any = proxy_server.app
-    forward = Forward(
-        app.middleware_stack,
-        upstreams=Upstreams(settings.forward_upstreams),
-        authenticate=runtime.authenticate,
-        gateway_headers=lambda: _headers_to_be_let_in(proxy_server),
-    )
+    forwards = bool(settings.forward_upstreams)
     middleware = RecallrMiddleware(
-        forward,
+        _forward(app.middleware_stack, runtime) if forwards else app.middleware_stack,
         store=runtime.store,
         later=runtime.store_later,
         deadline=seconds_left,
         log=RequestLog(settings.log_users, count_tokens).write,
         reporting=runtime.reporting,
     )
-    app.middleware_stack = KeyOutOfUrl(middleware)
+    app.middleware_stack = _key_out_of_url(middleware) if forwards else middleware
     app.include_router(health_router(runtime.faults))
-    _stop_with(proxy_server, runtime)
+    if not SHUTDOWN.missing:
+        _stop_with(proxy_server, runtime)
     _on_termination(asyncio.get_running_loop(), middleware.store_beginnings)
 
 
-def _headers_to_be_let_in(proxy_server: ModuleType) -> dict[str, str]:
-    """The gateway's own key, where LiteLLM looks for one. Asked for late: at the start there are no settings yet."""
-    key = proxy_server.master_key
-    if not key:
-        return {}
-    settings = proxy_server.general_settings
-    name = settings.get("litellm_key_header_name") if isinstance(settings, dict) else None
-    return {str(name or "authorization").lower(): f"Bearer {key}"}
+def _forward(app: App, runtime: Runtime) -> App:
+    from recallr_litellm.forward.middleware import Forward
+    from recallr_litellm.forward.upstream import UpstreamClient
+
+    return Forward(
+        app,
+        upstreams=Upstreams(runtime.settings.forward_upstreams),
+        authenticate=runtime.authenticate,
+        enrich=runtime.recollection.enrich,
+        client=UpstreamClient(),
+        sent=runtime.reporting.sent if runtime.reporting is not None else None,
+    )
+
+
+def _key_out_of_url(app: App) -> App:
+    from recallr_litellm.forward.middleware import KeyOutOfUrl
+
+    return KeyOutOfUrl(app)
 
 
 def _stop_with(proxy_server: ModuleType, runtime: Runtime) -> None:

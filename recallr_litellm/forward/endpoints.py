@@ -10,26 +10,24 @@ from recallr_litellm.upstream_urls import Location
 
 
 class Api(StrEnum):
-    """The APIs that can be reached. The value is LiteLLM's own route; Gemini's has the model in it."""
+    """The APIs that can be reached. The value is LiteLLM's call type for it, which names the wire format."""
 
-    CHAT = "/v1/chat/completions"
-    COMPLETIONS = "/v1/completions"
-    RESPONSES = "/v1/responses"
-    MESSAGES = "/v1/messages"
-    GEMINI = "/v1beta/models/{model}"
+    CHAT = "acompletion"
+    COMPLETIONS = "atext_completion"
+    RESPONSES = "aresponses"
+    MESSAGES = "anthropic_messages"
+    GEMINI = "agenerate_content"
+    GEMINI_STREAM = "agenerate_content_stream"
 
 
+_MODEL = r".*/v1(?:alpha|beta)?/models/(?P<model>[^/:]+)"
 _ENDPOINTS = (
-    (re.compile(r"(?P<base>.*)/chat/completions"), Api.CHAT),
-    (re.compile(r"(?P<base>.*)/completions"), Api.COMPLETIONS),
-    (re.compile(r"(?P<base>.*)/responses"), Api.RESPONSES),
-    (re.compile(r"(?P<base>.*)/v1/messages"), Api.MESSAGES),
-    (
-        re.compile(
-            r"(?P<base>.*/v1(?:alpha|beta)?)/models/(?P<model>[^/:]+):(?P<verb>generateContent|streamGenerateContent)"
-        ),
-        Api.GEMINI,
-    ),
+    (re.compile(r".*/chat/completions"), Api.CHAT),
+    (re.compile(r".*/completions"), Api.COMPLETIONS),
+    (re.compile(r".*/responses"), Api.RESPONSES),
+    (re.compile(r".*/v1/messages"), Api.MESSAGES),
+    (re.compile(_MODEL + ":generateContent"), Api.GEMINI),
+    (re.compile(_MODEL + ":streamGenerateContent"), Api.GEMINI_STREAM),
 )
 
 SUPPORTED = (
@@ -44,25 +42,23 @@ class Endpoint:
     """One API of an upstream."""
 
     api: Api
-    base: str
-    """What LiteLLM takes as `api_base`: the URL without the endpoint."""
+    url: str
     model: str | None = None
     """The model, where the URL has it."""
-    verb: str = ""
-    """`generateContent` or `streamGenerateContent`."""
 
     @classmethod
     def at(cls, location: Location) -> Endpoint | None:
-        """The endpoint that is there, None if it is none of those we know."""
+        """The endpoint at a location, None if it is none of those we know."""
         for pattern, api in _ENDPOINTS:
             if found := pattern.fullmatch(location.path):
-                parts = found.groupdict()
-                return cls(api, location.origin + parts["base"], parts.get("model"), parts.get("verb") or "")
+                # Gemini streams JSON arrays, which no format reads, unless it is asked for server-sent events.
+                query = "?alt=sse" if api is Api.GEMINI_STREAM else ""
+                return cls(api, location.origin + location.path + query, found.groupdict().get("model"))
         return None
 
 
 def api_named(path: str) -> Api:
-    """The API that a path, of whatever upstream, seems to be meant for: whose shape an error gets."""
+    """The API that a path, of whatever upstream, seems to be meant for: it decides the shape of an error."""
     if path.endswith((":generateContent", ":streamGenerateContent")):
         return Api.GEMINI
     return Api.MESSAGES if path.endswith("/v1/messages") else Api.CHAT

@@ -1,22 +1,16 @@
-"""`/api/v1/forward/<upstream>`: a client's own provider, with the client's own key, reached through the gateway.
-
-A client that used `https://api.openai.com/v1` sets `<gateway>/api/v1/forward/https://api.openai.com/v1` as its base
-URL. The request is checked here and then served by LiteLLM on its own route, let in on the gateway's key; in LiteLLM's
-hooks it is directed to the upstream. What LiteLLM has for that: https://docs.litellm.ai/docs/proxy/clientside_auth
-"""
+"""The ASGI side of the forward URL: checks a request, adds memory, has it sent and answers errors."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
-from litellm.constants import CLIENT_REQUESTED_MODEL_SCOPE_KEY
-from pydantic import SecretStr
-
 from recallr_litellm.errors import (
     EndpointNotSupported,
+    InvalidForwardBody,
     MethodNotSupported,
     ProviderKeyMissing,
     RequestError,
@@ -24,12 +18,11 @@ from recallr_litellm.errors import (
     UpstreamNotAllowed,
 )
 from recallr_litellm.formats.gemini import GEMINI
-from recallr_litellm.forward.body import PLACEHOLDER, parse_body
-from recallr_litellm.forward.clients import FORWARDED_HEADERS, ForwardClients
 from recallr_litellm.forward.endpoints import SUPPORTED, Api, Endpoint, api_named
-from recallr_litellm.forward.request import STAND_IN_KEY, ForwardedRequest
+from recallr_litellm.forward.upstream import REQUEST_HEADERS, UpstreamClient
 from recallr_litellm.gateway.asgi import App, Event, Receive, Send
-from recallr_litellm.gateway.call import CURRENT
+from recallr_litellm.gateway.call import CURRENT, Call
+from recallr_litellm.json_text import parsed, written
 from recallr_litellm.litellm_host.rejections import rejection
 from recallr_litellm.metrics import REJECTED
 from recallr_litellm.upstream_urls import Upstreams
@@ -39,15 +32,15 @@ PREFIX = "/api/v1/forward/"
 _KEY_HEADERS = {
     Api.MESSAGES: ("x-api-key", "authorization"),
     Api.GEMINI: ("x-goog-api-key", "authorization"),
+    Api.GEMINI_STREAM: ("x-goog-api-key", "authorization"),
 }
 _DEFAULT_KEY_HEADERS = ("authorization",)
 """Where the client's SDK puts the provider's key."""
 
-_KEPT_HEADERS = frozenset(
-    b"accept accept-encoding connection forwarded host traceparent tracestate user-agent x-forwarded-for "
-    b"x-forwarded-host x-forwarded-proto x-real-ip x-request-id".split()
-)
-"""Headers that LiteLLM gets to see. Any other may be a key, or a setting of LiteLLM's."""
+Enrich = Callable[[Call, dict[str, Any], str], Awaitable[None]]
+"""Puts memory into a request body of this call type; raises `RequestError` for one that must be refused."""
+Sent = Callable[[Call, dict[str, Any]], None]
+"""Is given each body as it goes to the upstream."""
 
 
 class KeyOutOfUrl:
@@ -71,13 +64,24 @@ class KeyOutOfUrl:
         await self._app(scope, receive, send)
 
 
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    """A forwarded request that was let in."""
+
+    endpoint: Endpoint
+    headers: Mapping[str, str] = field(repr=False)
+    """For the upstream, the client's key among them."""
+    body: dict[str, Any] = field(repr=False)
+
+
 class Forward:
     """Serves the forward URL; stands between `RecallrMiddleware` and LiteLLM's application.
 
     Args:
-        app: LiteLLM's application.
+        app: LiteLLM's application, which serves everything else.
         authenticate: checks project and Recallr key, or raises `Unauthorized`.
-        gateway_headers: headers that LiteLLM lets a request in for; asked for each request.
+        enrich, sent: see the types.
+        client: sends the requests.
     """
 
     def __init__(
@@ -86,45 +90,60 @@ class Forward:
         *,
         upstreams: Upstreams,
         authenticate: Callable[[str | None, str | None], None],
-        gateway_headers: Callable[[], Mapping[str, str]],
+        enrich: Enrich,
+        client: UpstreamClient,
+        sent: Sent | None = None,
     ) -> None:
         self._app = app
         self._upstreams = upstreams
         self._authenticate = authenticate
-        self._gateway_headers = gateway_headers
-        self._clients = ForwardClients(STAND_IN_KEY)
+        self._enrich = enrich
+        self._client = client
+        self._sent = sent
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """Serve one request; all that are not to the forward URL pass through untouched."""
         if scope["type"] not in ("http", "websocket") or not _path(scope).startswith(PREFIX):
             await self._app(scope, receive, send)
-            return
-        if scope["type"] == "websocket":
+        elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
-            return
-        call = CURRENT.get()
-        if call is not None:
-            call.awake = True
-        target = _target(scope)
-        try:
-            forwarded = await self._admit(scope, target, receive)
-        except RequestError as error:
-            REJECTED.labels(error.code).inc()
-            if call is not None:
-                call.reason = error.code
-            await _answer(error, api_named(target), send)
-            return
-        if forwarded is None or call is None:
-            return
-        call.forwarded = forwarded
-        body = json.dumps(forwarded.body.read).encode()
-        await self._app(self._rewritten(scope, forwarded, len(body)), _body_then(body, receive), send)
+        else:
+            await self._serve(scope, receive, send)
 
-    async def _admit(self, scope: Event, target: str, receive: Receive) -> ForwardedRequest | None:
+    async def _serve(self, scope: Event, receive: Receive, send: Send) -> None:
+        call, target, started = CURRENT.get(), _target(scope), False
+
+        async def sending(event: Event) -> None:
+            nonlocal started
+            started = True
+            await send(event)
+
+        try:
+            if call is None:
+                raise Unauthorized("X-Recallr-API-Key is missing", param="X-Recallr-API-Key")
+            call.awake = call.forwarded = True
+            try:
+                admitted = await self._admit(call, scope, target, receive)
+            except RequestError as error:
+                REJECTED.labels(error.code).inc()
+                call.reason = error.code
+                raise
+            if admitted is None:
+                return
+            body, api = admitted.body, admitted.endpoint.api
+            await self._enrich(call, body, api)
+            if admitted.endpoint.model is not None:
+                body.pop("model")
+            if self._sent is not None:
+                self._sent(call, body)
+            await self._client.relay(admitted.endpoint.url, admitted.headers, written(body), receive, sending)
+        except RequestError as error:
+            if started:  # the server breaks the answer off, so that the client does not take it for a whole one
+                raise
+            await _answer(error, api_named(target), send)
+
+    async def _admit(self, call: Call, scope: Event, target: str, receive: Receive) -> _Admitted | None:
         """Check a request, the Recallr key before anything else. None: the client has gone."""
-        call = CURRENT.get()
-        if call is None:
-            raise Unauthorized("X-Recallr-API-Key is missing", param="X-Recallr-API-Key")
         self._authenticate(call.raw.first("project-id"), call.raw.first("api-key"))
         location = self._upstreams.allow(target)
         if location is None:
@@ -139,26 +158,8 @@ class Forward:
         raw = await _whole(receive)
         if raw is None:
             return None
-        own = {name: headers[name] for name in FORWARDED_HEADERS if name in headers}
-        return ForwardedRequest(
-            endpoint, await parse_body(raw, endpoint), key_header, SecretStr(key), own, self._clients.client
-        )
-
-    def _rewritten(self, scope: Event, forwarded: ForwardedRequest, length: int) -> Event:
-        """The request as one to LiteLLM's own route."""
-        route = forwarded.endpoint.api.format(model=PLACEHOLDER)
-        path = scope.get("root_path", "") + route + (f":{forwarded.endpoint.verb}" if forwarded.endpoint.verb else "")
-        headers = [(name, value) for name, value in scope["headers"] if name.lower() in _KEPT_HEADERS]
-        headers += [(b"content-type", b"application/json"), (b"content-length", str(length).encode())]
-        headers += [(name.encode(), value.encode()) for name, value in self._gateway_headers().items()]
-        return {
-            **scope,
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "headers": headers,
-            CLIENT_REQUESTED_MODEL_SCOPE_KEY: forwarded.body.model,
-        }
+        passed_on = {name: headers[name] for name in REQUEST_HEADERS if name in headers}
+        return _Admitted(endpoint, {**passed_on, key_header: key}, _body(raw, endpoint))
 
 
 def _path(scope: Event) -> str:
@@ -183,6 +184,16 @@ def _key(api: Api, headers: Mapping[str, str]) -> tuple[str, str]:
     raise ProviderKeyMissing(f"the upstream's own API key is missing: {' or '.join(names)}", param=names[0])
 
 
+def _body(raw: bytes, endpoint: Endpoint) -> dict[str, Any]:
+    try:
+        body = parsed(raw.decode())
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise InvalidForwardBody("the body must be a JSON object")
+    return body if endpoint.model is None else {**body, "model": endpoint.model}
+
+
 async def _whole(receive: Receive) -> bytes | None:
     body = bytearray()
     while True:
@@ -192,18 +203,6 @@ async def _whole(receive: Receive) -> bytes | None:
         body += event.get("body", b"")
         if not event.get("more_body", False):
             return bytes(body)
-
-
-def _body_then(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives this body, and after it what else comes of the client."""
-    pending: Iterable[Event] = [{"type": "http.request", "body": body, "more_body": False}]
-    events = iter(pending)
-
-    async def again() -> Event:
-        event = next(events, None)
-        return event if event is not None else await receive()
-
-    return again
 
 
 async def _answer(error: RequestError, api: Api, send: Send) -> None:

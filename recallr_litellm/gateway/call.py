@@ -10,7 +10,7 @@ import secrets
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import Strategy
@@ -28,16 +28,6 @@ CURRENT: ContextVar[Call | None] = ContextVar("recallr_call", default=None)
 def now_ms() -> int:
     """Milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
-
-
-class Redirected(Protocol):
-    """A request that LiteLLM is to send to an upstream of the client's own (the forward URL)."""
-
-    def direct(self, data: dict[str, Any]) -> None:
-        """Choose the upstream, in `async_pre_call_hook`."""
-
-    def arm(self, arguments: dict[str, Any], call_type: str) -> None:
-        """Hand over the HTTP client, in `async_pre_call_deployment_hook`."""
 
 
 @dataclass(slots=True)
@@ -92,8 +82,8 @@ class Call:
     """Set once the request may use the project."""
     user_id: str | None = None
     session_id: str | None = None
-    forwarded: Redirected | None = None
-    """Set for a request to the forward URL once it is let in."""
+    forwarded: bool = False
+    """It came by the forward URL: its body goes to the upstream as it is, so nothing of LiteLLM's may be in it."""
     about_user: ReconifyHeaders = field(default_factory=ReconifyHeaders)
     reported: ReportedRequest | None = None
     """Set for a request that Reconify is to be told of."""

@@ -127,7 +127,7 @@ class Recollection:
                     raise
                 call.admitted, call.status, call.reason = None, "off", "the user may not be created"
                 return
-            if call.session_id is not None:
+            if call.session_id is not None and not call.forwarded:
                 name_session(body, call.session_id)
             call.block = memory
             format.inject(

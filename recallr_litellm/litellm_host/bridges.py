@@ -4,9 +4,7 @@ LiteLLM translates these APIs for providers that only know chat; its own code do
 back where chat has a place for it: refusals, `n`, several parts of a system instruction, media in Gemini's own spelling
 and every field that it does not know.
 
-LiteLLM's code, 1.106 to 1.110: `responses/litellm_completion_transformation`, `google_genai/adapters`,
-`llms/vertex_ai/gemini`, `completion_extras/litellm_responses_transformation`.
-`tests/unit/reconify/test_bridges.py` says when it has changed.
+LiteLLM's code is named in `insides.py`. Where a version lacks a translation, the function for it raises LookupError.
 """
 
 from __future__ import annotations
@@ -16,14 +14,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
-from litellm.completion_extras.litellm_responses_transformation.transformation import (
-    LiteLLMResponsesTransformationHandler,
-)
-from litellm.google_genai.adapters.transformation import GoogleGenAIAdapter
-from litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini import VertexGeminiConfig
-from litellm.responses.litellm_completion_transformation.transformation import LiteLLMCompletionResponsesConfig
 from litellm.types.llms.openai import ResponsesAPIResponse
 from litellm.types.utils import ModelResponse
+
+from recallr_litellm.litellm_host.insides import GEMINI_REPLY, GEMINI_REQUEST, RESPONSES_REPLY, RESPONSES_REQUEST
 
 Json = dict[str, Any]
 
@@ -49,7 +43,7 @@ _RESPONSE_KEPT = ("service_tier", "system_fingerprint")
 def responses_request(body: Mapping[str, Any]) -> Json:
     """A body of `/v1/responses` → that of the chat completion. Raises whatever LiteLLM raises for odd bodies."""
     stream = body.get("stream")
-    bridged: Json = LiteLLMCompletionResponsesConfig.transform_responses_api_request_to_chat_completion_request(
+    bridged: Json = RESPONSES_REQUEST.found(
         model=str(body.get("model") or ""),
         input=body.get("input") or "",
         responses_api_request=dict(body),
@@ -72,7 +66,7 @@ def responses_reply(reply: Mapping[str, Any], *, complete: bool) -> Json | None:
     if not items and reply.get("status") != "incomplete":
         return None
     response = ResponsesAPIResponse(**{**reply, "output": [_whole_item(item) for item in items], "error": None})
-    model_response: ModelResponse = LiteLLMResponsesTransformationHandler().transform_response(
+    model_response: ModelResponse = RESPONSES_REPLY.found(
         model=str(reply.get("model") or ""),
         raw_response=response,
         model_response=ModelResponse(created=int(reply.get("created_at") or 0)),
@@ -103,7 +97,7 @@ def gemini_request(body: Mapping[str, Any]) -> Json:
     """
     config = body.get("generationConfig") or body.get("config")
     config = config if isinstance(config, dict) else {}
-    bridged: Json = GoogleGenAIAdapter().translate_generate_content_to_completion(
+    bridged: Json = GEMINI_REQUEST.found(
         model=str(body.get("model") or ""),
         contents=_contents(body.get("contents")),
         config=config,
@@ -126,7 +120,7 @@ def gemini_reply(reply: Mapping[str, Any], *, model: str, created: int) -> Json 
         model: where the reply names none.
         created: seconds since the epoch; Gemini does not say.
     """
-    model_response: ModelResponse = VertexGeminiConfig().transform_google_generate_content_to_openai_model_response(
+    model_response: ModelResponse = GEMINI_REPLY.found(
         completion_response={
             "usageMetadata": {},
             **reply,

@@ -19,10 +19,10 @@ import pytest
 from google import genai
 
 from tests.integration.test_privacy import WITNESS
-from tests.support.hostile_urls import CHAT, NOT_ALLOWED, NOT_SUPPORTED
-from tests.support.listeners import Listener
+from tests.support.hostile_urls import CHAT
+from tests.support.listeners import Listener, free_port
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider
-from tests.support.proxy import API_KEY, CHAT_MODEL, OTHER_API_KEY, Proxy
+from tests.support.proxy import API_KEY, CHAT_MODEL, CLAUDE_MODEL, OTHER_API_KEY, Proxy
 from tests.support.waiting import eventually
 
 KEY = "sk-of-the-client-itself"
@@ -32,6 +32,27 @@ GATEWAYS_KEY = "sk-of-the-provider"
 """What `Proxy` configures for the gateway's own models."""
 ALWAYS = {"x-recallr-request-id", "x-recallr-process-time", "x-recallr-memory-status"}
 HELLO = [{"role": "user", "content": "Hello there."}]
+
+SECRET = "a-skill-of-the-gateways-own"
+SKILLS = f'''
+"""A skill in LiteLLM's store, without a database: every owner may use it."""
+
+from types import SimpleNamespace
+
+from litellm.integrations.custom_logger import CustomLogger
+from litellm.llms.litellm_proxy.skills.handler import LiteLLMSkillsHandler
+
+
+async def skill(skill_id, **_):
+    fields = dict(display_title="x", description="{SECRET}", instructions=None, metadata=None, file_content=None)
+    return SimpleNamespace(skill_id=skill_id, **fields)
+
+
+LiteLLMSkillsHandler.fetch_skill_from_db = staticmethod(skill)
+LiteLLMSkillsHandler.get_skill = staticmethod(skill)
+nothing = CustomLogger()
+'''
+"""LiteLLM looks up ids that begin with `litellm_skill_` in its hooks."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +65,8 @@ class Gateway:
     """An allowed upstream that counts its connections."""
     other: Listener
     """One that is not allowed."""
+    absent: str
+    """Origin of an allowed upstream where nobody listens."""
     redirecting: str
     """Origin of an allowed upstream that redirects to `other`."""
     witnessed: Path
@@ -122,15 +145,17 @@ def running(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("forward")
     witnessed = folder / "witnessed"
     (folder / "witness.py").write_text(WITNESS.format(file=str(witnessed)))
+    (folder / "skills.py").write_text(SKILLS)
     answer = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
     with contextlib.ExitStack() as stack:
         silent, other = stack.enter_context(Listener(answer=answer)), stack.enter_context(Listener(answer=answer))
         redirecting = stack.enter_context(redirecting_to(other.address))
-        upstreams = [running_provider.base_url.removesuffix("/v1"), f"http://{silent.address}", redirecting]
+        absent = f"http://127.0.0.1:{free_port()}"
+        upstreams = [running_provider.base_url.removesuffix("/v1"), f"http://{silent.address}", absent, redirecting]
         proxy = Proxy(
             folder,
             running_provider,
-            callbacks=["witness.witness"],
+            callbacks=["witness.witness", "skills.nothing"],
             settings={"RECALLR_FORWARD_UPSTREAMS": json.dumps(upstreams), "OPENAI_ORG_ID": "org-of-the-gateway"},
             config={
                 "litellm_settings": {
@@ -141,12 +166,13 @@ def running(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPat
                     "forward_llm_provider_auth_headers": True,
                 },
                 "router_settings": {"num_retries": 2},
+                "mcp_servers": {"files": {"url": f"http://{other.address}/mcp", "allow_all_keys": True}},
                 "general_settings": {"forward_client_headers_to_llm_api": True},
             },
             arguments=["--detailed_debug"],
         )
         stack.enter_context(proxy)
-        yield Gateway(proxy, running_provider, silent, other, redirecting, witnessed)
+        yield Gateway(proxy, running_provider, silent, other, absent, redirecting, witnessed)
 
 
 @pytest.fixture
@@ -271,47 +297,92 @@ def test_one_slash_after_the_scheme_is_enough(gateway: Gateway, provider: Provid
     assert only(provider).path == CHAT
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        CHAT_MODEL,
-        "openai/gpt-oss-120b",
-        "azure/gpt-4o",
-        "meta-llama/Llama-3.3-70B-Instruct:free",
-        "accounts/fireworks/models/x",
-        "ft:gpt-4o-mini:org::id",
-        "no-such-model",
-        "recallr-forward",
-        "memory-model",
-    ],
-)
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_the_models_name_arrives_as_it_was_sent(
-    gateway: Gateway, provider: Provider, user: str, model: str, stream: bool
-) -> None:
-    body = {"model": model, "messages": HELLO, "stream": stream}
+@pytest.mark.parametrize("model", [CHAT_MODEL, "azure/gpt-4o", "ft:gpt-4o-mini:org::id", "memory-model,*"])
+def test_the_models_name_arrives_as_it_was_sent(gateway: Gateway, provider: Provider, user: str, model: str) -> None:
+    body = {"model": model, "messages": HELLO}
     response = gateway.post(gateway.provider.base_url + "/chat/completions", body, user=user)
     assert response.status_code == 200, response.text
-    request = only(provider)
-    assert request.model == model
-    assert key_of(request) == KEY, "a model that the gateway has too is still asked for with the client's key"
-    assert f'"model":"{model}"' in response.text.replace(": ", ":"), "the answer has the client's name for the model"
+    assert only(provider).model == model
+    assert key_of(only(provider)) == KEY, "a model that the gateway has too is still asked for with the client's key"
+    assert response.json()["model"] == model, "the answer has the client's name for the model"
 
 
-def test_what_litellm_does_not_know_reaches_the_provider_unread(
+FOR_LITELLM: dict[str, Any] = {
+    "api_base": "http://{other}/v1",
+    "base_url": "http://{other}/v1",
+    "api_key": "sk-x",
+    "user_config": {"model_list": []},
+    "fallbacks": [CHAT_MODEL],
+    "mock_response": "No one was asked.",
+    "custom_llm_provider": "azure",
+    "guardrails": ["x"],
+    "cache": {"no-cache": False},
+    "extra_headers": {"x-evil": "1"},
+    "extra_body": {"api_base": "http://{other}"},
+    "litellm_metadata": {"tags": ["x"]},
+    "num_retries": 5,
+    "timeout": 0.0001,
+    "vertex_credentials": "/etc/passwd",
+    "prompt_id": "x",
+    "no-log": True,
+    "metadata": {"tags": ["x"], "session_id": "s"},
+    "of_tomorrow": {"new": 1},
+}
+
+
+def test_every_field_of_the_body_reaches_the_provider_and_means_nothing_here(
     gateway: Gateway, provider: Provider, user: str
 ) -> None:
-    extra = {"metadata": {"tags": "mine", "session_id": "s"}, "repetition_penalty": 1.1, "provider": {"order": ["x"]}}
-    response = gateway.post(
-        gateway.provider.base_url + "/chat/completions",
-        {"model": CHAT_MODEL, "messages": HELLO, "temperature": 0.5, **extra},
-        user=user,
-    )
+    fields = json.loads(json.dumps(FOR_LITELLM).replace("{other}", gateway.other.address))
+    body = {"model": CHAT_MODEL, "messages": HELLO, "temperature": 0.5, **fields}
+    before = gateway.other.connections
+    response = gateway.post(gateway.provider.base_url + "/chat/completions", body, user=user)
     assert response.status_code == 200, response.text
     sent = only(provider).json
-    assert {name: sent.get(name) for name in extra} == extra
-    assert sent["temperature"] == 0.5
-    assert sent.keys() == {"model", "messages", "temperature", *extra}, "and nothing that the client did not send"
+    assert {name: sent.get(name) for name in fields} == fields
+    assert sent.keys() == body.keys(), "and nothing that the client did not send"
+    assert gateway.other.connections == before
+
+
+THINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "a skill": ("/v1/messages", {"container": {"skills": [{"type": "custom", "skill_id": "litellm_skill_1"}]}}),
+    "an MCP server": (
+        "/v1/responses",
+        {"tools": [{"type": "mcp", "server_label": "files", "server_url": "litellm_proxy/mcp/files"}]},
+    ),
+    "a vector store": ("/v1/responses", {"tools": [{"type": "file_search", "vector_store_ids": ["vs_gateway"]}]}),
+    "a prompt": (CHAT, {"prompt_id": "of-the-gateway", "prompt_variables": {}}),
+    "a file": ("/v1/responses", {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "bGl0"}]}]}),
+}
+
+
+@pytest.mark.parametrize("name", THINGS)
+def test_what_the_gateway_owns_reaches_nobody(gateway: Gateway, provider: Provider, user: str, name: str) -> None:
+    path, named = THINGS[name]
+    body = {"model": CLAUDE, "messages": HELLO, "input": "Hello.", "max_tokens": 9, **named}
+    before = gateway.other.connections
+    response = gateway.post(gateway.origin + path, body, user=user)
+    assert response.status_code == 200, response.text
+    sent = only(provider)
+    assert {field: sent.json[field] for field in named if field != "input"} == {
+        field: value for field, value in named.items() if field != "input"
+    }, "an id means what it means to the client's own provider"
+    assert SECRET not in sent.body.decode() + response.text
+    assert gateway.other.connections == before, "no server of the gateway's is asked"
+    assert key_of(sent) == KEY
+
+
+def test_without_the_forward_url_litellm_does_look_a_skill_up(gateway: Gateway, provider: Provider) -> None:
+    _, named = THINGS["a skill"]
+    response = httpx.post(
+        f"{gateway.proxy.url}/v1/messages",
+        json={"model": CLAUDE_MODEL, "messages": HELLO, "max_tokens": 9, **named},
+        headers={"authorization": f"Bearer {gateway.proxy.master_key}"},
+        timeout=60,
+        trust_env=False,
+    )
+    assert response.status_code == 200, response.text
+    assert SECRET in only(provider).body.decode(), "the test of the skill above shows nothing"
 
 
 def test_headers_of_the_providers_api_are_the_clients(gateway: Gateway, provider: Provider, user: str) -> None:
@@ -356,55 +427,33 @@ def raw_post(gateway: Gateway, target: str) -> tuple[int, dict[str, str], bytes]
     return int(status.split()[1]), {name.lower(): value for name, _, value in found}, content
 
 
-def places(gateway: Gateway) -> dict[str, str]:
-    silent, other = gateway.silent, gateway.other
-    return {
-        "allowed": silent.address,
-        "port": str(silent.port),
-        "other": other.address,
-        "other_port": str(other.port),
-    }
-
-
-def test_hostile_urls_are_refused_and_nothing_is_connected(gateway: Gateway, provider: Provider) -> None:
-    before = gateway.silent.connections
-    table = [(403, "upstream_not_allowed", NOT_ALLOWED), (404, "endpoint_not_supported", NOT_SUPPORTED)]
-    wrong = []  # Google's shape has the status for a code
-    for status, code, urls in table:
-        for name, url in urls.items():
-            answered, headers, content = raw_post(gateway, "/api/v1/forward/" + url.format(**places(gateway)))
-            error = json.loads(content)["error"] if headers.get("content-type") == "application/json" else {}
-            if (answered, error.get("code")) not in {(status, code), (status, status)} or not headers.keys() >= ALWAYS:
-                wrong.append((name, answered, sorted(headers), content[:200]))
-    assert wrong == [], "each is refused in the API's shape, with our response headers"
-    assert gateway.other.connections == 0, "an upstream that is not allowed was connected to"
-    assert gateway.silent.connections == before, "the allowed upstream was connected to by a URL that does not name it"
-    assert provider.recorded == []
-
-    answered, _, _ = raw_post(gateway, f"/api/v1/forward/http://{gateway.silent.address}{CHAT}")
-    assert gateway.silent.connections > before, f"the URL without any trick is connected to (answered {answered})"
-
-
 @pytest.mark.parametrize(
     "target",
     [
+        "/api/v1/forward/http://{other}" + CHAT,
+        "/api/v1/forward/http://{allowed}@{other}" + CHAT,
+        "/api/v1/forward/http://{allowed}%2F..%2F" + CHAT,
         "/api/v1/forward/../../../key/generate",
         "/api/v1/%66orward/http://{allowed}" + CHAT,
-        "/api/v1/forward%2Fhttp://{allowed}" + CHAT,
         "//api/v1/forward/http://{allowed}" + CHAT,
-        "/api/v1/./forward/http://{allowed}" + CHAT,
-        "/api/v1/Forward/http://{allowed}" + CHAT,
         "/api/v1/forward/http://{allowed}/v1/chat\x7f/completions",
-        "/api/v1/forward/http://{allowed}\xff" + CHAT,
         "/api/v1/forward/http://127.0.0.1\t:{port}" + CHAT,
         "http://{other}/api/v1/forward/http://{other}" + CHAT,
     ],
 )
-def test_tricks_with_the_way_to_the_forward_url_lead_nowhere(gateway: Gateway, provider: Provider, target: str) -> None:
-    before = gateway.silent.connections
-    status, _, content = raw_post(gateway, target.format(**places(gateway)))
+def test_hostile_urls_lead_nowhere(gateway: Gateway, provider: Provider, target: str) -> None:
+    """More of them: `tests/unit/forward/test_urls.py`."""
+    before, others = gateway.silent.connections, gateway.other.connections
+    places = {"allowed": gateway.silent.address, "port": gateway.silent.port, "other": gateway.other.address}
+    status, _, content = raw_post(gateway, target.format(**places))
     assert status in {400, 401, 403, 404, 405}, content
-    assert (gateway.silent.connections, gateway.other.connections, provider.recorded) == (before, 0, [])
+    assert (gateway.silent.connections, gateway.other.connections, provider.recorded) == (before, others, [])
+
+
+def test_the_url_without_any_trick_is_connected_to(gateway: Gateway) -> None:
+    before = gateway.silent.connections
+    raw_post(gateway, f"/api/v1/forward/http://{gateway.silent.address}{CHAT}")
+    assert gateway.silent.connections > before
 
 
 @pytest.mark.parametrize("wrong", [{"x_recallr_api_key": "rai_wrong"}, {"x_recallr_api_key": OTHER_API_KEY}, {}])
@@ -452,24 +501,22 @@ def test_refusals_are_the_errors_of_each_sdk(gateway: Gateway, user: str) -> Non
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/responses", "/v1/messages", "/v1beta/models/m:generateContent"])
-@pytest.mark.parametrize("key", [None, "", "Bearer"])
-def test_a_request_without_a_key_for_the_provider_is_refused(
-    gateway: Gateway, provider: Provider, path: str, key: str | None
-) -> None:
-    response = gateway.post(gateway.origin + path, authorization=key)
-    assert response.status_code == 401
-    assert "API key" in response.json()["error"]["message"]
-    assert ours(response) >= ALWAYS
+def test_a_request_without_a_key_for_the_provider_is_refused(gateway: Gateway, provider: Provider, path: str) -> None:
+    for key in (None, "", "Bearer"):
+        response = gateway.post(gateway.origin + path, authorization=key)
+        assert response.status_code == 401
+        assert "API key" in response.json()["error"]["message"]
+        assert ours(response) >= ALWAYS
     assert provider.recorded == [], "neither with the gateway's own key"
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
-def test_other_methods_are_refused(gateway: Gateway, provider: Provider, method: str) -> None:
+def test_other_methods_are_refused(gateway: Gateway, provider: Provider) -> None:
     url = gateway.url(gateway.provider.base_url + "/chat/completions")
-    with_key = httpx.request(method, url, headers=gateway.proxy.headers("u"), trust_env=False)
-    assert with_key.status_code == 405
-    assert with_key.headers["allow"] == "POST"
-    assert httpx.request(method, url, trust_env=False).status_code == 401
+    for method in ("GET", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"):
+        with_key = httpx.request(method, url, headers=gateway.proxy.headers("u"), trust_env=False)
+        assert with_key.status_code == 405, method
+        assert with_key.headers["allow"] == "POST"
+        assert httpx.request(method, url, trust_env=False).status_code == 401, method
     assert provider.recorded == []
 
 
@@ -481,113 +528,9 @@ def test_websockets_are_refused(gateway: Gateway) -> None:
     assert response.status_code == 403
 
 
-LITELLMS: dict[str, Any] = {
-    "api_base": "http://{other}/v1",
-    "base_url": "http://{other}/v1",
-    "api_key": "sk-x",
-    "api_version": "1",
-    "user_config": {"model_list": []},
-    "model_list": [{"model_name": "a", "litellm_params": {"model": "openai/a", "api_base": "http://{other}"}}],
-    "fallbacks": [CHAT_MODEL],
-    "context_window_fallbacks": [{CHAT_MODEL: [CHAT_MODEL]}],
-    "content_policy_fallbacks": [{CHAT_MODEL: [CHAT_MODEL]}],
-    "mock_response": "No one was asked.",
-    "mock_tool_calls": [],
-    "mock_testing_fallbacks": True,
-    "mock_delay": 1,
-    "custom_llm_provider": "azure",
-    "guardrails": ["x"],
-    "tags": ["x"],
-    "specific_deployment": True,
-    "cache": {"no-cache": False},
-    "caching": True,
-    "router_settings_override": {"fallbacks": [CHAT_MODEL]},
-    "extra_headers": {"x-evil": "1"},
-    "extra_body": {"api_base": "http://{other}"},
-    "extra_query": {"a": "b"},
-    "headers": {"x-evil": "1"},
-    "litellm_metadata": {"tags": ["x"]},
-    "litellm_params": {},
-    "litellm_session_id": "x",
-    "litellm_credential_name": "x",
-    "num_retries": 5,
-    "max_retries": 5,
-    "timeout": 1,
-    "model_info": {"id": "x"},
-    "deployment_id": "x",
-    "client": "x",
-    "ssl_verify": False,
-    "vertex_credentials": "/etc/passwd",
-    "aws_bedrock_runtime_endpoint": "http://{other}",
-    "azure_ad_token": "oidc/file//etc/passwd",
-    "langfuse_host": "http://{other}",
-    "prompt_id": "x",
-    "vector_store_ids": ["x"],
-    "input_cost_per_token": 0,
-    "drop_params": True,
-    "additional_drop_params": ["messages"],
-    "disable_fallbacks": False,
-    "no-log": True,
-    "_litellm_raw_sse_stream": True,
-    "user_api_key_user_id": "admin",
-}
-
-
-@pytest.mark.parametrize("name", LITELLMS)
-def test_litellms_own_parameters_are_refused_by_name(gateway: Gateway, provider: Provider, name: str) -> None:
-    value = json.loads(json.dumps(LITELLMS[name]).replace("{other}", gateway.other.address))
-    body = {"model": CHAT_MODEL, "messages": HELLO, name: value}
+@pytest.mark.parametrize("body", [b" ", b"not JSON", b"[]", b"null", b"\xff\xfe{}", b"[" * 100_000 + b"]" * 100_000])
+def test_what_is_no_json_object_is_refused(gateway: Gateway, provider: Provider, body: bytes) -> None:
     response = gateway.post(gateway.provider.base_url + "/chat/completions", body)
-    assert response.status_code == 400, f"{name} is not refused: {response.text}"
-    error = response.json()["error"]
-    assert (error["code"], error["param"]) == ("invalid_forward_body", name)
-    assert (gateway.other.connections, provider.recorded) == (0, [])
-
-
-@pytest.mark.parametrize(
-    "tool",
-    [
-        {"type": "mcp", "server_label": "x", "server_url": "litellm_proxy", "require_approval": "never"},
-        {"type": "mcp", "server_label": "x", "server_url": " LiteLLM_Proxy/mcp/files"},
-    ],
-)
-@pytest.mark.parametrize("path", [CHAT, "/v1/responses", "/v1/messages"])
-def test_tools_of_the_gateway_are_not_run(
-    gateway: Gateway, provider: Provider, tool: dict[str, Any], path: str
-) -> None:
-    body = {"model": CHAT_MODEL, "messages": HELLO, "input": "Hello.", "max_tokens": 9, "tools": [tool]}
-    response = gateway.post(gateway.origin + path, body)
-    assert response.status_code == 400
-    assert "MCP servers of the gateway" in response.json()["error"]["message"]
-    assert provider.recorded == []
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"not JSON",
-        b"[]",
-        b'"text"',
-        b"null",
-        b'{"model": "m", "messages": [NaN]}',
-        b'{"model": "m", "temperature": 1e999}',
-        b'{"model": "m", "messages": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-        b"\xff\xfe{}",
-        b'{"messages": []}',
-        b'{"model": 7, "messages": []}',
-        b'{"model": "", "messages": []}',
-        b'{"model": "gpt-4o-mini,memory-model", "messages": []}',
-        b'{"model": "*", "messages": []}',
-        b'{"model": "openai/*", "messages": []}',
-        b'{"model": "http://x/y", "messages": []}',
-        b'{"model": "a b", "messages": []}',
-        b'{"model": "' + b"a" * 300 + b'", "messages": []}',
-    ],
-    ids=lambda body: repr(body[:40]),
-)
-def test_odd_bodies_are_refused(gateway: Gateway, provider: Provider, body: bytes) -> None:
-    response = gateway.post(gateway.provider.base_url + "/chat/completions", body or b" ")
     assert response.status_code == 400, response.text
     assert response.json()["error"]["code"] == "invalid_forward_body"
     assert provider.recorded == []
@@ -596,7 +539,7 @@ def test_odd_bodies_are_refused(gateway: Gateway, provider: Provider, body: byte
 # --- alone with its upstream ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
+@pytest.mark.parametrize("status", [400, 429, 500])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_a_failed_call_is_not_tried_again_nor_elsewhere(
     gateway: Gateway, provider: Provider, user: str, status: int, stream: bool
@@ -609,50 +552,31 @@ def test_a_failed_call_is_not_tried_again_nor_elsewhere(
     assert ours(failed.value.response) >= ALWAYS
 
 
-def test_no_answer_comes_from_the_gateways_cache(gateway: Gateway, provider: Provider) -> None:
-    question: Any = [{"role": "user", "content": "How is the weather in the cache?"}]
-    with gateway.proxy.openai() as client:
-        for _ in range(2):
-            client.chat.completions.create(model=CHAT_MODEL, messages=question)
-    assert len(provider.recorded) == 1, "the gateway does cache"
-    for key in (KEY, OTHER_KEY, KEY):
-        body = {"model": CHAT_MODEL, "messages": question}
-        url = gateway.provider.base_url + "/chat/completions"
-        sent = gateway.post(url, body, authorization=f"Bearer {key}", x_recallr_memory="off")
-        assert sent.status_code == 200
-    assert [key_of(request) for request in provider.recorded[1:]] == [KEY, OTHER_KEY, KEY]
-    with gateway.proxy.openai() as client:
-        client.chat.completions.create(model=CHAT_MODEL, messages=[*question, *question])
-        asked = len(provider.recorded)
-        client.chat.completions.create(model=CHAT_MODEL, messages=question)
-    assert len(provider.recorded) == asked, "the gateway's own entry is still there, unharmed"
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_redirects_are_not_followed(gateway: Gateway, user: str, stream: bool) -> None:
+    before = gateway.other.connections
+    with pytest.raises(openai.APIStatusError) as failed:
+        ask(gateway.openai(user, upstream=f"{gateway.redirecting}/v1"), "Hello.", stream=stream)
+    assert failed.value.status_code == 502
+    assert failed.value.code == "upstream_failed"
+    assert ours(failed.value.response) >= ALWAYS
+    assert gateway.other.connections == before, "the key went where the upstream pointed to"
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("speak", [chat, responses, completions, messages, gemini])
-def test_redirects_are_not_followed(
-    running: Gateway, user: str, speak: Callable[[Gateway, str, str, bool], str], stream: bool
+def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(
+    gateway: Gateway, provider: Provider, user: str, stream: bool
 ) -> None:
-    moved = _Moved(running)
-    with pytest.raises((openai.APIStatusError, anthropic.APIStatusError, genai.errors.APIError)) as failed:
-        speak(moved, user, "Hello.", stream)
-    status = failed.value.code if isinstance(failed.value, genai.errors.APIError) else failed.value.status_code
-    assert status >= 500, f"a fault of the upstream's, not {status}"
-    assert running.other.connections == 0, "the key went where the upstream pointed to"
+    provider.answer(Answer(text="one two three four", drop_after=2))
+    with pytest.raises((openai.APIError, httpx.TransportError)):
+        ask(gateway.openai(user), "Hello.", stream=stream)
+    assert "four" not in ask(gateway.openai(user), "Hello again.")
 
 
-class _Moved(Gateway):
-    """The same gateway, whose clients use the upstream that redirects."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        object.__setattr__(self, "__dict__", dict(vars(gateway)))
-
-    @property
-    def origin(self) -> str:
-        return self.redirecting
-
-    def openai(self, user: str | None, key: str = KEY, upstream: str = "", **options: object) -> openai.OpenAI:
-        return super().openai(user, key, upstream or f"{self.redirecting}/v1", **options)
+def test_an_upstream_that_is_not_there_is_a_gateway_error(gateway: Gateway, user: str) -> None:
+    response = gateway.post(gateway.absent + "/v1/messages", user=user)
+    assert response.status_code == 502
+    assert response.json()["type"] == "error", "in Anthropic's shape"
 
 
 def test_the_gateways_own_requests_go_on_as_before(gateway: Gateway, provider: Provider, user: str) -> None:
@@ -695,8 +619,6 @@ def test_keys_are_seen_by_nobody_else(gateway: Gateway, provider: Provider, user
         failed = gateway.post(f"{url}/chat/completions", body, user=user, authorization=authorization)
         assert failed.is_error
         assert secret not in failed.text + str(failed.headers)
-    refused = gateway.post(f"{url}/chat/completions", {**body, "api_base": "x"}, authorization=authorization)
-    assert secret not in refused.text
     contents = {"contents": [{"parts": [{"text": "The last of all."}]}]}
     model = f"{gateway.origin}/v1beta/models/gemini-2.0-flash:generateContent?key={secret}"
     assert gateway.post(model, contents, user=user, authorization=None).status_code == 200
@@ -707,11 +629,14 @@ def test_keys_are_seen_by_nobody_else(gateway: Gateway, provider: Provider, user
         assert gateway.proxy.master_key not in everything, "the gateway's key went to the upstream"
         assert API_KEY not in everything, "the Recallr key went to the upstream"
 
+    with gateway.proxy.openai() as client:
+        ask(client, "Said on the gateway's own route.")
+
     def seen() -> str:
         return gateway.witnessed.read_text()
 
-    eventually(seen, "another callback has seen the last call", until=lambda text: "The last of all." in text)
-    eventually(seen, "and a failed one", until=lambda text: "async_log_failure_event" in text)
+    eventually(seen, "callbacks see the gateway's own requests", until=lambda text: "the gateway's own route" in text)
+    assert "The last of all." not in seen(), "LiteLLM's callbacks got a forwarded request"
     log = gateway.proxy.log
     assert "api/v1/forward" in log, "the log shows what was asked for"
     for where, text in (("LiteLLM's other callbacks", seen()), ("the log", log)):

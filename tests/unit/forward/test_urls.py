@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recallr_litellm.errors import ConfigurationError
+from recallr_litellm.formats import FORMATS
 from recallr_litellm.forward.endpoints import Api, Endpoint
 from recallr_litellm.settings import load_settings
 from recallr_litellm.upstream_urls import Location, Upstreams
@@ -41,27 +42,32 @@ def test_there_are_enough_of_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "api", "base"),
+    ("url", "api", "reached"),
     [
-        ("https://api.openai.com/v1/chat/completions", Api.CHAT, "https://api.openai.com/v1"),
-        ("https:/api.openai.com/v1/chat/completions", Api.CHAT, "https://api.openai.com/v1"),
-        ("HTTPS://API.OpenAI.com:443/v1/responses", Api.RESPONSES, "https://api.openai.com/v1"),
-        ("https://api.openai.com/v1/completions", Api.COMPLETIONS, "https://api.openai.com/v1"),
-        ("http://127.0.0.1:8123/chat/completions", Api.CHAT, "http://127.0.0.1:8123"),
-        ("http://127.0.0.1:8123/v1/messages", Api.MESSAGES, "http://127.0.0.1:8123"),
-        ("https://api.groq.com/openai/v1/chat/completions", Api.CHAT, "https://api.groq.com/openai/v1"),
-        ("http://[::1]:9000/v1/responses", Api.RESPONSES, "http://[::1]:9000/v1"),
+        ("https://api.openai.com/v1/chat/completions", Api.CHAT, ""),
+        ("https:/api.openai.com/v1/chat/completions", Api.CHAT, "https://api.openai.com/v1/chat/completions"),
+        ("HTTPS://API.OpenAI.com:443/v1/responses", Api.RESPONSES, "https://api.openai.com/v1/responses"),
+        ("https://api.openai.com/v1/completions", Api.COMPLETIONS, ""),
+        ("http://127.0.0.1:8123/chat/completions", Api.CHAT, ""),
+        ("http://127.0.0.1:8123/v1/messages", Api.MESSAGES, ""),
+        ("https://api.groq.com/openai/v1/chat/completions", Api.CHAT, ""),
+        ("http://[0::1]:9000/v1/responses", Api.RESPONSES, "http://[::1]:9000/v1/responses"),
     ],
 )
-def test_an_allowed_url_leads_to_its_endpoint(url: str, api: Api, base: str) -> None:
-    assert Endpoint.at(allowed(url)) == Endpoint(api, base)
+def test_an_allowed_url_leads_to_its_endpoint(url: str, api: Api, reached: str) -> None:
+    assert Endpoint.at(allowed(url)) == Endpoint(api, reached or url)
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta", "v1alpha"])
-@pytest.mark.parametrize("verb", ["generateContent", "streamGenerateContent"])
-def test_gemini_has_model_and_verb_in_the_url(version: str, verb: str) -> None:
-    location = allowed(f"http://127.0.0.1:8123/{version}/models/gemini-2.0-flash:{verb}")
-    assert Endpoint.at(location) == Endpoint(Api.GEMINI, f"http://127.0.0.1:8123/{version}", "gemini-2.0-flash", verb)
+def test_gemini_has_model_and_verb_in_the_url(version: str) -> None:
+    url = f"http://127.0.0.1:8123/{version}/models/gemini-2.0-flash"
+    whole, stream = (Endpoint.at(allowed(f"{url}:{verb}")) for verb in ("generateContent", "streamGenerateContent"))
+    assert whole == Endpoint(Api.GEMINI, f"{url}:generateContent", "gemini-2.0-flash")
+    assert stream == Endpoint(Api.GEMINI_STREAM, f"{url}:streamGenerateContent?alt=sse", "gemini-2.0-flash")
+
+
+def test_every_api_has_a_wire_format() -> None:
+    assert set(Api) <= FORMATS.keys(), "its requests would get no memory"
 
 
 @pytest.mark.parametrize("path", ["", "/v1/chat/completions", "/openaix/v1/responses", "/Openai/v1/responses"])
