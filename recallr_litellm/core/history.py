@@ -22,7 +22,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from recallr_litellm.core.messages import Message, Role, StoredMessage
+from recallr_litellm.core.messages import Message, MessageEntry, Role, StoredMessage
 
 _MOST_PAIRS = 100_000
 """Pairs of equal messages, one of the request and one of the session, that are looked at."""
@@ -38,7 +38,7 @@ class Plan:
     """Id of the stored message after which the new ones come."""
     replaced: frozenset[str]
     """Ids of stored messages that the new exchange takes the place of."""
-    unseen: tuple[StoredMessage, ...]
+    unseen: tuple[MessageEntry, ...]
     """Stored messages that the client did not send, by position."""
 
 
@@ -48,7 +48,7 @@ class _Match:
 
     end: int
     """Index of the last matched message of the request."""
-    last: StoredMessage
+    last: MessageEntry
     """What it matched."""
     before: _Match | None
     length: int
@@ -66,7 +66,7 @@ class _Match:
         return self.length, anchored, self.end if self.length > 1 else 0, self.from_start, self.end
 
     @property
-    def path(self) -> Iterator[StoredMessage]:
+    def path(self) -> Iterator[MessageEntry]:
         """The matched stored messages, last first."""
         match: _Match | None = self
         while match is not None:
@@ -77,29 +77,29 @@ class _Match:
 class _Forest:
     """The stored messages of a session with their family relations."""
 
-    def __init__(self, stored: Iterable[StoredMessage]) -> None:
+    def __init__(self, stored: Iterable[MessageEntry]) -> None:
         self.messages = sorted(stored, key=lambda message: message.position)
         self.by_id = {message.id: message for message in self.messages}
-        self.children: dict[str | None, list[StoredMessage]] = defaultdict(list)
-        self.by_fingerprint: dict[str, list[StoredMessage]] = defaultdict(list)
-        self._user_above: dict[str, StoredMessage | None] = {}
+        self.children: dict[str | None, list[MessageEntry]] = defaultdict(list)
+        self.by_fingerprint: dict[str, list[MessageEntry]] = defaultdict(list)
+        self._user_above: dict[str, MessageEntry | None] = {}
         for message in self.messages:
             self.children[message.parent].append(message)
-            self.by_fingerprint[message.message.fingerprint].append(message)
+            self.by_fingerprint[message.fingerprint].append(message)
             above = self.parent(message)
             self._user_above[message.id] = (
-                above if above is None or above.message.role == "user" else self._user_above.get(above.id)
+                above if above is None or above.role == "user" else self._user_above.get(above.id)
             )
 
-    def parent(self, message: StoredMessage) -> StoredMessage | None:
+    def parent(self, message: MessageEntry) -> MessageEntry | None:
         return self.by_id.get(message.parent) if message.parent else None
 
-    def before(self, message: StoredMessage, role: Role) -> StoredMessage | None:
+    def before(self, message: MessageEntry, role: Role) -> MessageEntry | None:
         """What a request's message of this role, standing before `message`, can be: the parent, or, since some
         clients leave answers out of their history, the user message above."""
         return self._user_above[message.id] if role == "user" else self.parent(message)
 
-    def below(self, roots: Iterable[StoredMessage]) -> frozenset[str]:
+    def below(self, roots: Iterable[MessageEntry]) -> frozenset[str]:
         """Ids of these messages and of everything under them."""
         found: set[str] = set()
         waiting = list(roots)
@@ -109,15 +109,15 @@ class _Forest:
             waiting.extend(self.children[message.id])
         return frozenset(found)
 
-    def last_answer_under(self, message: StoredMessage) -> StoredMessage:
+    def last_answer_under(self, message: MessageEntry) -> MessageEntry:
         """Follow the answers (and tool results) below a message that a client has left out of its history."""
-        while answers := [child for child in self.children[message.id] if child.message.role != "user"]:
+        while answers := [child for child in self.children[message.id] if child.role != "user"]:
             message = answers[-1]
         return message
 
 
 def plan(
-    stored: Iterable[StoredMessage],
+    stored: Iterable[MessageEntry],
     incoming: Sequence[Message],
     *,
     retry: bool = False,
@@ -142,7 +142,7 @@ def plan(
 
     new = tuple(incoming[match.end + 1 :])
     last = match.last
-    if new and new[0].role == "user" and last.message.role == "user":
+    if new and new[0].role == "user" and last.role == "user":
         last = forest.last_answer_under(last)
     replaced = _answers_not_chosen(forest, match)
     if match.from_start or match.from_root:  # a run that begins amid both may be a coincidence: nothing goes for it
@@ -216,7 +216,7 @@ def _answers_not_chosen(forest: _Forest, match: _Match) -> frozenset[str]:
     """Of several answers to one request, those beside the one that the client's history goes on with."""
     others: set[str] = set()
     for message in match.path:
-        if message.message.role == "assistant":
+        if message.role == "assistant":
             siblings = [
                 sibling
                 for sibling in forest.children[message.parent]

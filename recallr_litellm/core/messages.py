@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 Role = Literal["user", "assistant", "tool"]
 """System and developer messages have no role here: they are never stored."""
+
+
+_SAMPLE = 4_000
+_NORMALISED_CHARACTERS = 64_000
+_OVERHEAD = 300
+"""Bytes that a stored message takes besides its text."""
 
 
 class ToolCall(BaseModel):
@@ -50,15 +56,52 @@ class Message(BaseModel):
 
         Clients send an assistant's answer back trimmed, re-indented or as content parts, so white
         space does not count; tool call ids do, since they are what results refer to.
+
+        An agent sends all its tool results again in each step: of a long one, and of long arguments, only the
+        beginning and the end count. Of other texts past 64,000 characters the white space counts too.
         """
+        long = self.role != "tool" and len(self.text) > _NORMALISED_CHARACTERS
         parts = [
             self.role,
-            " ".join(self.text.split()),
-            [[call.id, call.name, "".join(call.arguments.split())] for call in self.tool_calls],
+            _digest(self.text.strip()) if long else _spaced(_ends(self.text) if self.role == "tool" else self.text),
+            [[call.id, call.name, "".join(_ends(call.arguments).split())] for call in self.tool_calls],
             self.tool_call_id,
             list(self.attachments),
         ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+        return _digest(json.dumps(parts))[:16]
+
+    @property
+    def hashed_characters(self) -> int:
+        """How much text its fingerprint is made of."""
+        text = len(self.text) if self.role != "tool" else min(len(self.text), 2 * _SAMPLE)
+        return text + sum(min(len(call.arguments), 2 * _SAMPLE) for call in self.tool_calls)
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _ends(text: str) -> str:
+    """The text, or the beginning and the end of a long one."""
+    return text if len(text) <= 2 * _SAMPLE else f"{text[:_SAMPLE]} … {text[-_SAMPLE:]}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+class MessageEntry(NamedTuple):
+    """What matching a request against its session needs to know of a stored message."""
+
+    id: str
+    position: int
+    exchange: str
+    parent: str | None
+    role: Role
+    partial: bool
+    fingerprint: str
+    size: int
+    """Bytes that the message takes in Redis, about."""
 
 
 class StoredMessage(BaseModel):
@@ -82,3 +125,23 @@ class StoredMessage(BaseModel):
     partial: bool = False
     """An answer of which the client saw only this beginning."""
     message: Message
+
+    @property
+    def entry(self) -> MessageEntry:
+        """What a request reads of it to match its history."""
+        message = self.message
+        texts = (message.text, *(call.arguments for call in message.tool_calls))
+        return MessageEntry(
+            id=self.id,
+            position=self.position,
+            exchange=self.exchange,
+            parent=self.parent,
+            role=message.role,
+            partial=self.partial,
+            fingerprint=message.fingerprint,
+            size=_OVERHEAD + sum(map(_bytes, texts)),
+        )
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))

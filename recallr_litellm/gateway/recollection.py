@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
+from recallr_litellm.core.bounds import newest
 from recallr_litellm.core.context import render
 from recallr_litellm.core.history import plan
 from recallr_litellm.core.instructions import instructions
+from recallr_litellm.core.messages import Message, StoredMessage
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import OngoingSession, Recalled
@@ -46,6 +48,9 @@ _log = logging.getLogger(__name__)
 
 _MARGIN, _MOST_MARGIN = 0.1, 1.0
 """Share of the deadline, and most seconds, that are kept from what may take long for writing down what was found."""
+
+_HASHED_AT_ONCE = 200_000
+"""Characters of a request's history that are hashed on the event loop: about a millisecond's work."""
 
 
 class Recollection:
@@ -117,6 +122,8 @@ class Recollection:
             self._identify(call, takes_part=admission is not None)
             if admission is None:
                 return
+            conversation = replace(conversation, messages=newest(conversation.messages))
+            await _hash(conversation.messages)
             admitted = AdmittedRequest(format, body, conversation, admission.session, admission.headers.recall_strategy)
             # From here on the exchange is kept, whatever happens to its memory: only what succeeds is ever stored.
             call.admitted = admitted
@@ -190,13 +197,16 @@ class Recollection:
         owner, conversation = admitted.request.owner, admitted.conversation
         turn, question = conversation.turn, conversation.question
         if not turn:  # the provider keeps the history, and this request brings only the results of tools
-            last = next((m.message for m in reversed(session.messages) if m.message.role == "user"), None)
-            turn, question = (last.fingerprint, last.text) if last else ("", "")
+            turn = next((entry.fingerprint for entry in reversed(session.entries) if entry.role == "user"), "")
+            question = await self._said_before(owner, session, 0)
         if conversation.continues_turn:
             await self._load_block(stage, session.id, turn)
             if stage.block is not None:
                 return
-        stage.ongoing = await self._sessions.ongoing(owner, session.other_ids)
+        if not conversation.history_elsewhere:
+            unseen = plan(session.entries, conversation.messages, retry=stage.call.retried).unseen
+            stage.unseen = await self._sessions.read(owner, session.id, unseen, tokens=self._settings.context_tokens)
+        stage.ongoing = await self._sessions.ongoing(owner, session.other_ids, tokens=self._settings.context_tokens)
         self._vectors_breaker.require()
         stage.searching = True
         # Not `session.other_ids`: one that was made memory since then is to be found there.
@@ -207,7 +217,7 @@ class Recollection:
                 question,
                 stage.options,
                 exclude_sessions=seen,
-                previous=_previous_message(conversation, session),
+                previous=await self._previous_message(owner, conversation, session),
                 now=_moment(stage.call),
             )
         if stage.strategy is Strategy.AGENTIC:
@@ -242,22 +252,28 @@ class Recollection:
                 stage.block, stage.shown_already = "", True
 
     def _render(self, stage: _Stage) -> str:
-        session: OpenedSession | None = stage.admitted.session
-        conversation = stage.admitted.conversation
-        unseen = (
-            plan(session.messages, conversation.messages, retry=stage.call.retried).unseen
-            if session and not conversation.history_elsewhere
-            else ()
-        )
         return render(
             stage.recalled,
             ongoing=stage.ongoing,
-            unseen=unseen,
+            unseen=stage.unseen,
             now=_moment(stage.call),
             timezone=stage.admission.headers.timezone,
             budget=self._settings.context_tokens,
             count_tokens=self._count_tokens,
         )
+
+    async def _previous_message(self, owner: Owner, conversation: Conversation, session: OpenedSession) -> str:
+        """What the user said before the question, in this session; "" if it is the first."""
+        said = [message.text for message in conversation.messages if message.role == "user"]
+        # A client that sends its newest message alone has said the one before in an earlier request.
+        return said[-2] if len(said) > 1 else await self._said_before(owner, session, 1 - len(said))
+
+    async def _said_before(self, owner: Owner, session: OpenedSession, back: int) -> str:
+        """The user's last message in the session, or the one `back` places before it; "" if there is none."""
+        said = [entry for entry in session.entries if entry.role == "user"]
+        wanted = [said[-1 - back]] if back < len(said) else []
+        found = await self._sessions.read(owner, session.id, wanted, tokens=self._settings.context_tokens)
+        return found[0].message.text if found else ""
 
     def _trip(self, error: RecallrError) -> None:
         """Stop requests to a store that is out for everybody. What one call was refused stops nobody else."""
@@ -273,12 +289,10 @@ class Recollection:
         _log.warning("Request %s goes on without (all of) its memory: %s %s", call.request_id, reason, error)
 
 
-def _previous_message(conversation: Conversation, session: OpenedSession) -> str:
-    """What the user said before the question, in this session; "" if it is the first."""
-    said = [message.text for message in conversation.messages if message.role == "user"]
-    if len(said) < 2:  # a client that sends its newest message alone
-        said = [stored.message.text for stored in session.messages if stored.message.role == "user"] + said[-1:]
-    return said[-2] if len(said) > 1 else ""
+async def _hash(messages: Sequence[Message]) -> None:
+    """Make the fingerprints of the messages, of a long history off the event loop."""
+    if sum(message.hashed_characters for message in messages) > _HASHED_AT_ONCE:
+        await asyncio.to_thread(lambda: [message.fingerprint for message in messages])
 
 
 def _block_name(conversation: Conversation, turn: str) -> str:
@@ -307,6 +321,8 @@ class _Stage:
         """When a search by a model has to be done, on the clock of the event loop, as below."""
         self.recalled = Recalled()
         self.ongoing: tuple[OngoingSession, ...] = ()
+        self.unseen: tuple[StoredMessage, ...] = ()
+        """Messages of the session that the client did not send."""
         self.block: str | None = None
         """The finished block, when it is that of the turn's first request or is kept for the turn's next."""
         self.shown_already = False

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from recallr_litellm.core.bounds import bounded, overflow
 from recallr_litellm.core.history import Plan, place, plan
-from recallr_litellm.core.messages import Message, StoredMessage
+from recallr_litellm.core.messages import Message, MessageEntry
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.errors import RecallrError, RequestError, StateUnavailable, Unavailable
 from recallr_litellm.memory.sessions import OpenedSession, SessionRequest, Sessions
@@ -63,7 +64,7 @@ class _Attempt:
 
     session_id: str
     version: int
-    messages: tuple[StoredMessage, ...]
+    entries: tuple[MessageEntry, ...]
     replaceable: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -232,46 +233,49 @@ class Capture:
     async def _begin(self, exchange: Exchange) -> _Attempt:
         """The session as the request saw it, or, when it saw none, as it is now."""
         session = exchange.session or await self._sessions.open(exchange.request, replay=True)
-        ids = frozenset(message.id for message in session.messages)
-        return _Attempt(session.id, session.version, session.messages, ids)
+        return _Attempt(session.id, session.version, session.entries, frozenset(entry.id for entry in session.entries))
 
     async def _reload(self, exchange: Exchange, attempt: _Attempt) -> None:
         owner = exchange.request.owner
-        snapshot = await self._state.load(owner, attempt.session_id)
-        if snapshot is None:
+        index = await self._state.load_index(owner, attempt.session_id)
+        if index is None:
             request = exchange.request
             await self._sessions.recreate(
                 owner, attempt.session_id, at=request.at, timeout_seconds=request.timeout_seconds
             )
-            snapshot = await self._state.load(owner, attempt.session_id)
-            if snapshot is None:
+            index = await self._state.load_index(owner, attempt.session_id)
+            if index is None:
                 raise _Contended
-        attempt.version, attempt.messages = snapshot.version, snapshot.messages
+        attempt.version, attempt.entries = index.version, index.entries
 
     async def _commit(self, exchange: Exchange, attempt: _Attempt) -> None:
         """Plan against what is known of the session and write it if that is still so."""
-        own = [message for message in attempt.messages if message.exchange == exchange.id]
-        others = [message for message in attempt.messages if message.exchange != exchange.id]
+        own = [entry for entry in attempt.entries if entry.exchange == exchange.id]
+        others = [entry for entry in attempt.entries if entry.exchange != exchange.id]
         todo = plan(others, exchange.incoming, retry=exchange.retried, replaceable=attempt.replaceable)
-        last = max((message.position for message in others), default=-1)
+        last = max((entry.position for entry in others), default=-1)
+        new, replies = _bounded(todo.new, _not_there_yet(exchange.replies, others, todo))
         messages = place(
-            todo,
+            replace(todo, new=new),
             session_id=attempt.session_id,
             exchange=exchange.id,
-            first_position=min((message.position for message in own), default=last + 1),
-            replies=_not_there_yet(exchange.replies, others, todo),
+            first_position=min((entry.position for entry in own), default=last + 1),
+            replies=replies,
             asked_at=exchange.request.at,
             answered_at=exchange.answered_at,
             partial=exchange.partial,
         )
+        written = [message.entry for message in messages]
+        kept = [entry for entry in others if entry.id not in todo.replaced]
         result = await self._state.commit(
             exchange.request.owner,
             attempt.session_id,
             exchange=exchange.id,
             expected_version=attempt.version,
             add=messages,
-            drop=todo.replaced | ({message.id for message in own} - {message.id for message in messages}),
+            drop=todo.replaced | ({entry.id for entry in own} - {entry.id for entry in written}),
             final=exchange.final,
+            move=[entry.id for entry in overflow([*kept, *written])] if exchange.final else [],
         )
         if result in {CommitResult.CONFLICT, CommitResult.GONE}:
             raise _Contended
@@ -284,15 +288,17 @@ class Capture:
         _log.error("Exchange %s is lost: %s", exchange.id, why)
 
 
-def _not_there_yet(replies: Sequence[Message], stored: Sequence[StoredMessage], todo: Plan) -> tuple[Message, ...]:
+def _bounded(new: Sequence[Message], replies: Sequence[Message]) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+    kept = bounded((*new, *replies))
+    first_reply = len(kept) - len(replies)
+    return kept[:first_reply], kept[first_reply:]
+
+
+def _not_there_yet(replies: Sequence[Message], stored: Sequence[MessageEntry], todo: Plan) -> tuple[Message, ...]:
     """Without replies that a later exchange has brought along in its history: that one was stored first."""
     if todo.new:
         return tuple(replies)
-    there = {
-        message.message.fingerprint
-        for message in stored
-        if message.parent == todo.parent and message.id not in todo.replaced
-    }
+    there = {entry.fingerprint for entry in stored if entry.parent == todo.parent and entry.id not in todo.replaced}
     return tuple(reply for reply in replies if reply.fingerprint not in there)
 
 
@@ -305,10 +311,12 @@ def _size(exchange: Exchange) -> int:
 
 
 def _light(exchange: Exchange) -> Exchange:
-    """Without its copy of the session, which is read again when it is stored: no version is negative."""
+    """Without what is not kept of its messages, and without the session's index, which is read again when the exchange
+    is stored: no version is negative."""
+    light = replace(exchange, incoming=bounded(exchange.incoming), replies=bounded(exchange.replies))
     if exchange.session is None:
-        return exchange
-    return replace(exchange, session=replace(exchange.session, version=-1, messages=()))
+        return light
+    return replace(light, session=replace(exchange.session, version=-1, entries=()))
 
 
 def beginning_of(exchange: Exchange) -> Exchange:

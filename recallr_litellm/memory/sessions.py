@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recallr_litellm.core.messages import StoredMessage
+from recallr_litellm.core.bounds import SHOWN_BYTES_PER_TOKEN
+from recallr_litellm.core.messages import MessageEntry, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import OngoingSession
 from recallr_litellm.core.records import Session, User
@@ -36,7 +38,8 @@ class OpenedSession:
 
     id: str
     version: int
-    messages: tuple[StoredMessage, ...]
+    entries: tuple[MessageEntry, ...]
+    """Its messages without their texts, by position."""
     other_ids: tuple[str, ...]
     """The user's other sessions not yet processed, newest first."""
 
@@ -73,14 +76,23 @@ class Sessions:
             resolved = await self._resolve(request, replay=replay)
         if not isinstance(resolved, Resolved):
             raise _no_such_session()
-        return OpenedSession(resolved.session_id, resolved.version, resolved.messages, resolved.other_sessions)
+        return OpenedSession(resolved.session_id, resolved.version, resolved.entries, resolved.other_sessions)
 
-    async def ongoing(self, owner: Owner, session_ids: tuple[str, ...]) -> tuple[OngoingSession, ...]:
-        """The messages of sessions not yet processed, in the order of the ids; those gone meanwhile are left out."""
-        if not session_ids:
+    async def read(
+        self, owner: Owner, session_id: str, entries: Sequence[MessageEntry], *, tokens: int
+    ) -> tuple[StoredMessage, ...]:
+        """Messages as far as a block of this many tokens can show them: the newest, in the order of the entries."""
+        if not entries:
             return ()
-        found = await self._state.load_many(owner, session_ids)
-        return tuple(OngoingSession(id, found[id].messages) for id in session_ids if id in found and found[id].messages)
+        ids = [entry.id for entry in reversed(entries)]
+        found = await self._state.read(owner, session_id, ids, most_bytes=SHOWN_BYTES_PER_TOKEN * tokens)
+        return tuple(reversed(found))
+
+    async def ongoing(self, owner: Owner, session_ids: tuple[str, ...], *, tokens: int) -> tuple[OngoingSession, ...]:
+        """The newest messages of sessions not yet processed, as far as a block of this many tokens can show them, in
+        the order of the ids; sessions gone meanwhile are left out."""
+        found = await self._state.recent(owner, session_ids, most_bytes=SHOWN_BYTES_PER_TOKEN * tokens)
+        return tuple(OngoingSession(id, messages) for id, messages in found.items())
 
     async def reopen(self, owner: Owner, session_id: str) -> None:
         """Bring a processed session back into motion.

@@ -258,7 +258,7 @@ async def _live(state: StateStore, vectors: VectorStore, owners: list[Owner], se
         assert stranger == UnknownSession(), f"{owner} was given the session of another owner"
         opened = await _resolve(state, owner, session_id)
         assert isinstance(opened, Resolved)
-        assert (opened.messages, opened.other_sessions) == ((), ()), f"{owner} sees what another owner has in Redis"
+        assert (opened.entries, opened.other_sessions) == ((), ()), f"{owner} sees what another owner has in Redis"
         said = StoredMessage(id=id, exchange=id, position=0, at=0, message=Message(role="user", text=secrets[owner]))
         await state.commit(
             owner, session_id, exchange=id, expected_version=opened.version, add=[said], drop=[], final=True

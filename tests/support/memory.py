@@ -101,7 +101,8 @@ class Memory:
         async def load() -> dict[str, Snapshot]:
             store = StateStore.from_url(f"unix://{self._socket}", timeout_seconds=60.0)
             try:
-                return await store.load_many(owner, ids)
+                found = {id: await store.load(owner, id) for id in ids}
+                return {id: snapshot for id, snapshot in found.items() if snapshot is not None}
             finally:
                 await store.close()
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recallr_litellm.core.history import Plan, place, plan
-from recallr_litellm.core.messages import Message, StoredMessage, ToolCall
+from recallr_litellm.core.messages import Message, MessageEntry, StoredMessage, ToolCall
 
 
 def user(text: str) -> Message:
@@ -35,7 +35,7 @@ class Store:
         seen: Sequence[StoredMessage] | None = None,
     ) -> Plan:
         todo = plan(
-            self.messages,
+            self.entries,
             incoming,
             retry=retry,
             replaceable=None if seen is None else {message.id for message in seen},
@@ -52,6 +52,14 @@ class Store:
         )
         self.messages = [m for m in self.messages if m.id not in todo.replaced] + list(placed)
         return todo
+
+    @property
+    def entries(self) -> list[MessageEntry]:
+        return [message.entry for message in self.messages]
+
+    def text_of(self, entries: Sequence[MessageEntry]) -> list[str]:
+        by_id = {message.id: message.message.text for message in self.messages}
+        return [by_id[entry.id] for entry in entries]
 
     @property
     def texts(self) -> list[str]:
@@ -72,7 +80,7 @@ def test_only_the_last_message_sent_is_new_and_the_rest_is_unseen():
     store.send([user("I live in Rome")], "nice")
     todo = store.send([user("what is the weather?")], "sunny")
     assert [m.text for m in todo.new] == ["what is the weather?"]
-    assert [m.message.text for m in todo.unseen] == ["I live in Rome", "nice"]
+    assert store.text_of(todo.unseen) == ["I live in Rome", "nice"]
     assert store.texts == ["I live in Rome", "nice", "what is the weather?", "sunny"]
 
 
@@ -82,7 +90,7 @@ def test_a_window_of_the_history_is_not_new():
     store.send([user("one"), assistant("1"), user("two")], "2")
     todo = store.send([user("two"), assistant("2"), user("three")], "3")
     assert [m.text for m in todo.new] == ["three"]
-    assert [m.message.text for m in todo.unseen] == ["one", "1"], "what the window left out is unseen"
+    assert store.text_of(todo.unseen) == ["one", "1"], "what the window left out is unseen"
     assert store.texts == ["one", "1", "two", "2", "three", "3"]
 
 
@@ -121,7 +129,7 @@ def test_the_same_short_text_said_twice_is_new_in_a_whole_history():
 def test_a_retry_after_a_failure_is_stored_once():
     store = Store()
     store.send([user("one")], "1")
-    plan(store.messages, [user("one"), assistant("1"), user("two")])  # the call failed: nothing was stored
+    plan(store.entries, [user("one"), assistant("1"), user("two")])  # the call failed: nothing was stored
     store.send([user("one"), assistant("1"), user("two")], "2")
     assert store.texts == ["one", "1", "two", "2"]
 
@@ -190,7 +198,7 @@ def test_a_client_that_leaves_answers_out_of_its_history_is_understood():
     store.send([user("one"), user("two")], "2")
     todo = store.send([user("one"), user("two"), user("three")], "3")
     assert store.texts == ["one", "1", "two", "2", "three", "3"]
-    assert [m.message.text for m in todo.unseen] == ["1", "2"], "the answers it left out are shown to the model"
+    assert store.text_of(todo.unseen) == ["1", "2"], "the answers it left out are shown to the model"
 
 
 def test_an_answer_sent_back_with_other_white_space_is_the_same():
@@ -235,7 +243,7 @@ def test_two_conversations_side_by_side_do_not_replace_each_other():
     store.send([user("tab one"), assistant("1"), user("more of one")], "1b")
     todo = store.send([user("tab two"), assistant("2"), user("more of two")], "2b")
     assert sorted(store.texts) == sorted(["tab one", "1", "tab two", "2", "more of one", "1b", "more of two", "2b"])
-    assert [m.message.text for m in todo.unseen] == ["tab one", "1", "more of one", "1b"]
+    assert store.text_of(todo.unseen) == ["tab one", "1", "more of one", "1b"]
 
 
 def test_requests_running_beside_each_other_do_not_replace_each_other():
@@ -292,7 +300,7 @@ def test_any_request_is_planned_without_fault_and_nothing_is_both_replaced_and_u
     store = Store()
     store.send([user("a")], "a")
     store.send([user("a"), assistant("a"), user("b")], "b")
-    todo = plan(store.messages, incoming, retry=retry)
+    todo = plan(store.entries, incoming, retry=retry)
     assert not {m.id for m in todo.unseen} & todo.replaced
     assert todo.new == tuple(incoming[len(incoming) - len(todo.new) :]), "what is new is an end of the request"
 

@@ -2,7 +2,15 @@
 
 from recallr_litellm.stores.state.connection import Link, connect
 from recallr_litellm.stores.state.embedded import EmbeddedValkey
-from recallr_litellm.stores.state.records import Claim, CommitResult, Resolved, Snapshot, UnknownSession, UnknownUser
+from recallr_litellm.stores.state.records import (
+    Claim,
+    CommitResult,
+    Resolved,
+    SessionIndex,
+    Snapshot,
+    UnknownSession,
+    UnknownUser,
+)
 from recallr_litellm.stores.state.store import StateStore
 
 __all__ = [
@@ -11,6 +19,7 @@ __all__ = [
     "EmbeddedValkey",
     "Link",
     "Resolved",
+    "SessionIndex",
     "Snapshot",
     "StateStore",
     "UnknownSession",

@@ -1,6 +1,6 @@
-"""Domain records as Redis values.
+"""Domain records as Redis values: JSON.
 
-JSON in ASCII: half of a surrogate pair, which clients can send and UTF-8 cannot say, survives as an escape.
+Half of a surrogate pair, which clients can send and UTF-8 cannot say, survives as an escape.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from recallr_litellm.core.messages import StoredMessage
+from recallr_litellm.core.bounds import for_showing
+from recallr_litellm.core.messages import MessageEntry, StoredMessage
 from recallr_litellm.core.owner import Owner
+from recallr_litellm.json_text import parsed, written
 
 
 def dump_owner(owner: Owner) -> str:
@@ -21,14 +23,33 @@ def load_owner(text: str) -> Owner:
     return Owner(project, user)
 
 
-def dump_messages(messages: Iterable[StoredMessage]) -> Iterator[str]:
-    """Id, JSON, id, JSON, …"""
+def dump_messages(messages: Iterable[StoredMessage]) -> Iterator[str | int | bytes]:
+    """The five arguments that scripts take for each message: id, position, its entry, the message as a request reads
+    it, and the whole message; "" where that is the same."""
     for stored in messages:
+        shown = for_showing(stored.message)
+        whole = written(stored.model_dump())
         yield stored.id
-        yield json.dumps(stored.model_dump(), separators=(",", ":"))
+        yield stored.position
+        yield written(stored.entry)
+        if shown is stored.message:
+            yield whole
+            yield ""
+        else:
+            yield written(stored.model_copy(update={"message": shown}).model_dump())
+            yield whole
+
+
+def load_message(text: str) -> StoredMessage:
+    return StoredMessage.model_validate(parsed(text))
 
 
 def load_messages(texts: Iterable[str]) -> tuple[StoredMessage, ...]:
     """By position."""
-    messages = (StoredMessage.model_validate(json.loads(text)) for text in texts)
-    return tuple(sorted(messages, key=lambda stored: stored.position))
+    return tuple(sorted(map(load_message, texts), key=lambda stored: stored.position))
+
+
+def load_entries(texts: Iterable[str]) -> tuple[MessageEntry, ...]:
+    """By position."""
+    rows = parsed(f"[{','.join(texts)}]")
+    return tuple(sorted((MessageEntry(*row) for row in rows), key=lambda entry: entry.position))

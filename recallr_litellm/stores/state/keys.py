@@ -18,7 +18,11 @@ Per owner (`<owner>` is `Owner.key`):
 Per session (`<member>` is `<owner>:<session id>`):
     {recallr:7}:session:<member>               hash   owner (JSON of project and user), created, last, timeout,
                                                       version, attempts; lease and reason while they apply
-    {recallr:7}:messages:<member>              hash   message id → StoredMessage as JSON
+    {recallr:7}:messages:<member>              hash   message id → StoredMessage as JSON, as a request reads it: long
+                                                      texts shortened
+    {recallr:7}:large:<member>                 hash   message id → the same whole, where it was shortened
+    {recallr:7}:index:<member>                 hash   message id → MessageEntry as a JSON array
+    {recallr:7}:order:<member>                 zset   message id → position
     {recallr:7}:blocks:<member>                list   turn, block, turn, block, …; newest first
 
 The outbox of Reconify has the same buckets, but puts its sessions into them one by one. Per bucket:
@@ -40,9 +44,11 @@ Of the reindex, all in one slot:
     {recallr:0}:reindex:readers                set    ids of the gateways' workers
     {recallr:0}:reindex:reader:<id>            string what it reads, JSON; expires
 
-Scripts that find a session only by what Redis holds are given `sessions(bucket)` and `messages_of(bucket)` (or
-`outbox_queues(bucket)` and `outbox_states(bucket)`) and append the member. These keys are in the slot of the declared
+Scripts that find a session only by what Redis holds are given `sessions(bucket)` or `prefix(bucket)` (or
+`outbox_queues(bucket)` and `outbox_states(bucket)`) and append the rest. These keys are in the slot of the declared
 ones, which Redis and Valkey allow.
+
+Earlier versions wrote `messages` only, with whole texts: such a session is brought up to date when it is first read.
 """
 
 from __future__ import annotations
@@ -90,9 +96,9 @@ def sessions(bucket: int) -> str:
     return _key(bucket, "session", "")
 
 
-def messages_of(bucket: int) -> str:
-    """Prefix of the `messages` keys; a member follows."""
-    return _key(bucket, "messages", "")
+def prefix(bucket: int) -> str:
+    """What all keys of a bucket begin with. Scripts append `messages:`, `large:`, `index:` or `order:` and a member."""
+    return _key(bucket, "")
 
 
 def user(owner: Owner) -> str:
@@ -125,8 +131,9 @@ def session(owner: Owner, session_id: str) -> str:
     return sessions(bucket_of(owner)) + member(owner, session_id)
 
 
-def messages(owner: Owner, session_id: str) -> str:
-    return messages_of(bucket_of(owner)) + member(owner, session_id)
+def contents(owner: Owner, session_id: str, name: str) -> str:
+    """`messages`, `large`, `index` or `order` of a session."""
+    return _key(bucket_of(owner), name, member(owner, session_id))
 
 
 def blocks(owner: Owner, session_id: str) -> str:

@@ -34,6 +34,9 @@ class Scripts(_Registered):
     resolve: AsyncScript
     restore: AsyncScript
     commit: AsyncScript
+    index: AsyncScript
+    read: AsyncScript
+    recent: AsyncScript
     save_block: AsyncScript
     load_block: AsyncScript
     claim: AsyncScript

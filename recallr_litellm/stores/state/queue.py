@@ -14,13 +14,13 @@ from dataclasses import replace
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.stores.state import codec, keys
-from recallr_litellm.stores.state.calls import RedisCaller
+from recallr_litellm.stores.state.contents import SessionContents
 from recallr_litellm.stores.state.records import Claim, Snapshot
 
 logger = logging.getLogger(__name__)
 
 
-class Queue(RedisCaller):
+class Queue(SessionContents):
     """What a worker does with sessions. At-least-once: a session may be processed more than once."""
 
     async def claim(
@@ -68,14 +68,14 @@ class Queue(RedisCaller):
         owner, session_id = claim.owner, claim.session_id
         names = [
             keys.session(owner, session_id),
-            keys.messages(owner, session_id),
             keys.blocks(owner, session_id),
             keys.due(keys.bucket_of(owner)),
             keys.open_sessions(owner),
             keys.current(owner),
             keys.retired(keys.bucket_of(owner)),
         ]
-        arguments = (keys.member(owner, session_id), session_id, claim.lease, claim.into)
+        prefix = keys.prefix(keys.bucket_of(owner))
+        arguments = (prefix, keys.member(owner, session_id), session_id, claim.lease, claim.into)
         return bool(await self._run(self._scripts.finish, names, *arguments))
 
     async def postpone(
@@ -157,11 +157,11 @@ class Queue(RedisCaller):
     ) -> tuple[int, list[Claim]]:
         """Redis's time (ms) and the sessions leased, those without messages too."""
         lease = uuid.uuid4().hex
-        arguments = (limit, _milliseconds(lease_seconds), lease, keys.sessions(bucket), keys.messages_of(bucket), into)
+        arguments = (limit, _milliseconds(lease_seconds), lease, keys.sessions(bucket), into)
         now, rows = await self._run(self._scripts.claim, [keys.due(bucket), keys.retired(bucket)], now_ms, *arguments)
         claims: list[Claim] = []
         unreadable: list[Claim] = []
-        for member, owner, created, last, timeout, version, attempts, messages in rows:
+        for member, owner, created, last, timeout, version, attempts in rows:
             claim = Claim(
                 owner=codec.load_owner(owner),
                 session_id=keys.session_id_of(member),
@@ -171,7 +171,7 @@ class Queue(RedisCaller):
                 into=into,
             )
             try:
-                snapshot = replace(claim.snapshot, messages=codec.load_messages(messages))
+                snapshot = await self.load(claim.owner, claim.session_id) or claim.snapshot
             except ValueError:  # written by another version, or damaged: it must not keep the others from their turn
                 logger.exception("Session %s cannot be read and is set aside", claim.session_id)
                 unreadable.append(claim)

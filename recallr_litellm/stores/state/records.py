@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from recallr_litellm.core.messages import StoredMessage
+from recallr_litellm.core.messages import MessageEntry, StoredMessage
 from recallr_litellm.core.owner import Owner
 
 
@@ -28,16 +28,25 @@ class Resolved:
     """True when this call made the session."""
     version: int
     """For `StateStore.commit`; grows with every commit."""
-    messages: tuple[StoredMessage, ...]
-    """By position."""
+    entries: tuple[MessageEntry, ...]
+    """What there is to know of its messages without their texts, by position."""
     timeout_seconds: int
     other_sessions: tuple[str, ...]
     """Ids of the owner's other sessions that are not processed yet and hold messages, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
+class SessionIndex:
+    """What there is to know of a session's messages without their texts, as it was at one version."""
+
+    version: int
+    entries: tuple[MessageEntry, ...]
+    """By position."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A session as it was at one version. Times in milliseconds since the epoch, UTC."""
+    """A whole session as it was at one version. Times in milliseconds since the epoch, UTC."""
 
     version: int
     messages: tuple[StoredMessage, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
@@ -9,8 +10,8 @@ from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Session
 from recallr_litellm.stores.state import codec, keys
-from recallr_litellm.stores.state.calls import RedisCaller
-from recallr_litellm.stores.state.records import CommitResult, Resolved, Snapshot, UnknownSession, UnknownUser
+from recallr_litellm.stores.state.contents import SessionContents
+from recallr_litellm.stores.state.records import CommitResult, Resolved, UnknownSession, UnknownUser
 
 MARKER_SECONDS: Final = 24 * 60 * 60
 """How long Redis remembers that a user exists (since the last request), and that an exchange is stored."""
@@ -22,7 +23,7 @@ KEPT_BLOCKS: Final = 16
 """Memory blocks kept of a session. Only turns that are still going on need theirs, and few do at a time."""
 
 
-class OpenSessions(RedisCaller):
+class OpenSessions(SessionContents):
     """What a request does with its session."""
 
     async def user_known(self, owner: Owner) -> bool:
@@ -76,46 +77,22 @@ class OpenSessions(RedisCaller):
             MARKER_SECONDS,
             OTHER_SESSIONS,
             keys.sessions(bucket),
-            keys.messages_of(bucket),
+            keys.prefix(bucket),
         )
         match reply:
             case ["unknown_user"]:
                 return UnknownUser()
             case ["unknown_session"]:
                 return UnknownSession()
-        _, session_id, version, timeout, messages, others = reply
+        _, session_id, version, timeout, rows, count, others = reply
         return Resolved(
             session_id=session_id,
             created=session_id == new_session_id,  # so that a repeated call says the same
             version=version,
-            messages=codec.load_messages(messages),
+            entries=await self._entries(owner, session_id, rows, count),
             timeout_seconds=timeout,
             other_sessions=tuple(others),
         )
-
-    async def load(self, owner: Owner, session_id: str) -> Snapshot | None:
-        """The session as it is now; None if it is not in Redis."""
-        return (await self.load_many(owner, [session_id])).get(session_id)
-
-    async def load_many(self, owner: Owner, session_ids: Collection[str]) -> dict[str, Snapshot]:
-        """The sessions by id, in the order asked for, in one round trip; those not in Redis are left out.
-
-        A commit may come between the two reads of a session. Its version is read first, so that
-        a commit based on a mixture is a conflict.
-        """
-        if not session_ids:
-            return {}
-        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
-            for session_id in session_ids:
-                pipeline.hmget(keys.session(owner, session_id), ["version", "created", "last", "timeout"])
-                pipeline.hvals(keys.messages(owner, session_id))
-            replies = await pipeline.execute()
-        snapshots = {}
-        for session_id, meta, messages in zip(session_ids, replies[::2], replies[1::2], strict=True):
-            if meta[0] is not None:
-                version, created, last, timeout = map(int, meta)
-                snapshots[session_id] = Snapshot(version, codec.load_messages(messages), created, last, timeout)
-        return snapshots
 
     async def restore(
         self, owner: Owner, session: Session, messages: Iterable[StoredMessage], *, now_ms: int | None = None
@@ -127,13 +104,13 @@ class OpenSessions(RedisCaller):
             self._scripts.restore,
             [
                 keys.session(owner, session.id),
-                keys.messages(owner, session.id),
                 keys.due(bucket),
                 keys.failed(bucket),
                 keys.open_sessions(owner),
                 keys.current(owner),
             ],
             now_ms,
+            keys.prefix(bucket),
             keys.member(owner, session.id),
             session.id,
             codec.dump_owner(owner),
@@ -152,6 +129,7 @@ class OpenSessions(RedisCaller):
         add: Sequence[StoredMessage],
         drop: Collection[str],
         final: bool,
+        move: Collection[str] = (),
         now_ms: int | None = None,
     ) -> CommitResult:
         """Write an exchange into its session: all of it or nothing, and its final form once.
@@ -164,27 +142,33 @@ class OpenSessions(RedisCaller):
             exchange: id of the exchange, unique to it; remembered for a day.
             expected_version: of the session as it was when `add` and `drop` were worked out.
             drop: ids of messages to remove; unknown ones are ignored.
+            move: ids of messages that go to a session of their own, to be processed now.
         """
         bucket = keys.bucket_of(owner)
+        part = hashlib.sha256(f"{session_id}:{exchange}".encode()).hexdigest()[:32]
         reply = await self._run(
             self._scripts.commit,
             [
                 keys.session(owner, session_id),
-                keys.messages(owner, session_id),
+                keys.session(owner, part),
                 keys.due(bucket),
                 keys.failed(bucket),
                 keys.open_sessions(owner),
                 keys.exchange(owner, exchange),
             ],
             now_ms,
-            keys.member(owner, session_id),
+            keys.prefix(bucket),
+            owner.key,
             session_id,
+            part,
             expected_version,
             "final" if final else "partial",
             MARKER_SECONDS,
             len(add),
+            len(drop),
             *codec.dump_messages(add),
             *drop,
+            *move,
         )
         return CommitResult(reply)
 

@@ -74,11 +74,11 @@ async def test_a_session_that_becomes_memory_while_the_request_looks_for_it_is_r
 
     ongoing = runtime._sessions.ongoing
 
-    async def processed_meanwhile(owner: Owner, ids: tuple[str, ...]) -> tuple[OngoingSession, ...]:
+    async def processed_meanwhile(owner: Owner, ids: tuple[str, ...], *, tokens: int) -> tuple[OngoingSession, ...]:
         assert ids == (told.session_id,), "it was not open when the request began"
         claims = await runtime._state.claim(1, lease_seconds=60, now_ms=now_ms())
         await runtime._generations.current.processor.process(claims)
-        return await ongoing(owner, ids)
+        return await ongoing(owner, ids, tokens=tokens)
 
     monkeypatch.setattr(runtime._sessions, "ongoing", processed_meanwhile)
     asked, shown = await ask(runtime, "What is the name of my cat?")

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 import redis
 
-from recallr_litellm.core.messages import Message
+from recallr_litellm.core import bounds
+from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.memory import capture
 from recallr_litellm.memory.capture import Capture, beginning_of
@@ -166,11 +167,14 @@ async def test_an_exchange_held_elsewhere_is_not_doubled_by_the_next_one_that_ca
     assert await plugin.texts(first.session.id) == ["u0", "a0", "u1", "a1", "u2", "a2"]
 
 
-async def test_a_session_of_thousands_of_messages_is_stored_and_reopened(plugin: Plugin) -> None:
+async def test_a_session_of_thousands_of_messages_is_stored_whole(plugin: Plugin) -> None:
     exchange = await plugin.exchange("x1", *(f"message {n}" for n in range(4500)), reply="ok")
     assert exchange.session is not None
     assert await plugin.capture.store_or_hold(exchange, within=60)
-    assert len(await plugin.texts(exchange.session.id)) == 4501
+    kept = len(await plugin.texts(exchange.session.id))
+    [claim] = await plugin.state.claim(1, lease_seconds=60)
+    assert kept <= bounds.SESSION_MESSAGES
+    assert kept + len(claim.snapshot.messages) == 4501, "the oldest are to become memory now"
 
 
 async def test_a_damaged_session_costs_no_other_user_anything_and_nothing_once_it_is_repaired(plugin: Plugin) -> None:
@@ -214,3 +218,49 @@ async def test_an_exchange_too_large_to_hold_costs_nobody_else_theirs(plugin: Pl
     plugin.capture.hold(await plugin.exchange("x1", "small"))
     plugin.capture.hold(await plugin.exchange("x2", "x" * 3_000_000))
     assert (plugin.capture.held, counted("dropped") - before) == (1, 1)
+
+
+async def test_a_session_past_its_bound_becomes_memory_early_and_loses_nothing(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "SESSION_BYTES", 20_000)
+    said = [f"My locker number {n} is {n * 7919}. " + "So much for that. " * 50 for n in range(60)]
+    history: tuple[Message, ...] = ()
+    for number, text in enumerate(said):  # a client that sends its whole history, which the session no longer holds
+        session = await plugin.sessions.open(plugin.request())
+        history += (Message(role="user", text=text),)
+        exchange = replace(await plugin.exchange(f"x{number}", session=session), incoming=history)
+        assert await plugin.capture.store_or_hold(exchange, within=60)
+        history += exchange.replies
+    assert 0 < sum(entry.size for entry in session.entries) <= 21_500, "what a request reads is bounded"
+    assert session.other_ids, "what it no longer holds is shown as another open session until it is memory"
+
+    processor = plugin.processor()
+    while claims := await plugin.state.claim(8, lease_seconds=60):
+        await processor.process(claims)
+    index = await plugin.state.load_index(ANA, session.id)
+    assert index is not None, "the chat goes on"
+    kept = await plugin.texts(session.id)
+    early = [stored.message.text for _, stored in await plugin.vectors.last_user_messages(ANA, 99, exclude_sessions=())]
+    assert [*early, *(text for text in kept if text != "ok")] == said, "each once, in order"
+
+
+async def test_a_tool_result_is_cut_and_its_history_is_recognised_all_the_same(plugin: Plugin) -> None:
+    call = Message(role="assistant", tool_calls=(ToolCall(id="c1", name="read", arguments="{}"),))
+    result = Message(role="tool", text="beginning " + "x" * 800_000 + " end", tool_call_id="c1")
+    question = Message(role="user", text="read it")
+    first = replace(await plugin.exchange("x1"), incoming=(question,), replies=(call,))
+    assert await plugin.capture.store_or_hold(first, within=60)
+    second = replace(await plugin.exchange("x2", reply="done"), incoming=(question, call, result))
+    assert await plugin.capture.store_or_hold(second, within=60)
+    again = (question, call, result, *second.replies, Message(role="user", text="thanks"))
+    third = replace(await plugin.exchange("x3", reply="welcome"), incoming=again)
+    assert await plugin.capture.store_or_hold(third, within=60)
+
+    assert first.session is not None
+    kept = await plugin.texts(first.session.id)
+    assert [kept[0], *kept[3:]] == ["read it", "done", "thanks", "welcome"]
+    assert kept[2].startswith("beginning x")
+    assert kept[2].endswith("x end")
+    assert "characters left out" in kept[2]
+    assert len(kept[2]) <= bounds.TOOL_RESULT_CHARACTERS

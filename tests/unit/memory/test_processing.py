@@ -203,7 +203,9 @@ async def test_a_session_that_cannot_be_read_is_set_aside_and_the_others_have_th
     )
     stored = await plugin.state.load(ANA, broken.session.id)
     assert stored is not None
-    await plugin.state._client.hset(keys.messages(ANA, broken.session.id), stored.messages[0].id, "not what we wrote")
+    await plugin.state._client.hset(
+        keys.contents(ANA, broken.session.id, "messages"), stored.messages[0].id, "not what we wrote"
+    )
     claims = await plugin.state.claim(8, lease_seconds=60, now_ms=request.at + LATER)
     assert [claim.owner for claim in claims] == [other]
     assert [(owner, reason) for owner, _, reason in await plugin.state.failed()] == [(ANA, "cannot be read")]

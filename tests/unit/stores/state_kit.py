@@ -93,3 +93,10 @@ async def session_with(store: StateStore, *texts: str, owner: Owner = ANA, at: i
 
 def texts_of(messages: Sequence[StoredMessage]) -> list[str]:
     return [stored.message.text for stored in messages]
+
+
+async def texts_in(store: StateStore, session_id: str, owner: Owner = ANA) -> list[str]:
+    """All that a session holds, by position."""
+    snapshot = await store.load(owner, session_id)
+    assert snapshot is not None, f"session {session_id} is not in Redis"
+    return texts_of(snapshot.messages)

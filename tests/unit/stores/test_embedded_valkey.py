@@ -20,7 +20,7 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.errors import ConfigurationError, PlatformUnsupported, StateUnavailable
 from recallr_litellm.stores.state import CommitResult, EmbeddedValkey, StateStore, embedded, process
 from tests.support.waiting import eventually
-from tests.unit.stores.state_kit import ANA, commit, resolve
+from tests.unit.stores.state_kit import ANA, commit, resolve, texts_in
 
 OWNER = """
 import os, signal, sys, time
@@ -304,7 +304,7 @@ async def test_no_acknowledged_commit_is_lost_to_kill_minus_nine(server: Embedde
         await store.remember_user(owner)
         for number in range(100_000):
             session = await resolve(store, owner)
-            text = f"{owner.user} says {len(session.messages)} {number}"
+            text = f"{owner.user} says {len(session.entries)} {number}"
             if await commit(store, session.session_id, session.version, text, owner=owner) is CommitResult.STORED:
                 acknowledged[owner].append(text)
 
@@ -326,7 +326,7 @@ async def test_no_acknowledged_commit_is_lost_to_kill_minus_nine(server: Embedde
     store = StateStore.from_url(server.start(), timeout_seconds=60)
     for owner in owners:
         session = await resolve(store, owner)
-        found = {stored.message.text for stored in session.messages}
+        found = set(await texts_in(store, session.session_id, owner))
         lost = set(acknowledged[owner]) - found
         assert not lost, f"{len(lost)} of {len(acknowledged[owner])} acknowledged commits of {owner} are lost"
     await store.close()

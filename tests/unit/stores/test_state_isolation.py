@@ -153,18 +153,17 @@ class Owners(RuleBasedStateMachine):
                 assert self.run(self.store.finish(claim))
         finished = {(claim.owner, claim.session_id) for claim in claims if finish}
         for owner, sessions in self.sessions.items():
-            there = self.run(self.store.load_many(owner, list(sessions)))
-            for session in [session for session in sessions if session not in there]:
+            for session in [id for id in sessions if self.run(self.store.load(owner, id)) is None]:
                 assert (owner, session) in finished or not sessions[session].texts, "a session with messages was lost"
                 del sessions[session]
 
     @invariant()
     def everybody_has_what_is_theirs(self) -> None:
         for owner in OWNERS:
-            found = self.run(self.store.load_many(owner, SESSIONS))
             seen = {
                 session: Kept(snapshot.version, {stored.id: stored.message.text for stored in snapshot.messages})
-                for session, snapshot in found.items()
+                for session in SESSIONS
+                if (snapshot := self.run(self.store.load(owner, session))) is not None
             }
             assert seen == self.sessions[owner]
 

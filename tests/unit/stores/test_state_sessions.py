@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 
 import pytest
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Session
-from recallr_litellm.stores.state import CommitResult, Resolved, StateStore, UnknownSession, UnknownUser
+from recallr_litellm.stores.state import CommitResult, Resolved, StateStore, UnknownSession, UnknownUser, keys
 from recallr_litellm.stores.state.sessions import KEPT_BLOCKS, OTHER_SESSIONS
 from tests.unit.stores.state_kit import (
     ANA,
@@ -22,10 +23,18 @@ from tests.unit.stores.state_kit import (
     resolve,
     said,
     session_with,
+    texts_in,
     texts_of,
 )
 
 pytest_plugins = ("tests.unit.stores.state_fixtures",)
+
+
+def sent(everything: Everything) -> int:
+    """Bytes that Redis has sent."""
+    stats = everything.info("stats")
+    nodes = [stats] if "total_net_output_bytes" in stats else stats.values()
+    return sum(node["total_net_output_bytes"] for node in nodes)
 
 
 class TestWhichSession:
@@ -67,7 +76,7 @@ class TestWhichSession:
 
         back = await resolve(store, requested=old, at=later)
 
-        assert (back.session_id, texts_of(back.messages)) == (old, ["the old matter"])
+        assert (back.session_id, len(back.entries)) == (old, 1)
         assert back.other_sessions == (new,)
         assert (await resolve(store, at=later)).session_id == old, "a session asked for becomes the current one"
 
@@ -143,7 +152,7 @@ class TestCommit:
         assert snapshot is not None
         assert snapshot.messages == tuple(sorted(messages, key=lambda message: message.position))
         assert (snapshot.version, snapshot.created_at, snapshot.last_at) == (1, NOW, NOW)
-        assert (await resolve(store)).messages == snapshot.messages
+        assert (await resolve(store)).entries == tuple(stored.entry for stored in snapshot.messages)
 
     async def test_a_final_commit_repeated_is_a_duplicate(self, store: StateStore) -> None:
         session = await resolve(store)
@@ -151,9 +160,8 @@ class TestCommit:
         assert await commit(store, session.session_id, 0, "once", exchange="e1") is CommitResult.DUPLICATE
         assert await commit(store, session.session_id, 1, "once", exchange="e1") is CommitResult.DUPLICATE
 
-        snapshot = await store.load(ANA, session.session_id)
-        assert snapshot is not None
-        assert (snapshot.version, texts_of(snapshot.messages)) == (1, ["once"])
+        assert (await resolve(store)).version == 1
+        assert await texts_in(store, session.session_id) == ["once"]
 
     async def test_of_two_exchanges_on_one_version_one_conflicts(self, store: StateStore) -> None:
         session = await resolve(store)
@@ -164,9 +172,7 @@ class TestCommit:
 
         loser = "ab"[results.index(CommitResult.CONFLICT)]
         assert await commit(store, session.session_id, 1, loser, exchange=loser) is CommitResult.STORED
-        snapshot = await store.load(ANA, session.session_id)
-        assert snapshot is not None
-        assert sorted(texts_of(snapshot.messages)) == ["a", "b"]
+        assert sorted(await texts_in(store, session.session_id)) == ["a", "b"]
 
     async def test_a_version_of_the_future_conflicts(self, store: StateStore) -> None:
         session = await resolve(store)
@@ -260,19 +266,89 @@ class TestCommit:
         assert await store.load_block(owner, session_id, "turn") == text
 
 
-class TestLoadMany:
-    async def test_gives_the_sessions_that_are_there_in_the_order_asked(self, store: StateStore) -> None:
-        first = await session_with(store, "one")
+class TestWhatARequestReads:
+    """An agent's step must not cost more because earlier tools returned much."""
+
+    async def test_what_tools_returned_is_not_read(self, store: StateStore, everything: Everything) -> None:
+        session = await resolve(store)
+        call = {"exchange": "e1", "drop": [], "final": True, "now_ms": NOW}
+        results = [said(number, "x" * 300_000, role="tool", exchange="e1") for number in range(8)]
+        await store.commit(ANA, session.session_id, expected_version=0, add=results, **call)
+
+        before = sent(everything)
+        opened = await resolve(store)
+        shown = await store.read(ANA, session.session_id, [entry.id for entry in opened.entries], most_bytes=1_000_000)
+
+        assert len(opened.entries) == len(shown) == 8
+        assert sent(everything) - before < 20_000, "bytes that Redis has sent"
+        assert await texts_in(store, session.session_id) == ["x" * 300_000] * 8, "processing reads them whole"
+
+    async def test_texts_are_read_up_to_a_bound_and_one_at_least(self, store: StateStore) -> None:
+        session_id = await session_with(store, *(f"{number} " + "x" * 1000 for number in range(9)))
+        ids = [entry.id for entry in reversed((await resolve(store)).entries)]
+
+        async def read(most_bytes: int) -> list[str]:
+            return [text[0] for text in texts_of(await store.read(ANA, session_id, ids, most_bytes=most_bytes))]
+
+        assert await read(4000) == ["8", "7", "6"]
+        assert await read(1) == ["8"], "a message longer than the bound is no reason to show nothing"
+
+    async def test_of_other_sessions_the_newest_messages_are_read(self, store: StateStore) -> None:
+        first = await session_with(store, *(f"{number} " + "x" * 1000 for number in range(9)))
         second = await session_with(store, "two", at=NOW + 700 * SECOND)
         of_ben = await session_with(store, "Ben's", owner=BEN)
 
-        found = await store.load_many(ANA, [second, "0" * 32, first, of_ben])
+        found = await store.recent(ANA, [second, "0" * 32, first, of_ben], most_bytes=3500)
 
-        assert [(key, texts_of(value.messages)) for key, value in found.items()] == [
-            (second, ["two"]),
-            (first, ["one"]),
+        assert [(id, [text[0] for text in texts_of(messages)]) for id, messages in found.items()] == [
+            (second, ["t"]),
+            (first, ["7", "8"]),
         ]
-        assert await store.load_many(ANA, []) == {}
+        assert await store.recent(ANA, [], most_bytes=4000) == {}
+
+    async def test_a_session_of_an_earlier_version_is_read_and_written_to(
+        self, store: StateStore, everything: Everything
+    ) -> None:
+        old = [said(number, f"{number} " + "x" * 20_000) for number in range(25)]
+        session = await resolve(store)
+        for stored in old:  # all that 0.1 wrote of a message
+            everything.hset(
+                keys.contents(ANA, session.session_id, "messages"), stored.id, json.dumps(stored.model_dump())
+            )
+        everything.zadd(keys.open_sessions(ANA), {session.session_id: NOW})
+
+        later = await resolve(store, at=NOW + 700 * SECOND)
+        found = await store.recent(ANA, [session.session_id], most_bytes=40_000)
+        assert later.other_sessions == (session.session_id,)
+        assert [text[:2] for text in texts_of(found[session.session_id])] == ["23", "24"]
+
+        back = await resolve(store, requested=session.session_id, at=NOW + 700 * SECOND)
+        assert back.entries == tuple(stored.entry for stored in old)
+        assert await commit(store, session.session_id, 0, "and now") is CommitResult.STORED
+        texts = await texts_in(store, session.session_id)
+        assert sorted(texts) == sorted(["and now", *(stored.message.text for stored in old)])
+
+    async def test_messages_that_are_moved_are_due_at_once_and_the_rest_stays(self, store: StateStore) -> None:
+        session_id = await session_with(store, "one", "x" * 20_000, "three")
+        first, second, third = (await resolve(store)).entries
+        await store.commit(
+            ANA,
+            session_id,
+            exchange="e2",
+            expected_version=1,
+            add=[],
+            drop=[],
+            final=True,
+            move=[first.id, second.id],
+            now_ms=NOW,
+        )
+
+        (claim,) = await store.claim(9, lease_seconds=60, now_ms=NOW)
+        now = await resolve(store)
+        assert (claim.owner, texts_of(claim.snapshot.messages)) == (ANA, ["one", "x" * 20_000])
+        assert (now.session_id, now.entries, now.other_sessions) == (session_id, (third,), (claim.session_id,))
+        assert await store.finish(claim)
+        assert await texts_in(store, session_id) == ["three"]
 
 
 class TestReopening:
@@ -281,7 +357,8 @@ class TestReopening:
         await store.restore(ANA, session, [said(4, "long ago")], now_ms=NOW)
 
         back = await resolve(store, requested="a" * 32)
-        assert (texts_of(back.messages), back.timeout_seconds) == (["long ago"], 900)
+        assert back.timeout_seconds == 900
+        assert await texts_in(store, "a" * 32) == ["long ago"]
         assert await commit(store, "a" * 32, back.version, "and now") is CommitResult.STORED
         assert await store.claim(1, lease_seconds=60, now_ms=NOW + 899 * SECOND) == [], "it counts as active from now"
 

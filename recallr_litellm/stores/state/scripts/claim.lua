@@ -1,6 +1,6 @@
 -- Lease the sessions of a bucket that are due, the longest overdue first. An expired lease is due again by itself.
 local due, retired = unpack(KEYS)
-local given_now, limit, lease_ms, lease, sessions, messages, into = unpack(ARGV)
+local given_now, limit, lease_ms, lease, sessions, into = unpack(ARGV)
 
 local now = clock(given_now)
 local claims = {}
@@ -14,7 +14,6 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0
     redis.call('ZADD', due, now + lease_ms, member)
     claims[#claims + 1] = {
       member, meta[1], tonumber(meta[2]), tonumber(meta[3]), tonumber(meta[4]), tonumber(meta[5]), attempts,
-      redis.call('HVALS', messages .. member),
     }
   else
     redis.call('ZREM', due, member)

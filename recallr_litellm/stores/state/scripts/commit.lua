@@ -1,7 +1,7 @@
 -- Write one exchange into its session, once, if nobody else wrote to the session since it was read.
-local session, messages, due, failed, open, exchange = unpack(KEYS)
-local given_now, member, id, expected, kind, marker_ttl, added = unpack(ARGV, 1, 7) -- all of ARGV may be more than `unpack` takes
-local FIRST_MESSAGE = 8
+local session, part_session, due, failed, open, exchange = unpack(KEYS)
+local given_now, prefix, owner, id, part, expected, kind, marker_ttl, added, dropped = unpack(ARGV, 1, 10)
+local FIRST_MESSAGE = 11 -- five values for each of `added`; then ids: `dropped`, and the rest to be moved to the part
 
 local mark = redis.call('GET', exchange)
 if mark == 'final' then return 'duplicate' end
@@ -16,12 +16,26 @@ if first and tonumber(reached) == version then base = tonumber(first) end
 expected = tonumber(expected)
 if expected < base or expected > version then return 'conflict' end
 
-local dropped_from = FIRST_MESSAGE + 2 * added
-for i = FIRST_MESSAGE, dropped_from - 1, 2 do redis.call('HSET', messages, ARGV[i], ARGV[i + 1]) end
-for i = dropped_from, #ARGV do redis.call('HDEL', messages, ARGV[i]) end
+local now = clock(given_now)
+local at = contents(prefix, owner .. ':' .. id)
+put(at, FIRST_MESSAGE, added)
+local first_dropped = FIRST_MESSAGE + 5 * added
+local first_moved = first_dropped + dropped
+for i = first_dropped, first_moved - 1 do remove(at, ARGV[i]) end
 
-local last = touch(session, due, failed, member, clock(given_now))
-if redis.call('EXISTS', messages) == 1 then
+-- The oldest part of a session past its bound becomes a session of its own, to be processed now.
+local part_at = contents(prefix, owner .. ':' .. part)
+for i = first_moved, #ARGV do move(at, part_at, ARGV[i]) end
+if first_moved <= #ARGV and redis.call('EXISTS', part_at.messages) == 1 then
+  local meta = redis.call('HMGET', session, 'owner', 'created', 'timeout')
+  redis.call('HSET', part_session, 'owner', meta[1], 'created', meta[2], 'last', now, 'timeout', meta[3],
+    'version', 1, 'attempts', 0)
+  redis.call('ZADD', open, now, part)
+  redis.call('ZADD', due, now, owner .. ':' .. part)
+end
+
+local last = touch(session, due, failed, owner .. ':' .. id, now)
+if redis.call('EXISTS', at.messages) == 1 then
   redis.call('ZADD', open, last, id)
 else
   redis.call('ZREM', open, id)

@@ -1,10 +1,11 @@
 -- Remove a processed session with all that belongs to it. 1 when nothing of it is left, 0 when it has to stay.
-local session, messages, blocks, due, open, current, retired = unpack(KEYS)
-local member, id, lease, into = unpack(ARGV)
+local session, blocks, due, open, current, retired = unpack(KEYS)
+local prefix, member, id, lease, into = unpack(ARGV)
 
 if redis.call('EXISTS', session) == 0 then return 1 end
 if not leased(session, lease) or is_retired(retired, into) then return 0 end
-redis.call('DEL', session, messages, blocks)
+local at = contents(prefix, member)
+redis.call('DEL', session, blocks, at.messages, at.large, at.index, at.order)
 redis.call('ZREM', due, member)
 redis.call('ZREM', open, id)
 -- Any activity would have ended the lease: if the user still has this session as the current one, its time has passed.

@@ -1,6 +1,6 @@
 -- Find the session of a request, or make one; the user is then active in it.
 local user, current, open, due, failed = unpack(KEYS)
-local given_now, owner, who, new, timeout, default_timeout, requested, marker_ttl, most, sessions, messages = unpack(ARGV)
+local given_now, owner, who, new, timeout, default_timeout, requested, marker_ttl, most, sessions, prefix = unpack(ARGV)
 
 local function member(id) return owner .. ':' .. id end
 
@@ -33,4 +33,6 @@ for _, other in ipairs(redis.call('ZREVRANGE', open, 0, most)) do
   if other ~= id and #others < tonumber(most) then others[#others + 1] = other end
 end
 local meta = redis.call('HMGET', session, 'version', 'timeout')
-return {'resolved', id, tonumber(meta[1]), tonumber(meta[2]), redis.call('HVALS', messages .. member(id)), others}
+local at = contents(prefix, member(id))
+local entries, count = redis.call('HVALS', at.index), redis.call('HLEN', at.messages)
+return {'resolved', id, tonumber(meta[1]), tonumber(meta[2]), entries, count, others}
