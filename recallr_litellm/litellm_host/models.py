@@ -57,13 +57,10 @@ async def embed_through_gateway(model: str, texts: list[str]) -> list[list[float
     """Embed texts with a model of this gateway, through its router: no hook of ours sees the call.
 
     Raises:
-        EmbeddingUnavailable: there is no router yet, or the call failed.
+        EmbeddingUnavailable: there is no router yet.
+        Exception: LiteLLM's, most with a `status_code`.
     """
-    router = _router(EmbeddingUnavailable)
-    try:
-        response = await router.aembedding(model=model, input=texts, **_internal())
-    except Exception as error:
-        raise EmbeddingUnavailable(f"the embedding model {model} failed: {type(error).__name__}") from error
+    response = await _router(EmbeddingUnavailable).aembedding(model=model, input=texts, **_internal())
     return [item["embedding"] for item in response.data]
 
 

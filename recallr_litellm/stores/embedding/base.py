@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from recallr_litellm.core.records import Vector
-from recallr_litellm.errors import EmbeddingUnavailable
+from recallr_litellm.errors import EmbeddingRefused
 
 GatewayEmbed = Callable[[str, list[str]], Awaitable[list[list[float]]]]
 """(model of the gateway, texts) → one vector a text, in order, of any length. May raise anything."""
@@ -46,11 +46,20 @@ class Embedder(Protocol):
         """
         ...
 
+    async def probe(self) -> None:
+        """Return if the model, which is open, answers. An endpoint is called, and may charge for it.
+
+        Raises:
+            EmbeddingUnavailable: it does not; `EmbeddingMisconfigured` where somebody has to correct something.
+        """
+        ...
+
     async def query(self, text: str, project: str) -> Vector:
         """Vector of what is searched for, shape (dimension,), read-only. Cached for the project.
 
         Raises:
             EmbeddingUnavailable: the model is not open, or failed.
+            EmbeddingRefused: the model does not take this text.
         """
         ...
 
@@ -59,6 +68,7 @@ class Embedder(Protocol):
 
         Raises:
             EmbeddingUnavailable: the model is not open, or failed; then none is returned.
+            EmbeddingRefused: the model does not take one of the texts; then none is returned.
         """
         ...
 
@@ -84,12 +94,12 @@ def unit(values: ArrayLike) -> Vector:
     """`values` as a read-only float32 vector of length 1.
 
     Raises:
-        EmbeddingUnavailable: not one row of finite numbers, or all of them zero.
+        EmbeddingRefused: not one row of finite numbers, or all of them zero.
     """
     vector = np.asarray(values, dtype=np.float64)
     norm = float(np.linalg.norm(vector))
     if vector.ndim != 1 or not math.isfinite(norm) or norm == 0:
-        raise EmbeddingUnavailable(f"the embedding model returned no usable vector (shape {vector.shape}, norm {norm})")
+        raise EmbeddingRefused(f"the embedding model returned no usable vector (shape {vector.shape}, norm {norm})")
     unit_vector = (vector / norm).astype(np.float32)
     unit_vector.flags.writeable = False  # it may be in a cache and shared by requests
     return unit_vector

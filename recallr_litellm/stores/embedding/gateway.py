@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recallr_litellm.core.records import Vector
-from recallr_litellm.errors import EmbeddingUnavailable, RecallrError
+from recallr_litellm.errors import EmbeddingMisconfigured, EmbeddingRefused, EmbeddingUnavailable, RecallrError
 from recallr_litellm.stores.embedding.base import GatewayEmbed, bounded, unit
 from recallr_litellm.stores.embedding.queries import QueryCache
 
 BATCH = 32
 """Texts a call; providers take from 96 up, and a failed call is repeated whole."""
+
+_BY_STATUS: dict[int | None, type[RecallrError]] = {
+    **dict.fromkeys((400, 413, 422), EmbeddingRefused),
+    **dict.fromkeys((401, 403, 404), EmbeddingMisconfigured),
+}
+"""`status_code` of an error of LiteLLM or the openai library → what is wrong. Any other is an outage."""
 
 
 class GatewayEmbedder:
@@ -32,8 +38,10 @@ class GatewayEmbedder:
 
     async def open(self) -> None:
         if self._dimension is None:
-            [vector] = await self._call(["dimension"])
-            self._dimension = len(vector)
+            self._dimension = len(await self._embed_probe())
+
+    async def probe(self) -> None:
+        await self._embed_probe()
 
     async def query(self, text: str, project: str) -> Vector:
         return await self._queries.get(text, project)
@@ -47,6 +55,14 @@ class GatewayEmbedder:
     async def close(self) -> None:
         self._closed = True
 
+    async def _embed_probe(self) -> Vector:
+        """Vector of a word that any embedding model takes."""
+        try:
+            [vector] = await self._call(["dimension"])
+        except EmbeddingRefused as error:  # LiteLLM answers 400 for a model that the gateway does not have
+            raise EmbeddingMisconfigured(str(error)) from error
+        return vector
+
     async def _query(self, text: str) -> Vector:
         [vector] = await self._checked([text])
         return vector
@@ -56,7 +72,7 @@ class GatewayEmbedder:
         dimension = self.dimension
         vectors = await self._call(texts)
         if wrong := {len(vector) for vector in vectors} - {dimension}:
-            raise EmbeddingUnavailable(
+            raise EmbeddingMisconfigured(
                 f"{self.name} returned vectors of {sorted(wrong)} numbers instead of {dimension}"
             )
         return vectors
@@ -69,8 +85,10 @@ class GatewayEmbedder:
         except RecallrError:
             raise
         except Exception as error:
-            # Only the type: a provider's message may quote the text.
-            raise EmbeddingUnavailable(f"the embedding model {self.name} failed: {type(error).__name__}") from error
+            status = getattr(error, "status_code", None)
+            kind = _BY_STATUS.get(status, EmbeddingUnavailable)
+            # Not the message: it may quote the text.
+            raise kind(f"the embedding model {self.name} failed: {type(error).__name__}, status {status}") from error
         if len(vectors) != len(texts):
             raise EmbeddingUnavailable(f"{self.name} returned {len(vectors)} vectors for {len(texts)} texts")
         return vectors

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from recallr_litellm.core.records import Vector
-from recallr_litellm.errors import EmbeddingUnavailable, RecallrError
+from recallr_litellm.errors import EmbeddingRefused, EmbeddingUnavailable, RecallrError
 from recallr_litellm.stores.embedding.base import TextModel, bounded, unit
 from recallr_litellm.stores.embedding.queries import QueryCache
 
@@ -56,6 +56,9 @@ class LocalEmbedder:
         if self._model is None:  # once it is there, nobody has to stand behind a batch of passages to hear so
             await self._run(self._passage_thread, self._load_once)
 
+    async def probe(self) -> None:
+        """Nothing to do: a loaded model works."""
+
     async def query(self, text: str, project: str) -> Vector:
         return await self._queries.get(text, project)
 
@@ -85,8 +88,8 @@ class LocalEmbedder:
         except RecallrError:
             raise
         except Exception as error:
-            # Only the type: a message of the model could quote the text.
-            raise EmbeddingUnavailable(f"the embedding model {self.name} failed: {type(error).__name__}") from error
+            # Of this text alone: the model was loaded and has worked. Not the message: it could quote the text.
+            raise EmbeddingRefused(f"the embedding model {self.name} failed: {type(error).__name__}") from error
 
     def _load_once(self) -> None:
         if self._model is None:  # one thread, so a second `open` finds the model of the first

@@ -42,6 +42,8 @@ class Hashing:
         if self.fault:
             raise EmbeddingUnavailable(self.fault)
 
+    async def probe(self) -> None: ...
+
     async def query(self, text: str, project: str) -> Vector:
         return self.vector(text)
 

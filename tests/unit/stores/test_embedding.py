@@ -19,7 +19,13 @@ from numpy.typing import ArrayLike
 from tokenizers import Tokenizer
 
 from recallr_litellm.core.records import SparseVector, Vector
-from recallr_litellm.errors import ConfigurationError, EmbeddingUnavailable
+from recallr_litellm.errors import (
+    ConfigurationError,
+    EmbeddingMisconfigured,
+    EmbeddingRefused,
+    EmbeddingUnavailable,
+    RecallrError,
+)
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import MAX_CHARACTERS, Embedder, SparseEncoder, bundled, open_embedder
 from recallr_litellm.stores.embedding.base import TextModel, unit
@@ -329,7 +335,7 @@ class TestLifeCycle:
         counted.passage_embed = fails  # type: ignore[method-assign]
         embedder = LocalEmbedder("counted", counted.load)
         await embedder.open()
-        with pytest.raises(EmbeddingUnavailable, match="RuntimeError") as failure:
+        with pytest.raises(EmbeddingRefused, match="RuntimeError") as failure:
             await embedder.passages(["my secret"])
         await embedder.close()
         assert "secret" not in str(failure.value), "the text of a user is in an error message"
@@ -377,6 +383,14 @@ class Gateway:
         return [[float(len(text)), float(len(text.split())), *[3.0] * (self.dimension - 2)] for text in texts]
 
 
+class Answered(Exception):
+    """An error of LiteLLM's."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__("my secret")
+        self.status_code = status
+
+
 class TestGatewayModel:
     async def test_vectors_of_the_gateway_are_normalised_and_in_order(self) -> None:
         gateway = Gateway()
@@ -415,21 +429,47 @@ class TestGatewayModel:
         assert (await embedder.query("my secret", "acme")).shape == (5,), "the failure was kept"
 
     @pytest.mark.parametrize(
-        "answer",
-        [[], [[1.0, 2.0], [1.0, 2.0]], [[0.0, 0.0]], [[float("nan"), 1.0]], [[1.0, 2.0, 3.0]], [[]], [None]],
-        ids=["none", "too many", "zero", "nan", "other length", "empty", "null"],
+        ("answer", "expected"),
+        [
+            (400, EmbeddingRefused),
+            (413, EmbeddingRefused),
+            (401, EmbeddingMisconfigured),
+            (404, EmbeddingMisconfigured),
+            (429, EmbeddingUnavailable),
+            (503, EmbeddingUnavailable),
+            ([], EmbeddingUnavailable),
+            ([[1.0, 2.0], [1.0, 2.0]], EmbeddingUnavailable),
+            ([[0.0, 0.0]], EmbeddingRefused),
+            ([[float("nan"), 1.0]], EmbeddingRefused),
+            ([None], EmbeddingRefused),
+            ([[1.0, 2.0, 3.0]], EmbeddingMisconfigured),
+        ],
+        ids=str,
     )
-    async def test_an_answer_that_is_no_vector_is_refused(self, answer: list[list[float]]) -> None:
-        good = True
+    async def test_an_outage_a_misconfiguration_and_a_refused_text_are_told_apart(
+        self, answer: int | list[list[float]], expected: type[RecallrError]
+    ) -> None:
+        answers: list[int | list[list[float]]] = [[[1.0, 2.0]], answer]
 
         async def embed(model: str, texts: list[str]) -> list[list[float]]:
-            return [[1.0, 2.0]] if good else answer
+            now = answers.pop(0)
+            if isinstance(now, int):
+                raise Answered(now)
+            return now
 
         embedder = open_embedder(settings("litellm/my-embedder"), embed)
         await embedder.open()
-        good = False
-        with pytest.raises(EmbeddingUnavailable):
-            await embedder.passages(["text"])
+        with pytest.raises(RecallrError) as failure:
+            await embedder.query("my secret", "acme")
+        assert type(failure.value) is expected
+        assert "secret" not in str(failure.value), "the text of a user is in an error message"
+
+    async def test_a_model_that_the_gateway_does_not_have_is_a_misconfiguration(self) -> None:
+        async def embed(model: str, texts: list[str]) -> list[list[float]]:
+            raise Answered(400)  # as LiteLLM's router does
+
+        with pytest.raises(EmbeddingMisconfigured):
+            await open_embedder(settings("litellm/misspelt"), embed).open()
 
     async def test_a_prefix_without_a_model_is_refused(self) -> None:
         with pytest.raises(ConfigurationError, match="RECALLR_EMBEDDING_MODEL"):
