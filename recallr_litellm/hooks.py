@@ -42,15 +42,14 @@ class RecallrHooks(CustomLogger):  # type: ignore[misc]
             await self._runtime.recollection.enrich(call, data, call_type, user_api_key_dict)
         except RequestError as error:
             raise rejection(error, call_type) from None
-        if self._runtime.reporting is not None:
-            self._runtime.reporting.sent(call, data)
+        self._runtime.reporter.sent(call, data)
         return data if call.awake else None
 
     async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
         """Note for Reconify which model the router has chosen."""
         call = CURRENT.get()
-        if call is not None and self._runtime is not None and self._runtime.reporting is not None:
-            self._runtime.reporting.routed(call, kwargs, getattr(call_type, "value", ""))
+        if call is not None and self._runtime is not None:
+            self._runtime.reporter.routed(call, kwargs, getattr(call_type, "value", ""))
         return None
 
 

@@ -40,6 +40,9 @@ QUEUE = Gauge(
 )
 STORE_UP = Gauge("recallr_store_up", "1 while the store answers", ["store"], registry=REGISTRY)
 FAULTS = Counter("recallr_faults", "Faults of the plugin itself, by place", ["where"], registry=REGISTRY)
+ANSWERS_TOO_LARGE = Counter(
+    "recallr_answers_too_large", "Answers that were not read to their end because of their size", registry=REGISTRY
+)
 RECONIFY = Counter(
     "recallr_reconify_payloads",
     "Interactions for Reconify, by what became of them: queued, held (Redis away), dropped (lost), delivered, retried, "

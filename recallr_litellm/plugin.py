@@ -59,7 +59,7 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
     Raises:
         ConfigurationError: this version of LiteLLM cannot be wrapped.
     """
-    report((*GATEWAY, *BRIDGES) if runtime.reporting is not None else GATEWAY)
+    report((*GATEWAY, *BRIDGES) if runtime.reporter.reports else GATEWAY)
     if MIDDLEWARE.missing:
         raise ConfigurationError("the installed LiteLLM cannot be used with this plugin; install another version")
     settings = runtime.settings
@@ -76,7 +76,7 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
         later=runtime.store_later,
         deadline=seconds_left,
         log=RequestLog(settings.log_users, count_tokens).write,
-        reporting=runtime.reporting,
+        reporter=runtime.reporter,
     )
     app.middleware_stack = _key_out_of_url(middleware) if forwards else middleware
     app.include_router(health_router(runtime.faults))
@@ -95,7 +95,7 @@ def _forward(app: App, runtime: Runtime) -> App:
         authenticate=runtime.authenticate,
         enrich=runtime.recollection.enrich,
         client=UpstreamClient(),
-        sent=runtime.reporting.sent if runtime.reporting is not None else None,
+        sent=runtime.reporter.sent,
     )
 
 

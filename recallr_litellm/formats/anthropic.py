@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.formats.base import Body, Conversation, Reply, event_of, items, reply_of
+from recallr_litellm.formats.deltas import Json, finished, index_of, merge
+from recallr_litellm.json_text import parsed
 
 THINKING = ("thinking", "redacted_thinking")
 """Blocks that are the model's own business: clients may leave them out of the history."""
@@ -56,67 +57,40 @@ class Anthropic:
 ANTHROPIC = Anthropic()
 
 
-@dataclass(slots=True)
-class _StreamedBlock:
-    """One content block while its deltas come in."""
-
-    start: Mapping[str, Any]
-    text: list[str] = field(default_factory=list)
-    input: list[str] = field(default_factory=list)
-    cited: bool = False
-
-    def add(self, delta: Mapping[str, Any]) -> None:
-        match delta.get("type"):
-            case "text_delta" if isinstance(delta.get("text"), str):
-                self.text.append(delta["text"])
-            case "input_json_delta" if isinstance(delta.get("partial_json"), str):
-                self.input.append(delta["partial_json"])
-            case "citations_delta":
-                self.cited = True
-
-    def whole(self) -> Mapping[str, Any]:
-        """The block as it would stand in an answer that is not streamed, so that both are read alike."""
-        block = dict(self.start)
-        if self.text:
-            begun = block.get("text")
-            block["text"] = "".join([begun if isinstance(begun, str) else "", *self.text])
-        if written := "".join(self.input):
-            try:
-                block["input"] = json.loads(written)
-            except ValueError:  # broken off: what there is of it
-                block["input"] = written
-        if self.cited:
-            block["citations"] = True
-        return block
-
-
 _STARTED_BY = {"text_delta": "text", "input_json_delta": "tool_use"}
 """Type of a block whose start was not announced, by its deltas."""
 
+_PARTIAL_INPUT = "partial_json"
+
 
 class AnthropicStream:
-    """Puts the content blocks of a streamed message together."""
+    """Puts a streamed message together."""
 
     def __init__(self) -> None:
-        self._blocks: list[_StreamedBlock] = []
-        self._open: dict[Any, _StreamedBlock] = {}
-        """By their index in the message."""
+        self._message: Json = {}
+        self._blocks: list[Json] = []
+        self._open: dict[int, Json] = {}
+        """The block that each index names: some providers use an index again."""
         self._stopped = False
         self._failed = False
+        self.ended = False
+        """See `StreamReader.ended`."""
 
     def feed(self, data: str) -> None:
         """See `StreamReader.feed`."""
         event = event_of(data)
-        index, delta = event.get("index"), event.get("delta")
+        delta = event.get("delta")
         match event.get("type"):
+            case "message_start" if isinstance(event.get("message"), dict):
+                self._message = dict(event["message"])
             case "content_block_start" if isinstance(event.get("content_block"), dict):
-                self._start(index, event["content_block"])
+                self._start(index_of(event), event["content_block"])
             case "content_block_delta" if isinstance(delta, dict):
-                self._block(index, delta).add(delta)
-            case "message_delta" if isinstance(delta, dict):
-                self._stopped = self._stopped or bool(delta.get("stop_reason"))
+                _add_delta(self._block(index_of(event), delta), delta)
+            case "message_delta":
+                self._end_message(event, delta if isinstance(delta, dict) else {})
             case "message_stop":
-                self._stopped = True
+                self._stopped = self.ended = True
             case "error":
                 self._failed = True
 
@@ -126,24 +100,50 @@ class AnthropicStream:
         return self._stopped and not self._failed
 
     @property
-    def reply(self) -> Reply:
-        """See `StreamReader.reply`."""
-        return reply_of([_assistant([block.whole() for block in self._blocks])], complete=self.complete)
+    def whole(self) -> Json | None:
+        """See `StreamReader.whole`. The input of a tool call that broke off is its JSON text as far as it came."""
+        if not self._message and not self._blocks:
+            return None
+        whole = {**self._message, "content": [_whole_block(block) for block in self._blocks]}
+        return whole if self.complete else {**whole, "stop_reason": None}
 
-    def _start(self, index: Any, block: Mapping[str, Any]) -> _StreamedBlock:
-        started = _StreamedBlock(block)
-        self._blocks.append(started)
-        self._open[_key(index)] = started
-        return started
+    def _start(self, index: int, begun: Mapping[str, Any]) -> Json:
+        block: Json = {}
+        merge(block, begun)
+        self._blocks.append(block)
+        self._open[index] = block
+        return block
 
-    def _block(self, index: Any, delta: Mapping[str, Any]) -> _StreamedBlock:
-        if (block := self._open.get(_key(index))) is not None:
+    def _block(self, index: int, delta: Mapping[str, Any]) -> Json:
+        if (block := self._open.get(index)) is not None:
             return block
         return self._start(index, {"type": _STARTED_BY.get(str(delta.get("type")), "thinking")})
 
+    def _end_message(self, event: Mapping[str, Any], delta: Mapping[str, Any]) -> None:
+        others = {key: value for key, value in event.items() if key not in ("type", "delta", "usage")}
+        self._message.update({**others, **delta})
+        if isinstance(event.get("usage"), dict):
+            known = self._message.get("usage")
+            self._message["usage"] = {**(known if isinstance(known, dict) else {}), **event["usage"]}
+        self._stopped = self._stopped or bool(delta.get("stop_reason"))
 
-def _key(index: Any) -> int:
-    return index if isinstance(index, int) else 0
+
+def _add_delta(block: Json, delta: Mapping[str, Any]) -> None:
+    if delta.get("type") == "citations_delta":
+        merge(block, {"citations": [delta.get("citation")]})
+    else:
+        merge(block, {key: value for key, value in delta.items() if key != "type"})
+
+
+def _whole_block(block: Json) -> Json:
+    whole: Json = finished(block)
+    text = whole.pop(_PARTIAL_INPUT, "")
+    if text and isinstance(text, str):
+        try:
+            whole["input"] = parsed(text)
+        except (ValueError, RecursionError):
+            whole["input"] = text
+    return whole
 
 
 def _messages(raw: Mapping[str, Any]) -> Iterator[Message]:

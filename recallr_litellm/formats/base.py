@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from recallr_litellm.core.messages import Message
+from recallr_litellm.formats.deltas import Json
 from recallr_litellm.json_text import parsed
 
 Body = dict[str, Any]
@@ -51,34 +52,26 @@ class Reply:
     """The provider said that every choice is finished."""
 
 
-@dataclass(slots=True)
-class Ending:
-    """How a stream of OpenAI's chunks has ended so far."""
-
-    done: bool = False
-    """`[DONE]` has come, and no error before it: some versions of LiteLLM send it after one too."""
-    failed: bool = False
-    """An error has come: what was received is a part, whatever follows."""
-
-    def see(self, data: str, event: Mapping[str, Any]) -> None:
-        """Take the `data` of one server-sent event, and the object in it."""
-        self.failed = self.failed or bool(event.get("error"))
-        self.done = not self.failed and (self.done or data.strip() == "[DONE]")
-
-
 class StreamReader(Protocol):
-    """Follows a streamed answer, event by event."""
+    """Puts a streamed answer together, event by event, into the object that the same call returns unstreamed."""
 
     def feed(self, data: str) -> None:
         """Take the `data` of one server-sent event. Never raises on odd input."""
 
     @property
     def complete(self) -> bool:
-        """The provider said that every choice is finished. Cheap: asked after each event."""
+        """The provider said that every choice is finished; usage may follow. Cheap: asked after each event."""
 
     @property
-    def reply(self) -> Reply:
-        """What has been received so far."""
+    def ended(self) -> bool:
+        """The last event of the format has come. Cheap."""
+
+    @property
+    def whole(self) -> Json | None:
+        """The object as far as it has come, with fields that are not known here; None where nothing has come.
+
+        What broke off has no finish reason.
+        """
 
 
 class Format(Protocol):
@@ -114,7 +107,7 @@ def event_of(data: str) -> Mapping[str, Any]:
     """The object in the `data` of a server-sent event; an empty one where there is none."""
     try:
         event = parsed(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return event if isinstance(event, dict) else {}
 

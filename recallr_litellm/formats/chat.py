@@ -6,11 +6,12 @@ Reference: https://platform.openai.com/docs/api-reference/chat
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from recallr_litellm.core.messages import Message, Role, ToolCall
-from recallr_litellm.formats.base import Body, Conversation, Ending, Reply, event_of, items, reply_of
+from recallr_litellm.formats.base import Body, Conversation, Reply, items, reply_of
+from recallr_litellm.formats.choices import ChoicesStream
+from recallr_litellm.formats.deltas import Json
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "tool": "tool", "function": "tool"}
@@ -51,80 +52,26 @@ class Chat:
             complete=all(choice.get("finish_reason") for choice in choices),
         )
 
-    def stream_reader(self, body: Mapping[str, Any]) -> ChatStream:
+    def stream_reader(self, body: Mapping[str, Any]) -> ChoicesStream:
         """See `Format.stream_reader`."""
-        expected = body.get("n")
-        return ChatStream(expected if isinstance(expected, int) and expected > 0 else 1)
+        return ChoicesStream(body, "chat.completion", _whole_choice)
 
 
 CHAT = Chat()
 
 
-@dataclass(slots=True)
-class _ToolCallParts:
-    id: str = ""
-    name: str = ""
-    arguments: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Choice:
-    text: list[str] = field(default_factory=list)
-    tool_calls: dict[int, _ToolCallParts] = field(default_factory=dict)
-    finished: bool = False
-
-    def message(self) -> Message:
-        calls = (
-            ToolCall(id=call.id, name=call.name, arguments="".join(call.arguments))
-            for _, call in sorted(self.tool_calls.items())
-        )
-        return Message(role="assistant", text="".join(self.text), tool_calls=tuple(calls))
-
-
-class ChatStream:
-    """Puts the choices of `chat.completion.chunk` events together."""
-
-    def __init__(self, choices: int) -> None:
-        self._expected = choices
-        self._choices: dict[int, _Choice] = {}
-        self._ending = Ending()
-
-    def feed(self, data: str) -> None:
-        """See `StreamReader.feed`."""
-        event = event_of(data)
-        self._ending.see(data, event)
-        for raw in items(event.get("choices")):
-            index = raw.get("index", 0)
-            choice = self._choices.setdefault(index if isinstance(index, int) else 0, _Choice())
-            delta = raw.get("delta")
-            if isinstance(delta, dict):
-                _add(choice, delta)
-            choice.finished = choice.finished or bool(raw.get("finish_reason"))
-
-    @property
-    def complete(self) -> bool:
-        """See `StreamReader.complete`. LiteLLM passes on the finish reason of one choice only, whatever `n` is."""
-        finished = len(self._choices) >= self._expected and all(choice.finished for choice in self._choices.values())
-        return self._ending.done or (finished and not self._ending.failed)
-
-    @property
-    def reply(self) -> Reply:
-        """See `StreamReader.reply`."""
-        return reply_of([choice.message() for _, choice in sorted(self._choices.items())], complete=self.complete)
-
-
-def _add(choice: _Choice, delta: Mapping[str, Any]) -> None:
-    for key in ("content", "refusal"):
-        if isinstance(delta.get(key), str):
-            choice.text.append(delta[key])
-    for raw in items(delta.get("tool_calls")):
-        index = raw.get("index", 0)
-        call = choice.tool_calls.setdefault(index if isinstance(index, int) else 0, _ToolCallParts())
-        call.id = str(raw.get("id") or call.id)
-        function = raw.get("function")
-        if isinstance(function, dict):
-            call.name = str(function.get("name") or call.name)
-            call.arguments.append(str(function.get("arguments") or ""))
+def _whole_choice(choice: Json) -> Json:
+    """A choice whose merged deltas are its message."""
+    deltas = choice.pop("delta", None)
+    message: Json = {"role": "assistant", "content": None, **(deltas if isinstance(deltas, dict) else {})}
+    calls = message.get("tool_calls")
+    if isinstance(calls, list) and calls:
+        message["tool_calls"] = [
+            {key: value for key, value in call.items() if key != "index"} if isinstance(call, dict) else call
+            for call in calls
+        ]
+        message["content"] = message["content"] or None
+    return {**choice, "message": message}
 
 
 def _raw_messages(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

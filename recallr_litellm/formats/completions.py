@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from recallr_litellm.core.messages import Message
-from recallr_litellm.formats.base import Body, Conversation, Ending, Reply, event_of, items, reply_of
+from recallr_litellm.formats.base import Body, Conversation, Reply, items, reply_of
+from recallr_litellm.formats.choices import ChoicesStream
+from recallr_litellm.formats.deltas import Json
 
 
 class Completions:
@@ -43,45 +45,13 @@ class Completions:
             complete=all(choice.get("finish_reason") for choice in choices),
         )
 
-    def stream_reader(self, body: Mapping[str, Any]) -> CompletionsStream:
+    def stream_reader(self, body: Mapping[str, Any]) -> ChoicesStream:
         """See `Format.stream_reader`."""
-        expected = body.get("n")
-        return CompletionsStream(expected if isinstance(expected, int) and expected > 0 else 1)
+        return ChoicesStream(body, "text_completion", _whole_choice)
 
 
 COMPLETIONS = Completions()
 
 
-class CompletionsStream:
-    """Puts the choices of streamed `text_completion` chunks together."""
-
-    def __init__(self, choices: int) -> None:
-        self._expected = choices
-        self._texts: dict[int, list[str]] = {}
-        self._finished: set[int] = set()
-        self._ending = Ending()
-
-    def feed(self, data: str) -> None:
-        """See `StreamReader.feed`."""
-        event = event_of(data)
-        self._ending.see(data, event)
-        for choice in items(event.get("choices")):
-            index = choice.get("index", 0)
-            index = index if isinstance(index, int) else 0
-            texts = self._texts.setdefault(index, [])
-            if isinstance(choice.get("text"), str):
-                texts.append(choice["text"])
-            if choice.get("finish_reason"):
-                self._finished.add(index)
-
-    @property
-    def complete(self) -> bool:
-        """See `StreamReader.complete`."""
-        finished = len(self._texts) >= self._expected and self._finished.issuperset(self._texts)
-        return self._ending.done or (finished and not self._ending.failed)
-
-    @property
-    def reply(self) -> Reply:
-        """See `StreamReader.reply`."""
-        messages = [Message(role="assistant", text="".join(texts)) for _, texts in sorted(self._texts.items())]
-        return reply_of(messages, complete=self.complete)
+def _whole_choice(choice: Json) -> Json:
+    return {"text": "", "logprobs": None, **choice}

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.formats.base import Body, Conversation, Reply, event_of, items, reply_of
+from recallr_litellm.formats.deltas import GrowingText, Json, finished, index_of
 
 _NO_CONTENT = frozenset({"thought", "thoughtSignature", "thought_signature", "videoMetadata", "video_metadata"})
 """What a part may hold besides its content."""
+
+_TEXT_FIELDS = frozenset({"text", "thought", "thoughtSignature", "thought_signature"})
+"""Fields of a part that is nothing but text."""
 
 
 class Gemini:
@@ -45,9 +48,13 @@ class Gemini:
 
     def read_reply(self, body: Mapping[str, Any]) -> Reply:
         """Every candidate of a `GenerateContentResponse`."""
-        answer = GeminiStream()
-        answer.take(body)
-        return answer.reply
+        candidates = list(items(body.get("candidates")))
+        contents = (candidate.get("content") for candidate in candidates)
+        parts = (_parts(content) if isinstance(content, dict) else () for content in contents)
+        return reply_of(
+            [_Said(each).by_model() for each in parts],
+            complete=all(_get(candidate, "finishReason") for candidate in candidates),
+        )
 
     def stream_reader(self, body: Mapping[str, Any]) -> GeminiStream:
         """See `Format.stream_reader`."""
@@ -57,16 +64,13 @@ class Gemini:
 GEMINI = Gemini()
 
 
-@dataclass(slots=True)
 class _Said:
-    """What parts say, gathered; the parts of an answer may come in many pieces."""
+    """What parts say."""
 
-    texts: list[str] = field(default_factory=list)
-    calls: list[ToolCall] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
-    finished: bool = False
-
-    def add(self, parts: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, parts: Iterable[Mapping[str, Any]]) -> None:
+        self.texts: list[str] = []
+        self.calls: list[ToolCall] = []
+        self.others: list[str] = []
         for part in parts:
             if part.get("thought"):
                 continue
@@ -93,41 +97,60 @@ class _Said:
 
 
 class GeminiStream:
-    """Puts the candidates of `GenerateContentResponse` events together."""
+    """Puts the events of a stream, each a `GenerateContentResponse`, together."""
+
+    complete = False
+    """Never before the end of the body: some models and servers give a finish reason with every chunk."""
+    ended = False
+    """There is no last event."""
 
     def __init__(self) -> None:
-        self._candidates: dict[int, _Said] = {}
+        self._head: Json = {}
+        self._candidates: dict[int, Json] = {}
+        self._failed = False
 
     def feed(self, data: str) -> None:
         """See `StreamReader.feed`."""
-        self.take(event_of(data))
-
-    def take(self, response: Mapping[str, Any]) -> None:
-        """The same, parsed."""
-        for raw in items(response.get("candidates")):
-            index = raw.get("index", 0)
-            candidate = self._candidates.setdefault(index if isinstance(index, int) else 0, _Said())
-            content = raw.get("content")
-            if isinstance(content, dict):
-                candidate.add(_parts(content))
-            candidate.finished = candidate.finished or bool(_get(raw, "finishReason"))
+        event = event_of(data)
+        self._failed = self._failed or bool(event.get("error"))
+        self._head.update({key: value for key, value in event.items() if key != "candidates"})
+        for raw in items(event.get("candidates")):
+            _add_to_candidate(self._candidates.setdefault(index_of(raw), {}), raw)
 
     @property
-    def complete(self) -> bool:
-        """Never before the end of the body: a finish reason is not the last word.
+    def whole(self) -> Json | None:
+        """See `StreamReader.whole`. A verdict on the prompt is an answer without candidates."""
+        if not self._candidates:
+            return self._head if "promptFeedback" in self._head else None
+        candidates = [finished(candidate) for _, candidate in sorted(self._candidates.items())]
+        if self._failed:
+            candidates = [{**candidate, "finishReason": None} for candidate in candidates]
+        return {"candidates": candidates, **self._head}
 
-        Some models and servers give one with every chunk; and nothing but the end itself follows the last.
-        """
-        return False
 
-    @property
-    def reply(self) -> Reply:
-        """See `StreamReader.reply`."""
-        candidates = [candidate for _, candidate in sorted(self._candidates.items())]
-        return reply_of(
-            [candidate.by_model() for candidate in candidates],
-            complete=all(candidate.finished for candidate in candidates),
-        )
+def _add_to_candidate(candidate: Json, raw: Mapping[str, Any]) -> None:
+    candidate.update({key: value for key, value in raw.items() if key != "content"})
+    content = raw.get("content")
+    if not isinstance(content, dict):
+        return
+    known = candidate.setdefault("content", {"parts": []})
+    known.update({key: value for key, value in content.items() if key != "parts"})
+    for part in _parts(content):
+        _add_part(known["parts"], part)
+
+
+def _add_part(parts: list[Json], part: Mapping[str, Any]) -> None:
+    """Add a part: a text continues the text before it of the same kind; an empty text is left out."""
+    last = parts[-1] if parts else None
+    if last is not None and _is_text(last) and _is_text(part) and last.get("thought") == part.get("thought"):
+        last["text"].add(part["text"])
+        last.update({key: value for key, value in part.items() if key != "text"})
+    elif part != {"text": ""}:
+        parts.append({**part, "text": GrowingText(part["text"])} if _is_text(part) else dict(part))
+
+
+def _is_text(part: Mapping[str, Any]) -> bool:
+    return part.keys() <= _TEXT_FIELDS and isinstance(part.get("text"), str | GrowingText)
 
 
 def _get(value: Mapping[str, Any], name: str) -> Any:
@@ -146,23 +169,18 @@ def _messages(contents: Any) -> Iterator[Message]:
     if isinstance(contents, str):
         yield Message(role="user", text=contents)
         return
-    by_model: _Said | None = None
+    by_model: list[Mapping[str, Any]] = []
     for content in items([contents] if isinstance(contents, dict) else contents):
         role, parts = content.get("role") or "user", list(_parts(content))
         if role == "model":
-            by_model = by_model or _Said()
-            by_model.add(parts)
+            by_model += parts
             continue
-        if by_model is not None:
-            yield by_model.by_model()
-            by_model = None
+        yield _Said(by_model).by_model()
+        by_model = []
         yield from (_tool_result(result) for result in map(_result_of, parts) if result is not None)
         if role == "user":
-            said = _Said()
-            said.add(part for part in parts if _result_of(part) is None)
-            yield said.by_user()
-    if by_model is not None:
-        yield by_model.by_model()
+            yield _Said(part for part in parts if _result_of(part) is None).by_user()
+    yield _Said(by_model).by_model()
 
 
 def _parts(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

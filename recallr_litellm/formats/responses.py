@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 from recallr_litellm.core.messages import Message, Role, ToolCall
 from recallr_litellm.formats.base import Body, Conversation, Reply, event_of, items, reply_of
+from recallr_litellm.formats.deltas import Json, finished, index_of, merge
 
 ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant"}
 TEXTS = frozenset({"input_text", "output_text", "text", "refusal"})
@@ -60,7 +60,9 @@ class Responses:
     def read_reply(self, body: Mapping[str, Any]) -> Reply:
         """The items of a `response` object. One that is made in the background has none yet."""
         status = body.get("status")
-        return _reply(items(body.get("output")), complete=isinstance(status, str) and status in FINISHED)
+        output = (_message(item) for item in items(body.get("output")))
+        said = [message for message in output if message is not None and message.role == "assistant"]
+        return reply_of([_joined(said)], complete=isinstance(status, str) and status in FINISHED)
 
     def stream_reader(self, body: Mapping[str, Any]) -> ResponsesStream:
         """See `Format.stream_reader`."""
@@ -70,81 +72,87 @@ class Responses:
 RESPONSES = Responses()
 
 
-@dataclass(slots=True)
+_ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_PART_DELTAS = {"response.output_text.delta": ("output_text", "text"), "response.refusal.delta": ("refusal", "refusal")}
+"""Deltas of content parts: type of the part, and its field that grows."""
+_ITEM_DELTAS = {
+    "response.function_call_arguments.delta": "arguments",
+    "response.custom_tool_call_input.delta": "input",
+}
+"""Deltas of an output item's own fields."""
+
+
 class _Item:
-    """An output item that is coming in."""
+    """An output item that is coming in. Only its deltas count: LiteLLM's faked streams begin with the whole text."""
 
-    begun: Mapping[str, Any] = field(default_factory=dict)
-    texts: dict[int, list[str]] = field(default_factory=dict)
-    """Pieces of each content part."""
-    arguments: list[str] = field(default_factory=list)
-    done: Mapping[str, Any] | None = None
+    def __init__(self) -> None:
+        self.begun: Json = {}
+        self.done: Json | None = None
+        self.parts: dict[int, Json] = {}
+        self.fields: Json = {}
 
-    def so_far(self) -> Mapping[str, Any]:
+    def so_far(self) -> Json:
         if self.done is not None:
             return self.done
-        if self.texts or self.begun.get("type") == "message":
-            # What LiteLLM streams for a provider that cannot has the whole text in the item as it begins.
-            content = [{"type": "output_text", "text": "".join(pieces)} for _, pieces in sorted(self.texts.items())]
-            return {"type": "message", "role": "assistant", "content": content}
-        return {**self.begun, "arguments": "".join(self.arguments)} if self.arguments else self.begun
+        whole = {**self.begun, **finished(self.fields)}
+        if self.parts or self.begun.get("type") == "message":
+            content = [finished(part) for _, part in sorted(self.parts.items())]
+            return {"type": "message", "role": "assistant", **whole, "content": content}
+        return whole
 
 
 class ResponsesStream:
-    """Puts the items of a response together from its events."""
+    """Puts a response together from its events. The last one brings all of it."""
 
     def __init__(self) -> None:
+        self._response: Json = {}
         self._items: dict[int, _Item] = {}
-        self._finished = False
-        self._response: Mapping[str, Any] = {}
-        """The whole response, which the last event brings."""
+        self.complete = False
+        """See `StreamReader.complete`. A response that failed is not complete."""
+        self.ended = False
+        """See `StreamReader.ended`."""
 
     def feed(self, data: str) -> None:
         """See `StreamReader.feed`."""
         event = event_of(data)
-        match event.get("type"):
-            case "response.completed" | "response.incomplete":
-                self._finished = True
-                response = event.get("response")
-                self._response = response if isinstance(response, dict) else {}
-            case "response.output_item.added":
-                self._item(event).begun = _item_of(event)
-            case "response.output_item.done":
-                self._item(event).done = _item_of(event)
-            case "response.output_text.delta" | "response.refusal.delta":
-                self._item(event).texts.setdefault(_index(event, "content_index"), []).append(_text(event, "delta"))
-            case "response.function_call_arguments.delta":
-                self._item(event).arguments.append(_text(event, "delta"))
-            case "response.function_call_arguments.done":
-                self._item(event).arguments = [_text(event, "arguments")]
+        kind, item, part = event.get("type"), event.get("item"), event.get("part")
+        if not isinstance(kind, str):
+            return
+        if isinstance(event.get("response"), dict):
+            self._response = event["response"]
+        if kind in _ENDS:
+            self.ended = True
+            self.complete = kind != "response.failed"
+        elif kind == "response.output_item.added" and isinstance(item, dict):
+            self._item(event).begun = item
+        elif kind == "response.output_item.done" and isinstance(item, dict):
+            self._item(event).done = item
+        elif kind == "response.content_part.added" and isinstance(part, dict):
+            unsaid = {name: "" for _, name in _PART_DELTAS.values() if name in part}
+            self._item(event).parts[index_of(event, "content_index")] = {**part, **unsaid}
+        elif kind in _PART_DELTAS and isinstance(event.get("delta"), str):
+            type, name = _PART_DELTAS[kind]
+            part = self._item(event).parts.setdefault(index_of(event, "content_index"), {"type": type})
+            merge(part, {name: event["delta"]})
+        elif kind in _ITEM_DELTAS and isinstance(event.get("delta"), str):
+            merge(self._item(event).fields, {_ITEM_DELTAS[kind]: event["delta"]})
+        elif kind == "response.function_call_arguments.done" and isinstance(event.get("arguments"), str):
+            self._item(event).fields["arguments"] = event["arguments"]
 
     @property
-    def complete(self) -> bool:
-        """See `StreamReader.complete`. A response that failed is not complete."""
-        return self._finished
-
-    @property
-    def reply(self) -> Reply:
-        """See `StreamReader.reply`."""
-        whole = _reply(items(self._response.get("output")), complete=self._finished)
-        if whole.messages:
-            return whole
+    def whole(self) -> Json | None:
+        """See `StreamReader.whole`."""
+        if self.ended and self._response.get("output"):
+            return self._response
         # Not finished; or a bridge's last event, which may bring no items.
-        gathered = (item.so_far() for _, item in sorted(self._items.items()))
-        return _reply(gathered, complete=self._finished)
+        output = [item.so_far() for _, item in sorted(self._items.items())]
+        if not self._response and not output:
+            return None
+        status = "completed" if self.complete else "in_progress"
+        return {"status": status, **self._response, "output": output}
 
     def _item(self, event: Mapping[str, Any]) -> _Item:
-        return self._items.setdefault(_index(event, "output_index"), _Item())
-
-
-def _item_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    item = event.get("item")
-    return item if isinstance(item, dict) else {}
-
-
-def _index(event: Mapping[str, Any], key: str) -> int:
-    value = event.get(key)
-    return value if isinstance(value, int) else 0
+        return self._items.setdefault(index_of(event, "output_index"), _Item())
 
 
 def _text(raw: Mapping[str, Any], key: str) -> str:
@@ -157,11 +165,6 @@ def _history_elsewhere(body: Mapping[str, Any]) -> bool:
     extra = body.get("extra_body")
     requests = (body, extra) if isinstance(extra, dict) else (body,)
     return any(request.get(key) for request in requests for key in ("previous_response_id", "conversation"))
-
-
-def _reply(output: Iterable[Mapping[str, Any]], *, complete: bool) -> Reply:
-    said = [message for message in map(_message, output) if message is not None and message.role == "assistant"]
-    return reply_of([_joined(said)], complete=complete)
 
 
 def _messages(given: Iterable[Mapping[str, Any]]) -> list[Message]:

@@ -92,7 +92,7 @@ class Forward:
         authenticate: Callable[[str | None, str | None], None],
         enrich: Enrich,
         client: UpstreamClient,
-        sent: Sent | None = None,
+        sent: Sent,
     ) -> None:
         self._app = app
         self._upstreams = upstreams
@@ -132,10 +132,9 @@ class Forward:
                 return
             body, api = admitted.body, admitted.endpoint.api
             await self._enrich(call, body, api)
+            self._sent(call, body)
             if admitted.endpoint.model is not None:
                 body.pop("model")
-            if self._sent is not None:
-                self._sent(call, body)
             await self._client.relay(admitted.endpoint.url, admitted.headers, written(body), receive, sending)
         except RequestError as error:
             if started:  # the server breaks the answer off, so that the client does not take it for a whole one

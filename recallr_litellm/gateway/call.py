@@ -18,8 +18,6 @@ from recallr_litellm.formats import Conversation, Format, Reply
 from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.memory.capture import Exchange
 from recallr_litellm.memory.sessions import OpenedSession, SessionRequest
-from recallr_litellm.reconify.person import ReconifyHeaders
-from recallr_litellm.reconify.records import ReportedRequest
 
 CURRENT: ContextVar[Call | None] = ContextVar("recallr_call", default=None)
 """The Recallr request being served; None for all other requests."""
@@ -57,6 +55,19 @@ class AdmittedRequest:
 
 
 @dataclass(slots=True)
+class ReportedRequest:
+    """What is known of a request that is to be reported, before it is answered."""
+
+    call_type: str
+    request: dict[str, Any] = field(default_factory=dict, repr=False)
+    """The body to report."""
+    about_user: Any = field(default=None, repr=False)
+    """`metadata.reconify_user`, as written."""
+    person: Any = field(default=None, repr=False)
+    """Who asks: `reconify.person.Person`."""
+
+
+@dataclass(slots=True)
 class Call:
     """One Recallr request."""
 
@@ -84,9 +95,10 @@ class Call:
     session_id: str | None = None
     forwarded: bool = False
     """It came by the forward URL: its body goes to the upstream as it is, so nothing of LiteLLM's may be in it."""
-    about_user: ReconifyHeaders = field(default_factory=ReconifyHeaders)
+    about_user: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """The `x-reconify-*` headers. They are personal data: they must not show in a traceback."""
     reported: ReportedRequest | None = None
-    """Set for a request that Reconify is to be told of."""
+    """Set for a request that is to be reported to Reconify."""
     admitted: AdmittedRequest | None = None
     """Set once the request is admission; what is captured is made of it."""
 

@@ -33,7 +33,7 @@ from recallr_litellm.gateway.admission import Admission, admit, authorise
 from recallr_litellm.gateway.binding import Bindings
 from recallr_litellm.gateway.call import AdmittedRequest, Call
 from recallr_litellm.gateway.generations import Generation, Generations
-from recallr_litellm.gateway.reporting import Reporting
+from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.litellm_host.tracing import name_session
 from recallr_litellm.memory.sessions import OpenedSession, Sessions
 from recallr_litellm.metrics import ADDED, FAULTS, RECALL, REJECTED
@@ -59,7 +59,6 @@ class Recollection:
     Args:
         generations: what is searched: a request stays with the one that is current when it begins.
         count_tokens: LiteLLM's own counter, for the budget of the memory block.
-        reporting: None while Reconify is off.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class Recollection:
         state_breaker: CircuitBreaker,
         vectors_breaker: CircuitBreaker,
         count_tokens: Callable[[str], int],
-        reporting: Reporting | None = None,
+        reporter: Reporter,
     ) -> None:
         self._settings = settings
         self._projects = projects
@@ -86,7 +85,7 @@ class Recollection:
         self._state_breaker = state_breaker
         self._vectors_breaker = vectors_breaker
         self._count_tokens = count_tokens
-        self._reporting = reporting
+        self._reporter = reporter
 
     async def enrich(self, call: Call, body: dict[str, Any], call_type: str, key: Any = None) -> None:
         """Admit a request and put into its body what the model should know.
@@ -101,16 +100,15 @@ class Recollection:
         try:
             binding = self._bindings.of(key)
             call.awake = call.awake or binding is not None
-            if self._reporting is not None:
-                self._reporting.begin(call, body, call_type)
+            self._reporter.begin(call, body, call_type)
             if not call.awake:
-                self._identify(call, takes_part=False)
+                self._reporter.identify(call, takes_part=False)
                 return
             format = FORMATS.get(call_type)
             conversation = format.read(body) if format else None
             if format is None or conversation is None:  # no memory here; a wrong key is refused all the same
                 call.project_id = authorise(call.raw, self._projects, binding)
-                self._identify(call, takes_part=call.project_id is not None)
+                self._reporter.identify(call, takes_part=call.project_id is not None)
                 return
             admission = admit(
                 call,
@@ -119,7 +117,7 @@ class Recollection:
                 binding,
                 min_session_timeout_seconds=self._settings.min_session_timeout_seconds,
             )
-            self._identify(call, takes_part=admission is not None)
+            self._reporter.identify(call, takes_part=admission is not None)
             if admission is None:
                 return
             conversation = replace(conversation, messages=newest(conversation.messages))
@@ -155,10 +153,6 @@ class Recollection:
             if call.awake:
                 call.spent += perf_counter() - begun
                 ADDED.observe(call.spent)
-
-    def _identify(self, call: Call, *, takes_part: bool) -> None:
-        if self._reporting is not None:
-            self._reporting.identify(call, takes_part=takes_part)
 
     async def _remember_in_time(self, call: Call, admitted: AdmittedRequest, admission: Admission) -> str:
         """The memory block for the request; empty when there is nothing, or no time."""

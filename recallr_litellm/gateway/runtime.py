@@ -7,14 +7,14 @@ import logging
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recallr_litellm.errors import EmbeddingUnavailable, StateUnavailable, Unavailable
 from recallr_litellm.gateway.background import for_ever, report_fault, run_aside
 from recallr_litellm.gateway.generations import Generation, Generations
 from recallr_litellm.gateway.recollection import Recollection
 from recallr_litellm.gateway.reindexing import Reindexing
-from recallr_litellm.gateway.reporting import Reporting
+from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.memory.capture import Capture, Exchange
 from recallr_litellm.memory.processing import Processor
 from recallr_litellm.memory.sessions import DEFAULT_TIMEOUT_SECONDS, Sessions
@@ -23,7 +23,6 @@ from recallr_litellm.projects import load_projects
 from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Agent, Completion, Investigation
 from recallr_litellm.recall.dates import warm_up
-from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
@@ -33,6 +32,9 @@ from recallr_litellm.stores.state import EmbeddedValkey, StateStore
 from recallr_litellm.stores.state.board import Board, this_process
 from recallr_litellm.stores.vectors import VectorStore, open_collections
 from recallr_litellm.tasks import end
+
+if TYPE_CHECKING:
+    from recallr_litellm.reconify.service import Reconify
 
 _log = logging.getLogger(__name__)
 
@@ -73,8 +75,7 @@ class Runtime:
         self._resources = AsyncExitStack()
         self._starting: asyncio.Future[str] | None = None
         self._reconify: Reconify | None = None
-        self.reporting: Reporting | None = None
-        """None while Reconify is off."""
+        self.reporter = Reporter()
 
     def start(self, install: Callable[[], None]) -> None:
         """Open everything, put it into use and start the background work. Blocks; called once, on the worker's loop.
@@ -149,7 +150,7 @@ class Runtime:
             state_breaker=self._state_breaker,
             vectors_breaker=self._vectors_breaker,
             count_tokens=self._count_tokens,
-            reporting=self.reporting,
+            reporter=self.reporter,
         )
 
     def _generation(self, vectors: VectorStore, embedder: Embedder) -> Generation:
@@ -184,6 +185,10 @@ class Runtime:
         reconify, settings = load_reconify_settings(), self.settings
         if not reconify.enabled:
             return
+        # Imported only where Reconify is on: its bridges use private APIs of LiteLLM.
+        from recallr_litellm.gateway.reporting import Reporting
+        from recallr_litellm.reconify.service import Reconify
+
         self._reconify = Reconify.open(
             reconify,
             self._redis_url,
@@ -193,7 +198,7 @@ class Runtime:
             capacity=settings.held_exchanges,
         )
         self._resources.push_async_callback(self._reconify.close)
-        self.reporting = Reporting(
+        self.reporter = Reporting(
             self._reconify,
             spawn=lambda work: self._spawn(work, self._to_store),
             default_timeout_seconds=default_timeout_seconds,

@@ -54,13 +54,10 @@ def responses_request(body: Mapping[str, Any]) -> Json:
     return {**_rest(body, _RESPONSES_BRIDGED), **_plain(bridged)}
 
 
-def responses_reply(reply: Mapping[str, Any], *, complete: bool) -> Json | None:
+def responses_reply(reply: Mapping[str, Any]) -> Json | None:
     """A response object → `chat.completion`; None where it holds nothing that chat could show.
 
-    Raises whatever LiteLLM raises for odd objects.
-
-    Args:
-        complete: False: it broke off, so it has no finish reason.
+    What broke off has no finish reason. Raises whatever LiteLLM raises for odd objects.
     """
     items = [item for item in reply.get("output") or () if isinstance(item, dict) and item.get("type")]
     if not items and reply.get("status") != "incomplete":
@@ -81,7 +78,7 @@ def responses_reply(reply: Mapping[str, Any], *, complete: bool) -> Json | None:
     bridged.update({key: reply[key] for key in _RESPONSE_KEPT if reply.get(key) is not None})
     if reply.get("usage") is None:
         bridged.pop("usage", None)
-    broken_off = not complete or reply.get("status") not in ("completed", "incomplete", None)
+    broken_off = reply.get("status") not in ("completed", "incomplete", None)
     for choice in bridged["choices"]:
         if broken_off:
             choice["finish_reason"] = None

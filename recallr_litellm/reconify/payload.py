@@ -7,13 +7,11 @@ The REST document: `format` and `type` say what `request` and `response` are; ti
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from recallr_litellm.litellm_host import bridges
-from recallr_litellm.reconify.assemble import chat_completion, text_completion
-from recallr_litellm.reconify.assemble_others import generated_content, message, response
 from recallr_litellm.reconify.person import Person
 from recallr_litellm.reconify.wire import VERSION
 
@@ -29,11 +27,9 @@ class Interaction:
     call_type: str
     """LiteLLM's name for the request."""
     request: Json = field(repr=False)
-    """The body that is to be told, without what is LiteLLM's own."""
-    reply: Json | None = field(repr=False)
-    """A whole reply; None for a streamed one."""
-    events: tuple[str, ...] = field(repr=False)
-    """The `data` of each server-sent event of a streamed reply, in order."""
+    """The body to report, without what is LiteLLM's own."""
+    reply: Json = field(repr=False)
+    """The whole reply; of a stream, the object that the same call returns unstreamed, as far as it came."""
     requested_at_ms: int
     answered_at_ms: int
     """Milliseconds since the epoch."""
@@ -41,18 +37,14 @@ class Interaction:
     timeout_seconds: int | None = None
     """Of the session."""
     person: Person | None = None
-    complete: bool = True
-    """False: the reply broke off."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """How the requests of one wire format are told to Reconify."""
+    """How the interactions of one wire format are reported."""
 
     format: Literal["openai", "anthropic"]
     type: Literal["chat", "completion"]
-    whole: Callable[[Sequence[str]], Json | None]
-    """A streamed reply as a whole one."""
     bridge_request: Callable[[Mapping[str, Any]], Json] = dict
     bridge_reply: Callable[[Json, Interaction], Json | None] = lambda reply, _: reply
 
@@ -65,17 +57,11 @@ def _gemini_reply(reply: Json, interaction: Interaction) -> Json | None:
     )
 
 
-_CHAT = _Kind("openai", "chat", chat_completion)
-_COMPLETION = _Kind("openai", "completion", text_completion)
-_ANTHROPIC = _Kind("anthropic", "chat", message)
-_RESPONSES = _Kind(
-    "openai",
-    "chat",
-    response,
-    bridges.responses_request,
-    lambda reply, interaction: bridges.responses_reply(reply, complete=interaction.complete),
-)
-_GEMINI = _Kind("openai", "chat", generated_content, bridges.gemini_request, _gemini_reply)
+_CHAT = _Kind("openai", "chat")
+_COMPLETION = _Kind("openai", "completion")
+_ANTHROPIC = _Kind("anthropic", "chat")
+_RESPONSES = _Kind("openai", "chat", bridges.responses_request, lambda reply, _: bridges.responses_reply(reply))
+_GEMINI = _Kind("openai", "chat", bridges.gemini_request, _gemini_reply)
 
 _KINDS: Mapping[str, _Kind] = {
     "acompletion": _CHAT,
@@ -109,12 +95,13 @@ def build(interaction: Interaction) -> Json | None:
     if kind is None:
         return None
     try:
-        reply = interaction.reply if interaction.reply is not None else kind.whole(interaction.events)
-        answered = kind.bridge_reply(reply, interaction) if reply and _answers(reply) else None
+        answered = kind.bridge_reply(interaction.reply, interaction) if _answers(interaction.reply) else None
         asked = kind.bridge_request(interaction.request)
     except Exception as error:  # noqa: BLE001 - LiteLLM's bridges raise whatever an odd body makes them raise
         # Only the type: the texts of pydantic's errors hold what was said.
-        _log.warning("An interaction (%s) cannot be told to Reconify: %s", interaction.call_type, type(error).__name__)
+        _log.warning(
+            "An interaction (%s) cannot be reported to Reconify: %s", interaction.call_type, type(error).__name__
+        )
         return None
     if not answered:
         return None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -27,6 +26,8 @@ _UNKNOWN = Once()
 HEADER_PREFIX = "x-reconify-"
 _USER_PREFIX = "x-reconify-user-"
 MAX_LENGTH = 256
+Headers = Iterable[tuple[str, str]]
+"""The `x-reconify-*` headers of a request, names in lower case."""
 METADATA = "reconify_user"
 """The field of the body's `metadata`, and of a user's stored metadata."""
 
@@ -83,26 +84,20 @@ _HEADER_NAMES = {name: "X-Reconify-User-" + name.replace("_", "-").title() for n
 """Field → header name as documented."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReconifyHeaders:
-    """The `x-reconify-*` headers of a request as they came, names in lower case, taken off the request."""
-
-    pairs: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """Personal data: they must not show in a traceback."""
-
-    @classmethod
-    def take(cls, headers: Iterable[tuple[bytes, bytes]]) -> tuple[ReconifyHeaders, list[tuple[bytes, bytes]]]:
-        """Split ASGI headers into ours and the rest."""
-        ours: list[tuple[str, str]] = []
-        rest: list[tuple[bytes, bytes]] = []
-        prefix = HEADER_PREFIX.encode()
-        for name, value in headers:
-            if name.lower().startswith(prefix):
-                # What is not UTF-8 becomes half surrogates, which are refused.
-                ours.append((name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape")))
-            else:
-                rest.append((name, value))
-        return cls(tuple(ours)), rest
+def take_headers(
+    headers: Iterable[tuple[bytes, bytes]],
+) -> tuple[tuple[tuple[str, str], ...], list[tuple[bytes, bytes]]]:
+    """Split ASGI headers into `x-reconify-*`, names in lower case, and the rest."""
+    ours: list[tuple[str, str]] = []
+    rest: list[tuple[bytes, bytes]] = []
+    prefix = HEADER_PREFIX.encode()
+    for name, value in headers:
+        if name.lower().startswith(prefix):
+            # What is not UTF-8 becomes half surrogates, which are refused.
+            ours.append((name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape")))
+        else:
+            rest.append((name, value))
+    return tuple(ours), rest
 
 
 def take_from_body(body: dict[str, Any]) -> Any:
@@ -139,7 +134,7 @@ def _pop(body: dict[str, Any]) -> Any:
 
 
 def person_of(
-    headers: ReconifyHeaders, written: Any, user_id: str | None, stored_metadata: Mapping[str, Any] | None = None
+    headers: Headers, written: Any, user_id: str | None, stored_metadata: Mapping[str, Any] | None = None
 ) -> Person | None:
     """Who asked; None where nothing is known of them.
 
@@ -170,12 +165,12 @@ def person_of(
     return Person.model_validate(known) if known else None
 
 
-def _from_headers(headers: ReconifyHeaders) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
+def _from_headers(headers: Headers) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
     """Field → value, field → header name, header name → what is wrong."""
     values: dict[str, Any] = {}
     names: dict[str, str] = {}
     problems: dict[str, str] = {}
-    for header, value in headers.pairs:
+    for header, value in headers:
         name = header.removeprefix(_USER_PREFIX).replace("-", "_")
         if not header.startswith(_USER_PREFIX) or name not in _FIELDS:
             if _UNKNOWN.first(header):

@@ -1,24 +1,9 @@
-"""Records of reporting to Reconify: a request to be reported, and what the outbox answers."""
+"""What the outbox answers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
-
-from recallr_litellm.reconify.person import Person
-
-
-@dataclass(slots=True)
-class ReportedRequest:
-    """What is known of an interaction before it is answered."""
-
-    call_type: str
-    request: dict[str, Any] = field(default_factory=dict, repr=False)
-    """The body that is to be told."""
-    about_user: Any = field(default=None, repr=False)
-    """`metadata.reconify_user`, as written."""
-    person: Person | None = field(default=None, repr=False)
 
 
 class Added(StrEnum):

@@ -23,6 +23,7 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.formats import FORMATS, Conversation, Format
 from recallr_litellm.gateway.call import CURRENT, AdmittedRequest
 from recallr_litellm.gateway.middleware import RecallrMiddleware
+from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.memory.capture import Exchange
 from recallr_litellm.memory.sessions import SessionRequest
 from recallr_litellm.metrics import FAULTS
@@ -123,7 +124,12 @@ def pass_through(
         raise AssertionError("nobody asks for the request here")
 
     middleware = RecallrMiddleware(
-        answering, store=keep, later=passed.later.append, deadline=lambda call: 1.0, log=lambda *_: None
+        answering,
+        store=keep,
+        later=passed.later.append,
+        deadline=lambda call: 1.0,
+        log=lambda *_: None,
+        reporter=Reporter(),
     )
     scope = {"type": "http", "method": "POST", "path": "/", "headers": RECALLR}
     try:

@@ -19,6 +19,7 @@ from recallr_litellm.gateway.binding import Binding, Bindings
 from recallr_litellm.gateway.call import CURRENT, Call
 from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.gateway.middleware import RecallrMiddleware
+from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.litellm_host.tracing import name_session
 from recallr_litellm.metrics import FAULTS, REQUESTS
 from recallr_litellm.projects import Projects
@@ -419,7 +420,12 @@ def through_the_middleware(
         raise AssertionError("nothing is stored, nothing is received")
 
     middleware = RecallrMiddleware(
-        application, store=nothing, later=lambda _: None, deadline=lambda _: 0.0, log=lambda *_: None
+        application,
+        store=nothing,
+        later=lambda _: None,
+        deadline=lambda _: 0.0,
+        log=lambda *_: None,
+        reporter=Reporter(),
     )
     asyncio.run(middleware(scope, nothing, send))
     return scope

@@ -16,8 +16,9 @@ from recallr_litellm.errors import Unauthorized
 from recallr_litellm.gateway.call import Call
 from recallr_litellm.gateway.headers import RawHeaders, parse
 from recallr_litellm.gateway.middleware import RecallrMiddleware
+from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.gateway.request_log import RequestLog
-from recallr_litellm.reconify.person import ReconifyHeaders, person_of
+from recallr_litellm.reconify.person import person_of
 from recallr_litellm.settings import LogUsers
 
 BLOCK = (
@@ -118,7 +119,12 @@ def test_each_recallr_request_has_one_line_and_no_other_request_has(fails: bool)
         return True
 
     middleware = RecallrMiddleware(
-        application, store=nothing, later=lambda _: None, deadline=lambda _: 0, log=lambda _, http: written.append(http)
+        application,
+        store=nothing,
+        later=lambda _: None,
+        deadline=lambda _: 0,
+        log=lambda _, http: written.append(http),
+        reporter=Reporter(),
     )
     for headers in ([(b"x-recallr-user-id", b"alice")], []):
         try:
@@ -132,7 +138,7 @@ def test_an_unknown_header_is_logged_once_and_the_names_that_are_remembered_are_
     with Lines() as lines:
         for _ in range(3):
             parse(sent(colour_of_the_test="red"), min_session_timeout_seconds=600)
-            person_of(ReconifyHeaders((("x-reconify-user-colour", "red"),)), None, None)
+            person_of((("x-reconify-user-colour", "red"),), None, None)
         assert lines == [
             "Ignoring the unknown header 'x-recallr-colour-of-the-test'",
             "Ignoring the unknown header 'x-reconify-user-colour'",

@@ -64,7 +64,7 @@ def test_a_responses_request_becomes_a_chat_request() -> None:
 def test_a_response_becomes_a_chat_completion() -> None:
     reasoning = {"id": "rs", "type": "reasoning", "summary": [{"type": "summary_text", "text": "So."}]}
     call = {"id": "fc", "type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}", "status": "completed"}
-    bridged = bridges.responses_reply(response(reasoning, said(text("Yes")), call, service_tier="flex"), complete=True)
+    bridged = bridges.responses_reply(response(reasoning, said(text("Yes")), call, service_tier="flex"))
     assert bridged is not None
     [choice] = bridged["choices"]
     assert choice["finish_reason"] == "tool_calls"
@@ -77,14 +77,14 @@ def test_a_response_becomes_a_chat_completion() -> None:
 
 
 def test_a_refusal_is_kept() -> None:
-    bridged = bridges.responses_reply(response(said({"type": "refusal", "refusal": "I cannot."})), complete=True)
+    bridged = bridges.responses_reply(response(said({"type": "refusal", "refusal": "I cannot."})))
     assert bridged is not None
     assert bridged["choices"][0]["message"]["refusal"] == "I cannot."
 
 
 def test_an_incomplete_response_says_why() -> None:
     reply = response(said(text("Ye")), status="incomplete", incomplete_details={"reason": "max_output_tokens"})
-    bridged = bridges.responses_reply(reply, complete=True)
+    bridged = bridges.responses_reply(reply)
     assert bridged is not None
     assert bridged["choices"][0]["finish_reason"] == "length"
 
@@ -92,12 +92,12 @@ def test_an_incomplete_response_says_why() -> None:
 def test_a_response_that_broke_off_has_no_finish_reason() -> None:
     begun = {"type": "message", "content": [{"type": "output_text", "text": "Ye"}]}
     reply = response(begun, status="in_progress", usage=None)
-    bridged = bridges.responses_reply(reply, complete=False)
+    bridged = bridges.responses_reply(reply)
     assert bridged is not None
     assert bridged["choices"][0]["finish_reason"] is None
     assert bridged["choices"][0]["message"]["content"] == "Ye"
     assert "usage" not in bridged
-    assert bridges.responses_reply(response(status="in_progress"), complete=False) is None, "nothing was said"
+    assert bridges.responses_reply(response(status="in_progress")) is None, "nothing was said"
 
 
 GEMINI = {

@@ -15,7 +15,7 @@ from recallr_litellm.reconify.wire import OPENING, encoded
 SENT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "<memory> Hi"}], "of_tomorrow": 1}
 CHOICE: dict[str, Any] = {"index": 0, "message": {"role": "assistant", "content": "Yes"}, "finish_reason": "stop"}
 REPLY: dict[str, Any] = {"id": "x", "object": "chat.completion", "choices": [CHOICE], "of_tomorrow": {"a": None}}
-CHAT = Interaction("acompletion", SENT, REPLY, (), 1_000, 2_500)
+CHAT = Interaction("acompletion", SENT, REPLY, 1_000, 2_500)
 
 
 def changed(**fields: Any) -> Interaction:
@@ -104,23 +104,11 @@ def test_other_formats_are_told_as_chat(call_type: str, request_body: dict[str, 
     json.dumps(payload)
 
 
-def test_a_streamed_reply_is_told_whole() -> None:
-    chunk = {
-        "id": "x",
-        "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Yes"}, "finish_reason": "stop"}],
-    }
-    payload = build(changed(reply=None, events=(json.dumps(chunk), "[DONE]")))
-    assert payload is not None
-    assert payload["response"] == {"id": "x", "object": "chat.completion", "choices": [CHOICE]}
-
-
 @pytest.mark.parametrize(
     "interaction",
     [
-        changed(reply=None),
         changed(reply={}),
         changed(reply={"error": {"message": "no"}}),
-        changed(reply=None, events=('{"error": {"message": "no"}}', "[DONE]")),
         changed(call_type="aembedding"),
         changed(call_type="aresponses", request={"input": 7}, reply={"output": [{"type": "message"}]}),
         changed(call_type="agenerate_content", reply={"candidates": "odd"}),

@@ -1,4 +1,4 @@
-"""Whatever a request or an answer looks like, telling of it never fails the request."""
+"""Whatever a request or an answer looks like, reporting it never fails the request."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from recallr_litellm.gateway.answer import Answer
 from recallr_litellm.gateway.call import Call
 from recallr_litellm.gateway.headers import RawHeaders
-from recallr_litellm.gateway.reporting import Recorder, Reporting
+from recallr_litellm.gateway.reporting import Reporting
 from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
@@ -57,70 +58,82 @@ async def test_the_request_is_told_as_the_provider_got_it_or_as_the_client_wrote
     await reconify.close()
 
 
-def asked(reporting: Reporting) -> tuple[Call, Recorder]:
-    """A request that is told of, up to the provider."""
+CHUNK = b'data: {"choices": [{"index": 0, "delta": {"content": "Yes"}}]}\n\n'
+WHOLE = b'{"choices": [{"message": {"content": "Yes"}}]}'
+
+
+async def answer(reporting: Reporting, kind: bytes, *chunks: bytes, status: int = 200, left: bool = False) -> list[Any]:
+    """Answer a request that is reported. Returns what the client got."""
     call = Call(RawHeaders((("x-recallr-user-id", "u"),)))
     body: dict[str, Any] = {"model": "m", "messages": []}
     reporting.begin(call, body, "acompletion")
     reporting.identify(call, takes_part=True)
     reporting.sent(call, body)
-    return call, Recorder(reporting, call, lambda _: 5.0)
+    got: list[Any] = []
 
+    async def send(event: Any) -> None:
+        got.append(event)
 
-def answer(recorder: Recorder, kind: bytes, *chunks: bytes, status: int = 200) -> None:
-    recorder.see({"type": "http.response.start", "status": status, "headers": [(b"Content-Type", kind)]})
+    async def store(exchange: Any, within: float) -> bool:
+        raise AssertionError("it is not admitted")
+
+    to_client = Answer(call, send, store=store, deadline=lambda _: 5.0, reporter=reporting)
+    await to_client({"type": "http.response.start", "status": status, "headers": [(b"Content-Type", kind)]})
     for number, chunk in enumerate(chunks, 1):
-        recorder.see({"type": "http.response.body", "body": chunk, "more_body": number < len(chunks)})
-
-
-CHUNK = b'data: {"choices": [{"index": 0, "delta": {"content": "Yes"}}]}\n\n'
+        await to_client({"type": "http.response.body", "body": chunk, "more_body": left or number < len(chunks)})
+    to_client.report_beginning()
+    await to_client._reported()
+    return got
 
 
 @pytest.mark.parametrize(
     ("kind", "chunks"),
     [
-        (b"application/json", (b'{"choices": [{"mess', b'age": {"content": "Yes"}}]}')),
+        (b"application/json", (WHOLE[:12], WHOLE[12:])),
         (b"text/event-stream; charset=utf-8", (CHUNK[:9], CHUNK[9:], b"data: [DONE]\n\n", b"")),
         (b"text/event-stream", (CHUNK, b"")),
     ],
 )
-async def test_an_answer_is_told_when_it_has_ended_once(
+async def test_an_answer_is_reported_once(
     reporting: Reporting, reconify: Reconify, kind: bytes, chunks: tuple[bytes, ...]
 ) -> None:
-    _, recorder = asked(reporting)
-    answer(recorder, kind, *chunks)
-    recorder.end()
-    await recorder.reported()
+    got = await answer(reporting, kind, *chunks)
+    assert b"".join(event.get("body", b"") for event in got) == b"".join(chunks)
     assert reconify.held == 1
 
 
-async def test_a_stream_that_is_left_is_told(reporting: Reporting, reconify: Reconify) -> None:
-    _, recorder = asked(reporting)
-    answer(recorder, b"text/event-stream", CHUNK)
-    recorder.end()
-    await recorder.reported()
+async def test_a_stream_that_is_left_is_reported(reporting: Reporting, reconify: Reconify) -> None:
+    await answer(reporting, b"text/event-stream", CHUNK, left=True)
     assert reconify.held == 1
 
 
 @pytest.mark.parametrize(
     ("kind", "chunks", "status"),
     [
-        (b"application/json", (b'{"choices": [{"message": {"content": "Yes"}}]}',), 400),
+        (b"application/json", (WHOLE,), 400),
         (b"application/json", (b"no JSON",), 200),
-        (b"application/json", (b"\xff\xfe",), 200),
         (b"application/json", (b"[" * 100_000,), 200),
         (b"application/json", (b"[]",), 200),
         (b"text/event-stream", (b"\xff\n\ndata: \xff\n\n", b""), 200),
         (b"text/plain", (b"Yes",), 200),
     ],
 )
-async def test_what_is_no_answer_is_not_told(
+async def test_what_is_no_answer_is_not_reported(
     reporting: Reporting, reconify: Reconify, kind: bytes, chunks: tuple[bytes, ...], status: int
 ) -> None:
-    _, recorder = asked(reporting)
-    answer(recorder, kind, *chunks, status=status)
-    recorder.end()
-    await recorder.reported()
+    await answer(reporting, kind, *chunks, status=status)
+    assert reconify.held == 0
+
+
+@pytest.mark.parametrize("length", [1, 3])
+async def test_an_answer_beyond_the_bound_is_passed_on_and_not_reported(
+    reporting: Reporting, reconify: Reconify, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    monkeypatch.setattr("recallr_litellm.formats.answers.MAX_ANSWER_BYTES", len(WHOLE) - 1)
+    monkeypatch.setattr("recallr_litellm.gateway.answer.MAX_ANSWER_BYTES", len(WHOLE) - 1)
+    chunks = [WHOLE] + [b" "] * (length - 1)
+    got = await answer(reporting, b"application/json", *chunks)
+    assert [event.get("body") for event in got] == [None, *chunks], "it is not gathered to its end"
     assert reconify.held == 0
 
 

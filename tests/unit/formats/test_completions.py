@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recallr_litellm.core.messages import Message
 from recallr_litellm.formats import FORMATS
+from recallr_litellm.formats.answers import StreamedAnswer
 from recallr_litellm.formats.base import Reply
 from recallr_litellm.formats.completions import COMPLETIONS
-from recallr_litellm.formats.sse import EventReader
 
 
 def inject(
@@ -29,8 +26,8 @@ def said(*texts: str) -> tuple[Message, ...]:
     return tuple(Message(role="assistant", text=text) for text in texts)
 
 
-def stream(*events: Any, n: Any = None) -> EventReader:
-    reader = EventReader(COMPLETIONS.stream_reader({"n": n}))
+def stream(*events: Any, n: Any = None) -> StreamedAnswer:
+    reader = StreamedAnswer(COMPLETIONS, {"n": n})
     for event in events:
         reader.feed(f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n".encode())
     return reader
@@ -104,37 +101,3 @@ def test_what_an_error_ended_is_a_part_whatever_follows_the_error() -> None:
     assert stream(*events).reply == Reply(said("One "), complete=False)
     assert not stream(*events, chunk("", 0, "stop"), "[DONE]").complete
     assert stream(events[0], {"error": None}, "[DONE]").complete, "null is no error"
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=8,
-)
-CHOICE = st.fixed_dictionaries({}, optional=dict.fromkeys(("text", "index", "finish_reason"), JSON))
-ANSWER = st.fixed_dictionaries({}, optional={"choices": st.lists(CHOICE | JSON) | JSON, "error": JSON})
-REQUEST = st.fixed_dictionaries({}, optional={key: JSON | st.text() for key in ("prompt", "echo", "user", "n")})
-
-
-@given(request=REQUEST, answer=ANSWER, into_system=st.booleans())
-def test_no_json_raises(request: dict[str, Any], answer: dict[str, Any], into_system: bool) -> None:
-    rest = {key: value for key, value in request.items() if key != "prompt"}
-    COMPLETIONS.read(request)
-    COMPLETIONS.inject(request, instructions="x", memory="y", into_system=into_system)
-    assert all(request[key] is value for key, value in rest.items()), "all but the prompt keeps its identity"
-    COMPLETIONS.read_reply(answer)
-
-
-@given(events=st.lists(ANSWER | JSON), n=JSON, cuts=st.lists(st.integers(0, 500)))
-def test_no_event_raises_wherever_the_stream_is_cut(events: list[Any], n: Any, cuts: list[int]) -> None:
-    wire = b"".join(f"data: {json.dumps(event)}\n\n".encode() for event in events)
-    places = sorted({min(cut, len(wire)) for cut in cuts} | {0, len(wire)})
-    reader = COMPLETIONS.stream_reader({"n": n})
-    cut_up = EventReader(reader)
-    for start, end in pairwise(places):
-        cut_up.feed(wire[start:end])
-    straight = COMPLETIONS.stream_reader({"n": n})
-    for event in events:
-        straight.feed(json.dumps(event))
-    assert cut_up.reply == straight.reply, "the same answer, wherever the stream is cut"
-    assert cut_up.complete == straight.complete

@@ -6,12 +6,10 @@ import copy
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recallr_litellm.core.messages import Message, ToolCall
+from recallr_litellm.formats.answers import StreamedAnswer
 from recallr_litellm.formats.chat import CHAT
-from recallr_litellm.formats.sse import EventReader
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Rome"}'}}
@@ -152,23 +150,11 @@ def chunk(delta, *, index=0, finish=None):
     return {"object": "chat.completion.chunk", "choices": [{"index": index, "delta": delta, "finish_reason": finish}]}
 
 
-def streamed(events, *, n=None, cut=7):
-    reader = EventReader(CHAT.stream_reader({"n": n}))
-    wire = "".join(f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n" for event in events).encode()
-    for begin in range(0, len(wire), cut):
-        reader.feed(wire[begin : begin + cut])
+def streamed(events, *, n=None):
+    reader = StreamedAnswer(CHAT, {"n": n})
+    for event in events:
+        reader.feed(f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n".encode())
     return reader
-
-
-@pytest.mark.parametrize("cut", [1, 2, 3, 50, 10_000])
-def test_a_stream_cut_anywhere_is_put_together(cut):
-    events = [chunk({"role": "assistant", "content": ""}), chunk({"content": "Grüß "}), chunk({"content": "👋"})]
-    reader = streamed(events, cut=cut)
-    assert not reader.complete
-    assert [m.text for m in reader.reply.messages] == ["Grüß 👋"]
-    finished = streamed([*events, chunk({}, finish="stop"), "[DONE]"], cut=cut)
-    assert finished.complete
-    assert finished.reply.complete
 
 
 def test_streamed_tool_calls_are_put_together():
@@ -207,34 +193,3 @@ def test_what_an_error_ended_is_a_part_whatever_follows_the_error(choices):
     assert not reader.complete
     assert not streamed([*events, chunk({}, finish="stop"), "[DONE]"]).reply.complete
     assert streamed([events[0], {**chunk({}), "error": None}, "[DONE]"]).complete, "null is no error"
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=10),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(
-                ["messages", "role", "content", "type", "text", "tool_calls", "function", "choices", "delta", "n"]
-            ),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=25,
-)
-
-
-@given(st.dictionaries(st.sampled_from(["messages", "choices", "tools", "user", "n"]), JSON))
-def test_any_json_is_read_and_injected_into_without_fault(body):
-    CHAT.read(body)
-    CHAT.read_reply(body)
-    CHAT.inject(body, instructions="i", memory="m", into_system=False)
-
-
-@given(st.lists(st.binary(max_size=40) | JSON.map(lambda value: b"data: " + json.dumps(value).encode() + b"\r\n\r\n")))
-def test_any_bytes_are_taken_for_a_stream_without_fault(chunks):
-    reader = EventReader(CHAT.stream_reader({}))
-    for piece in chunks:
-        reader.feed(piece)
-    assert not reader._broken, "odd input must be understood as nothing, not be a fault"

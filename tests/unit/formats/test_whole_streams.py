@@ -1,15 +1,19 @@
-"""A streamed reply is told as the object that the same call returns unstreamed."""
+"""A streamed answer is put together into the object that the same call returns unstreamed, in every format."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from recallr_litellm.reconify.assemble import chat_completion, text_completion
-from recallr_litellm.reconify.assemble_others import generated_content, message, response
+from recallr_litellm.formats import Format
+from recallr_litellm.formats.anthropic import ANTHROPIC
+from recallr_litellm.formats.chat import CHAT
+from recallr_litellm.formats.completions import COMPLETIONS
+from recallr_litellm.formats.gemini import GEMINI
+from recallr_litellm.formats.responses import RESPONSES
 from tests.support.script import Answer, ToolCall
 from tests.support.wires import Wire
 from tests.support.wires.anthropic import Anthropic
@@ -18,16 +22,14 @@ from tests.support.wires.completions import Completions
 from tests.support.wires.gemini import Gemini
 from tests.support.wires.responses import Responses
 
-Assemble = Callable[[Sequence[str]], dict[str, Any] | None]
-
 HELLO = [{"role": "user", "content": "Hello"}]
 WITH_USAGE = {"model": "m", "stream_options": {"include_usage": True}}
-FORMATS: dict[str, tuple[Wire, Assemble, dict[str, Any]]] = {
-    "chat": (Chat(), chat_completion, {**WITH_USAGE, "messages": HELLO}),
-    "completions": (Completions(), text_completion, {**WITH_USAGE, "prompt": "Hello"}),
-    "responses": (Responses(), response, {"model": "m", "input": "Hello"}),
-    "anthropic": (Anthropic(), message, {"model": "m", "messages": HELLO, "thinking": {"type": "enabled"}}),
-    "gemini": (Gemini(), generated_content, {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}),
+FORMATS: dict[str, tuple[Wire, Format, dict[str, Any]]] = {
+    "chat": (Chat(), CHAT, {**WITH_USAGE, "messages": HELLO}),
+    "completions": (Completions(), COMPLETIONS, {**WITH_USAGE, "prompt": "Hello"}),
+    "responses": (Responses(), RESPONSES, {"model": "m", "input": "Hello"}),
+    "anthropic": (Anthropic(), ANTHROPIC, {"model": "m", "messages": HELLO, "thinking": {"type": "enabled"}}),
+    "gemini": (Gemini(), GEMINI, {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}),
 }
 CALLS = (ToolCall(name="weather", arguments='{"city": "Köln"}', id="c1"), ToolCall(name="time", id="c2"))
 ANSWERS = {
@@ -43,12 +45,19 @@ def data_of(events: Any) -> tuple[str, ...]:
     return tuple(event.data.decode().partition("data: ")[2].rstrip("\n") for event in events)
 
 
-def told(name: str, answer: Answer, **extra: Any) -> tuple[dict[str, Any], dict[str, Any] | None, tuple[str, ...]]:
+def put_together(format: Format, events: Sequence[str], **request: Any) -> dict[str, Any] | None:
+    reader = format.stream_reader(request)
+    for data in events:
+        reader.feed(data)
+    return reader.whole
+
+
+def answered(name: str, answer: Answer, **extra: Any) -> tuple[dict[str, Any], dict[str, Any] | None, tuple[str, ...]]:
     """What the provider answers whole, what is made of its stream, and the stream."""
-    wire, assemble, body = FORMATS[name]
+    wire, format, body = FORMATS[name]
     body = {**body, **extra}
     events = data_of(wire.events(answer, body, 7))
-    return wire.whole(answer, body, 7), assemble(events), events
+    return wire.whole(answer, body, 7), put_together(format, events, **body), events
 
 
 def undated(reply: dict[str, Any] | None) -> dict[str, Any]:
@@ -67,31 +76,50 @@ def undated(reply: dict[str, Any] | None) -> dict[str, Any]:
 def test_a_stream_gives_the_whole_object(name: str, answer: Answer) -> None:
     if name == "completions":
         answer = answer.model_copy(update={"tool_calls": (), "text": answer.text or "Hm."})  # it has no tools
-    whole, assembled, _ = told(name, answer)
+    whole, assembled, _ = answered(name, answer)
     if name == "gemini":  # an empty part is how its streams end
         whole["candidates"][0]["content"]["parts"] = [
             part for part in whole["candidates"][0]["content"]["parts"] if part != {"text": ""}
         ]
     assert undated(assembled) == undated(whole)
+    assert assembled is not None
+    assert FORMATS[name][1].read_reply(assembled) == FORMATS[name][1].read_reply(whole)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_answer_is_complete_before_the_client_can_see_it(name: str) -> None:
+    """Asked after each event: of Gemini's streams only the end of the body says so."""
+    _, _, events = answered(name, Answer(text="one two"))
+    reader = FORMATS[name][1].stream_reader({})
+    said = []
+    for data in events:
+        reader.feed(data)
+        said.append((reader.complete, reader.ended))
+    if name == "gemini":
+        assert set(said) == {(False, False)}
+    else:
+        assert said[-1] == (True, True)
+        assert not said[0][0]
+        assert not any(ended for _, ended in said[:-1]), "the usage, which comes last, must not be missed"
 
 
 @pytest.mark.parametrize("name", ["chat", "completions"])
 def test_every_choice_is_kept(name: str) -> None:
-    whole, assembled, _ = told(name, Answer(text="Yes"), n=3)
+    whole, assembled, _ = answered(name, Answer(text="Yes"), n=3)
     assert len(whole["choices"]) == 3
     assert undated(assembled) == undated(whole)
 
 
 def test_every_candidate_is_kept() -> None:
-    whole, assembled, _ = told("gemini", Answer(choices=("Yes", "No")))
+    whole, assembled, _ = answered("gemini", Answer(choices=("Yes", "No")))
     assert assembled == whole
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_stream_that_broke_off_gives_what_came(name: str) -> None:
-    _, _, events = told(name, Answer(text="one two three four"))
+    _, _, events = answered(name, Answer(text="one two three four"))
     last = max(number for number, data in enumerate(events) if "two" in data and "four" not in data)
-    assembled = FORMATS[name][1](events[: last + 1])
+    assembled = put_together(FORMATS[name][1], events[: last + 1])
     assert assembled is not None
     text = json.dumps(assembled)
     assert "one two" in text
@@ -105,45 +133,10 @@ def test_a_stream_that_broke_off_gives_what_came(name: str) -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_nothing_answered_gives_nothing(name: str) -> None:
-    assemble = FORMATS[name][1]
-    assert assemble(()) is None
-    assert assemble(("[DONE]", "", "no JSON", "[]", "7", '{"error": {"message": "x"}}', "[" * 100_000)) is None
-
-
-ODD = [None, True, -1, 2**70, "", "x", [], [None], ["x", {}], {}, {"x": 1}, {"type": [], "index": 0}]
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_odd_events_are_left_alone(name: str) -> None:
-    """Whatever stands where in an event: no exception, for that would lose the interaction."""
-    _, _, events = told(name, Answer(text="one two", tool_calls=CALLS))
-    for number, event in enumerate(events):
-        value = event if event == "[DONE]" else json.loads(event)
-        for place in range(places_in(value)):
-            for odd in ODD:
-                FORMATS[name][1]((*events[:number], json.dumps(spoil(value, place, odd)), *events[number + 1 :]))
-
-
-def places_in(value: Any) -> int:
-    """How many values, whole and inner, a JSON value has."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + sum(places_in(item) for item in inner)
-
-
-def spoil(value: Any, place: int, odd: Any) -> Any:
-    """A JSON value with one of its places, counted in order, taken by something odd."""
-    counter = iter(range(10_000))
-
-    def walk(item: Any) -> Any:
-        if next(counter) == place:
-            return odd
-        if isinstance(item, dict):
-            return {key: walk(inner) for key, inner in item.items()}
-        if isinstance(item, list):
-            return [walk(inner) for inner in item]
-        return item
-
-    return walk(value)
+    format = FORMATS[name][1]
+    assert put_together(format, ()) is None
+    nothing = ("[DONE]", "", "no JSON", "[]", "7", '{"error": {"message": "x"}}', "[" * 100_000)
+    assert put_together(format, nothing) is None
 
 
 def chunk(delta: dict[str, Any], **extra: Any) -> str:
@@ -151,7 +144,7 @@ def chunk(delta: dict[str, Any], **extra: Any) -> str:
 
 
 def message_of(*chunks: str) -> dict[str, Any]:
-    assembled = chat_completion(chunks)
+    assembled = put_together(CHAT, chunks)
     assert assembled is not None
     found: dict[str, Any] = assembled["choices"][0]["message"]
     return found
@@ -175,13 +168,14 @@ def test_refusals_reasoning_and_unknown_fields_are_kept() -> None:
 
 
 def test_log_probabilities_and_fields_of_the_chunks_are_kept() -> None:
-    assembled = chat_completion(
+    assembled = put_together(
+        CHAT,
         (
             json.dumps({"id": "x", "created": 5, "citations": ["a"], "usage": None, "choices": []}),
             chunk({"content": "Yes"}, logprobs={"content": [{"token": "Yes"}], "refusal": None}),
             chunk({"content": "."}, logprobs={"content": [{"token": "."}], "refusal": None}, finish_reason="stop"),
             json.dumps({"id": "x", "choices": [], "usage": {"total_tokens": 3}, "system_fingerprint": "fp"}),
-        )
+        ),
     )
     assert assembled == {
         "id": "x",
@@ -237,30 +231,28 @@ def test_the_one_finish_reason_that_litellm_passes_on_is_that_of_all_choices() -
     chunks = [json.dumps({"id": "x", "choices": [{"index": index, "delta": {"content": "a"}}]}) for index in (0, 1)] + [
         json.dumps({"id": "x", "choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]})
     ]
-    cut, ended = chat_completion(chunks), chat_completion([*chunks, "[DONE]"])
-    broken = chat_completion([*chunks, '{"error": {"message": "broken"}}', "[DONE]"])
+    cut, ended = put_together(CHAT, chunks), put_together(CHAT, [*chunks, "[DONE]"])
+    broken = put_together(CHAT, [*chunks, '{"error": {"message": "broken"}}', "[DONE]"])
     assert cut is not None
     assert ended is not None
     assert broken is not None
-    for each in (cut, broken):
-        assert [choice["finish_reason"] for choice in each["choices"]] == ["length", None], (
-            "it broke off before its end"
-        )
+    assert [choice["finish_reason"] for choice in cut["choices"]] == ["length", None], "it broke off before its end"
+    assert [choice["finish_reason"] for choice in broken["choices"]] == [None, None], "an error ended it"
     assert [choice["finish_reason"] for choice in ended["choices"]] == ["length", "length"]
 
 
 def test_the_output_of_a_response_whose_last_event_leaves_it_out_is_put_together() -> None:
-    _, whole, events = told("responses", Answer(text="Hello you"))
+    _, whole, events = answered("responses", Answer(text="Hello you"))
     last = json.loads(events[-1])
     last["response"]["output"] = []
-    assembled = response((*events[:-1], json.dumps(last)))
+    assembled = put_together(RESPONSES, (*events[:-1], json.dumps(last)))
     assert undated(assembled) == undated(whole)
 
 
 def test_a_tool_call_that_broke_off_keeps_what_came() -> None:
-    _, _, events = told("anthropic", Answer(tool_calls=CALLS[:1]))
+    _, _, events = answered("anthropic", Answer(tool_calls=CALLS[:1]))
     start = next(number for number, data in enumerate(events) if '"partial_json":"{' in data)
-    assembled = message(events[: start + 1])
+    assembled = put_together(ANTHROPIC, events[: start + 1])
     assert assembled is not None
     assert assembled["content"][-1]["name"] == "weather"
     assert str(assembled["content"][-1]["input"]).startswith("{"), "the JSON text as far as it came"
@@ -275,7 +267,7 @@ def test_citations_of_anthropic_are_kept() -> None:
         {"type": "content_block_delta", "index": 0, "delta": {"type": "citations_delta", "citation": {"cited": "b"}}},
         {"type": "message_delta", "delta": {"stop_reason": "end_turn", "new": 1}, "usage": {"output_tokens": 2}},
     ]
-    assert message([json.dumps(event) for event in events]) == {
+    assert put_together(ANTHROPIC, [json.dumps(event) for event in events]) == {
         "id": "m",
         "content": [{"type": "text", "text": "So", "citations": [{"cited": "a"}, {"cited": "b"}]}],
         "usage": {"input_tokens": 3, "output_tokens": 2},
@@ -288,7 +280,8 @@ def test_thoughts_and_signatures_of_gemini_are_kept() -> None:
     def event(*parts: dict[str, Any]) -> str:
         return json.dumps({"candidates": [{"content": {"parts": list(parts), "role": "model"}, "index": 0}]})
 
-    assembled = generated_content(
+    assembled = put_together(
+        GEMINI,
         [
             event({"text": "Let ", "thought": True}),
             event({"text": "me.", "thought": True}),
@@ -296,7 +289,7 @@ def test_thoughts_and_signatures_of_gemini_are_kept() -> None:
             event({"text": ".", "thoughtSignature": "sig"}),
             event({"functionCall": {"name": "f", "args": {}}}),
             event({"text": ""}),
-        ]
+        ],
     )
     assert assembled is not None
     assert assembled["candidates"][0]["content"]["parts"] == [
@@ -307,6 +300,6 @@ def test_thoughts_and_signatures_of_gemini_are_kept() -> None:
 
 
 def test_a_blocked_prompt_of_gemini_is_an_answer() -> None:
-    assert generated_content(['{"promptFeedback": {"blockReason": "SAFETY"}}']) == {
+    assert put_together(GEMINI, ['{"promptFeedback": {"blockReason": "SAFETY"}}']) == {
         "promptFeedback": {"blockReason": "SAFETY"}
     }

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.formats import FORMATS
+from recallr_litellm.formats.answers import StreamedAnswer
 from recallr_litellm.formats.base import Reply
 from recallr_litellm.formats.gemini import GEMINI
-from recallr_litellm.formats.sse import EventReader
 
 IMAGE = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
 CALL = {"functionCall": {"name": "weather", "args": {"city": "Rome"}}}
@@ -231,8 +228,8 @@ def test_every_candidate_of_an_answer_is_read() -> None:
     assert GEMINI.read_reply({"promptFeedback": {"blockReason": "SAFETY"}}).messages == ()
 
 
-def stream(*events: Any) -> EventReader:
-    reader = EventReader(GEMINI.stream_reader({}))
+def stream(*events: Any) -> StreamedAnswer:
+    reader = StreamedAnswer(GEMINI, {})
     for event in events:
         reader.feed(f"data: {json.dumps(event)}\r\n\r\n".encode())
     return reader
@@ -268,53 +265,3 @@ def test_all_streamed_candidates_have_to_be_finished() -> None:
 def test_an_error_in_mid_stream_leaves_the_beginning() -> None:
     error = {"error": {"code": 503, "message": "Overloaded.", "status": "UNAVAILABLE"}}
     assert stream(chunk("Hel"), error).reply == Reply((Message(role="assistant", text="Hel"),), complete=False)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=8,
-)
-
-
-def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Objects with some of these fields, each as it should be or any JSON; or any JSON."""
-    return st.fixed_dictionaries({}, optional={name: value | JSON for name, value in fields.items()}) | JSON
-
-
-def many(of: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.lists(of, max_size=4) | of
-
-
-CALLS = some(id=st.text(), name=st.text(), args=JSON, response=JSON)
-PART = some(text=st.text(), thought=st.booleans(), functionCall=CALLS, functionResponse=CALLS, inlineData=JSON)
-CONTENT = some(role=st.sampled_from(["user", "model", "function"]), parts=many(PART))
-REQUEST = st.fixed_dictionaries(
-    {"contents": many(CONTENT)}, optional={"systemInstruction": CONTENT, "system_instruction": CONTENT, "tools": JSON}
-)
-RESPONSE = some(candidates=many(some(content=CONTENT, index=st.integers(), finishReason=st.text())), error=JSON)
-
-
-@given(request=REQUEST, into_system=st.booleans())
-def test_no_request_raises_or_is_written_to(request: dict[str, Any], into_system: bool) -> None:
-    before = copy.deepcopy(request)
-    given = dict(request)
-    GEMINI.read(request)
-    GEMINI.inject(request, instructions="x", memory="y", into_system=into_system)
-    assert repr(given) == repr(before), "the client's own objects were written to"  # as text: NaN equals nothing
-    GEMINI.read(request)
-
-
-@given(events=st.lists(RESPONSE, max_size=5), cuts=st.lists(st.integers(0, 500)))
-def test_no_event_raises_wherever_the_stream_is_cut(events: list[Any], cuts: list[int]) -> None:
-    wire = b"".join(f"data: {json.dumps(event, ensure_ascii=False)}\r\n\r\n".encode() for event in events)
-    places = sorted({min(cut, len(wire)) for cut in cuts} | {0, len(wire)})
-    cut_up = EventReader(GEMINI.stream_reader({}))
-    for start, end in pairwise(places):
-        cut_up.feed(wire[start:end])
-    straight = GEMINI.stream_reader({})
-    for event in events:
-        straight.feed(json.dumps(event))
-        if isinstance(event, dict):
-            GEMINI.read_reply(event)
-    assert cut_up.reply == straight.reply, "the same answer, wherever the stream is cut"

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.formats import FORMATS
+from recallr_litellm.formats.answers import StreamedAnswer
 from recallr_litellm.formats.anthropic import ANTHROPIC
-from recallr_litellm.formats.sse import EventReader
 
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
 DOCUMENT = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "A tale."}}
@@ -240,15 +237,10 @@ BEGUN = event("message_start", message={"id": "msg_1", "role": "assistant", "con
 STOP = event("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": 3})
 
 
-def on_the_wire(events):
-    return "".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in events).encode()
-
-
-def streamed(events, *, cut=7):
-    reader = EventReader(ANTHROPIC.stream_reader({}))
-    wire = on_the_wire(events)
-    for begin in range(0, len(wire), cut):
-        reader.feed(wire[begin : begin + cut])
+def streamed(events):
+    reader = StreamedAnswer(ANTHROPIC, {})
+    for each in events:
+        reader.feed(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n".encode())
     return reader
 
 
@@ -262,13 +254,12 @@ TEXT = [
 ]
 
 
-@pytest.mark.parametrize("cut", [1, 2, 3, 50, 10_000])
-def test_a_stream_cut_anywhere_is_put_together(cut):
-    reader = streamed(TEXT, cut=cut)
+def test_a_stream_ends_with_its_stop_reason_or_its_last_event():
+    reader = streamed(TEXT)
     assert not reader.complete
     assert [message.text for message in reader.reply.messages] == ["Grüß 👋"]
     for end in ([STOP], [event("message_stop")], [STOP, event("message_stop")]):
-        finished = streamed([*TEXT, *end], cut=cut)
+        finished = streamed([*TEXT, *end])
         assert finished.complete
         assert finished.reply.complete
 
@@ -349,81 +340,3 @@ def test_deltas_of_a_block_that_was_not_begun_are_kept():
     assert streamed(events).reply.messages == (
         Message(role="assistant", text="Hi.", tool_calls=(ToolCall(arguments="{}"),)),
     )
-
-
-NAMES = (
-    "messages system metadata user_id tools content role type text input id name tool_use_id index delta stop_reason "
-    "content_block partial_json citations message error thinking"
-)
-WORDS = (
-    "user assistant text tool_use tool_result image thinking content_block_start content_block_delta message_delta "
-    "message_stop error text_delta input_json_delta citations_delta end_turn"
-)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | st.sampled_from(WORDS.split()),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES.split()), inner, max_size=5),
-    max_leaves=25,
-)
-BLOCKS = st.lists(
-    JSON
-    | st.fixed_dictionaries(
-        {"type": st.sampled_from(["text", "tool_use", "tool_result", "image", "thinking"])},
-        optional=dict.fromkeys(("text", "input", "id", "name", "tool_use_id", "content", "citations"), JSON),
-    ),
-    max_size=4,
-)
-MESSAGES = st.lists(
-    JSON | st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "system"]), "content": JSON | BLOCKS}),
-    max_size=4,
-)
-
-
-@given(
-    st.fixed_dictionaries(
-        {}, optional={"messages": JSON | MESSAGES, "content": JSON | BLOCKS}
-        | dict.fromkeys(("system", "metadata", "tools", "stop_reason"), JSON)
-    ),
-    st.booleans(),
-)  # fmt: skip
-def test_any_json_is_read_and_injected_into_without_fault(body, into_system):
-    conversation = ANTHROPIC.read(body)
-    ANTHROPIC.read_reply(body)
-    injected = inject(body, into_system=into_system)
-    asks = any(message.role == "user" for message in conversation.messages)
-    before, after = body.get("messages"), injected.get("messages")
-    if isinstance(before, list) and isinstance(after, list):
-        changed = sum(now is not was for now, was in zip(after, before, strict=True))
-        assert changed == (asks and not into_system), "memory is in one message, where the user says a word, or nowhere"
-    else:
-        assert injected == body, "what is no conversation is left alone"
-
-
-EVENTS = st.fixed_dictionaries(
-    {"type": st.sampled_from([word for word in WORDS.split() if "_" in word] + ["message_start", "ping"])},
-    optional={"index": JSON, "delta": JSON, "content_block": JSON, "message": JSON, "error": JSON}
-    | {"delta": st.dictionaries(st.sampled_from(NAMES.split()), JSON | st.sampled_from(WORDS.split()), max_size=4)},
-)
-
-
-@given(
-    st.lists(
-        st.binary(max_size=40) | (JSON | EVENTS).map(lambda each: b"data: " + json.dumps(each).encode() + b"\r\n\r\n")
-    )
-)
-def test_any_bytes_are_taken_for_a_stream_without_fault(chunks):
-    reader = EventReader(ANTHROPIC.stream_reader({}))
-    for piece in chunks:
-        reader.feed(piece)
-        assert reader.reply.complete == reader.complete
-    assert not reader._broken, "odd input must be understood as nothing, not be a fault"
-
-
-@given(st.lists(EVENTS, max_size=6), st.lists(st.integers(0, 600), max_size=6))
-def test_where_a_stream_is_cut_makes_no_difference(events, cuts):
-    wire = on_the_wire([*TEXT, *events])
-    at_once, cut = EventReader(ANTHROPIC.stream_reader({})), EventReader(ANTHROPIC.stream_reader({}))
-    at_once.feed(wire)
-    places = [0, *sorted(min(place, len(wire)) for place in cuts), len(wire)]
-    for begin, end in itertools.pairwise(places):
-        cut.feed(wire[begin:end])
-    assert cut.reply == at_once.reply
