@@ -1,59 +1,150 @@
-"""What can be measured about the plugin, in Prometheus terms, served at `/recallr/metrics`."""
+"""What can be measured about the plugin, in Prometheus terms, served at `/recallr/metrics`.
+
+Where `PROMETHEUS_MULTIPROC_DIR` is set, each worker keeps its values in files of that folder, as LiteLLM's own metrics
+do, and the values served are those of all workers: https://prometheus.github.io/client_python/multiprocess/
+"""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 REGISTRY = CollectorRegistry()
 """Our own: LiteLLM's registry stays as it is."""
 
+_FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+OF_ALL_WORKERS = bool(_FOLDER)
+"""False: each worker serves its own values only."""
+if _FOLDER:  # the metrics below open their files in it
+    Path(_FOLDER).mkdir(parents=True, exist_ok=True)
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
-REQUESTS = Counter("recallr_requests", "Recallr requests by memory status", ["status"], registry=REGISTRY)
-REJECTED = Counter("recallr_rejected", "Recallr requests refused, by error code", ["code"], registry=REGISTRY)
+
+def _counter(name: str, meaning: str, label: str, *values: str) -> Counter:
+    """A counter that is 0 from the start for these values of its label: an alert on a first event needs that 0."""
+    counter = Counter(name, meaning, [label], registry=REGISTRY)
+    for value in values:
+        counter.labels(value)
+    return counter
+
+
+def _shared(name: str, meaning: str, label: str) -> Gauge:
+    """A gauge of something that all workers share, so that their values are not added up."""
+    return Gauge(name, meaning, [label], registry=REGISTRY, multiprocess_mode="livemostrecent")
+
+
+REQUESTS = _counter("recallr_requests", "Recallr requests, by X-Recallr-Memory-Status.", "status", "ok", "empty", "off")
+REJECTED = _counter("recallr_rejected", "Recallr requests that were refused, by error code.", "code")
 ADDED = Histogram(
-    "recallr_added_seconds", "Time spent in the plugin before the model", buckets=_SECONDS, registry=REGISTRY
+    "recallr_added_seconds",
+    "Time that the plugin adds to a request before the model is called.",
+    buckets=_SECONDS,
+    registry=REGISTRY,
 )
-RECALL = Histogram("recallr_recall_seconds", "Time of one recall", buckets=_SECONDS, registry=REGISTRY)
-EXCHANGES = Counter(
+RECALL = Histogram("recallr_recall_seconds", "Time of one search of memory.", buckets=_SECONDS, registry=REGISTRY)
+EXCHANGES = _counter(
     "recallr_exchanges",
-    "Exchanges by what became of them: stored, partial, held (Redis away), dropped (lost)",
-    ["outcome"],
-    registry=REGISTRY,
+    "Exchanges, by what became of them: stored; partial (stored, the response broke off); held (waits in the process "
+    "for Redis); dropped (lost).",
+    "outcome",
+    *("stored", "partial", "held", "dropped"),
 )
-HELD = Gauge("recallr_held_exchanges", "Exchanges waiting in this process for Redis", registry=REGISTRY)
-SESSIONS = Counter(
-    "recallr_sessions",
-    "Sessions by outcome of processing: processed, postponed, failed",
-    ["outcome"],
+HELD = Gauge(
+    "recallr_held_exchanges",
+    "Exchanges that wait in the process until Redis is reachable.",
     registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+SESSIONS = _counter(
+    "recallr_sessions",
+    "Attempts at processing a session, by outcome: processed; postponed (is tried again); failed (set aside, see "
+    "`recallr failed`).",
+    "outcome",
+    *("processed", "postponed", "failed"),
 )
 PROCESSING = Histogram(
-    "recallr_processing_seconds", "Time to process a batch of sessions", buckets=(*_SECONDS, 120.0), registry=REGISTRY
+    "recallr_processing_seconds",
+    "Time to process a batch of sessions.",
+    buckets=(*_SECONDS, 120.0),
+    registry=REGISTRY,
 )
-QUEUE = Gauge(
+QUEUE = _shared(
     "recallr_session_queue",
-    "Sessions in Redis, of all workers: due (to be processed now), waiting (not yet due, or being processed), "
-    "failed (set aside, see `recallr failed`)",
-    ["state"],
-    registry=REGISTRY,
+    "Sessions in Redis: due (to be processed now); waiting (not yet due, or being processed); failed (set aside, see "
+    "`recallr failed`).",
+    "state",
 )
-STORE_UP = Gauge("recallr_store_up", "1 while the store answers", ["store"], registry=REGISTRY)
-FAULTS = Counter("recallr_faults", "Faults of the plugin itself, by place", ["where"], registry=REGISTRY)
+STORE_UP = Gauge(
+    "recallr_store_up",
+    "1 while the store answers; 0 if a worker cannot use it.",
+    ["store"],
+    registry=REGISTRY,
+    multiprocess_mode="livemin",
+)
+FAULTS = _counter(
+    "recallr_faults",
+    "Errors of the plugin itself, by place. The request went on; the log has the error.",
+    "where",
+    *("request", "capture", "answer", "stream", "binding", "background", "processing", "reconify"),
+)
 ANSWERS_TOO_LARGE = Counter(
-    "recallr_answers_too_large", "Answers that were not read to their end because of their size", registry=REGISTRY
+    "recallr_answers_too_large", "Answers that were not read to their end because of their size.", registry=REGISTRY
 )
-RECONIFY = Counter(
+RECONIFY = _counter(
     "recallr_reconify_payloads",
-    "Interactions for Reconify, by what became of them: queued, held (Redis away), dropped (lost), delivered, retried, "
-    "dead (refused, see `recallr reconify dead`)",
-    ["outcome"],
-    registry=REGISTRY,
+    "Payloads for Reconify, by what became of them: queued; held (waits in the process for Redis); dropped (lost); "
+    "delivered; retried; dead (refused, see `recallr reconify dead`).",
+    "outcome",
+    *("queued", "held", "dropped", "delivered", "retried", "dead"),
 )
-RECONIFY_HELD = Gauge("recallr_reconify_held", "Interactions waiting in this process for Redis", registry=REGISTRY)
-RECONIFY_QUEUE = Gauge(
+RECONIFY_HELD = Gauge(
+    "recallr_reconify_held",
+    "Payloads for Reconify that wait in the process until Redis is reachable.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+RECONIFY_QUEUE = _shared(
     "recallr_reconify_outbox",
-    "Interactions in Redis, of all workers: queued (to be sent), dead (refused); in_flight: sessions being sent",
-    ["state"],
-    registry=REGISTRY,
+    "Payloads in Redis: queued (to be sent); dead (refused). And in_flight: sessions that are being sent.",
+    "state",
 )
+
+
+def exposition() -> bytes:
+    """All metrics in Prometheus's text format: of all workers, where they share a folder, else of this one."""
+    if not _FOLDER:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    registry.register(_AllWorkers(_FOLDER))
+    return generate_latest(registry)
+
+
+class _AllWorkers:
+    """Collects our metrics of all workers. LiteLLM's are in the same folder: they may need a key, ours need none."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        for file in Path(self._folder).glob("gauge_live*.db"):  # a worker that was killed could not remove its own
+            owner = re.search(r"_(\d+)\.db$", file.name)
+            if owner and not _runs(int(owner[1])):
+                mark_process_dead(int(owner[1]), self._folder)
+        collected = MultiProcessCollector(None, self._folder).collect()
+        return [metric for metric in collected if metric.name.startswith("recallr_")]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True

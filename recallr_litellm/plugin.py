@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ from recallr_litellm.gateway.runtime import Runtime
 from recallr_litellm.litellm_host.insides import BRIDGES, GATEWAY, MIDDLEWARE, SHUTDOWN, report
 from recallr_litellm.litellm_host.models import complete, count_tokens, embed_through_gateway
 from recallr_litellm.logs import show_logs
+from recallr_litellm.metrics import OF_ALL_WORKERS
 from recallr_litellm.settings import load_settings
 from recallr_litellm.upstream_urls import Upstreams
 
@@ -43,6 +45,8 @@ def start() -> Runtime | None:
     if proxy_server is None:
         return None
     show_logs()
+    if not OF_ALL_WORKERS and os.environ.get("NUM_WORKERS", "1") != "1":
+        _log.warning("/recallr/metrics is that of one worker: set PROMETHEUS_MULTIPROC_DIR to a folder for all of them")
     runtime = Runtime(
         load_settings(), gateway_embed=embed_through_gateway, gateway_complete=complete, count_tokens=count_tokens
     )

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from recallr_litellm import __version__
-from recallr_litellm.metrics import REGISTRY
+from recallr_litellm.metrics import exposition
 
 
 def health_router(faults: Callable[[], dict[str, str]]) -> APIRouter:
@@ -34,8 +34,8 @@ def health_router(faults: Callable[[], dict[str, str]]) -> APIRouter:
         )
 
     @router.get("/metrics")
-    async def metrics() -> Response:
-        """Prometheus metrics of this worker."""
-        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+    def metrics() -> Response:  # in a thread: those of many workers are read from their files
+        """Prometheus metrics."""
+        return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
     return router
