@@ -47,8 +47,9 @@ SHOWN_TOOL_CHARACTERS: Final = 600
 SHOWN_ARGUMENTS_CHARACTERS: Final = 120
 """What a request reads of a text, a tool result, and the arguments of a tool call. The memory block shows no more."""
 
-SHOWN_BYTES_PER_TOKEN: Final = 16
-"""Bytes that a request reads for each token of its memory block, of its session and again of the user's others."""
+SHOWN_BYTES_PER_TOKEN: Final = 40
+"""Bytes that a request reads for each token of its memory block, of its session and again of the user's others. The
+shortest messages take that much: their lines have about eight tokens."""
 
 _MARK = re.compile(r"\[… (\d+) characters left out …\]")
 

@@ -13,7 +13,8 @@ Role = Literal["user", "assistant", "tool"]
 """System and developer messages have no role here: they are never stored."""
 
 
-_SAMPLE = 4_000
+_SAMPLE = 1_000
+"""Characters at either end of a tool result that its fingerprint is made of. Fewer than are kept of it."""
 _NORMALISED_CHARACTERS = 64_000
 _OVERHEAD = 300
 """Bytes that a stored message takes besides its text."""
@@ -37,7 +38,7 @@ class Message(BaseModel):
 
     role: Role
     text: str = ""
-    """What was said, whole. Empty when there was no text (images only, tool calls only)."""
+    """What was said, whole (a stored one within `core.bounds`). Empty when there was no text (images, tool calls)."""
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     """For `role="tool"`: the call that this answers."""

@@ -11,11 +11,11 @@ from recallr_litellm.stores.state import codec, keys
 from recallr_litellm.stores.state.calls import RedisCaller
 from recallr_litellm.stores.state.records import SessionIndex, Snapshot
 
-RECENT_MESSAGES: Final = 20
+RECENT_MESSAGES: Final = 100
 """Most messages of one session that `SessionContents.recent` reads."""
 
-_MOST_READ: Final = 200
-"""Most messages that `SessionContents.read` reads."""
+_SMALLEST_MESSAGE: Final = 200
+"""Bytes; no stored message takes less."""
 
 _PAGE_BYTES: Final = 1_000_000
 _PAGE_MESSAGES: Final = 200
@@ -44,7 +44,7 @@ class SessionContents(RedisCaller):
             self._scripts.read,
             [keys.contents(owner, session_id, "messages")],
             most_bytes,
-            *ids[:_MOST_READ],
+            *ids[: most_bytes // _SMALLEST_MESSAGE + 1],
         )
         return [codec.load_message(text) for text in texts]
 

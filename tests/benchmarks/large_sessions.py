@@ -1,0 +1,150 @@
+"""What a session that holds much costs its own user, and everybody else.
+
+    python -m tests.benchmarks.large_sessions
+
+- An agent's step: milliseconds in the plugin, without and with 80 earlier tool results of 800 KB, for a client that
+  sends its whole history and for one that sends the newest result alone.
+- A stranger's request, from sending to the answer, while another user talks on in a session in which messages of 1 MB
+  were said. Nothing is processed meanwhile: this is about reading and writing sessions.
+
+One gateway, whose model answers at once without being asked. Trust the ratios within one run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tests.support.provider import ThreadedProvider
+from tests.support.proxy import Proxy
+
+TOOL_RESULTS = (0, 80)
+SESSIONS_MB = (0, 10, 40, 100)
+MODEL = "answers-at-once"
+CONFIG = {
+    "model_list": [
+        {"model_name": MODEL, "litellm_params": {"model": "openai/x", "api_key": "sk-x", "mock_response": "Noted."}}
+    ]
+}
+SETTINGS = {"RECALLR_MIN_SESSION_TIMEOUT_SECONDS": "600", "RECALLR_PROCESS_INTERVAL_SECONDS": "100000"}
+
+Message = dict[str, Any]
+
+
+class Client:
+    """A user of the gateway."""
+
+    def __init__(self, proxy: Proxy, http: httpx.AsyncClient, user: str) -> None:
+        self._url = f"{proxy.url}/v1/chat/completions"
+        self._headers = {**proxy.headers(user), "Authorization": f"Bearer {proxy.master_key}"}
+        self._http = http
+
+    async def ask(self, *messages: Message) -> tuple[float, float]:
+        """Milliseconds until the answer was there, and of them in the plugin."""
+        begun = perf_counter()
+        response = await self._http.post(
+            self._url, json={"model": MODEL, "messages": list(messages)}, headers=self._headers
+        )
+        took = 1000 * (perf_counter() - begun)
+        response.raise_for_status()
+        status = response.headers["x-recallr-memory-status"]
+        if status.startswith("degraded"):
+            raise SystemExit(f"The gateway answered with memory {status}")
+        return took, float(response.headers["x-recallr-process-time"])
+
+
+def says(text: str) -> Message:
+    """A user message."""
+    return {"role": "user", "content": text}
+
+
+def step(number: int, kilobytes: int) -> Sequence[Message]:
+    """An agent's earlier answer and what its tool returned."""
+    words = f"row {number} of the table is here and says that it holds {number * 7919} "
+    text = (words * (kilobytes * 1000 // len(words) + 1))[: kilobytes * 1000]
+    return {"role": "assistant", "content": "Noted."}, {
+        "role": "tool",
+        "tool_call_id": f"call-{number}",
+        "content": text,
+    }
+
+
+async def agent(client: Client, earlier: int, kilobytes: int, steps: int) -> tuple[float, float]:
+    """Median milliseconds in the plugin of a step with the whole history, and of one with the newest result alone."""
+    history = [says("Read all the tables."), *(message for n in range(earlier) for message in step(n, kilobytes))]
+    await client.ask(history[0])
+    for number in range(earlier):
+        await client.ask(*step(number, kilobytes))
+    alone = [(await client.ask(*step(1000 + number, 1)))[1] for number in range(steps)]
+    whole = []
+    for number in range(max(steps // 4, 3)):
+        whole.append((await client.ask(*history, *step(2000 + number, 1)))[1])
+        history += step(2000 + number, 1)
+    return median(whole), median(alone)
+
+
+async def beside(neighbour: Client, stranger: Client, megabytes: int, requests: int) -> tuple[float, float]:
+    """Median and 95th percentile, in milliseconds, of the stranger's requests beside the neighbour's."""
+    for number in range(megabytes):
+        await neighbour.ask(says(f"page {number:4} " * 100_000))
+
+    async def talk() -> None:
+        number = 0
+        while True:
+            await neighbour.ask(says(f"And now number {number}."))
+            number += 1
+
+    talking = asyncio.create_task(talk())
+    times = []
+    for number in range(requests):
+        times.append((await stranger.ask(says(f"What is {number} and {number * 17}?")))[0])
+        await asyncio.sleep(0.02)
+        if talking.done():
+            talking.result()
+    talking.cancel()
+    times.sort()
+    return median(times), times[int(0.95 * len(times))]
+
+
+async def run(proxy: Proxy, requests: int, kilobytes: int) -> Table:
+    """Everything, as a table."""
+    table = Table("case", "whole history, or p50; ms", "newest alone, or p95; ms")
+    async with httpx.AsyncClient(trust_env=False, timeout=300.0) as http:
+        await Client(proxy, http, "warm-up").ask(says("Hello."))
+        for earlier in TOOL_RESULTS:
+            whole, alone = await agent(Client(proxy, http, f"agent-{earlier}"), earlier, kilobytes, requests // 4)
+            table.add_row(
+                f"agent's step after {earlier} tool results of {kilobytes} KB", f"{whole:.1f}", f"{alone:.1f}"
+            )
+        for megabytes in SESSIONS_MB:
+            neighbour, stranger = (Client(proxy, http, f"{name}-{megabytes}") for name in ("neighbour", "stranger"))
+            p50, p95 = await beside(neighbour, stranger, megabytes, requests)
+            table.add_row(f"stranger's request beside a session of {megabytes} MB", f"{p50:.0f}", f"{p95:.0f}")
+    return table
+
+
+def main(
+    requests: Annotated[int, typer.Option(help="Requests of the stranger in each case.")] = 60,
+    kilobytes: Annotated[int, typer.Option(help="Of each tool result.")] = 800,
+) -> None:
+    """Measure and print."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ThreadedProvider() as provider,
+        Proxy(Path(folder), provider, config=CONFIG, settings=SETTINGS) as proxy,
+    ):
+        Console().print(asyncio.run(run(proxy, requests, kilobytes)))
+
+
+if __name__ == "__main__":
+    typer.run(main)
