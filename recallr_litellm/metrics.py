@@ -70,7 +70,7 @@ SESSIONS = _counter(
 )
 PROCESSING = Histogram(
     "recallr_processing_seconds",
-    "Time to process a batch of sessions.",
+    "Time to process a session.",
     buckets=(*_SECONDS, 120.0),
     registry=REGISTRY,
 )

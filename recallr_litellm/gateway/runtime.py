@@ -168,6 +168,7 @@ class Runtime:
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_processing_attempts,
         )
+        self._resources.push_async_callback(processor.give_back)
         return Generation(vectors, embedder, recall, Investigation(recall, vectors, self._agent()), processor)
 
     def _embedder_of(self, model: str) -> Embedder:

@@ -1,7 +1,7 @@
-"""Turns sessions that have been quiet for their timeout into memory, in the background.
+"""Turns sessions that have been quiet for their timeout into memory, in the background, at least once.
 
-At least once, with ids that depend only on what is stored: doing it twice, or dying anywhere in it,
-gives the same memory. A session leaves Redis only after all of it is in Qdrant.
+A session leaves Redis only after all of it is in Qdrant. Up to `_AT_ONCE` sessions are processed at the same time, of
+each user one: their passages are embedded in turn, so a short session overtakes a long one that began earlier.
 """
 
 from __future__ import annotations
@@ -10,25 +10,34 @@ import asyncio
 import logging
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
-import numpy as np
-
-from recallr_litellm.core.messages import StoredMessage
-from recallr_litellm.core.passages import split
-from recallr_litellm.core.records import Passage, Session, Turn, User
 from recallr_litellm.errors import StateUnavailable, Unavailable, VectorsUnavailable
-from recallr_litellm.memory.summarise import summarise
+from recallr_litellm.memory.remembering import SessionMemory
 from recallr_litellm.metrics import FAULTS, PROCESSING, SESSIONS
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
-from recallr_litellm.stores.embedding.passages import embed_passages
 from recallr_litellm.stores.state import Claim, StateStore
 from recallr_litellm.stores.vectors import VectorStore
 from recallr_litellm.tasks import end
 
 _log = logging.getLogger(__name__)
 
-_CLAIMS_AT_ONCE = 8
+_AT_ONCE: Final = 16
+"""Sessions processed at the same time. More make each one slower; fewer make short ones wait for long ones."""
+
+_KILLED: Final = "the process ended while processing it"
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A claimed session."""
+
+    claim: Claim
+    task: asyncio.Task[None] = field(init=False)
+    remembered: bool = False
+    """It is in Qdrant, but would not yet survive a power cut there."""
 
 
 class Processor:
@@ -55,152 +64,165 @@ class Processor:
     ) -> None:
         self._state = state
         self._vectors = vectors
-        self._embedder = embedder
-        self._sparse = sparse
+        self._memory = SessionMemory(vectors, embedder, sparse)
         self._state_breaker = state_breaker
         self._vectors_breaker = vectors_breaker
         self._interval = interval
         self._lease_seconds = lease_seconds
         self._max_attempts = max_attempts
+        self._jobs: set[_Job] = set()
+        """Claimed sessions that are still in Redis."""
+        self._job_ended = asyncio.Event()
 
     async def run(self) -> None:
-        """Work for ever. Ends only by cancellation; a session cut off by it is taken up again after its lease."""
-        while True:
-            worked = False
-            if self._state_breaker.allows_requests and self._vectors_breaker.allows_requests:
+        """Work for ever. Ends only by cancellation, which cuts processing off: call `give_back` then."""
+        await self.give_back()  # of a run that a fault has ended
+        background = [asyncio.create_task(self._keep_leases()), asyncio.create_task(self._keep_finishing())]
+        try:
+            while True:
+                self._job_ended.clear()
+                for claim in await self._claim():
+                    self._start(claim)
                 try:
-                    claims = await self._state.claim(
-                        _CLAIMS_AT_ONCE, lease_seconds=self._lease_seconds, into=self._vectors.collection
-                    )
-                    if claims:
-                        await self.process(claims)
-                        worked = True
-                except StateUnavailable as error:
-                    # What was claimed is taken up again when its lease has run out.
-                    self._state_breaker.trip(error)
-            if not worked:
-                await asyncio.sleep(self._interval)
+                    async with asyncio.timeout(self._interval):
+                        await self._job_ended.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            await end([*background, *(job.task for job in self._jobs)])
+
+    async def give_back(self) -> None:
+        """Make what was not finished due at once, for another worker or the next start; no attempt is counted."""
+        jobs = [*self._jobs]
+        self._jobs.clear()
+        try:
+            for job in jobs:
+                await self._state.postpone(job.claim, 0, "the gateway stopped", counts=False)
+        except StateUnavailable as error:
+            _log.warning("Sessions stay leased until their leases end: %s", error)
 
     async def process(self, claims: Sequence[Claim]) -> None:
-        """Make memory of sessions and take them out of Redis.
-
-        Raises:
-            StateUnavailable: Redis does not answer; nothing is lost, the sessions are still in it.
-        """
-        attempts = [asyncio.create_task(self._attempt(claim)) for claim in claims]
-        keeper = asyncio.create_task(self._keep_leases(claims, attempts))
+        """Make memory of these sessions and take them out of Redis."""
+        keeper = asyncio.create_task(self._keep_leases())
         try:
-            with PROCESSING.time():
-                done = await asyncio.gather(*attempts, return_exceptions=True)
-            await self._let_go([claim for claim, remembered in zip(claims, done, strict=True) if remembered is True])
+            await asyncio.wait([self._start(claim).task for claim in claims])
+            await self._finish_remembered()
         finally:
-            for attempt in attempts:
-                attempt.cancel()
-            await end([keeper])
-        for outcome in done:
-            if isinstance(outcome, StateUnavailable):
-                raise outcome
+            await end([keeper, *(job.task for job in self._jobs)])
+            self._jobs.clear()
 
-    async def _attempt(self, claim: Claim) -> bool:
-        """Whether the session is in Qdrant now. One session's fault does not stop the others."""
+    async def _claim(self) -> list[Claim]:
+        room = _AT_ONCE - sum(not job.remembered for job in self._jobs)
+        if room <= 0 or not (self._state_breaker.allows_requests and self._vectors_breaker.allows_requests):
+            return []
+        busy = {job.claim.owner for job in self._jobs if not job.remembered}
         try:
-            await self._remember(claim)
-        except Unavailable as error:  # an outage is not the session's fault: the attempt does not count
-            if isinstance(error, VectorsUnavailable):
-                self._vectors_breaker.trip(error)
-            await self._state.postpone(claim, _after_outage(), str(error), counts=False)
-            SESSIONS.labels("postponed").inc()
-        except Exception as error:  # noqa: BLE001 - counted, and tried again
-            FAULTS.labels("processing").inc()
-            _log.exception("Processing session %s failed (attempt %d)", claim.session_id, claim.attempts)
-            if claim.attempts < self._max_attempts:
-                await self._state.postpone(claim, _backoff(claim.attempts), type(error).__name__, counts=True)
-                SESSIONS.labels("postponed").inc()
-            else:
-                SESSIONS.labels("failed").inc()
-                await self._state.set_failed(claim, type(error).__name__)
-        else:
-            return True
-        return False
+            return await self._state.claim(room, lease_seconds=self._lease_seconds, busy=busy)
+        except StateUnavailable as error:
+            self._state_breaker.trip(error)
+            return []
 
-    async def _let_go(self, claims: Sequence[Claim]) -> None:
+    def _start(self, claim: Claim) -> _Job:
+        job = _Job(claim)
+        job.task = asyncio.create_task(self._attempt(job))
+        self._jobs.add(job)
+        job.task.add_done_callback(lambda _: self._ended(job))
+        return job
+
+    def _ended(self, job: _Job) -> None:
+        if not job.remembered and not job.task.cancelled():  # a cancelled one is given back, or its lease is lost
+            self._jobs.discard(job)
+        self._job_ended.set()
+
+    async def _attempt(self, job: _Job) -> None:
+        """One session's fault does not stop the others."""
+        claim = job.claim
+        try:
+            try:
+                if claim.attempts > self._max_attempts:
+                    await self._set_aside(claim, _KILLED)
+                else:
+                    with PROCESSING.time():
+                        await self._remember(job)
+            except StateUnavailable:
+                raise
+            except Unavailable as error:  # an outage is not the session's fault: the attempt does not count
+                if isinstance(error, VectorsUnavailable):
+                    self._vectors_breaker.trip(error)
+                await self._postpone(claim, _after_outage(), str(error), counts=False)
+            except Exception as error:  # noqa: BLE001 - counted, and tried again
+                FAULTS.labels("processing").inc()
+                _log.exception("Processing session %s failed (attempt %d)", claim.session_id, claim.attempts)
+                if claim.attempts < self._max_attempts:
+                    await self._postpone(claim, _backoff(claim.attempts), type(error).__name__, counts=True)
+                else:
+                    await self._set_aside(claim, type(error).__name__)
+        except StateUnavailable as error:
+            self._state_breaker.trip(error)  # the session is due again when its lease has ended
+        except Exception:  # noqa: BLE001 - logged; the lease ends by itself
+            FAULTS.labels("processing").inc()
+            _log.exception("Session %s can be neither processed nor given back", claim.session_id)
+
+    async def _remember(self, job: _Job) -> None:
+        claim = job.claim
+        snapshot = await self._state.load(claim.owner, claim.session_id)
+        if snapshot is None or not snapshot.messages:
+            await self._state.finish(claim)
+            return
+        await self._memory.save(
+            claim.owner,
+            claim.session_id,
+            snapshot,
+            still_wanted=lambda: self._state.extend(claim, self._lease_seconds),
+        )
+        job.remembered = True
+
+    async def _postpone(self, claim: Claim, delay_seconds: float, reason: str, *, counts: bool) -> None:
+        await self._state.postpone(claim, delay_seconds, reason, counts=counts)
+        SESSIONS.labels("postponed").inc()
+
+    async def _set_aside(self, claim: Claim, reason: str) -> None:
+        await self._state.set_failed(claim, reason)
+        SESSIONS.labels("failed").inc()
+        _log.error("Session %s is set aside: %s. See `recallr failed`", claim.session_id, reason)
+
+    async def _keep_finishing(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            await self._finish_remembered()
+
+    async def _finish_remembered(self) -> None:
         """Take sessions out of Redis once they would survive a power cut in Qdrant.
 
         One flush for all of them: the embedded engine holds the interpreter's lock while it flushes.
         """
-        if not claims:
+        remembered = [job for job in self._jobs if job.remembered]
+        if not remembered:
             return
         try:
             await self._vectors.flush()
+            for job in remembered:
+                if await self._state.finish(job.claim):
+                    SESSIONS.labels("processed").inc()
         except VectorsUnavailable as error:
             self._vectors_breaker.trip(error)
-            return  # taken up again when their leases have run out
-        for claim in claims:
-            if await self._state.finish(claim):
-                SESSIONS.labels("processed").inc()
+        except StateUnavailable as error:
+            self._state_breaker.trip(error)
+        finally:  # what is still in Redis is due again when its lease has ended
+            self._jobs.difference_update(remembered)
 
-    async def _keep_leases(self, claims: Sequence[Claim], attempts: Sequence[asyncio.Task[bool]]) -> None:
-        """Extend the leases while the attempts run. An attempt whose lease is lost is given up: its user has come
-        back, or another worker has the session, and what is written last would be the older of the two."""
+    async def _keep_leases(self) -> None:
+        """Extend the leases of sessions that are being processed. One whose lease is lost is given up: its user has
+        come back, or another worker has the session, and what is written last would be the older of the two."""
         while True:
             await asyncio.sleep(self._lease_seconds / 3)
-            for claim, attempt in zip(claims, attempts, strict=True):
+            for job in [*self._jobs]:
                 try:
-                    if not attempt.done() and not await self._state.extend(claim, self._lease_seconds):
-                        attempt.cancel()
+                    if not job.task.done() and not await self._state.extend(job.claim, self._lease_seconds):
+                        job.task.cancel()
+                        self._jobs.discard(job)
                 except StateUnavailable as error:
                     self._state_breaker.trip(error)
-
-    async def _remember(self, claim: Claim) -> None:
-        owner, snapshot = claim.owner, claim.snapshot
-        messages = sorted(snapshot.messages, key=lambda stored: stored.position)
-        texts = await asyncio.to_thread(_split, messages)
-        passages = await self._embed([text for of_message in texts for text in of_message])
-        turns = _deal_out(messages, texts, passages)
-        summary = await self._summary(turns)
-        if await self._vectors.get_user(owner) is None:  # created while Qdrant was away
-            user = User(project=owner.project, user=owner.user, created_at=snapshot.created_at)
-            await self._vectors.put_user(owner, user)
-        session = Session(
-            id=claim.session_id,
-            created_at=snapshot.created_at,
-            last_at=snapshot.last_at,
-            timeout_seconds=snapshot.timeout_seconds,
-            message_count=len(messages),
-            summary=summary.text if summary else "",
-        )
-        if await self._state.extend(claim, self._lease_seconds):
-            await self._vectors.save_session(owner, session, turns, summary)
-
-    async def _summary(self, turns: list[Turn]) -> Passage | None:
-        said = [(turn.stored.message.role, passage) for turn in turns for passage in turn.passages]
-        if not said:
-            return None
-        vectors = np.stack([passage.dense for _, passage in said])
-        text = await asyncio.to_thread(summarise, [(role, passage.text) for role, passage in said], vectors)
-        if not text:
-            return None
-        [summary] = await self._embed([text])
-        return summary
-
-    async def _embed(self, texts: list[str]) -> list[Passage]:
-        return await embed_passages(self._embedder, self._sparse, texts)
-
-
-def _split(messages: list[StoredMessage]) -> list[list[str]]:
-    """Passages of each message. What tools returned is kept but not searched."""
-    return [split(stored.message.text) if stored.message.role != "tool" else [] for stored in messages]
-
-
-def _deal_out(messages: list[StoredMessage], texts: list[list[str]], passages: list[Passage]) -> list[Turn]:
-    """Give each message the passages made of its text."""
-    turns: list[Turn] = []
-    begin = 0
-    for stored, of_message in zip(messages, texts, strict=True):
-        end = begin + len(of_message)
-        turns.append(Turn(stored, tuple(passages[begin:end])))
-        begin = end
-    return turns
 
 
 def _after_outage() -> float:

@@ -54,7 +54,8 @@ Earlier versions wrote `messages` only, with whole texts: such a session is brou
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from recallr_litellm.core.owner import Owner
 
@@ -172,3 +173,15 @@ def outbox_states(bucket: int) -> str:
 
 def outbox_added(outbox_member: str, message_id: str) -> str:
     return _key(outbox_bucket(outbox_member), "outbox", "added", outbox_member, message_id)
+
+
+class QueueKeys(NamedTuple):
+    """The keys of a `LeasedQueue`, each by bucket."""
+
+    due: Callable[[int], str]
+    failed: Callable[[int], str]
+    states: Callable[[int], str]
+    """Prefix of the hashes that hold `lease`, `attempts` and `reason`; a member follows."""
+
+
+SESSION_QUEUE: Final = QueueKeys(due, failed, sessions)

@@ -29,7 +29,7 @@ class _Registered:
 
 @dataclass(frozen=True)
 class Scripts(_Registered):
-    """Sessions and their queue."""
+    """Sessions."""
 
     resolve: AsyncScript
     restore: AsyncScript
@@ -39,9 +39,15 @@ class Scripts(_Registered):
     recent: AsyncScript
     save_block: AsyncScript
     load_block: AsyncScript
+    finish: AsyncScript
+
+
+@dataclass(frozen=True)
+class QueueScripts(_Registered):
+    """A queue with leases."""
+
     claim: AsyncScript
     extend: AsyncScript
-    finish: AsyncScript
     postpone: AsyncScript
     fail: AsyncScript
     requeue: AsyncScript

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from recallr_litellm.core.messages import MessageEntry, StoredMessage
 from recallr_litellm.core.owner import Owner
+from recallr_litellm.stores.state.leased_queue import Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +57,12 @@ class Snapshot:
     timeout_seconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A session that is to be processed, leased to whoever holds this.
-
-    The lease ends when its time is over and another worker claims the session, and at once when
-    its user comes back to it: then the session is no longer due, and the claim decides nothing.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim(Lease):
+    """A session that is to be processed, leased to whoever holds this."""
 
     owner: Owner
     session_id: str
-    snapshot: Snapshot
-    attempts: int
-    """How often it was claimed since the user's last activity, this time included."""
-    lease: str
-    """Unique to this claim; what tells its holder from a later one."""
-    into: str = ""
-    """Name of the Qdrant collection that it is made memory in."""
 
 
 class CommitResult(StrEnum):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from recallr_litellm.stores.state.queue import Queue
+from recallr_litellm.stores.state.session_queue import SessionQueue
 from recallr_litellm.stores.state.sessions import OpenSessions
 
 
-class StateStore(OpenSessions, Queue):
+class StateStore(OpenSessions, SessionQueue):
     """Sessions not yet processed: their messages, deadlines, leases.
 
         store = StateStore.from_url("redis://localhost:6379/0", timeout_seconds=1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -10,9 +11,9 @@ from recallr_litellm.core.messages import Message
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Vector
 from recallr_litellm.errors import VectorsUnavailable
-from recallr_litellm.memory import processing
+from recallr_litellm.memory import remembering
 from recallr_litellm.memory.capture import Exchange
-from recallr_litellm.stores.state import Claim, keys
+from recallr_litellm.stores.state import Claim
 from recallr_litellm.tasks import end
 from tests.unit.memory.conftest import ANA, Plugin
 
@@ -64,11 +65,19 @@ async def test_a_session_becomes_searchable_memory_and_leaves_redis(plugin: Plug
 async def test_doing_it_twice_gives_the_same_memory(plugin: Plugin) -> None:
     last = await talked(plugin, ("My cat is called Felix.", "Nice."))
     assert last.session is not None
-    claim = await due(plugin, last)
-    await plugin.processor()._remember(claim)
-    once = await plugin.vectors.read_messages(ANA, last.session.id)
-    await plugin.processor()._remember(claim)
-    assert await plugin.vectors.read_messages(ANA, last.session.id) == once
+    with_finish = plugin.state.finish
+    seen = []
+    for finish in (never_finishes, with_finish):
+        plugin.state.finish = finish  # type: ignore[method-assign]
+        await plugin.processor().process([await due(plugin, last, at=(1 + len(seen)) * LATER)])
+        seen.append(await plugin.vectors.read_messages(ANA, last.session.id))
+    assert seen[0] == seen[1]
+    assert len(seen[0]) == 2
+
+
+async def never_finishes(claim: Claim) -> bool:
+    """As if the process had died just before."""
+    return False
 
 
 async def test_tool_results_are_kept_but_not_searched(plugin: Plugin) -> None:
@@ -139,7 +148,7 @@ async def test_a_session_that_fails_again_and_again_is_set_aside_with_all_it_hol
         raise ZeroDivisionError(text)
 
     with monkeypatch.context() as patched:
-        patched.setattr(processing, "split", broken)
+        patched.setattr(remembering, "split", broken)
         for round in range(1, 3):
             await plugin.processor(max_attempts=2).process([await due(plugin, last, at=round * 10 * LATER)])
     assert [(owner, session) for owner, session, _ in await plugin.state.failed()] == [(ANA, last.session.id)]
@@ -189,26 +198,60 @@ async def test_an_attempt_whose_lease_is_lost_is_given_up(plugin: Plugin, monkey
     assert await plugin.texts(first.session.id) == ["hello", "hi", "one more thing", "yes?"]
 
 
-async def test_a_session_that_cannot_be_read_is_set_aside_and_the_others_have_their_turn(plugin: Plugin) -> None:
-    broken = await talked(plugin, ("hello", "hi"))
-    assert broken.session is not None
-    other = Owner("acme", "ben")
-    request = plugin.request(other)
-    session = await plugin.sessions.open(request)
-    await plugin.capture.store_or_hold(
-        Exchange(
-            "x9", request, (Message(role="user", text="I am Ben"),), (), request.at, partial=False, session=session
-        ),
-        within=5,
-    )
-    stored = await plugin.state.load(ANA, broken.session.id)
-    assert stored is not None
-    await plugin.state._client.hset(
-        keys.contents(ANA, broken.session.id, "messages"), stored.messages[0].id, "not what we wrote"
-    )
-    claims = await plugin.state.claim(8, lease_seconds=60, now_ms=request.at + LATER)
-    assert [claim.owner for claim in claims] == [other]
-    assert [(owner, reason) for owner, _, reason in await plugin.state.failed()] == [(ANA, "cannot be read")]
+async def test_a_session_that_killed_the_process_each_time_is_set_aside(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = await talked(plugin, ("hello", "hi"))
+    assert last.session is not None
+    for death in range(2):
+        assert (await due(plugin, last, at=(1 + death) * LATER)).attempts == 1 + death
+    monkeypatch.setattr(remembering, "split", None)  # would fail in another way
+    await plugin.processor(max_attempts=2).process([await due(plugin, last, at=3 * LATER)])
+    [(owner, session, reason)] = await plugin.state.failed()
+    assert (owner, session) == (ANA, last.session.id)
+    assert reason == "the process ended while processing it"
+    assert await plugin.texts(session) == ["hello", "hi"]
+
+
+async def test_a_session_without_messages_leaves_redis_without_becoming_memory(plugin: Plugin) -> None:
+    session = await plugin.sessions.open(plugin.request())
+    [claim] = await plugin.state.claim(1, lease_seconds=60, now_ms=plugin.request().at + LATER)
+    await plugin.processor().process([claim])
+    assert await plugin.state.load(ANA, session.id) is None
+    assert await plugin.vectors.get_session(ANA, session.id) is None
+
+
+async def test_a_strangers_session_overtakes_one_that_takes_long_and_a_shutdown_gives_that_one_back(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+    of_the_model = plugin.embedder.passages
+
+    async def passages(texts: Sequence[str]) -> list[Vector]:
+        if "flood" in texts[0]:
+            begun.set()
+            await asyncio.Event().wait()
+        return await of_the_model(texts)
+
+    monkeypatch.setattr(plugin.embedder, "passages", passages)
+    session = await plugin.sessions.open(plugin.request(timeout_seconds=1))
+    flood = await plugin.exchange("x1", "a flood of words", session=session)
+    assert await plugin.capture.store_or_hold(flood, within=60)
+    processor = plugin.processor()
+    running = asyncio.create_task(processor.run())
+    stranger = plugin.request(Owner("acme", "ben"), timeout_seconds=1)
+    async with asyncio.timeout(120):
+        await begun.wait()
+        session = await plugin.sessions.open(stranger)
+        said = (Message(role="user", text="I am Ben, and I live in Leeds."),)
+        late = Exchange("x9", stranger, said, (), stranger.at, partial=False, session=session)
+        await plugin.capture.store_or_hold(late, within=60)
+        while await plugin.vectors.get_session(stranger.owner, session.id) is None:
+            await asyncio.sleep(0.05)
+    await end({running})
+    await processor.give_back()
+    [again] = await plugin.state.claim(10, lease_seconds=60, busy=[stranger.owner])
+    assert (again.owner, again.attempts) == (ANA, 1), "it waits until its lease ends, or a shutdown counts as its fault"
 
 
 async def test_the_loop_processes_what_is_due_and_survives_an_outage(plugin: Plugin) -> None:

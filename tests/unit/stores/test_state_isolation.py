@@ -148,7 +148,9 @@ class Owners(RuleBasedStateMachine):
         claims = self.run(self.store.claim(100, lease_seconds=60, now_ms=self.now))
         for claim in claims:
             kept = self.sessions[claim.owner][claim.session_id]
-            assert {stored.id: stored.message.text for stored in claim.snapshot.messages} == kept.texts
+            snapshot = self.run(self.store.load(claim.owner, claim.session_id))
+            assert snapshot is not None
+            assert {stored.id: stored.message.text for stored in snapshot.messages} == kept.texts
             if finish:
                 assert self.run(self.store.finish(claim))
         finished = {(claim.owner, claim.session_id) for claim in claims if finish}

@@ -261,7 +261,7 @@ class TestCommit:
 
         (claim,) = await store.claim(1, lease_seconds=60, now_ms=NOW + 600 * SECOND)
 
-        assert texts_of(claim.snapshot.messages) == [text]
+        assert await texts_in(store, claim.session_id, owner) == [text]
         assert claim.owner == owner, "the owner has to be rebuilt exactly"
         assert await store.load_block(owner, session_id, "turn") == text
 
@@ -345,7 +345,7 @@ class TestWhatARequestReads:
 
         (claim,) = await store.claim(9, lease_seconds=60, now_ms=NOW)
         now = await resolve(store)
-        assert (claim.owner, texts_of(claim.snapshot.messages)) == (ANA, ["one", "x" * 20_000])
+        assert (claim.owner, await texts_in(store, claim.session_id)) == (ANA, ["one", "x" * 20_000])
         assert (now.session_id, now.entries, now.other_sessions) == (session_id, (third,), (claim.session_id,))
         assert await store.finish(claim)
         assert await texts_in(store, session_id) == ["three"]
@@ -389,7 +389,7 @@ class TestReopening:
         (claim,) = await store.claim(1, lease_seconds=60, now_ms=NOW + 600 * SECOND)
         assert await store.finish(claim)
         record = Session(id=session_id, created_at=NOW, last_at=NOW, timeout_seconds=TIMEOUT, message_count=1)
-        await store.restore(ANA, record, claim.snapshot.messages, now_ms=NOW + 700 * SECOND)
+        await store.restore(ANA, record, [said(0, "first life")], now_ms=NOW + 700 * SECOND)
 
         second = await resolve(store, requested=session_id, at=NOW + 700 * SECOND)
         assert await commit(store, session_id, second.version, "second life") is CommitResult.STORED

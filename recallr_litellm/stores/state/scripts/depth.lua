@@ -1,4 +1,4 @@
--- How many sessions of a bucket are due now, will be due (waiting or leased), and failed.
+-- How many members of a bucket are due now, will be due (waiting or leased), and failed.
 local due, failed = unpack(KEYS)
 
 local ready = redis.call('ZCOUNT', due, '-inf', clock(ARGV[1]))

@@ -1,9 +1,9 @@
 -- Remove a processed session with all that belongs to it. 1 when nothing of it is left, 0 when it has to stay.
-local session, blocks, due, open, current, retired = unpack(KEYS)
-local prefix, member, id, lease, into = unpack(ARGV)
+local session, blocks, due, open, current = unpack(KEYS)
+local prefix, member, id, token = unpack(ARGV)
 
 if redis.call('EXISTS', session) == 0 then return 1 end
-if not leased(session, lease) or is_retired(retired, into) then return 0 end
+if not leased(session, token) then return 0 end
 local at = contents(prefix, member)
 redis.call('DEL', session, blocks, at.messages, at.large, at.index, at.order)
 redis.call('ZREM', due, member)

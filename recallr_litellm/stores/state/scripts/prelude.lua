@@ -20,14 +20,9 @@ local function touch(session, due, failed, member, now)
   return last
 end
 
--- False once the lease was ended by activity, by another worker's claim, or with the session.
-local function leased(session, lease)
-  return redis.call('HGET', session, 'lease') == lease
-end
-
--- True while nothing may be made memory in this collection any more: a new one is about to take its place, or has.
-local function is_retired(retired, collection)
-  return redis.call('GET', retired) == collection
+-- False once the lease of a queue's member was ended by its user, by another worker's claim, or with the member.
+local function leased(state, token)
+  return redis.call('HGET', state, 'lease') == token
 end
 
 -- Keys of what a session holds (see keys.py).

@@ -1,0 +1,84 @@
+"""Makes memory of one session: its messages in passages, a summary, the record of the session.
+
+The ids depend only on what is stored: doing it twice, or dying anywhere in it, gives the same memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import islice
+
+import numpy as np
+
+from recallr_litellm.core.messages import StoredMessage
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.passages import split
+from recallr_litellm.core.records import Passage, Session, Turn, User
+from recallr_litellm.memory.summarise import summarise
+from recallr_litellm.stores.embedding import Embedder, SparseEncoder
+from recallr_litellm.stores.embedding.passages import embed_passages
+from recallr_litellm.stores.state import Snapshot
+from recallr_litellm.stores.vectors import VectorStore
+
+
+class SessionMemory:
+    """Writes sessions into Qdrant."""
+
+    def __init__(self, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder) -> None:
+        self._vectors = vectors
+        self._embedder = embedder
+        self._sparse = sparse
+
+    async def save(
+        self, owner: Owner, session_id: str, snapshot: Snapshot, still_wanted: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Embed, summarise and write a session.
+
+        Args:
+            still_wanted: asked before the first write; False: nothing is written.
+
+        Raises:
+            Unavailable: the embedding model or Qdrant does not answer.
+        """
+        turns = await self._turns(snapshot.messages)
+        summary = await self._summary(turns)
+        if await self._vectors.get_user(owner) is None:  # created while Qdrant was unreachable
+            user = User(project=owner.project, user=owner.user, created_at=snapshot.created_at)
+            await self._vectors.put_user(owner, user)
+        session = Session(
+            id=session_id,
+            created_at=snapshot.created_at,
+            last_at=snapshot.last_at,
+            timeout_seconds=snapshot.timeout_seconds,
+            message_count=len(snapshot.messages),
+            summary=summary.text if summary else "",
+        )
+        if await still_wanted():
+            await self._vectors.save_session(owner, session, turns, summary)
+
+    async def _turns(self, messages: tuple[StoredMessage, ...]) -> list[Turn]:
+        # What tools returned is kept but not searched.
+        texts = [
+            await asyncio.to_thread(split, stored.message.text) if stored.message.role != "tool" else []
+            for stored in messages
+        ]
+        passages = iter(await self._embed([text for of_message in texts for text in of_message]))
+        return [
+            Turn(stored, tuple(islice(passages, len(of_message))))
+            for stored, of_message in zip(messages, texts, strict=True)
+        ]
+
+    async def _summary(self, turns: list[Turn]) -> Passage | None:
+        said = [(turn.stored.message.role, passage) for turn in turns for passage in turn.passages]
+        if not said:
+            return None
+        text = await asyncio.to_thread(
+            lambda: summarise(
+                [(role, passage.text) for role, passage in said], np.stack([passage.dense for _, passage in said])
+            )
+        )
+        return (await self._embed([text]))[0] if text else None
+
+    async def _embed(self, texts: list[str]) -> list[Passage]:
+        return await embed_passages(self._embedder, self._sparse, texts)

@@ -1,0 +1,149 @@
+"""A queue in Redis whose members are leased to one worker at a time; each may be worked on more than once.
+
+A member's score in `due` is when it may be claimed. Claiming moves the score to the end of the lease, so the work of a
+dead worker is due again by itself. What is queued under a member (the messages of a session, payloads for Reconify)
+stays with it; the queue holds only names. Members begin with their owner's key and are kept in buckets, each in one
+slot of a Redis Cluster. Keys: `stores/state/keys.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from recallr_litellm.stores.state import keys
+from recallr_litellm.stores.state.calls import RedisCaller
+from recallr_litellm.stores.state.connection import Link
+from recallr_litellm.stores.state.lua import QueueScripts
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A member leased to whoever holds this.
+
+    It ends when its time is over and another worker claims the member, or when the member changes owner otherwise
+    (a user comes back to a session). Then no method of the queue does anything for it.
+    """
+
+    member: str
+    bucket: int
+    token: str
+    """Unique to this lease."""
+    attempts: int
+    """Claims that counted, this one included."""
+
+
+class LeasedQueue(RedisCaller):
+    """Claiming, extending, postponing and setting aside. Times are Redis's own unless `now_ms` is given."""
+
+    queue: ClassVar[keys.QueueKeys]
+
+    def __init__(self, link: Link, *, timeout_seconds: float) -> None:
+        super().__init__(link, timeout_seconds=timeout_seconds)
+        self._queue_scripts = QueueScripts.of(link.client)
+
+    async def extend(self, lease: Lease, lease_seconds: float, *, now_ms: int | None = None) -> bool:
+        """Let the lease end `lease_seconds` from now. False if it has ended already: stop working."""
+        arguments = (lease.member, lease.token, milliseconds(lease_seconds))
+        return bool(await self._run(self._queue_scripts.extend, self._names(lease), now_ms, *arguments))
+
+    async def postpone(
+        self, lease: Lease, delay_seconds: float, reason: str, *, counts: bool, now_ms: int | None = None
+    ) -> None:
+        """Give the member back, to be due in `delay_seconds`.
+
+        `counts=False` takes the attempt back: an outage is not the member's fault.
+        """
+        arguments = (lease.member, lease.token, milliseconds(delay_seconds), reason, int(counts))
+        await self._run(self._queue_scripts.postpone, self._names(lease), now_ms, *arguments)
+
+    async def set_failed(self, lease: Lease, reason: str, *, now_ms: int | None = None) -> None:
+        """Set the member aside, with all that is queued under it, until `requeue_failed`."""
+        names = [*self._names(lease), self.queue.failed(lease.bucket)]
+        await self._run(self._queue_scripts.fail, names, now_ms, lease.member, lease.token, reason)
+
+    async def requeue_failed(self, *, now_ms: int | None = None) -> int:
+        """Make all failed members due now, their attempts forgotten. Returns how many."""
+        requeued = 0
+        for bucket in range(keys.BUCKETS):
+            names = [self.queue.due(bucket), self.queue.failed(bucket)]
+            requeued += await self._run(self._queue_scripts.requeue, names, now_ms, self.queue.states(bucket))
+        return requeued
+
+    async def depth(self, *, now_ms: int | None = None) -> dict[str, int]:
+        """Members that are `due` now, `waiting` (not due yet, or leased) and `failed`."""
+        counts = await asyncio.gather(
+            *(
+                self._run(self._queue_scripts.depth, [self.queue.due(bucket), self.queue.failed(bucket)], now_ms)
+                for bucket in range(keys.BUCKETS)
+            )
+        )
+        return dict(zip(("due", "waiting", "failed"), map(sum, zip(*counts, strict=True)), strict=True))
+
+    async def _lease_due(
+        self,
+        limit: int,
+        fields: Collection[str],
+        *,
+        lease_seconds: float,
+        busy: Collection[str] | None = None,
+        buckets: Collection[int] = range(keys.BUCKETS),
+        now_ms: int | None = None,
+    ) -> list[tuple[Lease, list[str | None]]]:
+        """Lease up to `limit` members that are due, beginning with the bucket whose first has waited longest. Of
+        concurrent calls each gets other members.
+
+        Args:
+            fields: of a member's state, returned with its lease.
+            busy: keys of owners of whom nothing is leased now, and of each other owner one member only; None: no such
+                limit.
+            buckets: where to look.
+        """
+        leased: list[tuple[Lease, list[str | None]]] = []
+        taken = None if busy is None else set(busy)
+        for earliest, bucket in await self._heads(buckets):
+            if len(leased) >= limit:
+                break
+            token = uuid.uuid4().hex
+            now, rows, damaged = await self._run(
+                self._queue_scripts.claim,
+                [self.queue.due(bucket), self.queue.failed(bucket)],
+                now_ms,
+                limit - len(leased),
+                milliseconds(lease_seconds),
+                token,
+                self.queue.states(bucket),
+                int(taken is not None),
+                " ".join(taken or ()),
+                *fields,
+            )
+            for member in damaged:
+                _log.error("%s%s in Redis is damaged and is set aside", self.queue.states(bucket), member)
+            if not rows and earliest > now:
+                break  # nothing is due in this bucket, nor in those that follow
+            leased += [
+                (Lease(member=member, bucket=bucket, token=token, attempts=attempts), values)
+                for member, attempts, *values in rows
+            ]
+        return leased
+
+    async def _heads(self, buckets: Collection[int]) -> list[tuple[float, int]]:
+        """When the first member of each bucket is due (ms), and the bucket; earliest first."""
+        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
+            for bucket in buckets:
+                pipeline.zrange(self.queue.due(bucket), 0, 0, withscores=True)
+            heads: list[Any] = await pipeline.execute()
+        return sorted((head[0][1], bucket) for bucket, head in zip(buckets, heads, strict=True) if head)
+
+    def _names(self, lease: Lease) -> list[str]:
+        return [self.queue.states(lease.bucket) + lease.member, self.queue.due(lease.bucket)]
+
+
+def milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
