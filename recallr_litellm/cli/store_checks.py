@@ -14,7 +14,7 @@ from redis.asyncio import RedisCluster
 from redis.exceptions import RedisError
 
 from recallr_litellm.cli.check_result import CheckResult, Level
-from recallr_litellm.errors import ConfigurationError, DataDirInUse, EmbeddingMismatch, RecallrError, Unavailable
+from recallr_litellm.errors import ConfigurationError, DataDirInUse, EmbeddingMismatch, RecallrError
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import Embedder, open_embedder
@@ -85,7 +85,7 @@ async def check_failed_sessions(url: str) -> CheckResult:
     store = StateStore.from_url(url, timeout_seconds=ANSWER_SECONDS)
     try:
         failed = (await store.depth())["failed"]
-    except Unavailable as error:
+    except RecallrError as error:
         return CheckResult(_SESSIONS, Level.WARNING, f"not counted: {error}", "See `recallr failed`")
     finally:
         await store.close()
@@ -160,7 +160,7 @@ async def check_embedded_valkey(settings: Settings, opened: Settings | None) -> 
             found = CheckResult(_REDIS, Level.OK, "embedded, starts and stops; for one worker")
             url = await asyncio.to_thread(server.start)
         return [found, await check_failed_sessions(url)] if url else [found]
-    except (ConfigurationError, Unavailable) as error:
+    except RecallrError as error:
         return [CheckResult(_REDIS, Level.FAULT, f"embedded: {error}", "Or use a server: RECALLR_REDIS_URL")]
     finally:
         await asyncio.to_thread(server.stop)
@@ -219,7 +219,7 @@ async def _check_collection(settings: Settings, embedder: Embedder | None, where
         return CheckResult(
             _QDRANT, Level.FAULT, f"{where}: {error}", "`recallr reindex`, or set RECALLR_EMBEDDING_MODEL back"
         )
-    except (ConfigurationError, Unavailable) as error:
+    except RecallrError as error:
         return CheckResult(_QDRANT, Level.FAULT, f"{where}: {error}", "Or use another server: RECALLR_QDRANT_URL")
     return CheckResult(_QDRANT, Level.OK, f"{where}, for vectors of {embedder.name}")
 

@@ -23,13 +23,16 @@ from typing import TypeVar
 import qdrant_edge as q
 
 from recallr_litellm.core.records import SparseVector, Vector
-from recallr_litellm.errors import ConfigurationError, DataDirInUse, RecallrError, VectorsUnavailable
+from recallr_litellm.errors import ConfigurationError, DataDirInUse, RecallrError, VectorsRefused, VectorsUnavailable
 from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, Stored, Where
 from recallr_litellm.stores.vectors.schema import AT, BEGAN, DENSE, INDEXES, SESSION, SPARSE, SPARSE_SCAN, Index
 
 _THREADS = 2
 _CONFIG_FILE = "edge_config.json"
 """Where Qdrant Edge keeps a shard's configuration; there exactly when the shard is."""
+
+_OUTAGES = ("Service runtime error", "Inconsistent storage error", "Out of memory", "Operation ", "Can't init WAL")
+"""How errors begin that concern everybody (a full disk, a damaged folder); all others concern one point or query."""
 
 T = TypeVar("T")
 
@@ -233,8 +236,11 @@ class EdgeEngine:
             return call()
         except RecallrError:
             raise
+        except (TypeError, ValueError) as error:  # the binding cannot convert an argument
+            raise VectorsRefused(f"Qdrant Edge could not {what}") from error
         except Exception as error:  # the binding raises nothing more specific
-            raise VectorsUnavailable(f"Qdrant Edge could not {what}") from error
+            kind = VectorsUnavailable if str(error).startswith(_OUTAGES) else VectorsRefused
+            raise kind(f"Qdrant Edge could not {what}") from error
 
 
 def _give_back_freed_memory() -> None:

@@ -110,8 +110,9 @@ class Nearest:
 class Engine(Protocol):
     """A Qdrant.
 
-    Every method raises `VectorsUnavailable` when the engine fails or is not open, with the cause
-    chained and nothing of what is stored in the text.
+    Every method raises `VectorsUnavailable` when the engine fails or is not open, and `VectorsRefused`
+    when it does not accept this point or query, with the cause chained and nothing of what is stored
+    in the text.
     """
 
     @property

@@ -14,7 +14,7 @@ from qdrant_client.common.version_check import parse_version
 from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
 from recallr_litellm.core.records import SparseVector, Vector
-from recallr_litellm.errors import ConfigurationError, VectorsUnavailable
+from recallr_litellm.errors import ConfigurationError, VectorsRefused, VectorsUnavailable
 from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, Stored, Where
 from recallr_litellm.stores.vectors.schema import AT, BEGAN, DENSE, INDEXES, SESSION, SPARSE, SPARSE_SCAN, Index
 
@@ -23,6 +23,9 @@ _TIMEOUT_SECONDS = 10
 _OLDEST = (1, 19)
 """The first release with an IDF per tenant; an older one would silently count terms of all users."""
 _CONFLICT = 409
+_REFUSALS = frozenset({400, _CONFLICT, 413, 422})
+"""Statuses that concern one call. All others concern everybody: a wrong key (401, 403), a missing collection (404), too
+many requests (429), failures of the server (5xx)."""
 
 
 def connect(url: str, api_key: SecretStr | None) -> AsyncQdrantClient:
@@ -236,12 +239,14 @@ def _require_supported(version: str) -> None:
 
 @asynccontextmanager
 async def translated(what: str) -> AsyncIterator[None]:
-    """Failures of the client as `VectorsUnavailable`: "The Qdrant server could not <what>"."""
+    """Failures of the client as `VectorsUnavailable` or `VectorsRefused`: "The Qdrant server could not <what>"."""
     try:
         yield
     except (ApiException, QdrantException) as error:
-        answer = f": it answered {error.status_code}" if isinstance(error, UnexpectedResponse) else ""
-        raise VectorsUnavailable(f"The Qdrant server could not {what}{answer}") from error
+        status = error.status_code if isinstance(error, UnexpectedResponse) else None
+        answer = f": it answered {status}" if status else ""
+        kind = VectorsRefused if status in _REFUSALS else VectorsUnavailable
+        raise kind(f"The Qdrant server could not {what}{answer}") from error
 
 
 _INDEX_PARAMS: dict[Index, models.PayloadSchemaParams] = {
