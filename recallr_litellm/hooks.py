@@ -14,6 +14,7 @@ from recallr_litellm.errors import RequestError
 from recallr_litellm.gateway.call import CURRENT
 from recallr_litellm.gateway.runtime import Runtime
 from recallr_litellm.litellm_host.rejections import rejection
+from recallr_litellm.litellm_host.spend import CALLER
 from recallr_litellm.plugin import start
 
 
@@ -38,6 +39,7 @@ class RecallrHooks(CustomLogger):  # type: ignore[misc]
         call = CURRENT.get()
         if call is None or self._runtime is None:
             return None
+        CALLER.set(user_api_key_dict)
         try:
             await self._runtime.recollection.enrich(call, data, call_type, user_api_key_dict)
         except RequestError as error:

@@ -20,6 +20,7 @@ from recallr_litellm.gateway.request_log import RequestLog
 from recallr_litellm.gateway.runtime import Runtime
 from recallr_litellm.litellm_host.insides import BRIDGES, GATEWAY, MIDDLEWARE, SHUTDOWN, report
 from recallr_litellm.litellm_host.models import complete, count_tokens, embed_through_gateway
+from recallr_litellm.litellm_host.spend import count_own_calls
 from recallr_litellm.logs import show_logs
 from recallr_litellm.metrics import OF_ALL_WORKERS
 from recallr_litellm.settings import load_settings
@@ -86,6 +87,7 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
     app.include_router(health_router(runtime.faults))
     if not SHUTDOWN.missing:
         _stop_with(proxy_server, runtime)
+    count_own_calls()
     _on_termination(asyncio.get_running_loop(), middleware.store_beginnings)
 
 

@@ -12,10 +12,8 @@ from typing import Any
 import litellm
 
 from recallr_litellm.errors import EmbeddingUnavailable, ModelUnavailable, Unavailable
+from recallr_litellm.litellm_host.spend import own_call
 from recallr_litellm.recall.agentic import Completion, ToolRequest
-
-_INTERNAL: dict[str, Any] = {"metadata": {"recallr_internal": True}, "no-log": True}
-"""Marks a call as ours and keeps it from the gateway's loggers: they would get every question and every memory."""
 
 _SENT_BACK = ("role", "content", "tool_calls", "reasoning_content", "thinking_blocks")
 """Fields of an answer that belong into the next request: those of the API, and those by which LiteLLM gives a
@@ -60,7 +58,7 @@ async def embed_through_gateway(model: str, texts: list[str]) -> list[list[float
         EmbeddingUnavailable: there is no router yet.
         Exception: LiteLLM's, most with a `status_code`.
     """
-    response = await _router(EmbeddingUnavailable).aembedding(model=model, input=texts, **_internal())
+    response = await _router(EmbeddingUnavailable).aembedding(model=model, input=texts, **own_call())
     return [item["embedding"] for item in response.data]
 
 
@@ -70,6 +68,7 @@ async def complete(
     """A chat completion of a model of this gateway, through its router: no hook of ours sees the call.
 
     Neither the request being served nor its headers are known to the call: it goes where the gateway's config says.
+    The LiteLLM key of the request pays for it.
 
     Args:
         messages: in OpenAI's shape, https://platform.openai.com/docs/api-reference/chat/create.
@@ -87,7 +86,7 @@ async def complete(
         max_tokens=max_tokens,
         cache={"no-cache": True, "no-store": True},
         **extra,
-        **_internal(),
+        **own_call(),
     )
     try:
         # An empty context: our hooks must not take this call for the request that is being served.
@@ -114,8 +113,3 @@ def _router(error: type[Unavailable]) -> Any:
     if router is None:
         raise error("the gateway has no router yet")
     return router
-
-
-def _internal() -> dict[str, Any]:
-    """A copy for each call: LiteLLM writes into the metadata."""
-    return {**_INTERNAL, "metadata": dict(_INTERNAL["metadata"])}

@@ -18,6 +18,7 @@ from openai import DefaultHttpxClient, OpenAI
 from tests.support.memory import SHORT, Memory
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
 from tests.support.proxy import CHAT_MODEL, MEMORY_MODEL, Proxy, Reply
+from tests.support.waiting import eventually
 
 DEADLINE_MS = 12_000
 """One test waits for it to pass; all others have to be done in time, on a busy machine too."""
@@ -41,18 +42,34 @@ class Listener(CustomLogger):
 listener = Listener()
 """
 
+LEDGER = """
+from litellm.proxy.hooks.proxy_track_cost_callback import _ProxyDBLogger
+
+class Ledger(_ProxyDBLogger):
+    async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
+        metadata, told = kwargs["litellm_params"]["metadata"], kwargs["standard_logging_object"]
+        with open(__file__ + ".spent", "a") as spent:
+            spent.write(f"{kwargs['model']}|{metadata.get('user_api_key')}|{told['total_tokens']}|{told['messages']}\\n")
+
+ledger = Ledger()
+"""
+"""LiteLLM's spend tracking, with a file in place of its database."""
+
 
 @pytest.fixture(scope="module")
 def agentic(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     """A gateway with a memory model, whose clients may bring providers of their own, and with a logger of its own."""
     folder = tmp_path_factory.mktemp("agentic")
     (folder / "listening.py").write_text(LISTENER)
+    (folder / "spending.py").write_text(LEDGER)
     settings = {
         "RECALLR_MEMORY_MODEL": MEMORY_MODEL,
         "RECALLR_DEADLINE_MS_AGENTIC": str(DEADLINE_MS),
         "RECALLR_FORWARD_UPSTREAMS": json.dumps([running_provider.base_url.removesuffix("/v1")]),
     }
-    with Proxy(folder, running_provider, settings=settings, callbacks=["listening.listener"]) as proxy:
+    with Proxy(
+        folder, running_provider, settings=settings, callbacks=["listening.listener", "spending.ledger"]
+    ) as proxy:
         yield proxy
 
 
@@ -149,6 +166,25 @@ def test_nobody_hears_of_the_search_and_nothing_of_ours_takes_part_in_it(
     heard = Path(agentic.config_file.parent / "listening.py.heard").read_text()
     assert CHAT_MODEL in heard, "the gateway's logger hears the user's own calls"
     assert MEMORY_MODEL not in heard, f"and must not hear what memory asks its model:\n{heard}"
+
+
+def test_the_key_that_asked_pays_for_the_search(agentic: Proxy, provider: Provider, user: str) -> None:
+    remember(agentic, user, FELIX)
+    script(provider, call("search_memories", query="cat"), report({"text": "The cat is Felix.", "memory_ids": ["m1"]}))
+    spent = agentic.config_file.parent / "spending.py.spent"
+    before = len(spent.read_text().splitlines())
+    ask(agentic, user, "Which name does my cat have?")
+
+    def booked() -> list[list[str]]:
+        return [line.split("|") for line in spent.read_text().splitlines()[before:]]
+
+    entries = eventually(booked, "every call is booked", until=lambda found: len(found) >= 3)
+    own = [entry for entry in entries if entry[0] == MEMORY_MODEL]
+    [users] = [entry for entry in entries if entry[0] == CHAT_MODEL]
+    assert len(own) == 2, "each step of the search, once"
+    assert {key for _, key, _, _ in own} == {users[1]} != {"None"}, "on the key of the request"
+    assert all(int(tokens) > 0 for _, _, tokens, _ in own)
+    assert not [texts for _, _, _, texts in own if "cat" in texts], "and without what was said"
 
 
 def test_a_client_with_a_provider_of_its_own_does_not_pay_for_the_search(

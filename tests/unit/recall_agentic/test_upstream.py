@@ -65,9 +65,10 @@ async def test_the_call_is_marked_as_ours_and_kept_from_loggers_and_caches(monke
     install(monkeypatch, router)
     for _ in range(2):
         await complete("m", ASKED, max_tokens=5)
-        assert router.asked["metadata"] == {"recallr_internal": True}
+        assert router.asked["metadata"] == {"recallr_internal": True}, "outside of a request nobody pays"
         router.asked["metadata"]["written by LiteLLM"] = True
         assert router.asked["no-log"] is True
+        assert router.asked["turn_off_message_logging"] is True
         assert router.asked["cache"] == {"no-cache": True, "no-store": True}
         assert "tools" not in router.asked, "an empty list of tools is an error to some providers"
 
