@@ -135,9 +135,10 @@ class UpstreamFailed(RequestError):
         status: 502, or 504 where it took too long.
     """
 
+    status = 502
     code = "upstream_failed"
 
-    def __init__(self, message: str, *, status: int = 502) -> None:
+    def __init__(self, message: str, *, status: int = status) -> None:
         super().__init__(message)
         self.status = status
 

@@ -105,6 +105,11 @@ class Settings(BaseSettings):
     memory_model: str | None = Field(
         None, description="A model of the gateway that searches memory for `agentic` recall. Unset: none."
     )
+    agentic_projects: list[str] | None = Field(
+        None,
+        description="JSON list of the projects that may use `agentic` recall: by the forward URL no LiteLLM key pays "
+        "for it. Others get `balanced`. Unset: all.",
+    )
 
     context_tokens: int = Field(2000, ge=100, description="Most tokens that the memory block may take.")
     inject: InjectInto = Field(

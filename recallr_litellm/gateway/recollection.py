@@ -160,7 +160,8 @@ class Recollection:
         call.status, call.strategy = "ok", stage.strategy.value
         if stage.strategy is Strategy.AUTO:
             has_model = self._generations.current.investigation.has_model
-            stage.strategy = choose(admitted.conversation.question, model=has_model)
+            may_ask = has_model and self._may_ask_model(admitted.request.owner)
+            stage.strategy = choose(admitted.conversation.question, model=may_ask)
             call.strategy = f"{Strategy.AUTO.value}:{stage.strategy.value}"
         seconds = self._settings.deadline_seconds(stage.strategy)
         begun = asyncio.get_running_loop().time()
@@ -221,10 +222,18 @@ class Recollection:
             stage.block = self._render(stage)
             await self._state.save_block(owner, session.id, _block_name(conversation, turn), stage.block)
 
+    def _may_ask_model(self, owner: Owner) -> bool:
+        projects = self._settings.agentic_projects
+        return projects is None or owner.project in projects
+
     async def _investigate(
         self, investigation: Investigation, stage: _Stage, owner: Owner, question: str, seen: frozenset[str]
     ) -> None:
         """Let a model search on from what was recalled. What it has found is in the stage after each of its steps."""
+        if not self._may_ask_model(owner):
+            fault = "RECALLR_AGENTIC_PROJECTS does not name the project"
+            self._note(stage.call, ModelUnavailable.reason, ModelUnavailable(fault))
+            return
         asked = ResearchQuestion(
             question, _moment(stage.call), stage.options.timezone, stage.admitted.conversation.messages[:-1]
         )

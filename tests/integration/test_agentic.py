@@ -17,7 +17,7 @@ from openai import DefaultHttpxClient, OpenAI
 
 from tests.support.memory import SHORT, Memory
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
-from tests.support.proxy import CHAT_MODEL, MEMORY_MODEL, Proxy, Reply
+from tests.support.proxy import CHAT_MODEL, MEMORY_MODEL, OTHER_API_KEY, OTHER_PROJECT, PROJECT, Proxy, Reply
 from tests.support.waiting import eventually
 
 DEADLINE_MS = 12_000
@@ -65,6 +65,7 @@ def agentic(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPat
     settings = {
         "RECALLR_MEMORY_MODEL": MEMORY_MODEL,
         "RECALLR_DEADLINE_MS_AGENTIC": str(DEADLINE_MS),
+        "RECALLR_AGENTIC_PROJECTS": json.dumps([PROJECT]),
         "RECALLR_FORWARD_UPSTREAMS": json.dumps([running_provider.base_url.removesuffix("/v1")]),
     }
     with Proxy(
@@ -185,6 +186,18 @@ def test_the_key_that_asked_pays_for_the_search(agentic: Proxy, provider: Provid
     assert {key for _, key, _, _ in own} == {users[1]} != {"None"}, "on the key of the request"
     assert all(int(tokens) > 0 for _, _, tokens, _ in own)
     assert not [texts for _, _, _, texts in own if "cat" in texts], "and without what was said"
+
+
+def test_a_project_that_may_not_ask_the_model_gets_balanced_recall(
+    agentic: Proxy, provider: Provider, user: str
+) -> None:
+    other = {"project_id": OTHER_PROJECT, "api_key": OTHER_API_KEY}
+    reply = agentic.ask(user, FELIX, session_timeout_seconds=SHORT, **other)
+    Memory(agentic).wait_processed(user, reply.session_id, project=OTHER_PROJECT)
+    asked = ask(agentic, user, **other)
+    assert asked.memory_status == DEGRADED
+    assert FELIX in block(provider), "it is recalled all the same"
+    assert searches(provider) == []
 
 
 def test_a_client_with_a_provider_of_its_own_does_not_pay_for_the_search(
