@@ -64,7 +64,7 @@ class Reporting(Reporter):
             call.reported = ReportedRequest(call_type, about_user=take_from_body(body))
             if self._as_written:
                 with _never_failing(call):
-                    call.reported.request = client_body(body)
+                    call.reported.request = client_body(body, call_type)
 
     def identify(self, call: Call, *, takes_part: bool) -> None:
         """See `Reporter`."""
@@ -78,7 +78,7 @@ class Reporting(Reporter):
         """See `Reporter`."""
         if call.reported is not None and not self._as_written:
             with _never_failing(call):
-                call.reported.request = sent_body(body)
+                call.reported.request = sent_body(body, call.reported.call_type)
 
     def routed(self, call: Call, arguments: Mapping[str, Any], call_type: str) -> None:
         """See `Reporter`."""
