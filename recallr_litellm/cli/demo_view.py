@@ -13,6 +13,7 @@ from rich.text import Text
 from recallr_litellm.cli.access import Access
 from recallr_litellm.cli.demo_client import Turn
 from recallr_litellm.cli.demo_gateway import DemoGateway
+from recallr_litellm.printable import printable
 
 
 def show_session(console: Console, number: int, about: str) -> None:
@@ -29,7 +30,7 @@ def show_turn(console: Console, turn: Turn) -> None:
     console.print(_panel("Alice says", Text(turn.said), "cyan"))
     console.print(_panel("The gateway puts before her words", memory, "magenta"))
     how = "streamed" if turn.streamed else "whole"
-    console.print(_panel(f"{turn.model} answers ({how})", Text(turn.reply), "green"))
+    console.print(_panel(f"{turn.model} answers ({how})", Text(printable(turn.reply)), "green"))
     console.print(_panel("Response headers", headers, "blue"))
 
 

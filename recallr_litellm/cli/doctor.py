@@ -16,6 +16,7 @@ from recallr_litellm.cli.check_result import CheckResult, Level
 from recallr_litellm.cli.checks import static_checks
 from recallr_litellm.cli.environment import load_env_file, shipped_config
 from recallr_litellm.errors import ConfigurationError
+from recallr_litellm.printable import printable
 from recallr_litellm.settings import load_settings
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.FAULT: "bold red"}
@@ -42,7 +43,7 @@ async def _examine(console: Console, config: Path | None) -> Counter[Level]:
     async for finding in _findings(config):
         levels[finding.level] += 1
         level = (f"{finding.level:<9}", _STYLES[finding.level])
-        console.print(Text.assemble(level, f"{finding.about}: {finding.detail}"))
+        console.print(Text.assemble(level, printable(f"{finding.about}: {finding.detail}")))
         if finding.advice:
             console.print(Text(f"{'':<9}→ {finding.advice}"))
     console.print(Text(f"\n{levels[Level.FAULT]} faults, {levels[Level.WARNING]} warnings"))

@@ -14,6 +14,7 @@ from rich.text import Text
 
 import recallr_litellm
 from recallr_litellm.errors import ConfigurationError, Unavailable
+from recallr_litellm.printable import printable
 
 MASTER_KEY = "LITELLM_MASTER_KEY"
 """Variable with LiteLLM's own key: what a client sends as `Authorization: Bearer …`."""
@@ -62,5 +63,5 @@ def faults_shown(console: Console) -> Iterator[None]:
     try:
         yield
     except (ConfigurationError, Unavailable) as error:
-        console.print(Text(f"recallr: {error}", style="bold red"), soft_wrap=True)
+        console.print(Text(printable(f"recallr: {error}"), style="bold red"), soft_wrap=True)
         raise typer.Exit(1) from error

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from recallr_litellm.cli.environment import faults_shown, load_env_file
+from recallr_litellm.cli.table import print_table
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.settings import Settings, load_settings
@@ -67,12 +68,8 @@ async def _ask(url: str, *, retry: bool) -> tuple[list[tuple[Owner, str, str]], 
 
 
 def _show(console: Console, set_aside: list[tuple[Owner, str, str]]) -> None:
-    """A line each, in columns, however long: to be read, searched and copied from."""
     if not set_aside:
         console.print(Text("No session is set aside as failed."))
         return
-    rows = [("PROJECT", "USER", "SESSION", "REASON")]
-    rows += [(owner.project, owner.user, session, " ".join(reason.split())) for owner, session, reason in set_aside]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        console.print(Text("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()))
+    rows = [(owner.project, owner.user, session, reason) for owner, session, reason in set_aside]
+    print_table(console, [("PROJECT", "USER", "SESSION", "REASON"), *rows])

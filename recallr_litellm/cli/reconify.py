@@ -15,6 +15,7 @@ from rich.text import Text
 
 from recallr_litellm.cli.environment import faults_shown, load_env_file
 from recallr_litellm.cli.failed import ANSWER_SECONDS, redis_of
+from recallr_litellm.cli.table import print_table
 from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
 from recallr_litellm.reconify.outbox import Outbox
 from recallr_litellm.reconify.records import DeadLetter, OutboxStatus
@@ -128,17 +129,14 @@ def _rows(settings: ReconifySettings, found: OutboxStatus) -> list[tuple[str, st
 
 
 def _show(console: Console, letters: list[DeadLetter]) -> None:
-    """A line each, in columns, however long: to be read, searched and copied from."""
     if not letters:
         console.print(Text("There are no dead letters."))
         return
     rows = [("TIME", "SESSION", "MESSAGE", "STATUS", "REASON")]
     for letter in sorted(letters, key=lambda letter: letter.died_at):
         died = datetime.fromtimestamp(letter.died_at / 1000, UTC).isoformat(timespec="seconds")
-        rows.append((died, letter.session, letter.message_id, letter.status or "-", " ".join(letter.reason.split())))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        console.print(Text("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()))
+        rows.append((died, letter.session, letter.message_id, letter.status or "-", letter.reason))
+    print_table(console, rows)
 
 
 async def _send_test(settings: ReconifySettings) -> tuple[Outcome, str]:

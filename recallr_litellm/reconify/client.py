@@ -23,6 +23,7 @@ import httpx
 
 from recallr_litellm import __version__
 from recallr_litellm.errors import ConfigurationError
+from recallr_litellm.printable import printable
 from recallr_litellm.reconify.settings import ReconifySettings, is_loopback
 from recallr_litellm.reconify.wire import OPENING
 
@@ -141,11 +142,11 @@ class ReconifyClient:
         return Outcome(Verdict.REFUSED, status, reason)
 
     def _clean(self, text: str) -> str:
-        """Short, on one line, and without the keys, which the endpoint may have sent back."""
+        """Short, on one line, safe to print, and without the keys, which the endpoint may have sent back."""
         for key in self._keys.values():
             for form in {key, quote(key, safe=""), json.dumps(key)[1:-1]}:
                 text = text.replace(form, "[key]")
-        return " ".join(text.split())[:LONGEST_REASON]
+        return " ".join(printable(text).split())[:LONGEST_REASON]
 
 
 def retry_after(value: str | None, *, now: float) -> float | None:

@@ -12,7 +12,18 @@ import recallr_litellm
 PACKAGE = Path(recallr_litellm.__file__).parent
 
 LAYERS = (
-    {"__init__", "errors", "json_text", "logs", "tasks", "metrics", "key_file", "upstream_urls", "header_values"},
+    {
+        "__init__",
+        "errors",
+        "json_text",
+        "logs",
+        "tasks",
+        "metrics",
+        "key_file",
+        "upstream_urls",
+        "header_values",
+        "printable",
+    },
     {"core"},
     {"settings", "projects"},
     {"stores"},

@@ -195,14 +195,14 @@ async def test_nothing_of_an_answer_comes_with_the_next_payload(
     assert not any("cookie" in posted.headers for posted in endpoint.posted)
 
 
-async def test_the_reason_is_short_and_without_the_keys(
+async def test_the_reason_is_short_without_the_keys_and_safe_to_print(
     endpoint: ReconifyEndpoint, client: ReconifyClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    said = f'{APP_KEY} {API_KEY} app-key%2Fof%20the%20tests api-key-\\"of\\"-the-tests wrong\n' + "x" * 100_000
+    said = f'{APP_KEY} {API_KEY} app-key%2Fof%20the%20tests api-key-\\"of\\"-the-tests \x1b]0;wrong\n' + "x" * 100_000
     endpoint.answers = lambda posted: Reaction(403, said)
     outcome = await client.send(PAYLOAD, "m1")
-    assert outcome.reason.startswith("[key] [key] [key] [key] wrong x"), outcome.reason
+    assert outcome.reason.startswith("[key] [key] [key] [key] ]0;wrong x"), outcome.reason
     assert len(outcome.reason) == LONGEST_REASON
     for key in (APP_KEY, API_KEY):
         assert key not in caplog.text, "a key is in the log"
