@@ -116,21 +116,20 @@ async def beside(neighbour: Client, stranger: Client, megabytes: int, requests: 
     return median(times), times[int(0.95 * len(times))]
 
 
-async def run(proxy: Proxy, requests: int, kilobytes: int) -> Table:
-    """Everything, as a table."""
-    table = Table("case", "whole history, or p50; ms", "newest alone, or p95; ms")
+async def run(proxy: Proxy, requests: int, kilobytes: int) -> tuple[Table, Table]:
+    """Both measurements, milliseconds."""
+    steps = Table(f"tool results of {kilobytes} KB", "step, whole history sent", "newest result sent")
+    strangers = Table("session beside, MB", "stranger's request, p50", "p95")
     async with httpx.AsyncClient(trust_env=False, timeout=300.0) as http:
         await Client(proxy, http, "warm-up").ask(says("Hello."))
         for earlier in TOOL_RESULTS:
             whole, alone = await agent(Client(proxy, http, f"agent-{earlier}"), earlier, kilobytes, requests // 4)
-            table.add_row(
-                f"agent's step after {earlier} tool results of {kilobytes} KB", f"{whole:.1f}", f"{alone:.1f}"
-            )
+            steps.add_row(str(earlier), f"{whole:.1f}", f"{alone:.1f}")
         for megabytes in SESSIONS_MB:
             neighbour, stranger = (Client(proxy, http, f"{name}-{megabytes}") for name in ("neighbour", "stranger"))
             p50, p95 = await beside(neighbour, stranger, megabytes, requests)
-            table.add_row(f"stranger's request beside a session of {megabytes} MB", f"{p50:.0f}", f"{p95:.0f}")
-    return table
+            strangers.add_row(str(megabytes), f"{p50:.0f}", f"{p95:.0f}")
+    return steps, strangers
 
 
 def main(
@@ -143,7 +142,7 @@ def main(
         ThreadedProvider() as provider,
         Proxy(Path(folder), provider, config=CONFIG, settings=SETTINGS) as proxy,
     ):
-        Console().print(asyncio.run(run(proxy, requests, kilobytes)))
+        Console().print(*asyncio.run(run(proxy, requests, kilobytes)))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,13 +68,84 @@ class Store:
         return [m.message.text for m in sorted(self.messages, key=lambda m: m.position)]
 
 
-def test_history_sent_again_is_not_new():
+def said(*texts: str) -> list[Message]:
+    """A conversation: user and assistant in turns. A text that begins with `a:` or `u:` says who said it."""
+    who = {"u": user, "a": assistant}
+    return [
+        who[text[0]](text[2:]) if text[1:2] == ":" else (assistant if number % 2 else user)(text)
+        for number, text in enumerate(texts)
+    ]
+
+
+CALL = Message(role="assistant", tool_calls=(ToolCall(id="c1", name="weather", arguments="{}"),))
+RESULT = Message(role="tool", text="sunny", tool_call_id="c1")
+
+
+@pytest.mark.parametrize(
+    ("sends", "kept"),
+    [
+        # whole histories
+        ([said("hi"), ["hello"], said("hi", "hello", "how?"), ["fine"]], "hi hello how? fine"),
+        (
+            [said("yes"), ["ok"], said("yes", "ok", "yes"), ["ok"], said(*["yes", "ok"] * 2, "yes"), ["ok"]],
+            "yes ok " * 3,
+        ),
+        ([said("one"), ["a\n\n  list "], said("one", "a list", "two"), ["2"]], "one a\n\n  list  two 2"),
+        # windows of it
+        ([said("one"), ["1"], said("one", "1", "two"), ["2"], said("two", "2", "three"), ["3"]], "one 1 two 2 three 3"),
+        ([said("one"), ["1"], said("a:1", "u:two"), ["2"]], "one 1 two 2"),
+        ([said("yes"), ["ok"], said("yes"), ["really?"]], "yes ok yes really?"),
+        (
+            [said("cat"), ["Nice."], said("a:Nice.", "u:Yes."), ["Nice."], said("a:Nice.", "u:dog"), ["Noted."]],
+            "cat Nice. Yes. Nice. dog Noted.",
+        ),
+        ([said("weather?"), [CALL], [CALL, RESULT], ["It is."]], "weather?  sunny It is."),
+        # answers that take the place of others
+        (
+            [said("one"), ["1"], said("one", "1", "two"), ["2"], said("one", "1", "two"), ["zwei"]],
+            "one 1 two zwei",
+        ),
+        (
+            [
+                said("one"),
+                ["1"],
+                said("one", "1", "two"),
+                ["2"],
+                said("one", "1", "two", "2", "three"),
+                ["3"],
+                said("one", "1", "two"),
+                ["zwei"],
+            ],
+            "one 1 two zwei",
+        ),
+        ([said("name?"), ["Anna", "Berta"], said("name?", "Berta", "good"), ["fine"]], "name? Berta good fine"),
+        # several messages in a turn
+        ([said("u:first", "u:second"), ["ok"]], "first second ok"),
+        ([said("one", "The answer is"), [" 1"]], "one The answer is  1"),
+        # a session that begins, or whose first exchange is stored, late
+        (
+            [said("one", "1", "two", "2", "three"), ["3"], said("one", "1", "two", "2", "three", "3", "four"), ["4"]],
+            "three 3 four 4",
+        ),
+        (
+            [said("two"), ["2"], said("one"), ["1"], said("one", "1", "two", "2", "three"), ["3"]],
+            "two 2 one 1 three 3",
+        ),
+    ],
+)
+def test_each_message_is_kept_once(sends: list[list[Any]], kept: str) -> None:
     store = Store()
-    store.send([user("hi")], "hello")
-    todo = store.send([user("hi"), assistant("hello"), user("how are you?")], "fine")
-    assert [m.text for m in todo.new] == ["how are you?"]
-    assert todo.unseen == (), "the client sent all that is stored"
-    assert store.texts == ["hi", "hello", "how are you?", "fine"]
+    for incoming, replies in zip(sends[::2], sends[1::2], strict=True):
+        store.send(incoming, *replies)
+    assert " ".join(store.texts) == kept.removesuffix(" ")
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["marked by the client", "the answer broke off"])
+def test_a_repeated_request_replaces_the_answer_that_the_client_did_not_see(broken: bool) -> None:
+    store = Store()
+    store.send([user("one")], "lost on the way", partial=broken)
+    store.send([user("one")], "1", retry=not broken)
+    assert store.texts == ["one", "1"]
 
 
 def test_only_the_last_message_sent_is_new_and_the_rest_is_unseen():
@@ -84,24 +157,6 @@ def test_only_the_last_message_sent_is_new_and_the_rest_is_unseen():
     assert store.texts == ["I live in Rome", "nice", "what is the weather?", "sunny"]
 
 
-def test_a_window_of_the_history_is_not_new():
-    store = Store()
-    store.send([user("one")], "1")
-    store.send([user("one"), assistant("1"), user("two")], "2")
-    todo = store.send([user("two"), assistant("2"), user("three")], "3")
-    assert [m.text for m in todo.new] == ["three"]
-    assert store.text_of(todo.unseen) == ["one", "1"], "what the window left out is unseen"
-    assert store.texts == ["one", "1", "two", "2", "three", "3"]
-
-
-def test_a_window_that_begins_with_an_answer_is_not_new():
-    store = Store()
-    store.send([user("one")], "1")
-    todo = store.send([assistant("1"), user("two")], "2")
-    assert [m.text for m in todo.new] == ["two"]
-    assert store.texts == ["one", "1", "two", "2"]
-
-
 def test_a_window_under_a_summary_written_by_the_client_is_not_new():
     store = Store()
     store.send([user("one")], "1")
@@ -109,62 +164,6 @@ def test_a_window_under_a_summary_written_by_the_client_is_not_new():
     todo = store.send([user("Summary: they counted"), user("two"), assistant("2"), user("three")], "3")
     assert [m.text for m in todo.new] == ["three"]
     assert todo.replaced == frozenset(), "a match amid both histories replaces nothing"
-
-
-def test_the_same_short_text_said_twice_is_new_when_only_the_last_message_is_sent():
-    store = Store()
-    store.send([user("yes")], "ok")
-    store.send([user("yes")], "really?")
-    assert store.texts == ["yes", "ok", "yes", "really?"]
-
-
-def test_the_same_short_text_said_twice_is_new_in_a_whole_history():
-    store = Store()
-    store.send([user("yes")], "ok")
-    store.send([user("yes"), assistant("ok"), user("yes")], "ok")
-    store.send([user("yes"), assistant("ok"), user("yes"), assistant("ok"), user("yes")], "ok")
-    assert store.texts == ["yes", "ok"] * 3
-
-
-def test_a_retry_after_a_failure_is_stored_once():
-    store = Store()
-    store.send([user("one")], "1")
-    plan(store.entries, [user("one"), assistant("1"), user("two")])  # the call failed: nothing was stored
-    store.send([user("one"), assistant("1"), user("two")], "2")
-    assert store.texts == ["one", "1", "two", "2"]
-
-
-def test_a_retry_marked_by_the_client_replaces_the_answer_it_did_not_see():
-    store = Store()
-    store.send([user("one")], "lost on the way")
-    store.send([user("one")], "1", retry=True)
-    assert store.texts == ["one", "1"]
-
-
-def test_a_request_repeated_after_a_broken_answer_replaces_it():
-    store = Store()
-    store.send([user("tell me a story")], "Once upon", partial=True)
-    store.send([user("tell me a story")], "Once upon a time.")
-    assert store.texts == ["tell me a story", "Once upon a time."]
-
-
-def test_a_regenerated_answer_replaces_the_earlier_one():
-    store = Store()
-    store.send([user("one")], "1")
-    history = [user("one"), assistant("1"), user("two")]
-    store.send(history, "2")
-    todo = store.send(history, "zwei")
-    assert todo.new == ()
-    assert store.texts == ["one", "1", "two", "zwei"]
-
-
-def test_regenerating_an_earlier_answer_replaces_all_that_came_after_it():
-    store = Store()
-    store.send([user("one")], "1")
-    store.send([user("one"), assistant("1"), user("two")], "2")
-    store.send([user("one"), assistant("1"), user("two"), assistant("2"), user("three")], "3")
-    store.send([user("one"), assistant("1"), user("two")], "zwei")
-    assert store.texts == ["one", "1", "two", "zwei"]
 
 
 def test_an_edited_history_stores_only_its_new_branch():
@@ -177,21 +176,6 @@ def test_an_edited_history_stores_only_its_new_branch():
     assert store.texts == ["one", "1", "I live in Paris", "oh"]
 
 
-def test_a_history_that_goes_on_after_the_timeout_brings_nothing_old_into_the_new_session():
-    store = Store()
-    old = [user("one"), assistant("1"), user("two"), assistant("2")]
-    store.send([*old, user("three")], "3")
-    assert store.texts == ["three", "3"]
-    store.send([*old, user("three"), assistant("3"), user("four")], "4")
-    assert store.texts == ["three", "3", "four", "4"], "the session is found within the longer history"
-
-
-def test_several_user_messages_in_one_request_are_all_new():
-    store = Store()
-    store.send([user("first"), user("second")], "ok")
-    assert store.texts == ["first", "second", "ok"]
-
-
 def test_a_client_that_leaves_answers_out_of_its_history_is_understood():
     store = Store()
     store.send([user("one")], "1")
@@ -199,13 +183,6 @@ def test_a_client_that_leaves_answers_out_of_its_history_is_understood():
     todo = store.send([user("one"), user("two"), user("three")], "3")
     assert store.texts == ["one", "1", "two", "2", "three", "3"]
     assert store.text_of(todo.unseen) == ["1", "2"], "the answers it left out are shown to the model"
-
-
-def test_an_answer_sent_back_with_other_white_space_is_the_same():
-    store = Store()
-    store.send([user("one")], "a\n\n  list ")
-    store.send([user("one"), assistant("a list"), user("two")], "2")
-    assert store.texts == ["one", "a\n\n  list ", "two", "2"]
 
 
 def test_a_tool_call_and_its_result_are_stored_once():
@@ -217,23 +194,6 @@ def test_a_tool_call_and_its_result_are_stored_once():
     assert todo.new == (result,)
     store.send([user("weather?"), call, result, assistant("It is sunny"), user("thanks")], "welcome")
     assert store.texts == ["weather?", "", "sunny", "It is sunny", "thanks", "welcome"]
-
-
-def test_tool_results_alone_with_their_call_are_matched():
-    store = Store()
-    call = Message(role="assistant", tool_calls=(ToolCall(id="c1", name="weather", arguments="{}"),))
-    result = Message(role="tool", text="sunny", tool_call_id="c1")
-    store.send([user("weather?")], call)
-    store.send([call, result], "It is sunny")
-    assert store.texts == ["weather?", "", "sunny", "It is sunny"]
-
-
-def test_of_several_answers_the_one_the_client_goes_on_with_stays():
-    store = Store()
-    store.send([user("a name?")], "Anna", "Berta", "Carla")
-    assert store.texts == ["a name?", "Anna", "Berta", "Carla"]
-    store.send([user("a name?"), assistant("Berta"), user("good")], "fine")
-    assert store.texts == ["a name?", "Berta", "good", "fine"]
 
 
 def test_two_conversations_side_by_side_do_not_replace_each_other():
@@ -254,12 +214,6 @@ def test_requests_running_beside_each_other_do_not_replace_each_other():
     store.send([*history, user("branch a")], "a", seen=seen)
     store.send([*history, user("branch b")], "b", seen=seen)
     assert store.texts == ["one", "1", "branch a", "a", "branch b", "b"]
-
-
-def test_a_prefilled_answer_belongs_to_the_turn():
-    store = Store()
-    store.send([user("one"), assistant("The answer is")], " 1")
-    assert store.texts == ["one", "The answer is", " 1"]
 
 
 def test_ids_do_not_depend_on_how_often_an_exchange_is_placed():
@@ -312,19 +266,3 @@ def test_thousands_of_equal_messages_are_matched_without_holding_anybody_up():
     store.send(said[:-1], "ok")
     todo = store.send([*said, user("and now?")], "ok")
     assert [m.text for m in todo.new] == ["and now?"]
-
-
-def test_an_exchange_stored_late_does_not_bring_back_what_a_later_one_brought_along():
-    store = Store()
-    store.send([user("two")], "2")  # the session begins with the second turn: the first is still held elsewhere
-    store.send([user("one")], "1")  # and comes late
-    todo = store.send([user("one"), assistant("1"), user("two"), assistant("2"), user("three")], "3")
-    assert [m.text for m in todo.new] == ["three"]
-
-
-def test_a_window_of_words_that_were_said_twice_goes_on_from_the_newer():
-    store = Store()
-    store.send([user("cat")], "Nice.")
-    store.send([assistant("Nice."), user("Yes.")], "Nice.")
-    store.send([assistant("Nice."), user("dog")], "Noted.")
-    assert store.texts == ["cat", "Nice.", "Yes.", "Nice.", "dog", "Noted."]

@@ -24,13 +24,6 @@ def counted(outcome: str) -> float:
     return EXCHANGES.labels(outcome)._value.get()
 
 
-async def test_an_exchange_is_in_redis_when_store_returns(plugin: Plugin) -> None:
-    exchange = await plugin.exchange("x1", "hello", reply="hi")
-    assert await plugin.capture.store_or_hold(exchange, within=60)
-    assert exchange.session is not None
-    assert await plugin.texts(exchange.session.id) == ["hello", "hi"]
-
-
 async def test_storing_twice_stores_once(plugin: Plugin) -> None:
     exchange = await plugin.exchange("x1", "hello", reply="hi")
     assert exchange.session is not None
@@ -121,13 +114,6 @@ async def test_past_its_capacity_the_oldest_is_dropped_and_counted(plugin: Plugi
     assert exchanges[0].session is not None
     texts = await plugin.texts(exchanges[0].session.id)
     assert [text for text in texts if text != "ok"] == ["q2", "q3", "q4"], "the newest are kept"
-
-
-async def test_without_capacity_nothing_is_held_and_the_loss_is_counted(plugin: Plugin) -> None:
-    before = counted("dropped")
-    none = Capture(plugin.state, plugin.sessions, plugin.state_breaker, capacity=0)
-    none.hold(await plugin.exchange("x1", "hello"))
-    assert (none.held, counted("dropped") - before) == (0, 1)
 
 
 async def test_an_exchange_of_a_user_that_may_not_be_created_is_dropped_when_that_turns_out(plugin: Plugin) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
 
 import pytest
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Session
-from recallr_litellm.stores.state import CommitResult, Resolved, StateStore, UnknownSession, UnknownUser, keys
+from recallr_litellm.stores.state import CommitResult, Resolved, StateStore, UnknownUser, keys
 from recallr_litellm.stores.state.sessions import KEPT_BLOCKS, OTHER_SESSIONS
 from tests.unit.stores.state_kit import (
     ANA,
@@ -79,23 +78,6 @@ class TestWhichSession:
         assert (back.session_id, len(back.entries)) == (old, 1)
         assert back.other_sessions == (new,)
         assert (await resolve(store, at=later)).session_id == old, "a session asked for becomes the current one"
-
-    async def test_a_session_of_another_owner_does_not_exist(self, store: StateStore) -> None:
-        of_ana = await session_with(store, "Ana's secret")
-
-        async def ask(owner: Owner, requested: str) -> object:
-            return await store.resolve(
-                owner,
-                new_session_id="f" * 32,
-                timeout_seconds=None,
-                default_timeout_seconds=TIMEOUT,
-                requested=requested,
-            )
-
-        assert await ask(BEN, of_ana) == UnknownSession()
-        assert await ask(BEN, "0" * 32) == UnknownSession(), "a foreign id and one that never was are answered alike"
-        assert await store.load(BEN, of_ana) is None
-        assert await store.depth(now_ms=NOW) == {"due": 0, "waiting": 1, "failed": 0}, "nothing was made for Ben"
 
     async def test_an_unknown_user_gets_nothing_created(self, store: StateStore, everything: Everything) -> None:
         stranger = Owner("acme", "stranger")
@@ -173,15 +155,6 @@ class TestCommit:
         loser = "ab"[results.index(CommitResult.CONFLICT)]
         assert await commit(store, session.session_id, 1, loser, exchange=loser) is CommitResult.STORED
         assert sorted(await texts_in(store, session.session_id)) == ["a", "b"]
-
-    async def test_a_version_of_the_future_conflicts(self, store: StateStore) -> None:
-        session = await resolve(store)
-        assert await commit(store, session.session_id, 7, "from nowhere") is CommitResult.CONFLICT
-
-    async def test_a_session_that_is_not_there_is_gone(self, store: StateStore) -> None:
-        of_ana = await session_with(store, "hello")
-        assert await commit(store, uuid.uuid4().hex, 0, "hello") is CommitResult.GONE
-        assert await commit(store, of_ana, 1, "intrusion", owner=BEN) is CommitResult.GONE
 
     async def test_dropped_messages_go_and_a_session_emptied_is_no_longer_open(self, store: StateStore) -> None:
         session_id = await session_with(store, "to be regenerated")
