@@ -19,6 +19,7 @@ from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import OngoingSession, Recalled
 from recallr_litellm.errors import (
+    EmbeddingUnavailable,
     ModelUnavailable,
     RecallrError,
     Refused,
@@ -71,6 +72,7 @@ class Recollection:
         *,
         state_breaker: CircuitBreaker,
         vectors_breaker: CircuitBreaker,
+        embedding_breaker: CircuitBreaker,
         count_tokens: Callable[[str], int],
         reporter: Reporter,
     ) -> None:
@@ -84,6 +86,7 @@ class Recollection:
         self._generations = generations
         self._state_breaker = state_breaker
         self._vectors_breaker = vectors_breaker
+        self._embedding_breaker = embedding_breaker
         self._count_tokens = count_tokens
         self._reporter = reporter
 
@@ -171,12 +174,16 @@ class Recollection:
                 with self._generations.using() as generation:
                     await self._gather(stage, generation)
         except TimeoutError as error:
-            (self._vectors_breaker if stage.searching else self._state_breaker).suspect()
+            if stage.searching:
+                self._vectors_breaker.suspect()
+                self._embedding_breaker.suspect()
+            else:
+                self._state_breaker.suspect()
             self._note(call, "timeout", error)
         except RequestError:
             raise
         except RecallrError as error:  # an outage, one refused call, or a store with another model's vectors
-            self._trip(error)
+            self._trip(error, stage)
             self._note(call, error.reason if isinstance(error, Unavailable | Refused) else "store", error)
         memory = stage.block if stage.block is not None else self._render(stage)
         if not memory and call.status == "ok" and not stage.shown_already:
@@ -203,6 +210,7 @@ class Recollection:
             stage.unseen = await self._sessions.read(owner, session.id, unseen, tokens=self._settings.context_tokens)
         stage.ongoing = await self._sessions.ongoing(owner, session.other_ids, tokens=self._settings.context_tokens)
         self._vectors_breaker.require()
+        self._embedding_breaker.require()
         stage.searching = True
         # Not `session.other_ids`: one that was made memory since then is to be found there.
         seen = frozenset((session.id, *(other.id for other in stage.ongoing)))
@@ -278,12 +286,16 @@ class Recollection:
         found = await self._sessions.read(owner, session.id, wanted, tokens=self._settings.context_tokens)
         return found[0].message.text if found else ""
 
-    def _trip(self, error: RecallrError) -> None:
+    def _trip(self, error: RecallrError, stage: _Stage) -> None:
         """Stop requests to a store that is out for everybody. What one call was refused stops nobody else."""
         if isinstance(error, StateUnavailable):
             self._state_breaker.trip(error)
-        elif isinstance(error, VectorsUnavailable):
+        elif isinstance(error, VectorsUnavailable) and stage.searching:
             self._vectors_breaker.trip(error)
+        elif isinstance(error, VectorsUnavailable):  # it may only refuse to write the new user
+            self._vectors_breaker.suspect()
+        elif isinstance(error, EmbeddingUnavailable):
+            self._embedding_breaker.trip(error)
         elif isinstance(error, Refused):
             FAULTS.labels("request").inc()
 

@@ -41,6 +41,12 @@ _log = logging.getLogger(__name__)
 _LATE_SECONDS = 10.0
 """Longest wait for storing an exchange that no client waits for."""
 
+_WRITE_PROBE_SECONDS = 10.0
+"""How often a write to Qdrant is tried."""
+
+_PATIENT_SECONDS = 15.0
+"""Timeout of a probe by a write to Qdrant or a call of an embedding model, which no request waits for."""
+
 _COUNT_SECONDS = 10.0
 """How often the queue is counted for the metrics."""
 
@@ -123,11 +129,16 @@ class Runtime:
         settings = self.settings
         self._state_breaker = CircuitBreaker("redis", self._probe_state, probe_timeout=3 * self._store_seconds)
         self._vectors_breaker = CircuitBreaker("qdrant", self._probe_vectors, probe_timeout=3 * self._store_seconds)
+        # Of its own: a Qdrant whose disk is full, or whose key may only read, still answers requests.
+        self._writes_breaker = CircuitBreaker(
+            "qdrant-writes", self._probe_writes, interval=_WRITE_PROBE_SECONDS, probe_timeout=_PATIENT_SECONDS
+        )
+        self._embedding_breaker = CircuitBreaker("embedding", self._probe_embedding, probe_timeout=_PATIENT_SECONDS)
         default_timeout = max(DEFAULT_TIMEOUT_SECONDS, settings.min_session_timeout_seconds)
         self._sessions = Sessions(self._state, self._vectors, default_timeout_seconds=default_timeout)
         self._capture = Capture(self._state, self._sessions, self._state_breaker, capacity=settings.held_exchanges)
         self._open_reconify(default_timeout)
-        self._breakers = [self._state_breaker, self._vectors_breaker]
+        self._breakers = [self._state_breaker, self._vectors_breaker, self._writes_breaker, self._embedding_breaker]
         self._generations = Generations(
             self._generation(self._vectors, self._embedder),
             self._collections,
@@ -149,6 +160,7 @@ class Runtime:
             self._generations,
             state_breaker=self._state_breaker,
             vectors_breaker=self._vectors_breaker,
+            embedding_breaker=self._embedding_breaker,
             count_tokens=self._count_tokens,
             reporter=self.reporter,
         )
@@ -163,7 +175,8 @@ class Runtime:
             embedder,
             self._sparse,
             state_breaker=self._state_breaker,
-            vectors_breaker=self._vectors_breaker,
+            vectors_breaker=self._writes_breaker,
+            embedding_breaker=self._embedding_breaker,
             interval=settings.process_interval_seconds,
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_processing_attempts,
@@ -283,6 +296,15 @@ class Runtime:
     async def _probe_vectors(self) -> None:
         with self._generations.using() as generation:
             await generation.open()
+
+    async def _probe_writes(self) -> None:
+        await self._probe_vectors()
+        await self._vectors.probe_write()
+
+    async def _probe_embedding(self) -> None:
+        await self._embedder.open()
+        if self._embedding_breaker.in_doubt:  # an endpoint charges for it
+            await self._embedder.probe()
 
     async def _keep_flushing_held(self) -> None:
         while True:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from recallr_litellm.errors import StateUnavailable, Unavailable, VectorsUnavailable
+from recallr_litellm.errors import EmbeddingUnavailable, StateUnavailable, Unavailable, VectorsUnavailable
 from recallr_litellm.memory.remembering import SessionMemory
 from recallr_litellm.metrics import FAULTS, PROCESSING, SESSIONS
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
@@ -45,6 +45,7 @@ class Processor:
 
     Args:
         interval: seconds between looks for due sessions.
+        vectors_breaker: of writes to Qdrant.
         lease_seconds: how long a claim lasts without a sign of life.
         max_attempts: failures after which a session is set aside.
     """
@@ -58,6 +59,7 @@ class Processor:
         *,
         state_breaker: CircuitBreaker,
         vectors_breaker: CircuitBreaker,
+        embedding_breaker: CircuitBreaker,
         interval: float,
         lease_seconds: float,
         max_attempts: int,
@@ -67,6 +69,7 @@ class Processor:
         self._memory = SessionMemory(vectors, embedder, sparse)
         self._state_breaker = state_breaker
         self._vectors_breaker = vectors_breaker
+        self._embedding_breaker = embedding_breaker
         self._interval = interval
         self._lease_seconds = lease_seconds
         self._max_attempts = max_attempts
@@ -113,7 +116,8 @@ class Processor:
 
     async def _claim(self) -> list[Claim]:
         room = _AT_ONCE - sum(not job.remembered for job in self._jobs)
-        if room <= 0 or not (self._state_breaker.allows_requests and self._vectors_breaker.allows_requests):
+        breakers = (self._state_breaker, self._vectors_breaker, self._embedding_breaker)
+        if room <= 0 or not all(breaker.allows_requests for breaker in breakers):
             return []
         busy = {job.claim.owner for job in self._jobs if not job.remembered}
         try:
@@ -149,6 +153,8 @@ class Processor:
             except Unavailable as error:  # an outage is not the session's fault: the attempt does not count
                 if isinstance(error, VectorsUnavailable):
                     self._vectors_breaker.trip(error)
+                elif isinstance(error, EmbeddingUnavailable):
+                    self._embedding_breaker.trip(error)
                 await self._postpone(claim, _after_outage(), str(error), counts=False)
             except Exception as error:  # noqa: BLE001 - counted, and tried again
                 FAULTS.labels("processing").inc()

@@ -18,7 +18,7 @@ class CircuitBreaker:
     Args:
         name: the dependency, for log, metric and health.
         probe: raises a `RecallrError` when the dependency cannot be used. May open or start it first.
-        interval: seconds between probes.
+        interval: seconds between probes while requests are allowed; at most 1 s while they are stopped.
         probe_timeout: seconds after which a probe has failed.
     """
 
@@ -28,6 +28,8 @@ class CircuitBreaker:
         self.name = name
         self.error: RecallrError | None = Unavailable(f"{name} has not been probed yet")
         """Why requests are stopped; None while they are allowed."""
+        self.in_doubt = True
+        """Whether requests are stopped, or a request ran out of time since the last probe."""
         self._probe = probe
         self._interval = interval
         self._probe_timeout = probe_timeout
@@ -52,6 +54,7 @@ class CircuitBreaker:
 
     def suspect(self) -> None:
         """Probe at once, without stopping requests: a request ran out of time, whatever the cause."""
+        self.in_doubt = True
         self._wake.set()
 
     async def probe(self) -> bool:
@@ -76,11 +79,12 @@ class CircuitBreaker:
             self._wake.clear()
             await self.probe()
             try:
-                async with asyncio.timeout(self._interval):
+                async with asyncio.timeout(self._interval if self.allows_requests else min(1.0, self._interval)):
                     await self._wake.wait()
             except TimeoutError:
                 continue
 
     def _set(self, error: RecallrError | None) -> None:
         self.error = error
+        self.in_doubt = error is not None
         STORE_UP.labels(self.name).set(self.allows_requests)

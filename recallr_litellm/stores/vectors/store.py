@@ -141,6 +141,10 @@ class VectorStore:
             self._opened = None
             raise VectorsUnavailable("The Qdrant collection is gone")
 
+    async def probe_write(self) -> None:
+        """Return if Qdrant takes writes. Changes nothing."""
+        await self._engine.upsert([points.meta_point(self._model.name, self._model.dimension)], keep_existing=True)
+
     @property
     def _engine(self) -> Engine:
         if self._opened is None:

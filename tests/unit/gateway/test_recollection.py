@@ -25,22 +25,29 @@ async def nobody_asks(*_: object, **__: object) -> NoReturn:
     raise AssertionError("nobody asks the gateway")
 
 
-@pytest.fixture
-async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
-    settings = Settings(
-        data_dir=tmp_path,
+async def sound(runtime: Runtime) -> None:
+    """Wait until nothing keeps memory from working."""
+    async with asyncio.timeout(60):
+        while runtime.faults():
+            await asyncio.sleep(0.01)
+
+
+def settings(folder: Path, **changes: object) -> Settings:
+    return Settings(
+        data_dir=folder,
         projects={"acme": [SecretStr(KEY)]},
         store_timeout_ms=60_000,
         process_interval_seconds=60,
         min_session_timeout_seconds=1,
+        **changes,  # type: ignore[arg-type]
     )
-    runtime = Runtime(
-        settings, gateway_embed=nobody_asks, gateway_complete=nobody_asks, count_tokens=lambda text: len(text) // 4
-    )
+
+
+@pytest.fixture
+async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
+    runtime = Runtime(settings(tmp_path), gateway_embed=nobody_asks, gateway_complete=nobody_asks, count_tokens=len)
     runtime.start(lambda: None)
-    async with asyncio.timeout(60):
-        while runtime.faults():
-            await asyncio.sleep(0.01)
+    await sound(runtime)
     yield runtime
     await runtime.stop()
 
@@ -85,3 +92,48 @@ async def test_a_session_that_becomes_memory_while_the_request_looks_for_it_is_r
     assert asked.session_id != told.session_id
     assert "My cat is called Felix." in shown
     assert asked.status == "ok"
+
+
+class Endpoint:
+    """An embedding model of the gateway that answers, or fails with a status."""
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.asked: list[str] = []
+
+    async def __call__(self, model: str, texts: list[str]) -> list[list[float]]:
+        self.asked += texts
+        if self.status is not None:
+            error = RuntimeError(f"cannot embed {texts}")
+            error.status_code = self.status  # type: ignore[attr-defined]
+            raise error
+        return [[float(len(text)), *[1.0] * 7] for text in texts]
+
+
+@pytest.mark.parametrize(("status", "fault"), [(401, "EmbeddingMisconfigured"), (503, "EmbeddingUnavailable")])
+async def test_an_embedding_endpoint_that_fails_is_named_by_health_and_not_asked_by_each_request(
+    tmp_path: Path, status: int, fault: str
+) -> None:
+    endpoint = Endpoint()
+    runtime = Runtime(
+        settings(tmp_path, embedding_model="litellm/embedder"),
+        gateway_embed=endpoint,
+        gateway_complete=nobody_asks,
+        count_tokens=len,
+    )
+    runtime.start(lambda: None)
+    try:
+        await sound(runtime)
+        endpoint.status = status
+        asked = [await ask(runtime, f"Question {number}.") for number in range(3)]
+        assert {call.status for call, _ in asked} == {"degraded; reason=embedding"}
+        assert runtime.faults() == {"embedding": fault}
+        assert [text for text in endpoint.asked if text.startswith("Question")] == ["Question 0."]
+        endpoint.status = None
+        await sound(runtime)
+        assert (await ask(runtime, "Question 3."))[0].status == "empty"
+        endpoint.status = 400
+        assert (await ask(runtime, "Question 4."))[0].status == "degraded; reason=embedding"
+        assert runtime.faults() == {}, "one refused text stops everybody's requests"
+    finally:
+        await runtime.stop()

@@ -39,6 +39,7 @@ class Plugin:
     sparse: SparseEncoder
     state_breaker: CircuitBreaker
     vectors_breaker: CircuitBreaker
+    embedding_breaker: CircuitBreaker
     sessions: Sessions
     capture: Capture
 
@@ -74,6 +75,7 @@ class Plugin:
             self.sparse,
             state_breaker=self.state_breaker,
             vectors_breaker=self.vectors_breaker,
+            embedding_breaker=self.embedding_breaker,
             **options,  # type: ignore[arg-type]
         )
 
@@ -90,12 +92,23 @@ async def plugin(tmp_path: Path) -> AsyncIterator[Plugin]:
     await vectors.open()
     state_breaker = CircuitBreaker("redis", state.probe, probe_timeout=60)
     vectors_breaker = CircuitBreaker("qdrant", vectors.ping, probe_timeout=60)
-    await state_breaker.probe()
-    await vectors_breaker.probe()
+    embedding_breaker = CircuitBreaker("embedding", embedder.probe, probe_timeout=60)
+    for breaker in (state_breaker, vectors_breaker, embedding_breaker):
+        await breaker.probe()
     sessions = Sessions(state, vectors, default_timeout_seconds=600)
     capture = Capture(state, sessions, state_breaker, capacity=3)
     yield Plugin(
-        valkey, url, state, vectors, embedder, SparseEncoder(), state_breaker, vectors_breaker, sessions, capture
+        valkey,
+        url,
+        state,
+        vectors,
+        embedder,
+        SparseEncoder(),
+        state_breaker,
+        vectors_breaker,
+        embedding_breaker,
+        sessions,
+        capture,
     )
     await vectors.close()
     await embedder.close()

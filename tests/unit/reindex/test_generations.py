@@ -82,6 +82,7 @@ class Worker:
             embedder,
             self.sparse,
             state_breaker=self.state_breaker,
+            embedding_breaker=self.state_breaker,
             vectors_breaker=self.vectors_breaker,
             interval=0.05,
             lease_seconds=1.0,

@@ -73,7 +73,8 @@ async def test_a_suspected_store_is_probed_at_once_and_requests_go_on_while_it_a
     await until(lambda: store.probes == 1)
     breaker.suspect()
     assert breaker.allows_requests, "one slow answer does not stop requests"
-    await until(lambda: store.probes == 2)
+    assert breaker.in_doubt, "a probe cannot tell that it was suspected"
+    await until(lambda: store.probes == 2 and not breaker.in_doubt)
     assert breaker.allows_requests
     store.fault = "gone"
     breaker.suspect()
