@@ -133,18 +133,6 @@ def test_what_a_bound_client_said_is_recalled_in_a_later_session(
     assert "My dog is called Biscuit." in provider.last.user_text
 
 
-def test_a_keys_binding_wins_over_its_teams(gateway: Proxy, provider: Provider, memory: Memory, user: str) -> None:
-    team = {"project_id": PROJECT, "defaults": NEW_USERS}
-    say(gateway, virtual_key({"project_id": OTHER_PROJECT, "defaults": NEW_USERS}, team), "Hello.", user=user)
-    assert memory.sessions(user) == [], "nothing is kept in the team's project"
-    assert len(memory.sessions(user, project=OTHER_PROJECT)) == 1
-
-    reply = say(gateway, virtual_key({"project_id": PROJECT, "enabled": False}, team), "Goodbye.", user=user)
-    assert reply.memory_status == "off", "a key may be taken out of its team's memory"
-    assert memory.sessions(user) == []
-    assert_left_alone(provider, "Goodbye.")
-
-
 def test_two_bound_projects_never_see_each_others_users(
     gateway: Proxy, provider: Provider, memory: Memory, user: str
 ) -> None:
@@ -170,18 +158,6 @@ def _asked(gateway: Proxy, provider: Provider, key: str, user: str) -> str:
     return provider.last.body.decode()
 
 
-def test_defaults_of_the_metadata_hold_until_a_header_says_otherwise(
-    gateway: Proxy, provider: Provider, user: str
-) -> None:
-    key = bound(defaults=NEW_USERS | {"include_system_prompt": False})
-    say(gateway, key, "Hello.", user=user)
-    assert provider.last.system_text == "", "the metadata says: no instructions"
-    say(gateway, key, "Hello again.", user=user, headers={"X-Recallr-Include-System-Prompt": "true"})
-    assert provider.last.system_text != "", "the header says: instructions"
-    say(gateway, bound(), "Hello once more.", user=user)
-    assert provider.last.system_text != "", "so says the default"
-
-
 def test_an_unknown_user_passes_without_memory_unless_it_may_be_created(
     gateway: Proxy, provider: Provider, memory: Memory, user: str
 ) -> None:
@@ -202,23 +178,6 @@ def test_an_unknown_user_passes_without_memory_unless_it_may_be_created(
     assert say(gateway, key, "Hello.", user=user).memory_status == "ok", "once it is known, nothing more is needed"
 
 
-def test_the_header_names_the_user_before_the_body_does(gateway: Proxy, memory: Memory, user: str) -> None:
-    header = {"X-Recallr-User-Id": f"header-{user}"}
-    say(gateway, bound(), "Hello.", user=user, headers=header)
-    assert memory.sessions(user) == []
-    assert memory.only(f"header-{user}").texts[0] == "Hello."
-
-
-def test_the_body_names_no_user_where_the_metadata_says_header(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str
-) -> None:
-    key = bound(user_from="header")
-    assert say(gateway, key, "Hello.", user=user).memory_status == "off"
-    assert_left_alone(provider, "Hello.")
-    say(gateway, key, "Hello.", user="somebody", headers={"X-Recallr-User-Id": user})
-    assert memory.only(user).texts[0] == "Hello."
-
-
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("named", [None, "", "a\x07b", "x" * 257], ids=["none", "empty", "control", "too long"])
 def test_a_bound_request_without_a_user_we_can_take_passes_without_memory(
@@ -228,46 +187,6 @@ def test_a_bound_request_without_a_user_we_can_take_passes_without_memory(
     reply = say(gateway, bound(), "Hello.", user=named, stream=stream)
     assert (reply.text, reply.memory_status) == ("Good morning.", "off")
     assert_left_alone(provider, "Hello.")
-
-
-@pytest.mark.parametrize(
-    ("metadata", "at_fault"),
-    [
-        ({"project_id": PROJECT, "projekt": 1}, "projekt: "),
-        ({"defaults": NEW_USERS}, "project_id: "),
-        ({"project_id": PROJECT, "defaults": {"timezone": "Mars"}}, "defaults: X-Recallr-Timezone: "),
-        ("nonsense", "recallr: "),
-    ],
-    ids=["unknown field", "no project", "bad header value", "no object"],
-)
-def test_wrong_metadata_costs_memory_and_not_the_request(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, metadata: Any, at_fault: str
-) -> None:
-    key, before = virtual_key(metadata, key_alias=user), metric(gateway, "recallr_faults_total", where="binding")
-    for text in ("Hello.", "Hello again."):
-        assert say(gateway, key, text, user=user).memory_status == "off"
-        assert_left_alone(provider, text)
-
-    assert memory.sessions(user) == []
-    warnings = [line for line in log_lines(gateway.folder, user) if "WARNING" in line]
-    assert len(warnings) == 1, f"the log says it once a key, not {warnings}"
-    assert at_fault in warnings[0]
-    assert key not in gateway.log, "the key itself is not logged"
-    assert metric(gateway, "recallr_faults_total", where="binding") == before + 2
-
-
-def test_a_recallr_key_and_project_of_the_request_win_over_the_binding(
-    gateway: Proxy, memory: Memory, user: str
-) -> None:
-    key = bound(enabled=False)
-    own = {
-        "X-Recallr-API-Key": OTHER_API_KEY,
-        "X-Recallr-Project-Id": OTHER_PROJECT,
-        "X-Recallr-Allow-New-User-Creation": "1",
-    }
-    assert say(gateway, key, "Hello.", user=user, headers=own).memory_status == "empty"
-    assert memory.sessions(user) == []
-    assert len(memory.sessions(user, project=OTHER_PROJECT)) == 1
 
 
 @pytest.mark.parametrize(
@@ -326,23 +245,6 @@ def test_off_leaves_one_request_out(
     after = say(gateway, key, "And now?", user=user, headers={**headers, "X-Recallr-Memory": "on"})
     assert after.memory_status == "ok"
     assert "Felix" in provider.last.user_text
-
-
-def test_off_needs_no_key_where_none_is_bound(gateway: Proxy, provider: Provider, user: str) -> None:
-    for value in ("off", "on"):
-        reply = say(gateway, virtual_key(), "Hello.", user=user, headers={"X-Recallr-Memory": value})
-        assert reply.memory_status == "off", "there is no project whose memory could be used"
-        assert_left_alone(provider, "Hello.")
-
-
-@pytest.mark.parametrize("way", ["unbound", "bound", "headers"])
-def test_a_bad_value_is_refused(gateway: Proxy, provider: Provider, user: str, way: str) -> None:
-    key = bound() if way == "bound" else virtual_key()
-    headers = gateway.headers(None) if way == "headers" else {}
-    with pytest.raises(openai.BadRequestError) as refused:
-        say(gateway, key, f"I am {user}.", user=user, headers={**headers, "X-Recallr-Memory": "maybe"})
-    assert (refused.value.param, refused.value.code) == ("X-Recallr-Memory", "invalid_recallr_headers")
-    assert provider.chats(user) == []
 
 
 def test_an_api_without_memory_says_off_under_a_bound_key(gateway: Proxy, user: str) -> None:
