@@ -25,7 +25,7 @@ from litellm.types.utils import GenericStreamingChunk, ModelResponse, Usage
 from recallr_litellm.core.stopwords import ENGLISH
 
 NOTHING_KNOWN = "Demo model: I was handed no memory yet. What you say is kept; ask about it in a later session."
-NOTHING_RELATED = "Demo model: nothing in the memory I was handed shares a word with that."
+NOTHING_RELATED = "Demo model: nothing in the memory I was handed shares a word with that. It begins:"
 FOUND = "Demo model: the memory I was handed says:"
 
 _BLOCK = re.compile(r"<recallr_memory\b[^>]*>(?P<inside>.*?)</recallr_memory>\s*", re.DOTALL)
@@ -48,9 +48,9 @@ def answer(messages: Sequence[Mapping[str, Any]]) -> str:
         (line for line in lines if asked & _stems(line)),
         key=lambda line: (-len(asked & _stems(line)), line.startswith("<assistant")),
     )
-    if not best:
-        return NOTHING_RELATED
-    return "\n".join([FOUND, *(html.unescape(line) for line in best[:_SHOWN_LINES])])
+    # A question such as "What do you know about me?" shares no word with what answers it.
+    shown = best or [line for line in lines if line.startswith(("<user", "<assistant"))]
+    return "\n".join([FOUND if best else NOTHING_RELATED, *(html.unescape(line) for line in shown[:_SHOWN_LINES])])
 
 
 def _last_user_words(messages: Sequence[Mapping[str, Any]]) -> str:

@@ -26,7 +26,9 @@ def read_or_make(path: Path, *, prefix: str) -> str:
             _make(path, f"{prefix}{secrets.token_urlsafe(32)}\n")
         key = path.read_text().strip()
     except OSError as error:
-        raise ConfigurationError(f"The key file {path} cannot be used: {error.strerror}") from error
+        raise ConfigurationError(
+            f"The key file {path} cannot be used ({error.strerror}): allow it or set RECALLR_DATA_DIR"
+        ) from error
     if not key:
         raise ConfigurationError(f"The key file {path} is empty; delete it and a new key is made")
     return key

@@ -41,3 +41,20 @@ def show_logs() -> None:
         handler.setFormatter(logging.Formatter(_FORMAT))
         logger.addHandler(handler)
         logger.propagate = False
+
+
+def shorten_failed_start(message: str) -> None:
+    """Have the server end a start that we refuse with this message, instead of 400 lines of traceback.
+
+    The server (uvicorn, also under gunicorn) logs the traceback, and then that the start has failed.
+    """
+
+    def shorten(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if text.startswith("Traceback") or record.exc_info:
+            return False
+        if "startup failed" in text:
+            record.msg, record.args = message, ()
+        return True
+
+    logging.getLogger("uvicorn.error").addFilter(shorten)

@@ -21,8 +21,9 @@ from recallr_litellm.gateway.runtime import Runtime
 from recallr_litellm.litellm_host.insides import BRIDGES, GATEWAY, MIDDLEWARE, SHUTDOWN, report
 from recallr_litellm.litellm_host.models import complete, count_tokens, embed_through_gateway
 from recallr_litellm.litellm_host.spend import count_own_calls
-from recallr_litellm.logs import show_logs
+from recallr_litellm.logs import shorten_failed_start, show_logs
 from recallr_litellm.metrics import OF_ALL_WORKERS
+from recallr_litellm.reconify.settings import misspelt_settings
 from recallr_litellm.settings import load_settings
 from recallr_litellm.upstream_urls import Upstreams
 
@@ -48,10 +49,16 @@ def start() -> Runtime | None:
     show_logs()
     if not OF_ALL_WORKERS and os.environ.get("NUM_WORKERS", "1") != "1":
         _log.warning("/recallr/metrics is that of one worker: set PROMETHEUS_MULTIPROC_DIR to a folder for all of them")
-    runtime = Runtime(
-        load_settings(), gateway_embed=embed_through_gateway, gateway_complete=complete, count_tokens=count_tokens
-    )
-    runtime.start(lambda: install(proxy_server, runtime))
+    for unknown in misspelt_settings():
+        _log.warning("%s", unknown)
+    try:
+        runtime = Runtime(
+            load_settings(), gateway_embed=embed_through_gateway, gateway_complete=complete, count_tokens=count_tokens
+        )
+        runtime.start(lambda: install(proxy_server, runtime))
+    except ConfigurationError as error:
+        shorten_failed_start(f"recallr: {error}")
+        raise
     return runtime
 
 

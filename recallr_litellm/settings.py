@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -206,10 +210,47 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = "; ".join(
-            f"RECALLR_{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
-            for problem in error.errors(include_input=False, include_url=False)
-        )
-        raise ConfigurationError(f"Wrong settings: {problems}") from None
-    except SettingsError as error:  # not JSON where JSON is expected; the text names the field, not the value
-        raise ConfigurationError(f"Wrong settings: {error}") from None
+        raise ConfigurationError(f"Wrong settings: {problems(error, 'RECALLR_')}") from None
+    except SettingsError as error:  # not JSON where JSON is expected
+        field = re.search(r'field "(\w+)"', str(error))
+        name = f"RECALLR_{field[1].upper()}" if field else "RECALLR_…"
+        raise ConfigurationError(f"Wrong settings: {name}: is not JSON") from None
+
+
+def problems(error: ValidationError, prefix: str) -> str:
+    """The variables that are wrong and why, without their values."""
+    return "; ".join(
+        f"{_place(problem['loc'], prefix)}{problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors(include_input=False, include_url=False)
+    )
+
+
+def _place(path: tuple[int | str, ...], prefix: str) -> str:
+    if not path:
+        return ""
+    # Where names and keys of projects are the wrong way round, the path holds a key.
+    rest = "".join(f"[{part}]" for part in path[1:] if not str(part).startswith("rai_") and part != "[key]")
+    return f"{prefix}{str(path[0]).upper()}{rest}: "
+
+
+def unknown_names(prefix: str, kind: type[BaseSettings], *others: str) -> list[str]:
+    """What is set, in the environment or in `.env`, with the prefix of these settings but is none of them.
+
+    Args:
+        others: variables with this prefix that are no settings of the plugin.
+
+    Returns:
+        One text a variable, with the name that was probably meant.
+    """
+    known = {f"{prefix}{field.upper()}" for field in kind.model_fields} | set(others)
+    found = {name.upper() for name in {**os.environ, **dotenv_values(".env")} if name.upper().startswith(prefix)}
+    return [
+        f"{name} is not a setting"
+        + "".join(f"; did you mean {near}?" for near in get_close_matches(name, known, n=1, cutoff=0.85))
+        for name in sorted(found - known)
+        if not _OF_KUBERNETES.search(name)
+    ]
+
+
+_OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_.+)?$")
+"""Kubernetes sets such variables in every container, for a service whose name begins like our settings."""

@@ -10,8 +10,11 @@ recallr reconify  what waits to be reported to Reconify, what was refused, a tes
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from recallr_litellm import __version__
 from recallr_litellm.cli.demo import demo
 from recallr_litellm.cli.doctor import doctor
 from recallr_litellm.cli.failed import failed
@@ -27,7 +30,24 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,  # locals hold keys and messages
 )
-app.command()(serve)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"recallr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Persistent memory for every user of an LLM gateway."""
+
+
+app.command(context_settings={"ignore_unknown_options": True})(serve)
 app.command()(demo)
 app.command()(doctor)
 app.command()(failed)

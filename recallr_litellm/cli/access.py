@@ -14,6 +14,9 @@ from recallr_litellm.cli.environment import MASTER_KEY, MASTER_KEY_FILE
 from recallr_litellm.projects import DEFAULT_PROJECT, KEY_FILE
 from recallr_litellm.settings import Settings
 
+_SOON_SECONDS = 5
+"""A session timeout to try things with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -26,6 +29,8 @@ class Access:
     """None: the key is in LITELLM_MASTER_KEY."""
     recallr_key_file: Path | None
     """None: the keys are in RECALLR_PROJECTS."""
+    session_seconds: int
+    """The shortest session timeout that a request may ask for."""
 
     @classmethod
     def of(cls, settings: Settings, *, url: str, model: str, master_key_generated: bool) -> Access:
@@ -37,6 +42,7 @@ class Access:
             project=next(iter(settings.projects), DEFAULT_PROJECT) if settings.projects else DEFAULT_PROJECT,
             master_key_file=folder / MASTER_KEY_FILE if master_key_generated else None,
             recallr_key_file=None if settings.projects else folder / KEY_FILE,
+            session_seconds=settings.min_session_timeout_seconds,
         )
 
     def curl(self) -> str:
@@ -55,6 +61,18 @@ class Access:
             ]
         )
 
+    def _next_session(self) -> str:
+        """How to see one session recall another without waiting for ten minutes."""
+        if self.session_seconds <= _SOON_SECONDS:
+            return (
+                f"Memory across sessions: add -H 'X-Recallr-Session-Timeout-Seconds: {_SOON_SECONDS}' to it, wait "
+                f"{2 * _SOON_SECONDS} s, and ask: What is my name?"
+            )
+        return (
+            f"A session ends when its user has been quiet for {self.session_seconds} s. To see the next session recall "
+            f"it sooner: RECALLR_MIN_SESSION_TIMEOUT_SECONDS={_SOON_SECONDS} recallr serve, and do what that prints."
+        )
+
     def show(self, console: Console) -> None:
         """Print all of it, no line broken: paths and the command are there to be copied."""
         lines = [
@@ -62,6 +80,7 @@ class Access:
             f"Master key   in {self.master_key_file or MASTER_KEY}",
             f"Recallr key  in {self.recallr_key_file or 'RECALLR_PROJECTS'} (project {self.project!r})",
             f"\nTry it from another shell:\n\n  {self.curl()}\n",
+            self._next_session(),
         ]
         console.print(Text("\n".join(lines)), soft_wrap=True)
 

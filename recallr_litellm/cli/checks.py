@@ -24,7 +24,7 @@ PACKAGE = "recallr-litellm"
 
 
 def check_litellm() -> CheckResult:
-    """Whether LiteLLM is one that this package was tested with: the range that the package itself asks for."""
+    """Whether LiteLLM is in the range that the package asks for."""
     version = metadata.version("litellm")
     try:
         requirements = [Requirement(line) for line in metadata.requires(PACKAGE) or ()]
@@ -32,16 +32,16 @@ def check_litellm() -> CheckResult:
         return CheckResult(
             "LiteLLM",
             Level.WARNING,
-            f"{version}; the tested range is not known, since this package is not installed",
+            f"{version}; the supported range is not known, since this package is not installed",
             "Install it: pip install .",
         )
     tested = next(requirement.specifier for requirement in requirements if requirement.name == "litellm")
     if version in tested:
-        return CheckResult("LiteLLM", Level.OK, f"{version}, tested ({tested})")
+        return CheckResult("LiteLLM", Level.OK, f"{version}, supported ({tested})")
     return CheckResult(
         "LiteLLM",
         Level.FAULT,
-        f"{version} is not among the tested versions ({tested}); the plugin leans on insides of LiteLLM",
+        f"{version} is not supported ({tested})",
         f"pip install 'litellm[proxy]{tested}'",
     )
 
@@ -118,8 +118,10 @@ def check_data_dir(settings: Settings) -> CheckResult:
             pass
     except DataDirInUse:
         return CheckResult(about, Level.OK, f"{path}, in use by a running gateway")
-    except ConfigurationError as error:
-        return CheckResult(about, Level.FAULT, str(error), "Allow writing to it or set RECALLR_DATA_DIR")
+    except ConfigurationError:
+        return CheckResult(
+            about, Level.FAULT, f"{path} cannot be written", "Allow writing to it or set RECALLR_DATA_DIR"
+        )
     if _open_to_others(path):
         return CheckResult(about, Level.WARNING, f"{path} can be read by other users", f"chmod 700 {path}")
     return CheckResult(about, Level.OK, f"{path}, free")

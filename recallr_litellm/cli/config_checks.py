@@ -5,51 +5,57 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
 from recallr_litellm.cli.check_result import CheckResult, Level
+from recallr_litellm.cli.gateway_config import GatewayConfig
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.reconify.redact import load_redaction
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import GATEWAY_PREFIX
 
-_DEEPEST_INCLUDE = 8
+_CONFIG, _DATABASE = "Config", "Database"
 
 
-def check_models(settings: Settings, config: Path) -> CheckResult:
-    """Whether the models of the gateway that the plugin is to use are in its config.
+def check_config(path: Path) -> CheckResult:
+    """Whether the gateway's config can be read and turns memory on."""
+    try:
+        GatewayConfig.read(path).require_callback()
+    except ConfigurationError as error:
+        return CheckResult(
+            _CONFIG, Level.FAULT, str(error), "Name the config of your gateway: recallr doctor --config FILE"
+        )
+    return CheckResult(_CONFIG, Level.OK, f"{path} turns memory on")
 
-    Args:
-        config: LiteLLM's YAML file.
-    """
+
+def check_database(config: GatewayConfig) -> CheckResult:
+    """Whether LiteLLM can open the database that it needs for keys and teams."""
+    if not (config.has_database or os.environ.get("DATABASE_URL")):
+        return CheckResult(_DATABASE, Level.OK, "none; keys and teams of LiteLLM need one")
+    if find_spec("prisma") is None:
+        detail = "a database is configured, but the package `prisma` is missing"
+        return CheckResult(_DATABASE, Level.FAULT, detail, "pip install 'litellm[extra_proxy]'")
+    return CheckResult(_DATABASE, Level.OK, "configured; LiteLLM opens it")
+
+
+def check_models(settings: Settings, config: GatewayConfig) -> CheckResult:
+    """Whether the models of the gateway that the plugin is to use are in its config."""
     about = "Models"
     wanted = dict(_wanted(settings))
     if not wanted:
         return CheckResult(about, Level.OK, "RECALLR_MEMORY_MODEL is not set; memory works without an LLM")
-    try:
-        named = list(_named(config))
-    except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
-        detail = f"{config} cannot be read as a config of LiteLLM ({type(error).__name__})"
-        return CheckResult(about, Level.FAULT, detail, "Name another: recallr doctor --config FILE")
-    missing = [
-        f"{setting}={model}"
-        for setting, model in wanted.items()
-        if not any(fnmatchcase(model, pattern) for pattern in named)
-    ]
+    missing = [f"{setting}={model}" for setting, model in wanted.items() if not config.has_model(model)]
     if missing:
         return CheckResult(
             about,
             Level.WARNING,
-            f"{' and '.join(missing)}: no `model_name` of {config}",
+            f"{' and '.join(missing)}: no `model_name` of {config.path}",
             "Add it to `model_list`, or name the config of your gateway: recallr doctor --config FILE",
         )
-    return CheckResult(about, Level.OK, f"{' and '.join(wanted.values())}, of {config}")
+    return CheckResult(about, Level.OK, f"{' and '.join(wanted.values())}, of {config.path}")
 
 
 def check_reconify() -> CheckResult:
@@ -76,14 +82,3 @@ def _wanted(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "RECALLR_MEMORY_MODEL", settings.memory_model
     if settings.embedding_model and settings.embedding_model.startswith(GATEWAY_PREFIX):
         yield "RECALLR_EMBEDDING_MODEL", settings.embedding_model.removeprefix(GATEWAY_PREFIX)
-
-
-def _named(config: Path, depth: int = 0) -> Iterator[str]:
-    """Names and patterns of models in a config and in those that it includes."""
-    written: dict[str, Any] = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
-    for entry in written.get("model_list") or ():
-        yield str(entry.get("model_name"))
-    yield from map(str, (written.get("router_settings") or {}).get("model_group_alias") or ())
-    if depth < _DEEPEST_INCLUDE:
-        for included in written.get("include") or ():
-            yield from _named(config.parent / str(included), depth + 1)

@@ -29,7 +29,9 @@ STOP_SECONDS = 30.0
 ANSWER_SECONDS = 30.0
 PROCESSING_SECONDS = 60.0
 """Longest wait for the first session to become memory. What is not processed by then is still recalled, verbatim."""
-LOG_LINES = 25
+SESSION_SECONDS = 1
+"""The shortest session timeout of the demo."""
+LOG_LINES = 8
 """How much of the gateway's log an error shows."""
 
 _NOT_INHERITED = (
@@ -86,6 +88,7 @@ class DemoGateway:
             project=DEFAULT_PROJECT,
             master_key_file=self.data_dir / MASTER_KEY_FILE,
             recallr_key_file=self.data_dir / KEY_FILE,
+            session_seconds=SESSION_SECONDS,
         )
 
     @property
@@ -109,7 +112,7 @@ class DemoGateway:
         options = ["--config", str(config), "--port", str(self.port), "--num_workers", "1"]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603  # our own module, no shell
-                [sys.executable, "-m", "recallr_litellm.cli", "serve", "--", *options],
+                [sys.executable, "-m", "recallr_litellm.cli", "serve", *options],
                 cwd=self.folder,
                 env=self._environment(os.environ),
                 stdout=log,
@@ -121,7 +124,9 @@ class DemoGateway:
                 retry=retry_if_result(lambda up: not up), wait=wait_fixed(0.25), stop=stop_after_delay(START_SECONDS)
             )(self._answers)
         except RetryError as error:
-            raise DemoError(f"The gateway was not ready within {START_SECONDS:.0f} s.\n{self.log_tail()}") from error
+            raise DemoError(
+                f"The gateway was not ready within {START_SECONDS:.0f} s. Its log ends:\n{self.log_tail()}"
+            ) from error
 
     def stop(self) -> None:
         """End it, in order if it can be, and wait until it has ended."""
@@ -159,7 +164,7 @@ class DemoGateway:
 
     def _answers(self) -> bool:
         if self._process is None or self._process.poll() is not None:
-            raise DemoError(f"The gateway ended at its start.\n{self.log_tail()}")
+            raise DemoError(f"The gateway did not start. Its log ends:\n{self.log_tail()}")
         try:
             return httpx.get(f"{self.url}/recallr/health/ready", trust_env=False, timeout=ANSWER_SECONDS).is_success
         except httpx.TransportError:
@@ -181,7 +186,7 @@ class DemoGateway:
         return {
             **kept,
             "RECALLR_DATA_DIR": str(self.data_dir),
-            "RECALLR_MIN_SESSION_TIMEOUT_SECONDS": "1",
+            "RECALLR_MIN_SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
             "RECALLR_PROCESS_INTERVAL_SECONDS": "0.2",
             # On a busy machine, better late than without memory.
             "RECALLR_DEADLINE_MS_BALANCED": "30000",

@@ -15,8 +15,10 @@ from rich.text import Text
 from recallr_litellm.cli.check_result import CheckResult, Level
 from recallr_litellm.cli.checks import static_checks
 from recallr_litellm.cli.environment import load_env_file, shipped_config
+from recallr_litellm.cli.gateway_config import GatewayConfig
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.printable import printable
+from recallr_litellm.reconify.settings import misspelt_settings
 from recallr_litellm.settings import load_settings
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.FAULT: "bold red"}
@@ -57,13 +59,21 @@ async def _findings(config: Path | None) -> AsyncIterator[CheckResult]:
         yield CheckResult("Settings", Level.FAULT, str(error), "Correct them; .env.example says what each one means")
         return
     yield CheckResult("Settings", Level.OK, f"valid; {len(settings.model_fields_set)} set, the rest at their defaults")
+    for unknown in misspelt_settings():
+        yield CheckResult("Settings", Level.WARNING, unknown, "Correct its name or remove it")
     for finding in static_checks(settings):
         yield finding
     # Only now: the embedding model's runtime takes seconds to import, and the other commands do without it.
-    from recallr_litellm.cli.config_checks import check_models, check_reconify
+    from recallr_litellm.cli.config_checks import check_config, check_database, check_models, check_reconify
     from recallr_litellm.cli.store_checks import store_checks
 
-    yield check_models(settings, config or shipped_config())
+    path = config or shipped_config()
+    found = check_config(path)
+    yield found
+    if found.level is Level.OK:
+        gateway_config = GatewayConfig.read(path)
+        yield check_database(gateway_config)
+        yield check_models(settings, gateway_config)
     yield check_reconify()
 
     async for finding in store_checks(settings):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from recallr_litellm.cli.access import Access
 from recallr_litellm.cli.environment import (
@@ -18,24 +21,24 @@ from recallr_litellm.cli.environment import (
     master_key_is_set,
     shipped_config,
 )
+from recallr_litellm.cli.preflight import LOOPBACK, Options, check_start
 from recallr_litellm.key_file import read_or_make
+from recallr_litellm.reconify.settings import misspelt_settings
 from recallr_litellm.settings import load_settings
 
-LOOPBACK = "127.0.0.1"
-"""Where `serve` listens unless told otherwise. LiteLLM's default is every interface of the machine; a
-first start should not put a gateway that holds somebody's provider keys on the network."""
+POLL_SECONDS = 0.25
 
 
 def serve(
     litellm_options: Annotated[
         list[str] | None,
-        typer.Argument(metavar="-- LITELLM OPTIONS", help="Passed to `litellm` unchanged.", show_default=False),
+        typer.Argument(metavar="LITELLM OPTIONS", help="Passed to `litellm` unchanged.", show_default=False),
     ] = None,
 ) -> None:
     """Start a LiteLLM gateway that remembers every user.
 
-    Runs the config that comes with the package, for this machine only (127.0.0.1). What stands after
-    `--` goes to LiteLLM and wins: `recallr serve -- --host 0.0.0.0 --port 8000 --config my.yaml`.
+    Runs the config that comes with the package, on this machine only (127.0.0.1), port 4000. Options go to
+    LiteLLM: `recallr serve --port 8000 --config my.yaml --host 0.0.0.0`.
 
     Reads `.env` of the current folder. Without LITELLM_MASTER_KEY a strong key is made once and kept
     in the data folder, readable by its owner only.
@@ -43,20 +46,39 @@ def serve(
     console = Console(stderr=True, soft_wrap=True)
     with faults_shown(console):
         load_env_file()
-        settings = load_settings()
-        config = shipped_config()
+        for unknown in misspelt_settings():
+            console.print(Text(f"recallr: {unknown}", style="yellow"))
+        settings, shipped = load_settings(), shipped_config()
+        options = Options.of(litellm_options or (), config=shipped)
+        check_start(settings, options)
         generated = not master_key_is_set()
         if generated:
             os.environ[MASTER_KEY] = read_or_make(settings.data_dir / MASTER_KEY_FILE, prefix="sk-")
+
+    model = DEMO_MODEL if options.config == shipped else "<a model of your config>"
+    access = Access.of(settings, url=options.url, model=model, master_key_generated=generated)
+    threading.Thread(target=_show_when_ready, args=(console, access), daemon=True).start()
 
     # Only now: LiteLLM takes seconds to load and reads the environment while it does.
     from litellm.proxy.proxy_cli import run_server
 
     # Of an option given twice, the last one counts: the user's.
-    options = ["--config", str(config), "--host", LOOPBACK, *(litellm_options or ())]
-    chosen = run_server.make_context("litellm", list(options), resilient_parsing=True).params
-    model = DEMO_MODEL if chosen["config"] == str(config) else "<a model of your config>"
-    host = LOOPBACK if chosen["host"] in ("0.0.0.0", "::") else chosen["host"]  # noqa: S104  # compared, not bound
-    access = Access.of(settings, url=f"http://{host}:{chosen['port']}", model=model, master_key_generated=generated)
+    given = ["--config", str(shipped), "--host", LOOPBACK, "--port", str(options.port), *(litellm_options or ())]
+    run_server.main(given, prog_name="litellm")
+
+
+def _show_when_ready(console: Console, access: Access) -> None:
+    """Print how to talk to the gateway once it answers; and what is missing, if memory does not work yet."""
+    import httpx  # here: the check of a start needs none
+
+    with httpx.Client(trust_env=False, timeout=30, verify=False) as client:  # noqa: S501  # this machine
+        while True:
+            time.sleep(POLL_SECONDS)
+            try:
+                ready = client.get(f"{access.url}/recallr/health/ready")
+            except httpx.HTTPError:
+                continue
+            break
     access.show(console)
-    run_server.main(options, prog_name="litellm")
+    if not ready.is_success:
+        console.print(Text(f"Memory does not work yet ({ready.text}). See: recallr doctor", style="yellow"))

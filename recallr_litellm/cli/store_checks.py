@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from recallr_litellm.stores.state import EmbeddedValkey, StateStore, connect
 from recallr_litellm.stores.vectors import VectorStore, open_collections, open_engine
 from recallr_litellm.stores.vectors.server import _OLDEST as OLDEST_QDRANT
 from recallr_litellm.stores.vectors.server import connect as connect_qdrant
+
+_log = logging.getLogger(__name__)
 
 OLDEST_REDIS = Version("6.2")
 
@@ -44,7 +47,8 @@ async def store_checks(settings: Settings) -> AsyncIterator[CheckResult]:
         embedding = await check_embedding(settings, embedder)
         yield embedding
         model = embedder if embedding.level is Level.OK else None
-        with _data_dir(settings) as opened:
+        with ExitStack() as closing:
+            opened = _opened(settings, closing)
             redis = check_server(settings) if settings.redis_url else check_embedded_valkey(settings, opened)
             for finding in await redis:
                 yield finding
@@ -224,23 +228,19 @@ async def _check_collection(settings: Settings, embedder: Embedder | None, where
     return CheckResult(_QDRANT, Level.OK, f"{where}, for vectors of {embedder.name}")
 
 
-@contextmanager
-def _data_dir(settings: Settings) -> Iterator[Settings | None]:
-    """Settings whose data folder is ours while the block runs; None when a gateway has it."""
-    if not settings.data_dir.exists():
-        with tempfile.TemporaryDirectory(prefix="recallr-doctor-") as folder:
-            yield settings.model_copy(update={"data_dir": Path(folder)})
-        return
-    data_dir = DataDir(settings.data_dir)
-    try:
-        data_dir.acquire()
-    except DataDirInUse:
-        yield None
-        return
-    try:
-        yield settings
-    finally:
-        data_dir.release()
+def _opened(settings: Settings, closing: ExitStack) -> Settings | None:
+    """Settings whose data folder is ours until `closing` is closed; None when a gateway has it."""
+    if settings.data_dir.exists():
+        try:
+            closing.enter_context(DataDir(settings.data_dir))
+        except DataDirInUse:
+            return None
+        except ConfigurationError as error:
+            _log.debug("`check_data_dir` has reported it: %s", error)
+        else:
+            return settings
+    folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="recallr-doctor-"))
+    return settings.model_copy(update={"data_dir": Path(folder)})
 
 
 async def _no_gateway(model: str, texts: list[str]) -> list[list[float]]:

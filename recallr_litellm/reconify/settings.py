@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from recallr_litellm.errors import ConfigurationError
-from recallr_litellm.settings import Settings
+from recallr_litellm.settings import Settings, problems, unknown_names
 
 _REQUIRED = ("app_key", "api_key", "endpoint")
 
@@ -133,9 +133,16 @@ def load_reconify_settings() -> ReconifySettings:
     try:
         return ReconifySettings()
     except ValidationError as error:
-        problems = "; ".join(
-            "".join(f"RECONIFY_{str(part).upper()}: " for part in problem["loc"])
-            + problem["msg"].removeprefix("Value error, ")
-            for problem in error.errors(include_input=False, include_url=False)
-        )
-        raise ConfigurationError(f"Wrong settings: {problems}") from None
+        raise ConfigurationError(f"Wrong settings: {problems(error, 'RECONIFY_')}") from None
+
+
+def misspelt_settings() -> list[str]:
+    """Variables named like a setting of the plugin that are none, in the environment or in `.env`: see `unknown_names`.
+
+    They are harmless, but whoever set one meant another.
+    """
+    return unknown_names("RECALLR_", Settings, *_OF_COMMANDS) + unknown_names("RECONIFY_", ReconifySettings)
+
+
+_OF_COMMANDS = ("RECALLR_API_KEY", "RECALLR_PROJECT_ID", "RECALLR_GATEWAY", "RECALLR_URL", "RECALLR_DEMO_RECORD")
+"""Variables of the `recallr` command and of the examples."""

@@ -41,12 +41,15 @@ class DataDir:
             self._lock.acquire()
         except Timeout:
             raise DataDirInUse(
-                f"The data folder {self.path.absolute()} belongs to another running process. Embedded stores serve one "
-                "process: set RECALLR_REDIS_URL and RECALLR_QDRANT_URL to run several workers, or give this one a "
-                "RECALLR_DATA_DIR of its own."
+                f"The data folder {self.path.absolute()} is in use by another gateway, and embedded stores serve one "
+                "process: stop that gateway, give this one a RECALLR_DATA_DIR of its own, or set RECALLR_REDIS_URL and "
+                "RECALLR_QDRANT_URL to run several."
             ) from None
         except OSError as error:
-            raise ConfigurationError(f"The data folder {self.path.absolute()} cannot be used: {error}") from error
+            raise ConfigurationError(
+                f"The data folder {self.path.absolute()} cannot be written ({error.strerror}): allow writing to it or "
+                "set RECALLR_DATA_DIR"
+            ) from error
 
     def release(self) -> None:
         """Give the folder up. Does nothing if it is not held."""

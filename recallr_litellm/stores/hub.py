@@ -35,6 +35,10 @@ class Family:
     besides: str = ""
     """What else the setting takes."""
 
+    def check(self, name: str) -> None:
+        """Raises ConfigurationError if fastembed knows no such model. Imports fastembed."""
+        self._describe(name, self.import_class())
+
     def load(self, name: str, cache: Path) -> Any:
         """An object of the class, from disk if the model is there, else from the hub. Blocking; may take minutes.
 

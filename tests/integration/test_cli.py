@@ -1,20 +1,23 @@
 """`recallr serve` and `recallr demo` as a newcomer uses them: a process, its output, its exit code.
 
-Each start of a gateway takes many seconds, so one `recallr serve` and one kept `recallr demo` serve most tests here.
+Each start of a gateway takes many seconds, so one `recallr serve` and one kept `recallr demo` serve all tests here.
 What looks at a running gateway from beside it, `recallr doctor` and `recallr failed`, is here too; the rest of these
-two is in test_doctor.py and test_failed.py.
+two is in test_doctor.py and test_failed.py. Starts that are refused: unit/test_serve.py.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +40,7 @@ from tests.support.set_aside import set_all_aside, texts
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
+DEMO = importlib.import_module("recallr_litellm.cli.demo")  # the package exports the command of that name
 QUESTION = "Which food am I allergic to?"
 
 
@@ -68,16 +72,17 @@ class Served(ServerProcess):
         self._provider = provider
 
     def command(self) -> Sequence[str]:
-        return [*COMMAND, "serve", "--", "--port", str(self.port)]
+        return [*COMMAND, "serve", "--port", str(self.port)]
 
     def environment(self) -> Mapping[str, str]:
         return {**OFFLINE, **PATIENT, "OPENAI_API_KEY": "sk-of-the-user", "OPENAI_BASE_URL": self._provider.base_url}
 
     def ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/recallr/health/ready", trust_env=False, timeout=30).is_success
+            answers = httpx.get(f"{self.url}/recallr/health/ready", trust_env=False, timeout=30).is_success
         except httpx.TransportError:
             return False
+        return answers and "Try it from another shell" in self.log
 
     @property
     def master_key(self) -> str:
@@ -113,18 +118,21 @@ def served(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPath
 # serve
 
 
-def test_serve_makes_keys_that_only_their_owner_can_read(served: Served) -> None:
-    for name in ("master_key", "api_key"):
-        mode = stat.S_IMODE((served.data / name).stat().st_mode)
-        assert mode == 0o600, f"{name} has mode {mode:o}"
-    assert stat.S_IMODE(served.data.stat().st_mode) == 0o700, "others can look into the data folder"
-
-
-def test_serve_prints_where_the_keys_are_and_never_the_keys(served: Served) -> None:
+def test_serve_makes_keys_that_only_their_owner_can_read_and_says_where_they_are(served: Served) -> None:
     for name in ("master_key", "api_key"):
         path = served.data / name
         assert str(path) in served.log, f"nobody is told that there is {path}"
         assert path.read_text().strip() not in served.log, f"{name} is in the log"
+    open_to_others = [
+        path for path in served.data.rglob("*") if path.stat().st_mode & 0o077 and "qdrant" not in path.parts
+    ]
+    assert not open_to_others, "other users can read these"
+    assert stat.S_IMODE(served.data.stat().st_mode) == 0o700, "others can look into the data folder"
+
+
+def test_serve_says_that_it_is_ready_once_it_answers(served: Served) -> None:
+    assert served.log.index("Application startup complete") < served.log.index("Try it from another shell")
+    assert "RECALLR_MIN_SESSION_TIMEOUT_SECONDS" in served.log, "it is not said how to see memory soon"
 
 
 def test_serve_listens_for_this_machine_only(served: Served) -> None:
@@ -176,25 +184,6 @@ def test_models_of_other_providers_do_not_go_to_openai(
     with pytest.raises(openai.APIError, match=key):  # there is none in this gateway's environment
         served.openai(user).chat.completions.create(model=model, messages=[{"role": "user", "content": "Hello"}])
     assert not provider.chats(), f"OpenAI was asked for {model}"
-
-
-def test_a_second_gateway_on_the_same_data_folder_does_not_start(served: Served) -> None:
-    second = recallr("serve", "--", "--port", str(free_port()), folder=served.folder)
-    assert second.returncode != 0, "two gateways run on one data folder"
-    assert "RECALLR_REDIS_URL" in second.stdout, "nobody is told what to do about it"
-
-
-def test_serve_passes_its_options_on_to_litellm(tmp_path: Path) -> None:
-    refused = recallr("serve", "--", "--no-such-option", folder=tmp_path)
-    assert refused.returncode != 0
-    assert "Usage: litellm" in refused.stdout, "it is not LiteLLM that read the option"
-
-
-def test_serve_with_a_wrong_setting_ends_before_it_starts(tmp_path: Path) -> None:
-    refused = recallr("serve", folder=tmp_path, environment={"RECALLR_CONTEXT_TOKENS": "few"})
-    assert refused.returncode == 1
-    assert "RECALLR_CONTEXT_TOKENS" in refused.stdout
-    assert "Traceback" not in refused.stdout, "a wrong setting is shown as a crash"
 
 
 @pytest.mark.parametrize(
@@ -263,11 +252,9 @@ def test_failed_sessions_are_counted_listed_and_given_back_beside_the_running_ga
 
 @dataclass(frozen=True)
 class Kept:
-    """A demo that was held with a model of the stand-in provider and has left its gateway running."""
+    """A demo that has left its gateway running."""
 
     shown: subprocess.CompletedProcess[str]
-    question: str
-    """The user message with which the provider was asked for the first fact."""
 
     @property
     def pid(self) -> int:
@@ -292,17 +279,17 @@ class Kept:
 
 
 @pytest.fixture(scope="module")
-def kept(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    """The user's stores, of the environment and of `.env`, do not answer: a demo that uses either fails."""
     folder = tmp_path_factory.mktemp("demo")
-    running_provider.clear()
+    (folder / ".env").write_text(f"RECALLR_QDRANT_URL=http://127.0.0.1:{free_port()}\n")
     environment = {
-        "OPENAI_API_KEY": "sk-of-the-user",
-        "OPENAI_BASE_URL": running_provider.base_url,
+        "RECALLR_REDIS_URL": f"redis://127.0.0.1:{free_port()}",
+        "RECALLR_DATA_DIR": str(folder / "mine"),
         "TMPDIR": str(folder),
     }
-    shown = recallr("demo", "--model", "openai/gpt-4o-mini", "--keep", folder=folder, environment=environment)
-    asked = running_provider.chats(QUESTION)
-    kept = Kept(shown, question=asked[-1].user_text if asked else "")
+    shown = recallr("demo", "--keep", folder=folder, environment=environment)
+    kept = Kept(shown)
     try:
         yield kept
     finally:
@@ -331,21 +318,29 @@ class AtKept(DemoGateway):
 
 def hold_demo_at(kept: Kept, monkeypatch: pytest.MonkeyPatch, user: str, *arguments: str):
     """Hold another demo at that gateway, as another user."""
-    demo_module = importlib.import_module("recallr_litellm.cli.demo")  # the package exports the command of that name
-    monkeypatch.setattr(demo_module, "DemoGateway", lambda folder: AtKept(kept))
+    monkeypatch.setattr(DEMO, "DemoGateway", lambda folder: AtKept(kept))
     monkeypatch.setattr("recallr_litellm.cli.demo_client.USER", user)
     return CliRunner().invoke(app, ["demo", *arguments])
 
 
-def test_demo_recalls_and_shows_what_reached_the_provider(kept: Kept) -> None:
+def test_demo_without_any_key_recalls_and_leaves_the_users_own_gateway_alone(kept: Kept) -> None:
     assert kept.shown.returncode == 0, kept.shown.stdout
     text = prose(kept.shown.stdout)
+    assert "The first session has become memory." in text, "the second session began before the first was processed"
     assert "The second session recalled the first." in text
-    memory = kept.question.removesuffix(QUESTION).strip()
-    assert "peanuts" in memory, "the fact did not reach the provider"
-    assert prose(memory) in text, "what the demo shows is not what reached the provider"
+    assert re.search(r"recallr-demo answers.*allergic to peanuts", text), "the demo model did not use its memory"
     for header in ("Session-Id", "User-Id", "Request-Id", "Process-Time", "Memory-Status"):
         assert f"X-Recallr-{header}" in text, f"X-Recallr-{header} is not shown"
+    assert "X-Recallr-Session-Timeout-Seconds" in text, "it is not said how to see memory across sessions"
+    assert not (kept.folder.parent / "mine").exists(), "the demo used the user's data folder"
+
+
+def test_what_the_demo_shows_is_what_reached_the_model(kept: Kept) -> None:
+    calls = [json.loads(line) for line in (kept.folder / "outgoing.jsonl").read_text().splitlines()]
+    asked = next(call[-1]["content"] for call in calls if call[-1]["content"].endswith(QUESTION))
+    memory = prose(asked.removesuffix(QUESTION))
+    assert "peanuts" in memory, "the fact did not reach the model"
+    assert memory in prose(kept.shown.stdout)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
@@ -358,9 +353,7 @@ def test_demo_ends_with_1_when_the_second_session_does_not_recall(
     kept: Kept, monkeypatch: pytest.MonkeyPatch, user: str
 ) -> None:
     monkeypatch.setattr(
-        importlib.import_module("recallr_litellm.cli.demo"),
-        "SECOND_SESSION",
-        (("What is my favourite animal?", "giraffe"),),
+        "recallr_litellm.cli.demo_sessions.SECOND_SESSION", (("What is my favourite animal?", "giraffe"),)
     )
     result = hold_demo_at(kept, monkeypatch, user)
     assert result.exit_code == 1, result.output
@@ -376,18 +369,16 @@ def test_demo_ends_with_1_and_a_reason_when_the_model_cannot_be_asked(
     assert isinstance(result.exception, SystemExit), "a model that cannot be asked is shown as a crash"
 
 
-def test_demo_without_any_key_recalls_and_leaves_the_users_own_gateway_alone(tmp_path: Path) -> None:
-    """The user's stores, of the environment and of `.env`, do not answer: using either would fail."""
-    (tmp_path / ".env").write_text(f"RECALLR_QDRANT_URL=http://127.0.0.1:{free_port()}\n")
-    environment = {
-        "RECALLR_REDIS_URL": f"redis://127.0.0.1:{free_port()}",
-        "RECALLR_DATA_DIR": str(tmp_path / "mine"),
-        "TMPDIR": str(tmp_path),
-    }
-    shown = recallr("demo", folder=tmp_path, environment=environment)
-    assert shown.returncode == 0, shown.stdout
-    text = prose(shown.stdout)
-    assert "The first session has become memory." in text, "the second session began before the first was processed"
-    assert re.search(r"recallr-demo answers.*allergic to peanuts", text), "the demo model did not use its memory"
-    assert not (tmp_path / "mine").exists(), "the demo used the user's data folder"
-    assert not list(tmp_path.glob("recallr-demo-*")), "the demo left its folder behind"
+def test_a_demo_whose_gateway_does_not_start_says_why_and_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    free = free_port()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", free))
+        monkeypatch.setattr("recallr_litellm.cli.demo_gateway._free_port", lambda: free)
+        result = CliRunner().invoke(app, ["demo"])
+    assert result.exit_code == 1
+    assert len(result.output.splitlines()) <= 12, result.output
+    assert f"port {free} cannot be used" in prose(result.output)
+    assert not list(tmp_path.iterdir()), "the demo left its folder behind"

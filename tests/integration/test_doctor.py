@@ -32,6 +32,8 @@ CHECKED = (
     "LITELLM_MASTER_KEY",
     "Projects",
     "Data folder",
+    "Config",
+    "Database",
     "Models",
     "Reconify",
     "Embedding",
@@ -57,6 +59,17 @@ def test_doctor_finds_no_fault_before_the_first_start_and_changes_nothing(tmp_pa
     for about in CHECKED:
         assert about in found.stdout, f"nothing is said about {about}"
     assert not list(tmp_path.iterdir()), "looking changed something"
+
+
+def test_doctor_names_every_fault_of_a_start_and_does_not_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".recallr", "lock").mkdir(parents=True)
+    monkeypatch.setenv("RECALLR_PROJCTS", "{}")
+    result = CliRunner().invoke(app, ["doctor", "--config", "none.yaml"])
+    assert isinstance(result.exception, SystemExit), f"the doctor crashed: {result.exception!r}"
+    assert re.search(r"warning +Settings: RECALLR_PROJCTS .*RECALLR_PROJECTS", result.output), result.output
+    assert re.search(r"fault +Data folder: .*cannot be written", result.output), result.output
+    assert re.search(r"fault +Config: none.yaml cannot be read", result.output), result.output
+    assert result.exit_code == 1
 
 
 def test_doctor_names_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from recallr_litellm.cli.check_result import Level
-from recallr_litellm.cli.config_checks import check_models, check_reconify
+from recallr_litellm.cli.config_checks import check_config, check_database, check_models, check_reconify
 from recallr_litellm.cli.environment import shipped_config
+from recallr_litellm.cli.gateway_config import GatewayConfig
 from recallr_litellm.settings import Settings
 
 CONFIG = """
@@ -59,23 +60,45 @@ def config(tmp_path: Path) -> Path:
 def test_models_of_the_gateway_are_looked_up_in_its_config(
     config: Path, names: dict[str, Any], level: Level, told: str
 ) -> None:
-    found = check_models(Settings(**names), config)
+    found = check_models(Settings(**names), GatewayConfig.read(config))
     assert (found.level, told in found.detail) == (level, True), found
     assert found.level is Level.OK or "--config" in found.advice, "nobody is told how to name another config"
 
 
 def test_without_a_config_of_its_own_a_gateway_has_the_shipped_one() -> None:
-    assert check_models(Settings(memory_model="gpt-4o-mini"), shipped_config()).level is Level.OK
-    assert check_models(Settings(memory_model="of-mine"), shipped_config()).level is Level.WARNING
+    shipped = GatewayConfig.read(shipped_config())
+    assert check_models(Settings(memory_model="gpt-4o-mini"), shipped).level is Level.OK
+    assert check_models(Settings(memory_model="of-mine"), shipped).level is Level.WARNING
+    assert check_config(shipped_config()).level is Level.OK
 
 
-@pytest.mark.parametrize("text", ["- a list", "model_list: [text]", "model_list: {", None])
-def test_what_is_no_config_is_a_fault(tmp_path: Path, text: str | None) -> None:
+@pytest.mark.parametrize("text", ["- a list", "model_list: [text]", "model_list: {", "model_list: []", None])
+def test_a_config_without_memory_is_a_fault(tmp_path: Path, text: str | None) -> None:
     file = tmp_path / "config.yaml"
     if text is not None:
         file.write_text(text)
-    found = check_models(Settings(memory_model="m"), file)
+    found = check_config(file)
     assert (found.level, str(file) in found.detail) == (Level.FAULT, True), found
+    assert "--config" in found.advice
+
+
+def test_the_callback_may_stand_in_an_included_file(config: Path) -> None:
+    (config.parent / "more.yaml").write_text("litellm_settings: {callbacks: [other, recallr_litellm.hooks.recallr]}")
+    assert check_config(config).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("installed", "url", "level"),
+    [(False, None, Level.OK), (False, "postgresql://db", Level.FAULT), (True, "postgresql://db", Level.OK)],
+)
+def test_a_database_needs_prisma(
+    monkeypatch: pytest.MonkeyPatch, config: Path, installed: bool, url: str | None, level: Level
+) -> None:
+    monkeypatch.setattr("recallr_litellm.cli.config_checks.find_spec", lambda _: installed or None)
+    if url:
+        monkeypatch.setenv("DATABASE_URL", url)
+    found = check_database(GatewayConfig.read(config))
+    assert found.level is level, found
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("heavy", ["litellm", "fastembed", "onnxruntime", "qdrant_edge", "dateparser"])
+@pytest.mark.parametrize("heavy", ["litellm", "fastembed", "onnxruntime", "qdrant_edge", "dateparser", "openai"])
 def test_the_command_is_there_without(heavy: str) -> None:
     # LiteLLM takes seconds, and asks the internet for its list of models; the models and stores are for few commands.
     code = f"import sys, recallr_litellm.cli; sys.exit({heavy!r} in sys.modules)"

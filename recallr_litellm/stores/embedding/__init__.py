@@ -18,7 +18,15 @@ from recallr_litellm.stores.embedding.local import LocalEmbedder
 from recallr_litellm.stores.embedding.sparse import SparseEncoder
 from recallr_litellm.stores.hub import Family
 
-__all__ = ["GATEWAY_PREFIX", "MAX_CHARACTERS", "Embedder", "GatewayEmbed", "SparseEncoder", "open_embedder"]
+__all__ = [
+    "GATEWAY_PREFIX",
+    "MAX_CHARACTERS",
+    "Embedder",
+    "GatewayEmbed",
+    "SparseEncoder",
+    "check_name",
+    "open_embedder",
+]
 
 GATEWAY_PREFIX = "litellm/"
 """Before the name of a model that the gateway itself calls."""
@@ -38,6 +46,17 @@ _HUB = Family(
     besides=" — an embedding model of this gateway is written litellm/<model>",
     otherwise="Unset RECALLR_EMBEDDING_MODEL for the bundled model, which needs no download.",
 )
+
+
+def check_name(settings: Settings) -> None:
+    """Check that `RECALLR_EMBEDDING_MODEL` names a model, without loading it.
+
+    Raises:
+        ConfigurationError: fastembed knows no such model.
+    """
+    model = settings.embedding_model
+    if model is not None and model != bundled.NAME and not model.startswith(GATEWAY_PREFIX):
+        _HUB.check(model)
 
 
 def open_embedder(settings: Settings, gateway_embed: GatewayEmbed) -> Embedder:
