@@ -8,7 +8,6 @@ import json
 import pytest
 
 from recallr_litellm.core.messages import Message, ToolCall
-from recallr_litellm.formats import FORMATS
 from recallr_litellm.formats.answers import StreamedAnswer
 from recallr_litellm.formats.anthropic import ANTHROPIC
 
@@ -45,10 +44,6 @@ def inject(body, *, instructions="INSTRUCTIONS", memory="MEMORY", into_system=Fa
     return changed
 
 
-def test_litellm_calls_it_by_this_name():
-    assert FORMATS["anthropic_messages"] is ANTHROPIC
-
-
 def test_the_system_prompt_is_not_part_of_the_conversation():
     conversation = read(*({"role": role, "content": role} for role in ("system", "user", "assistant")), system="Be.")
     assert [message.role for message in conversation.messages] == ["user", "assistant"]
@@ -58,24 +53,6 @@ def test_the_user_is_that_of_the_metadata():
     assert read(user("hi"), metadata={"user_id": "alice"}).user == "alice"
     for metadata in (None, [], "alice", {}, {"user_id": None}, {"user_id": ""}, {"user_id": 7}):
         assert read(user("hi"), metadata=metadata).user is None
-
-
-@pytest.mark.parametrize(
-    "messages", [None, [], "hi", 7, [None], [[]], ["x"], [{}], [{"role": None}], [{"role": ["user"]}]]
-)
-def test_messages_of_odd_shape_are_an_empty_conversation(messages):
-    body = {"messages": messages}
-    assert ANTHROPIC.read(body).messages == ()
-    ANTHROPIC.inject(body, instructions="x", memory="y", into_system=False)
-    assert body["messages"] == messages
-
-
-@pytest.mark.parametrize("content", [None, [], "", "   ", {"a": 1}, 5, [None], [text("")], [THINKING]])
-def test_a_message_without_content_holds_nothing_and_gets_no_memory(content):
-    for role in ("user", "assistant"):
-        body = {"messages": [{"role": role, "content": content}]}
-        assert ANTHROPIC.read(body).messages == ()
-        assert inject(body, instructions="") == body
 
 
 def test_a_string_and_a_block_of_text_are_the_same_message():
@@ -124,11 +101,6 @@ def test_each_tool_result_is_a_message_before_the_words_beside_it():
     assert not conversation.continues_turn
 
 
-def test_a_result_that_is_empty_is_a_result():
-    [result] = read(user([{"type": "tool_result", "tool_use_id": "toolu_1"}])).messages
-    assert result == Message(role="tool", tool_call_id="toolu_1")
-
-
 def test_memory_stands_before_the_last_user_words_and_the_rest_is_the_same_object():
     messages = [user("one"), assistant([THINKING, text("1")]), user("two")]
     tools, metadata = [{"name": "weather"}], {"user_id": "alice"}
@@ -153,18 +125,6 @@ def test_instructions_are_a_block_behind_those_of_the_system_prompt():
     injected = inject({"messages": [user("one")], "system": blocks}, memory="")["system"]
     assert injected == [text("One."), CACHED, text("INSTRUCTIONS")]
     assert injected[1] is blocks[1], "the block with the cache marker is the client's own"
-
-
-@pytest.mark.parametrize("system", [7, {"text": "x"}, True])
-def test_a_system_prompt_of_odd_shape_is_left_alone(system):
-    assert inject({"messages": [user("one")], "system": system}, memory="")["system"] == system
-
-
-def test_nothing_to_inject_changes_nothing():
-    body = {"messages": [user("one")], "system": [CACHED]}
-    injected = inject(body, instructions="", memory="")
-    assert injected == body
-    assert injected["messages"] is body["messages"]
 
 
 @pytest.mark.parametrize(

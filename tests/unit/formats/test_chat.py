@@ -30,26 +30,6 @@ def test_system_and_developer_messages_are_not_part_of_the_conversation():
     assert [m.role for m in read.messages] == ["user", "assistant"]
 
 
-@pytest.mark.parametrize(
-    "messages", [None, [], "hi", 7, [None], [[]], ["x"], [{}], [{"role": None}], [{"role": ["user"]}]]
-)
-def test_messages_of_odd_shape_are_an_empty_conversation(messages):
-    body = {"messages": messages}
-    assert CHAT.read(body).messages == ()
-    assert CHAT.read({}).messages == ()
-    CHAT.inject(body, instructions="x", memory="y", into_system=False)
-
-
-@pytest.mark.parametrize("content", [None, [], "", "   ", {"a": 1}, 5])
-def test_a_message_without_content_holds_nothing(content):
-    assert CHAT.read({"messages": [{"role": "user", "content": content}]}).messages == ()
-
-
-def test_an_image_alone_is_a_message_without_text():
-    [message] = CHAT.read({"messages": [{"role": "user", "content": [IMAGE]}]}).messages
-    assert (message.text, message.attachments) == ("", ("image_url",))
-
-
 def test_text_parts_are_read_and_other_parts_named():
     [message] = CHAT.read(
         {
@@ -98,11 +78,6 @@ def test_instructions_make_a_system_message_where_there_is_none():
         {"role": "system", "content": "INSTRUCTIONS"},
         {"role": "user", "content": "one"},
     ]
-
-
-def test_nothing_to_inject_changes_nothing():
-    messages = [{"role": "user", "content": "one"}]
-    assert inject(messages, instructions="", memory="") == messages
 
 
 def test_parts_pass_through_and_memory_is_a_text_part_before_them():

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from recallr_litellm.core.messages import Message
-from recallr_litellm.formats import FORMATS
 from recallr_litellm.formats.answers import StreamedAnswer
 from recallr_litellm.formats.base import Reply
 from recallr_litellm.formats.completions import COMPLETIONS
@@ -35,10 +34,6 @@ def stream(*events: Any, n: Any = None) -> StreamedAnswer:
 
 def chunk(text: str | None, index: int = 0, finish_reason: str | None = None) -> dict[str, Any]:
     return {"choices": [{"index": index, "text": text, "finish_reason": finish_reason}]}
-
-
-def test_litellms_call_type_leads_to_the_format() -> None:
-    assert FORMATS["atext_completion"] is COMPLETIONS
 
 
 def test_a_prompt_is_a_user_message() -> None:

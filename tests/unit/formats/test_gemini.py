@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from recallr_litellm.core.messages import Message, ToolCall
-from recallr_litellm.formats import FORMATS
 from recallr_litellm.formats.answers import StreamedAnswer
 from recallr_litellm.formats.base import Reply
 from recallr_litellm.formats.gemini import GEMINI
@@ -41,10 +40,6 @@ def inject(
 
 def read(*contents: Any) -> tuple[Message, ...]:
     return GEMINI.read({"contents": list(contents)}).messages
-
-
-def test_litellms_call_types_lead_to_the_format() -> None:
-    assert FORMATS["agenerate_content"] is FORMATS["agenerate_content_stream"] is GEMINI
 
 
 def test_a_conversation_is_read() -> None:
@@ -125,18 +120,6 @@ def test_results_together_with_words_are_a_new_turn() -> None:
     assert conversation.question == "And tomorrow?"
 
 
-@pytest.mark.parametrize("contents", [None, [], 7, [None], [[]], ["x"], [{}], [{"role": ["user"]}], [{"parts": 7}]])
-def test_contents_of_odd_shape_are_an_empty_conversation(contents: Any) -> None:
-    assert GEMINI.read({"contents": contents}).messages == ()
-    assert inject(contents)["contents"] is contents
-
-
-def test_a_body_without_contents_is_left_alone() -> None:
-    body: dict[str, Any] = {}
-    GEMINI.inject(body, instructions="x", memory="y", into_system=False)
-    assert body == {}
-
-
 def test_memory_stands_before_the_last_user_words_and_the_rest_is_the_same_object() -> None:
     contents = [user("one"), model("1"), user(IMAGE, "two")]
     tools: list[Any] = [{"functionDeclarations": []}]
@@ -208,11 +191,6 @@ def test_memory_can_go_into_the_system_instruction() -> None:
     injected = inject(contents, into_system=True, systemInstruction={"parts": [{"text": "Be kind."}]})
     assert injected["systemInstruction"] == {"parts": [{"text": "Be kind.\n\nINSTRUCTIONS\n\nMEMORY"}]}
     assert injected["contents"] is contents
-
-
-def test_nothing_to_inject_changes_nothing() -> None:
-    body = {"contents": [user("Hi.")]}
-    assert inject(body["contents"], instructions="", memory="") == body
 
 
 def candidate(*parts: Any, index: int = 0, finish: str | None = None) -> dict[str, Any]:

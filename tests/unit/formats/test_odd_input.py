@@ -110,6 +110,15 @@ def test_any_request_is_read_and_injected_into(name: str, into_system: bool) -> 
 
 
 @pytest.mark.parametrize("name", REQUESTS)
+@pytest.mark.parametrize("into_system", [False, True])
+def test_nothing_to_inject_changes_nothing(name: str, into_system: bool) -> None:
+    _, format, request = REQUESTS[name]
+    body = copy.deepcopy(request)
+    format.inject(body, instructions="", memory="", into_system=into_system)
+    assert body == request
+
+
+@pytest.mark.parametrize("name", REQUESTS)
 def test_any_whole_answer_is_read(name: str) -> None:
     wire, format, request = REQUESTS[name]
     for answer in spoilt(wire.whole(ANSWER, {"model": "m", **request}, 7)):
