@@ -33,12 +33,12 @@ from recallr_litellm.formats import FORMATS, Conversation
 from recallr_litellm.gateway.admission import Admission, admit, authorise
 from recallr_litellm.gateway.binding import Bindings
 from recallr_litellm.gateway.call import AdmittedRequest, Call
-from recallr_litellm.gateway.generations import Generation, Generations
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.litellm_host.tracing import name_session
 from recallr_litellm.memory.sessions import OpenedSession, Sessions
 from recallr_litellm.metrics import ADDED, FAULTS, RECALL, REJECTED
 from recallr_litellm.projects import Projects
+from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Finished, Investigation, ResearchQuestion
 from recallr_litellm.recall.auto import choose
 from recallr_litellm.settings import InjectInto, Settings
@@ -58,7 +58,6 @@ class Recollection:
     """The memory work of a request, bounded by the deadline of its strategy.
 
     Args:
-        generations: what is searched: a request stays with the one that is current when it begins.
         count_tokens: LiteLLM's own counter, for the budget of the memory block.
     """
 
@@ -68,7 +67,8 @@ class Recollection:
         projects: Projects,
         sessions: Sessions,
         state: StateStore,
-        generations: Generations,
+        recall: Recall,
+        investigation: Investigation,
         *,
         state_breaker: CircuitBreaker,
         vectors_breaker: CircuitBreaker,
@@ -83,7 +83,8 @@ class Recollection:
         )
         self._sessions = sessions
         self._state = state
-        self._generations = generations
+        self._recall = recall
+        self._investigation = investigation
         self._state_breaker = state_breaker
         self._vectors_breaker = vectors_breaker
         self._embedding_breaker = embedding_breaker
@@ -162,8 +163,7 @@ class Recollection:
         stage = _Stage(call, admitted, admission)
         call.status, call.strategy = "ok", stage.strategy.value
         if stage.strategy is Strategy.AUTO:
-            has_model = self._generations.current.investigation.has_model
-            may_ask = has_model and self._may_ask_model(admitted.request.owner)
+            may_ask = self._investigation.has_model and self._may_ask_model(admitted.request.owner)
             stage.strategy = choose(admitted.conversation.question, model=may_ask)
             call.strategy = f"{Strategy.AUTO.value}:{stage.strategy.value}"
         seconds = self._settings.deadline_seconds(stage.strategy)
@@ -171,8 +171,7 @@ class Recollection:
         stage.until = begun + _less_margin(seconds)
         try:
             async with asyncio.timeout(seconds):
-                with self._generations.using() as generation:
-                    await self._gather(stage, generation)
+                await self._gather(stage)
         except TimeoutError as error:
             if stage.searching:
                 self._vectors_breaker.suspect()
@@ -190,7 +189,7 @@ class Recollection:
             call.status = "empty"
         return memory
 
-    async def _gather(self, stage: _Stage, generation: Generation) -> None:
+    async def _gather(self, stage: _Stage) -> None:
         """Fill the stage, the most needed first, so that what is there when time runs out can be used."""
         admitted = stage.admitted
         self._state_breaker.require()
@@ -215,7 +214,7 @@ class Recollection:
         # Not `session.other_ids`: one that was made memory since then is to be found there.
         seen = frozenset((session.id, *(other.id for other in stage.ongoing)))
         with RECALL.time():
-            stage.recalled = await generation.recall(
+            stage.recalled = await self._recall(
                 owner,
                 question,
                 stage.options,
@@ -224,7 +223,7 @@ class Recollection:
                 now=_moment(stage.call),
             )
         if stage.strategy is Strategy.AGENTIC:
-            await self._investigate(generation.investigation, stage, owner, question, seen)
+            await self._investigate(stage, owner, question, seen)
         stage.searching = False
         if conversation.uses_tools and not conversation.continues_turn:
             stage.block = self._render(stage)
@@ -234,9 +233,7 @@ class Recollection:
         projects = self._settings.agentic_projects
         return projects is None or owner.project in projects
 
-    async def _investigate(
-        self, investigation: Investigation, stage: _Stage, owner: Owner, question: str, seen: frozenset[str]
-    ) -> None:
+    async def _investigate(self, stage: _Stage, owner: Owner, question: str, seen: frozenset[str]) -> None:
         """Let a model search on from what was recalled. What it has found is in the stage after each of its steps."""
         if not self._may_ask_model(owner):
             fault = "RECALLR_AGENTIC_PROJECTS does not name the project"
@@ -245,7 +242,7 @@ class Recollection:
         asked = ResearchQuestion(
             question, _moment(stage.call), stage.options.timezone, stage.admitted.conversation.messages[:-1]
         )
-        async for event in investigation(
+        async for event in self._investigation(
             owner, asked, stage.recalled, stage.options, exclude_sessions=seen, until=stage.until
         ):
             stage.recalled = event.recalled

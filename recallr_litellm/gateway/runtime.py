@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from recallr_litellm.errors import EmbeddingUnavailable, Refused, StateUnavailable, Unavailable
 from recallr_litellm.gateway.background import for_ever, report_fault, run_aside
-from recallr_litellm.gateway.generations import Generation, Generations
 from recallr_litellm.gateway.recollection import Recollection
-from recallr_litellm.gateway.reindexing import Reindexing
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.memory.capture import Capture, Exchange
 from recallr_litellm.memory.processing import Processor
@@ -27,9 +25,8 @@ from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.data_dir import DataDir
-from recallr_litellm.stores.embedding import Embedder, GatewayEmbed, SparseEncoder, open_embedder
+from recallr_litellm.stores.embedding import GatewayEmbed, SparseEncoder, open_embedder
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore
-from recallr_litellm.stores.state.board import Board, this_process
 from recallr_litellm.stores.vectors import VectorStore, open_collections
 from recallr_litellm.tasks import end
 
@@ -113,8 +110,6 @@ class Runtime:
         self._redis_url = url
         self._state = StateStore.from_url(url, timeout_seconds=self._store_seconds)
         closing.push_async_callback(self._state.close)
-        self._board = Board.from_url(url, timeout_seconds=self._store_seconds)
-        closing.push_async_callback(self._board.close)
         self._embedder = open_embedder(settings, self._gateway_embed)
         closing.push_async_callback(self._embedder.close)
         self._collections = open_collections(settings)
@@ -139,40 +134,11 @@ class Runtime:
         self._capture = Capture(self._state, self._sessions, self._state_breaker, capacity=settings.held_exchanges)
         self._open_reconify(default_timeout)
         self._breakers = [self._state_breaker, self._vectors_breaker, self._writes_breaker, self._embedding_breaker]
-        self._generations = Generations(
-            self._generation(self._vectors, self._embedder),
-            self._collections,
-            self._board,
-            make=self._generation,
-            embedder=self._embedder_of,
-            where=this_process("gateway"),
-            moved=self._moved,
-        )
-        self._resources.push_async_callback(self._generations.close)
-        self._reindexing = Reindexing(
-            self._generations, self._collections, self._sparse, self._board, where=this_process("gateway")
-        )
-        self.recollection = Recollection(
-            settings,
-            self._projects,
-            self._sessions,
+        recall = Recall(self._vectors, self._embedder, self._sparse)
+        self._processor = Processor(
             self._state,
-            self._generations,
-            state_breaker=self._state_breaker,
-            vectors_breaker=self._vectors_breaker,
-            embedding_breaker=self._embedding_breaker,
-            count_tokens=self._count_tokens,
-            reporter=self.reporter,
-        )
-
-    def _generation(self, vectors: VectorStore, embedder: Embedder) -> Generation:
-        """What reads and writes a collection that this model has filled."""
-        settings = self.settings
-        recall = Recall(vectors, embedder, self._sparse)
-        processor = Processor(
-            self._state,
-            vectors,
-            embedder,
+            self._vectors,
+            self._embedder,
             self._sparse,
             state_breaker=self._state_breaker,
             vectors_breaker=self._writes_breaker,
@@ -181,15 +147,20 @@ class Runtime:
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_processing_attempts,
         )
-        self._resources.push_async_callback(processor.give_back)
-        return Generation(vectors, embedder, recall, Investigation(recall, vectors, self._agent()), processor)
-
-    def _embedder_of(self, model: str) -> Embedder:
-        return open_embedder(self.settings.model_copy(update={"embedding_model": model}), self._gateway_embed)
-
-    def _moved(self, generation: Generation) -> None:
-        self._sessions.move_to(generation.vectors)
-        self._vectors_breaker.suspect()
+        self._resources.push_async_callback(self._processor.give_back)
+        self.recollection = Recollection(
+            settings,
+            self._projects,
+            self._sessions,
+            self._state,
+            recall,
+            Investigation(recall, self._vectors, self._agent()),
+            state_breaker=self._state_breaker,
+            vectors_breaker=self._vectors_breaker,
+            embedding_breaker=self._embedding_breaker,
+            count_tokens=self._count_tokens,
+            reporter=self.reporter,
+        )
 
     def _agent(self) -> Agent | None:
         model = self.settings.memory_model
@@ -222,9 +193,7 @@ class Runtime:
         """Start what runs in the background."""
         for work in (
             *(breaker.watch for breaker in self._breakers),
-            self._generations.process,
-            self._generations.follow,
-            self._reindexing.serve,
+            self._processor.run,
             self._keep_flushing_held,
             self._keep_counting,
             *(self._reconify.background if self._reconify is not None else ()),
@@ -269,7 +238,6 @@ class Runtime:
                 EXCHANGES.labels("dropped").inc(self._capture.held)
                 _log.error("%d exchanges are lost: the state store did not come back", self._capture.held)
         finally:
-            await self._reindexing.stop()
             await end(self._tasks | self._to_store)
             await self._resources.aclose()
 
@@ -294,8 +262,9 @@ class Runtime:
         await self._state.probe()
 
     async def _probe_vectors(self) -> None:
-        with self._generations.using() as generation:
-            await generation.open()
+        await self._embedder.open()
+        await self._vectors.open()
+        await self._vectors.ping()
 
     async def _probe_writes(self) -> None:
         await self._probe_vectors()

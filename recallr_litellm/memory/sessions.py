@@ -52,10 +52,6 @@ class Sessions:
         self._vectors = vectors
         self._default_timeout_seconds = default_timeout_seconds
 
-    def move_to(self, vectors: VectorStore) -> None:
-        """From now on, users and processed sessions are in this store: the same ones, in another collection."""
-        self._vectors = vectors
-
     async def open(self, request: SessionRequest, *, replay: bool = False) -> OpenedSession:
         """Find or make the session of a request.
 

@@ -84,7 +84,7 @@ async def test_a_session_that_becomes_memory_while_the_request_looks_for_it_is_r
     async def processed_meanwhile(owner: Owner, ids: tuple[str, ...], *, tokens: int) -> tuple[OngoingSession, ...]:
         assert ids == (told.session_id,), "it was not open when the request began"
         claims = await runtime._state.claim(1, lease_seconds=60, now_ms=now_ms())
-        await runtime._generations.current.processor.process(claims)
+        await runtime._processor.process(claims)
         return await ongoing(owner, ids, tokens=tokens)
 
     monkeypatch.setattr(runtime._sessions, "ongoing", processed_meanwhile)
