@@ -74,7 +74,11 @@ class Settings(BaseSettings):
     )
     qdrant_url: str | None = Field(None, description="Qdrant server. Unset: embedded Qdrant Edge.")
     qdrant_api_key: SecretStr | None = Field(None, description="API key of the Qdrant server.")
-    collection: str = Field("recallr", min_length=1, description="Name of the Qdrant collection.")
+    collection: str = Field(
+        "recallr",
+        min_length=1,
+        description="What the names of the Qdrant collections begin with; the embedding model follows.",
+    )
 
     projects: dict[str, list[SecretStr]] | None = Field(
         None,

@@ -9,11 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from recallr_litellm.stores.state import board
-from recallr_litellm.stores.state.board import Phase
-
-_LINE_EVERY = 0.1
-"""Share of the points after which a line is printed where there is no terminal."""
+_LINES = 10
+"""Lines that are printed in all where there is no terminal."""
 
 
 class _Rate(ProgressColumn):
@@ -28,22 +25,16 @@ class ReindexView:
         self._console = console
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._task = self._bar.add_task("beginning", total=None)
-        self._printed: tuple[Phase, int] | None = None
+        self._task = self._bar.add_task("embedding", total=None)
+        self._printed = 0
 
-    def show(self, progress: board.Progress) -> None:
-        """How far it has come now."""
-        if self._bar.disable:
-            self._print(progress)
-            return
-        total = progress.total or None
-        self._bar.update(self._task, description=progress.phase.value, completed=progress.done, total=total)
-
-    def _print(self, progress: board.Progress) -> None:
-        step = int(progress.done / progress.total / _LINE_EVERY) if progress.total else 0
-        if progress.total and not progress.phase.is_last and self._printed != (progress.phase, step):
-            self._printed = (progress.phase, step)
-            self._console.print(Text(f"{progress.phase.value}: {progress.done} of {progress.total}"))
+    def show(self, compared: int, total: int) -> None:
+        """So many of all points are alike now."""
+        self._bar.update(self._task, completed=compared, total=total)
+        step = compared * _LINES // total if total else 0
+        if self._bar.disable and step > self._printed:
+            self._printed = step
+            self._console.print(Text(f"{compared} of {total} points"))
 
     def __enter__(self) -> Self:
         self._bar.start()

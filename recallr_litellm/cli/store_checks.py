@@ -20,7 +20,8 @@ from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import Embedder, open_embedder
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore, connect
-from recallr_litellm.stores.vectors import VectorStore, open_collections, open_engine
+from recallr_litellm.stores.vectors import open_collections
+from recallr_litellm.stores.vectors.collections import collection_for, current_of
 from recallr_litellm.stores.vectors.server import _OLDEST as OLDEST_QDRANT
 from recallr_litellm.stores.vectors.server import connect as connect_qdrant
 
@@ -184,7 +185,7 @@ async def check_qdrant(settings: Settings, embedder: Embedder | None) -> CheckRe
     if version.release < OLDEST_QDRANT:
         return CheckResult(_QDRANT, Level.FAULT, where, f"Use Qdrant {'.'.join(map(str, OLDEST_QDRANT))} or later")
     if collection is None:
-        return CheckResult(_QDRANT, Level.OK, f"{where}; the first start makes the collection {settings.collection!r}")
+        return CheckResult(_QDRANT, Level.OK, f"{where}; the first start makes a collection")
     return await _check_collection(settings, embedder, f"{where}, collection {collection!r}")
 
 
@@ -194,8 +195,8 @@ async def _ask_qdrant(settings: Settings) -> tuple[Version, str | None]:
     client = connect_qdrant(settings.qdrant_url, settings.qdrant_api_key)
     collections = open_collections(settings)
     try:
-        version, current = Version((await client.info()).version), await collections.current()
-        return version, current if current in await collections.all() else None
+        version, current = Version((await client.info()).version), await current_of(collections)
+        return version, current.name if current else None
     finally:
         await collections.close()
         await client.close()
@@ -213,12 +214,11 @@ async def _check_collection(settings: Settings, embedder: Embedder | None, where
         detail = f"{where}; without the embedding model its contents were not looked at"
         return CheckResult(_QDRANT, Level.WARNING, detail, f"After the gateway's start: {_ASK_THE_GATEWAY}")
     try:
-        store = VectorStore(open_engine(settings), embedder)
+        collections = open_collections(settings)
         try:
-            await store.open()
-            await store.ping()
+            await collection_for(collections, embedder.name)
         finally:
-            await store.close()
+            await collections.close()
     except EmbeddingMismatch as error:
         return CheckResult(
             _QDRANT, Level.FAULT, f"{where}: {error}", "`recallr reindex`, or set RECALLR_EMBEDDING_MODEL back"

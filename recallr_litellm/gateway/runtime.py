@@ -114,7 +114,7 @@ class Runtime:
         closing.push_async_callback(self._embedder.close)
         self._collections = open_collections(settings)
         closing.push_async_callback(self._collections.close)
-        self._vectors = VectorStore(self._collections.engine(), self._embedder)
+        self._vectors = VectorStore(self._collections, self._embedder)
         closing.push_async_callback(self._vectors.close)
         self._sparse = SparseEncoder()
         run_aside(self._check())

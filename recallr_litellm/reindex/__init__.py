@@ -1,9 +1,9 @@
-"""Embedding everything that is remembered anew, after a change of the embedding model.
+"""`recallr reindex`: everything that is remembered is embedded anew, after a change of the embedding model.
 
-Wherever it is done, in `recallr reindex` itself or in a gateway that it asks, this is how: a new collection beside
-the current one is made to hold the same points with new vectors (`copying`), and takes its place (`job`).
+The collection of the new model is made to hold the same points with new vectors (`copying`), while gateways go on to
+use the old one; then it is marked as ready (`job`), and a gateway that starts with the new model takes it over.
 """
 
-from recallr_litellm.reindex.job import LEASE_SECONDS, Reindex
+from recallr_litellm.reindex.job import Outcome, Reindex
 
-__all__ = ["LEASE_SECONDS", "Reindex"]
+__all__ = ["Outcome", "Reindex"]

@@ -1,16 +1,13 @@
 """Making one collection hold what another one holds, embedded anew.
 
 A pass compares the two, point by point, and repairs what differs. So it does not matter where an earlier pass was cut
-off, nor what was written to the original meanwhile: the next pass finds both, and embeds nothing that is there already.
-A pass during which nothing is written leaves the two alike.
+off, or what was written to the source meanwhile: the next pass finds both, and embeds nothing that is there already.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
-from time import perf_counter
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
@@ -18,31 +15,26 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from recallr_litellm.core.records import Passage
 from recallr_litellm.errors import Unavailable
 from recallr_litellm.stores.vectors import points, schema
-from recallr_litellm.stores.vectors.engine import Stored, WholeEngine
+from recallr_litellm.stores.vectors.engine import Payload, Stored, WholeEngine
 from recallr_litellm.stores.vectors.store import batches
 
 _PAGE = 64
 """Points compared at a time."""
 _PORTION = 16
-"""Points embedded and written at a time: what a killed reindex does again at most."""
-
-_LONGEST_PAUSE = 2.0
-"""Seconds."""
+"""Points embedded and written at a time: what is done again at most after a kill."""
 
 Embed = Callable[[list[str]], Awaitable[list[Passage]]]
-Tell = Callable[[int, int], None]
-"""(points that are alike now, texts embedded for them), both since the last time."""
 T = TypeVar("T")
 
 
 class Patience:
-    """Tries again, with growing pauses, what failed because a store or the model was away; for so many seconds."""
+    """Repeats, with growing pauses, what failed because a store or the model was unreachable; for so many seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
     async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
-        """What `call` returns in the end. Raises `Unavailable` when it failed for too long, and at once all else."""
+        """What `call` returns in the end. Raises `Unavailable` when it failed for too long, anything else at once."""
         trying = AsyncRetrying(
             retry=retry_if_exception_type(Unavailable),
             wait=wait_random_exponential(multiplier=0.2, max=10),
@@ -57,74 +49,81 @@ class Copy:
 
     Args:
         source: the original; open.
-        target: the copy; open, and described by its own `meta` point.
+        target: the copy; open, and described by a `meta` point of its own.
         embed: makes the vectors of texts.
-        pause: seconds to rest for each second of work, for the sake of others in this process.
-        tell: is told of the progress.
+        require: called before each write; raises where this copy must not go on.
+        tell: told how many points of the source were compared since the last time.
     """
 
     def __init__(
-        self, source: WholeEngine, target: WholeEngine, embed: Embed, *, patience: Patience, pause: float, tell: Tell
+        self,
+        source: WholeEngine,
+        target: WholeEngine,
+        embed: Embed,
+        *,
+        patience: Patience,
+        require: Callable[[], Awaitable[None]],
+        tell: Callable[[int], None],
     ) -> None:
         self._source = source
         self._target = target
         self._embed = embed
         self._patience = patience
-        self._pause = pause
+        self._require = require
         self._tell = tell
 
     async def make_alike(self) -> int:
-        """One pass. Returns how many points differed."""
-        differed = 0
-        async for page in self._pages(self._source):
-            differed += await self._bring(page)
+        """One pass over a copy that nobody uses yet; it then holds what the source holds. Returns what differed."""
+        differed = await self._bring(lambda original, copied: original != copied)
         async for page in self._pages(self._target):
-            differed += await self._take_away(page)
+            there = await self._patience(partial(self._source.read, _ids(page)))
+            gone = [point.id for point in page if point.id not in there]
+            if gone:
+                await self._require()
+                await self._patience(partial(self._target.remove, gone))
+            differed += len(gone)
         return differed
 
-    async def carry_over_users(self) -> None:
-        """Bring what a request has written to the original after its copy was made, when the copy is in use already.
+    async def bring_missing(self) -> int:
+        """One pass over a copy that is in use and has changes of its own: of two versions of a point, the later stays.
 
-        Requests write users only. All else belongs to a session, and a session that was made memory too late is made
-        memory once more, in the copy; to bring an older state of it now would undo that.
+        What is missing from the copy was written to the source too late for the last pass: whatever is deleted is
+        deleted from both. Returns how many points were brought.
         """
-        async for page in self._pages(self._source, without=schema.SESSION):
-            there = await self._patience(partial(self._target.read, _ids(page)))
-            await self._write([point for point in page if point.id not in there])
+        return await self._bring(lambda original, copied: copied is None or _is_later(original, copied))
 
-    async def _pages(self, engine: WholeEngine, *, without: str | None = None) -> AsyncIterator[list[Stored]]:
+    async def _bring(self, wanted: Callable[[Payload, Payload | None], bool]) -> int:
+        brought = 0
+        async for page in self._pages(self._source):
+            there = await self._patience(partial(self._target.read, _ids(page)))
+            missing = [point for point in page if wanted(point.payload, there.get(point.id))]
+            self._tell(len(page) - len(missing))
+            for portion in _portions(missing):
+                await self._write(portion)
+                self._tell(len(portion))
+            brought += len(missing)
+        return brought
+
+    async def _pages(self, engine: WholeEngine) -> AsyncIterator[list[Stored]]:
         """All points but the `meta` one, which each collection has of its own."""
         after: str | None = None
         while True:
-            page, after = await self._patience(partial(engine.walk, _PAGE, after=after, without=without))
+            page, after = await self._patience(partial(engine.walk, _PAGE, after=after))
             yield [point for point in page if point.id != points.META_ID]
             if after is None:
                 return
 
-    async def _bring(self, page: Sequence[Stored]) -> int:
-        there = await self._patience(partial(self._target.read, _ids(page)))
-        missing = [point for point in page if there.get(point.id) != point.payload]
-        self._tell(len(page) - len(missing), 0)
-        for portion in _portions(missing):
-            await self._write(portion)
-        return len(missing)
-
     async def _write(self, portion: Sequence[Stored]) -> None:
-        begun = perf_counter()
         texts = {point.id: text for point in portion if (text := points.text_of(point.payload)) is not None}
         passages = await self._patience(partial(self._embed, list(texts.values())))
         found = dict(zip(texts, passages, strict=True))
+        await self._require()
         for batch in batches(points.with_vectors(one.id, one.payload, found.get(one.id)) for one in portion):
             await self._patience(partial(self._target.upsert, batch))
-        self._tell(len(portion), len(texts))
-        await asyncio.sleep(min(_LONGEST_PAUSE, (perf_counter() - begun) * self._pause))
 
-    async def _take_away(self, page: Sequence[Stored]) -> int:
-        there = await self._patience(partial(self._source.read, _ids(page)))
-        gone = [point.id for point in page if point.id not in there]
-        if gone:
-            await self._patience(partial(self._target.remove, gone))
-        return len(gone)
+
+def _is_later(original: Payload, copied: Payload) -> bool:
+    return bool(original.get(schema.AT, 0) > copied.get(schema.AT, 0))
 
 
 def _ids(page: Sequence[Stored]) -> list[str]:

@@ -33,7 +33,7 @@ from recallr_litellm.recall.names import candidates, without
 from recallr_litellm.recall.selection import top
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder, open_embedder
-from recallr_litellm.stores.vectors import VectorStore, open_engine
+from recallr_litellm.stores.vectors import VectorStore, open_collections
 from tests.benchmarks.conversations import (
     Conversation,
     Question,
@@ -77,7 +77,7 @@ async def main(sets: dict[str, list[Conversation]], with_facts: list[Conversatio
         settings = Settings(data_dir=Path(folder), embedding_model=model, qdrant_url=None)
         embedder, sparse = open_embedder(settings, no_gateway), SparseEncoder()
         await embedder.open()
-        vectors = VectorStore(open_engine(settings), embedder)
+        vectors = VectorStore(open_collections(settings), embedder)
         await vectors.open()
         for conversations in (*sets.values(), with_facts):
             for conversation in conversations:

@@ -28,7 +28,7 @@ from recallr_litellm.core.records import Passage, Session, Turn, User, Vector
 from recallr_litellm.memory.summarise import summarise
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder, open_embedder
-from recallr_litellm.stores.vectors import VectorStore, open_engine
+from recallr_litellm.stores.vectors import VectorStore, open_collections
 
 EMBEDDED = 400
 TURNS_A_SESSION = 20
@@ -191,6 +191,6 @@ async def opened(data_dir: Path) -> tuple[VectorStore, Embedder]:
     settings = Settings(data_dir=data_dir, embedding_model=None, qdrant_url=None)
     embedder = open_embedder(settings, no_gateway)
     await embedder.open()
-    vectors = VectorStore(open_engine(settings), embedder)
+    vectors = VectorStore(open_collections(settings), embedder)
     await vectors.open()
     return vectors, embedder

@@ -16,7 +16,7 @@ import pytest
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.state.process import pid_file
 from recallr_litellm.stores.vectors import VectorStore
-from recallr_litellm.stores.vectors.edge import EdgeEngine
+from recallr_litellm.stores.vectors.edge_collections import EdgeCollections
 from tests.support.observe import (
     assert_once,
     edge,
@@ -113,7 +113,7 @@ def test_vectors_of_another_model_stop_the_start(provider: Provider, tmp_path: P
 
 async def _fill_by_another_model(data: Path) -> None:
     with DataDir(data):
-        store = VectorStore(EdgeEngine(data / "qdrant"), AnotherModel())
+        store = VectorStore(EdgeCollections(data / "qdrant"), AnotherModel())
         await store.open()
         await store.close()
 

@@ -27,7 +27,7 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory, Passage, Session, SparseVector, Turn, User
 from recallr_litellm.stores.state import Resolved, StateStore, UnknownSession
 from recallr_litellm.stores.vectors import VectorStore
-from recallr_litellm.stores.vectors.edge import EdgeEngine
+from recallr_litellm.stores.vectors.edge_collections import EdgeCollections
 from tests.support.observe import client, embedded_redis_url, wait_until_processed, wait_until_sound
 from tests.support.provider import Provider, ThreadedProvider
 from tests.support.proxy import CHAT_MODEL, Proxy
@@ -230,7 +230,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 def test_owners_of_any_ids_with_the_same_sessions_and_words_never_meet_in_the_stores(redis: RedisServer) -> None:
     with asyncio.Runner() as runner, tempfile.TemporaryDirectory() as folder:
         state = StateStore.from_url(redis.url, timeout_seconds=60)
-        vectors = VectorStore(EdgeEngine(Path(folder) / "qdrant"), NoModel())
+        vectors = VectorStore(EdgeCollections(Path(folder) / "qdrant"), NoModel())
         runner.run(vectors.open())
 
         @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))

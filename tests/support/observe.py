@@ -22,10 +22,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.settings import Settings
-from recallr_litellm.stores.embedding.bundled import DIMENSION
 from recallr_litellm.stores.state import keys
 from recallr_litellm.stores.state.embedded import _socket
-from recallr_litellm.stores.vectors import Engine, open_engine, schema
+from recallr_litellm.stores.vectors import Collections, Engine, open_collections, schema
+from recallr_litellm.stores.vectors.collections import current_of
 from recallr_litellm.stores.vectors.engine import Found, Where
 from recallr_litellm.stores.vectors.points import message_of, passage_hit
 from recallr_litellm.stores.vectors.schema import Kind
@@ -105,21 +105,25 @@ def wait_until_processed(redis_url: str, *owners: Owner) -> None:
     )
 
 
-def remembered(engine: Engine, owners: Iterable[Owner]) -> list[Kept]:
-    """Every message of these users' processed sessions. The engine is closed afterwards.
+def remembered(collections: Collections, owners: Iterable[Owner]) -> list[Kept]:
+    """Every message of these users' processed sessions, in the current collection. All are closed afterwards.
 
     Raises:
         AssertionError: there is a passage whose message is not there, or is not the whole message.
     """
-    return asyncio.run(_remembered(engine, list(owners)))
+    return asyncio.run(_remembered(collections, list(owners)))
 
 
-async def _remembered(engine: Engine, owners: Sequence[Owner]) -> list[Kept]:
+async def _remembered(collections: Collections, owners: Sequence[Owner]) -> list[Kept]:
     try:
-        await engine.open(DIMENSION)
+        current = await current_of(collections)
+        if current is None:
+            return []
+        engine = collections.engine(current.name)
+        await engine.open(0)
         return [kept for owner in owners for kept in await _of_owner(engine, owner)]
     finally:
-        await engine.close()
+        await collections.close()
 
 
 async def _of_owner(engine: Engine, owner: Owner) -> list[Kept]:
@@ -139,14 +143,14 @@ async def _of_owner(engine: Engine, owner: Owner) -> list[Kept]:
     return sorted(kept, key=lambda one: (one.session, one.message.position))
 
 
-def edge(proxy: Proxy) -> Engine:
+def edge(proxy: Proxy) -> Collections:
     """The embedded Qdrant of a gateway that has ended."""
-    return open_engine(Settings(data_dir=proxy.data_dir, qdrant_url=None))
+    return open_collections(Settings(data_dir=proxy.data_dir, qdrant_url=None))
 
 
-def server(qdrant_url: str) -> Engine:
+def server(qdrant_url: str) -> Collections:
     """A Qdrant server with the gateway's collection."""
-    return open_engine(Settings(qdrant_url=qdrant_url))
+    return open_collections(Settings(qdrant_url=qdrant_url))
 
 
 def assert_once(kept: Collection[Kept], *, expected: Iterable[str], allowed: Iterable[str] = ()) -> None:

@@ -13,7 +13,7 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Passage, Session, Turn, User
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import SparseEncoder, bundled
-from recallr_litellm.stores.vectors import VectorStore, open_engine
+from recallr_litellm.stores.vectors import VectorStore, open_collections
 from tests.support.wires.embeddings import _embed
 
 AT = 1_760_000_000_000
@@ -47,7 +47,7 @@ def stock(settings: Settings, owners: Sequence[Owner], messages: int) -> list[st
 
 
 async def _stock(settings: Settings, texts: dict[Owner, list[str]]) -> None:
-    store, sparse = VectorStore(open_engine(settings), Bundled()), SparseEncoder()
+    store, sparse = VectorStore(open_collections(settings), Bundled()), SparseEncoder()
     await store.open()
     try:
         for owner, said in texts.items():

@@ -16,7 +16,7 @@ from recallr_litellm.cli.store_checks import check_embedded_qdrant, judge_redis
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import open_embedder
-from recallr_litellm.stores.vectors import VectorStore, open_engine
+from recallr_litellm.stores.vectors import VectorStore, open_collections
 
 LONG_KEY = "rai_a-key-long-enough-for-anyone"
 GOOD_REDIS = {"redis_version": "7.4.1", "maxmemory_policy": "noeviction", "maxmemory": 0, "aof_enabled": 1}
@@ -126,7 +126,7 @@ def test_redis_is_judged_by_what_it_says_of_itself(differs: dict[str, Any], leve
 
 async def test_a_store_filled_with_another_model_is_a_fault(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
-    filled = VectorStore(open_engine(chosen), SimpleNamespace(name="another-model", dimension=384))
+    filled = VectorStore(open_collections(chosen), SimpleNamespace(name="another-model", dimension=384))
     await filled.open()
     await filled.close()
     embedder = open_embedder(chosen, gateway_embed=None)

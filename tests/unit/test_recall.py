@@ -25,7 +25,7 @@ from recallr_litellm.memory.summarise import summarise
 from recallr_litellm.recall import Recall
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import Embedder, GatewayEmbed, SparseEncoder, open_embedder
-from recallr_litellm.stores.vectors import VectorStore, open_engine
+from recallr_litellm.stores.vectors import VectorStore, open_collections
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -135,7 +135,7 @@ async def memory(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Memo
     gateway: GatewayEmbed = no_gateway
     embedder = open_embedder(chosen, gateway)
     await embedder.open()
-    vectors = VectorStore(open_engine(chosen), embedder)
+    vectors = VectorStore(open_collections(chosen), embedder)
     await vectors.open()
     memory = Memory(vectors, embedder, SparseEncoder())
     for owner, sessions in ((MARA, MARAS), (OTTO, OTTOS)):
@@ -291,7 +291,7 @@ async def test_recent_things_are_only_there_when_asked_for(memory: Memory) -> No
 
 
 async def test_a_store_that_is_away_is_said_to_be_away(memory: Memory, tmp_path: Path) -> None:
-    closed = VectorStore(open_engine(settings(tmp_path)), memory.embedder)
+    closed = VectorStore(open_collections(settings(tmp_path)), memory.embedder)
     with pytest.raises(VectorsUnavailable):
         await Recall(closed, memory.embedder, memory.sparse)(
             MARA, "What is my dog called?", RecallOptions(), exclude_sessions=frozenset()

@@ -37,13 +37,6 @@ Per session (`<outbox member>` is `<owner>:<session id>`, where `<owner>` is `-`
     {recallr:7}:outbox:state:<outbox member>   hash   bytes; lease, attempts, failed_at while they apply
     {recallr:7}:outbox:added:<outbox member>:<message id>  string marker: it was put there; expires
 
-Of the reindex, all in one slot:
-    {recallr:0}:reindex:lease                  string who does it; expires
-    {recallr:0}:reindex:wanted                 string what a gateway is asked for, JSON; expires
-    {recallr:0}:reindex:progress               string how far the last one has come, JSON
-    {recallr:0}:reindex:readers                set    ids of the gateways' workers
-    {recallr:0}:reindex:reader:<id>            string what it reads, JSON; expires
-
 Scripts that find a session only by what Redis holds are given `sessions(bucket)` or `prefix(bucket)` (or
 `outbox_queues(bucket)` and `outbox_states(bucket)`) and append the rest. These keys are in the slot of the declared
 ones, which Redis and Valkey allow.
@@ -85,11 +78,6 @@ def probe(bucket: int) -> str:
 
 def retired(bucket: int) -> str:
     return _key(bucket, "retired")
-
-
-def reindex(*name: str) -> str:
-    """`lease`, `wanted`, `progress`, `readers`, or `reader` and its id."""
-    return _key(0, "reindex", *name)
 
 
 def sessions(bucket: int) -> str:

@@ -2,7 +2,7 @@
 
 from recallr_litellm.stores.vectors.collections import Collections
 from recallr_litellm.stores.vectors.engine import Engine
-from recallr_litellm.stores.vectors.opening import open_collections, open_engine
+from recallr_litellm.stores.vectors.opening import open_collections
 from recallr_litellm.stores.vectors.store import VectorStore
 
-__all__ = ["Collections", "Engine", "VectorStore", "open_collections", "open_engine"]
+__all__ = ["Collections", "Engine", "VectorStore", "open_collections"]

@@ -43,24 +43,12 @@ def is_shard(folder: Path) -> bool:
 
 
 class EdgeEngine:
-    """The embedded engine. One process per folder, enforced by a lock of Qdrant's.
+    """The embedded engine. One process per folder, enforced by a lock of Qdrant's."""
 
-    Args:
-        compacts: when it is opened, what was written since the last time is compacted: 1 s for 14,000 points, more
-            than in proportion for more (52 s for 100,000, measured on a busy machine), the interpreter's lock being
-            held.
-    """
-
-    def __init__(self, folder: Path, *, compacts: bool = True) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._compacts = compacts
         self._shard: q.EdgeShard | None = None
         self._threads: ThreadPoolExecutor | None = None
-
-    @property
-    def name(self) -> str:
-        """Name of the folder."""
-        return self._folder.name
 
     async def open(self, dimension: int) -> int:
         """See `Engine.open`.
@@ -72,8 +60,6 @@ class EdgeEngine:
             self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="recallr-qdrant")
         if self._shard is None:
             self._shard = await self._on_thread("open its folder", lambda: self._load(dimension))
-            if self._compacts:
-                await self._call("compact its folder", self._compact)
         return await self._call("prepare its folder", self._prepare)
 
     def _load(self, dimension: int) -> q.EdgeShard:
@@ -123,8 +109,10 @@ class EdgeEngine:
         _give_back_freed_memory()
         threading.Thread(target=_read_ahead, args=(self._folder,), name="recallr-read-ahead", daemon=True).start()
 
-    async def suspend(self) -> None:
-        """Nothing to do: the shard belongs to the process."""
+    async def compact(self) -> None:
+        """See `Engine.compact`. Holds the interpreter's lock: 1 s for 14,000 new points, more than in proportion for
+        more (52 s for 100,000, measured on a busy machine)."""
+        await self._call("compact its folder", self._compact)
 
     async def close(self) -> None:
         """See `Engine.close`."""
@@ -194,12 +182,9 @@ class EdgeEngine:
         answers = self._translated("search", lambda: self._opened.query_batch(q.QueryBatchRequest(_requests(queries))))
         return [[Found(point.id, point.score, point.payload or {}) for point in answer] for answer in answers]
 
-    async def walk(
-        self, limit: int, *, after: str | None = None, without: str | None = None
-    ) -> tuple[list[Stored], str | None]:
+    async def walk(self, limit: int, *, after: str | None = None) -> tuple[list[Stored], str | None]:
         """See `WholeEngine.walk`."""
-        only = q.Filter(must=[q.IsEmptyCondition(without)]) if without else None
-        request = q.ScrollRequest(offset=after, limit=limit, filter=only, with_payload=True, with_vector=False)
+        request = q.ScrollRequest(offset=after, limit=limit, with_payload=True, with_vector=False)
         records, following = await self._call("read", lambda shard: shard.scroll(request))
         return _stored(records), None if following is None else str(following)
 

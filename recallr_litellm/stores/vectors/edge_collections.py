@@ -8,8 +8,10 @@ import shutil
 from pathlib import Path
 
 from recallr_litellm.errors import ConfigurationError, VectorsUnavailable
-from recallr_litellm.stores.vectors.collections import belongs, pointer_name
+from recallr_litellm.stores.vectors import points
+from recallr_litellm.stores.vectors.collections import may_be_ours, pointer_name
 from recallr_litellm.stores.vectors.edge import EdgeEngine, is_shard
+from recallr_litellm.stores.vectors.points import Description
 
 _DROPPED = ".dropped"
 
@@ -18,43 +20,51 @@ class EdgeCollections:
     """See `Collections`.
 
     Args:
-        folder: of the first one; the others are beside it. To be used only under the lock of the data folder.
+        folder: what the folders' paths begin with: `data/qdrant` for `data/qdrant-<model>`. To be used only under the
+            lock of the data folder.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._base = folder
+        self._folder = folder
         self._pointer = folder.with_name(pointer_name(folder.name))
         self._engines: dict[str, EdgeEngine] = {}
 
-    async def current(self) -> str:
-        return self._current()
+    @property
+    def base(self) -> str:
+        return self._folder.name
 
-    def _current(self) -> str:
+    async def names(self) -> list[str]:
+        if not self._folder.parent.is_dir():
+            return []
+        return [
+            entry.name
+            for entry in self._folder.parent.iterdir()
+            if may_be_ours(entry.name, self.base) and not entry.name.endswith(_DROPPED) and is_shard(entry)
+        ]
+
+    async def pointer(self) -> str | None:
         try:
             return self._pointer.read_text().strip()
-        except FileNotFoundError:
-            return self._base.name
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except OSError as error:
             raise VectorsUnavailable(f"{self._pointer} cannot be read: {error.strerror}") from error
 
-    async def all(self) -> list[str]:
-        if not self._base.parent.exists():
-            return []
-        return sorted(
-            entry.name
-            for entry in self._base.parent.iterdir()
-            if belongs(entry.name, self._base.name) and is_shard(entry)
-        )
+    async def describe(self, name: str) -> Description | None:
+        if not is_shard(self._folder.with_name(name)):
+            return None
+        engine = self.engine(name)
+        await engine.open(0)  # it is there: none of no dimensions is made
+        payload = await engine.get(points.META_ID)
+        return points.description_of(payload) if payload else None
 
-    def engine(self, name: str | None = None) -> EdgeEngine:
-        found = name or self._current()
-        if found not in self._engines:
-            # Compacting holds the interpreter's lock for seconds: only at a start, not while everything is copied.
-            self._engines[found] = EdgeEngine(self._base.with_name(found), compacts=name is None)
-        return self._engines[found]
+    def engine(self, name: str) -> EdgeEngine:
+        if name not in self._engines:
+            self._engines[name] = EdgeEngine(self._folder.with_name(name))
+        return self._engines[name]
 
     async def require_room(self, name: str, growth: float) -> None:
-        folder = self._base.with_name(name)
+        folder = self._folder.with_name(name)
         needed = await asyncio.to_thread(_size, folder) * growth
         free = shutil.disk_usage(folder).free
         if free < needed:
@@ -63,10 +73,10 @@ class EdgeCollections:
                 f"{free / 1e6:.0f} MB are free."
             )
 
-    async def switch(self, name: str) -> None:
-        await asyncio.to_thread(self._switch, name)
+    async def point_to(self, name: str) -> None:
+        await asyncio.to_thread(self._point_to, name)
 
-    def _switch(self, name: str) -> None:
+    def _point_to(self, name: str) -> None:
         aside = self._pointer.with_name(f"{self._pointer.name}.new")
         try:
             with aside.open("w") as file:
@@ -86,7 +96,7 @@ class EdgeCollections:
         engine = self._engines.pop(name, None)
         if engine is not None:
             await engine.close()
-        await asyncio.to_thread(self._delete, self._base.with_name(name))
+        await asyncio.to_thread(self._delete, self._folder.with_name(name))
 
     def _delete(self, folder: Path) -> None:
         # Out of the way first: what is left of a folder whose deletion was cut off must not pass for a collection.
@@ -99,6 +109,9 @@ class EdgeCollections:
                 shutil.rmtree(aside)
         except OSError as error:
             raise VectorsUnavailable(f"{folder} cannot be deleted: {error.strerror}") from error
+
+    async def suspend(self) -> None:
+        """Nothing to do: the folders belong to the process, not to a loop."""
 
     async def close(self) -> None:
         for engine in self._engines.values():

@@ -115,10 +115,6 @@ class Engine(Protocol):
     in the text.
     """
 
-    @property
-    def name(self) -> str:
-        """Of the collection; where that is the store's current one, known once it was opened."""
-
     async def open(self, dimension: int) -> int:
         """Create what is missing; may be called again, also after a failure and after `close`.
 
@@ -130,8 +126,8 @@ class Engine(Protocol):
             ConfigurationError: the collection or the folder cannot be used as it is.
         """
 
-    async def suspend(self) -> None:
-        """Let go of what belongs to the running event loop; what is open stays open, for any loop."""
+    async def compact(self) -> None:
+        """Make what was written since the last time smaller and faster to read. Slow: only at a start."""
 
     async def close(self) -> None:
         """Make everything durable and let go of it."""
@@ -167,15 +163,12 @@ class Engine(Protocol):
 class WholeEngine(Engine, Protocol):
     """An engine that reaches all points of its collection, whoever's they are: to copy them, never to answer from."""
 
-    async def walk(
-        self, limit: int, *, after: str | None = None, without: str | None = None
-    ) -> tuple[list[Stored], str | None]:
+    async def walk(self, limit: int, *, after: str | None = None) -> tuple[list[Stored], str | None]:
         """Some of the points, in the order of their ids.
 
         Args:
             limit: at least 1.
             after: what the page before has returned; None for the first.
-            without: a field that they must not have.
 
         Returns:
             The points, and what to give as `after` for the next page: None when this was the last.

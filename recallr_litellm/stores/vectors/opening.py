@@ -7,11 +7,10 @@ from functools import partial
 from recallr_litellm.errors import PlatformUnsupported
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.vectors.collections import Collections
-from recallr_litellm.stores.vectors.engine import Engine
 
 
 def open_collections(settings: Settings) -> Collections:
-    """The collections of these settings, none opened yet: on a server if a URL is set, else the embedded ones.
+    """The collections of these settings, none opened yet: on a server if a URL is set, else embedded.
 
     Raises:
         ConfigurationError: RECALLR_QDRANT_URL is not the URL of a server.
@@ -31,8 +30,3 @@ def open_collections(settings: Settings) -> Collections:
             "Set RECALLR_QDRANT_URL to use a Qdrant server."
         ) from error
     return EdgeCollections(settings.qdrant_dir)
-
-
-def open_engine(settings: Settings) -> Engine:
-    """The engine of the current collection of these settings, not yet opened. Raises as `open_collections`."""
-    return open_collections(settings).engine()

@@ -48,21 +48,27 @@ class Description(NamedTuple):
     model: str
     dimension: int
     schema: int = schema.SCHEMA_VERSION
+    source: str = ""
+    """The collection that it was copied from, if it was."""
+    run: str = ""
+    """Id of the reindex that fills it, until that has come to its end."""
+    ready: bool = False
+    """A finished copy that no gateway has used yet."""
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it only repeats what its source holds."""
+        return bool(self.run) or self.ready
 
 
-def meta_point(model: str, dimension: int) -> Point:
-    """The description of the collection: by which embedding model it is filled."""
-    payload = {
-        schema.MODEL: model,
-        schema.DIMENSION: dimension,
-        schema.SCHEMA: schema.SCHEMA_VERSION,
-    }
-    return Point(META_ID, payload)
+def meta_point(description: Description) -> Point:
+    """The description of a collection, as a point of it."""
+    return Point(META_ID, description._asdict())
 
 
 def description_of(payload: Payload) -> Description:
-    """The description in a `meta` point."""
-    return Description(payload[schema.MODEL], payload[schema.DIMENSION], payload[schema.SCHEMA])
+    """The description in a `meta` point, which may be of an earlier version."""
+    return Description(**{name: payload[name] for name in Description._fields if name in payload})
 
 
 def require_readable(found: Description) -> None:

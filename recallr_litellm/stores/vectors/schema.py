@@ -58,10 +58,6 @@ HIT: Final = "hit"
 """On a passage, summary or memory: all that a search wants to know of it, a JSON array as text. One field, since an
 engine parses every field of a point that is found, and hands out each by itself: half of what a search took."""
 
-MODEL: Final = "model"
-DIMENSION: Final = "dimension"
-SCHEMA: Final = "schema"
-
 
 class Index(StrEnum):
     """How a payload field is indexed."""

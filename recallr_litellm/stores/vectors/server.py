@@ -52,48 +52,29 @@ def connect(url: str, api_key: SecretStr | None) -> AsyncQdrantClient:
         )
 
 
-async def aliased(client: AsyncQdrantClient, alias: str) -> str | None:
-    """The collection that an alias leads to; None where there is no such alias."""
-    found = {one.alias_name: one.collection_name for one in (await client.get_aliases()).aliases}
-    return found.get(alias)
-
-
 class ServerEngine:
-    """A collection of a Qdrant server, shared by any number of workers."""
+    """A collection of a Qdrant server, shared by any number of workers.
 
-    def __init__(self, connect: Callable[[], AsyncQdrantClient], collection: str, *, alias: str | None = None) -> None:
-        """
-        Args:
-            connect: makes a client; again after `suspend` and `close`, since connections belong to one event loop.
-            collection: its name.
-            alias: where there is such an alias when the engine is opened, the collection is the one it leads to.
-        """
-        self._connect = connect
-        self._connected: AsyncQdrantClient | None = connect()
+    Args:
+        client: gives the client, which is not closed from here.
+        collection: its name.
+    """
+
+    def __init__(self, client: Callable[[], AsyncQdrantClient], collection: str) -> None:
+        self._connection = client
         self._collection = collection
-        self._alias = alias
-
-    @property
-    def name(self) -> str:
-        """See `Engine.name`."""
-        return self._collection
 
     @property
     def _client(self) -> AsyncQdrantClient:
-        if self._connected is None:
-            self._connected = self._connect()
-        return self._connected
+        return self._connection()
 
     async def open(self, dimension: int) -> int:
         """See `Engine.open`. Any number of workers may do it at the same time.
 
         Raises:
-            ConfigurationError: the server is too old, or the collection is not one of ours.
+            ConfigurationError: the collection is not one of ours.
         """
         async with translated("open the collection"):
-            _require_supported((await self._client.info()).version)
-            if self._alias is not None:
-                self._collection = await aliased(self._client, self._alias) or self._collection
             if not await self._client.collection_exists(self._collection):
                 await self._create(dimension)
             info = await self._client.get_collection(self._collection)
@@ -136,16 +117,11 @@ class ServerEngine:
             if error.status_code != _CONFLICT:  # another worker was quicker
                 raise
 
-    async def suspend(self) -> None:
-        """See `Engine.suspend`."""
-        await self.close()
+    async def compact(self) -> None:
+        """Nothing to do: the server does it by itself."""
 
     async def close(self) -> None:
-        """See `Engine.close`."""
-        client, self._connected = self._connected, None
-        if client is not None:
-            async with translated("close the connection"):
-                await client.close()
+        """Nothing to do: the client is not its own."""
 
     async def flush(self) -> None:
         """Nothing to do: the server has written what it has acknowledged."""
@@ -199,14 +175,11 @@ class ServerEngine:
             answers = await self._client.query_batch_points(self._collection, [_query(query) for query in queries])
         return [[Found(point.id, point.score, point.payload or {}) for point in answer.points] for answer in answers]
 
-    async def walk(
-        self, limit: int, *, after: str | None = None, without: str | None = None
-    ) -> tuple[list[Stored], str | None]:
+    async def walk(self, limit: int, *, after: str | None = None) -> tuple[list[Stored], str | None]:
         """See `WholeEngine.walk`."""
-        only = models.Filter(must=[_is_empty(without)]) if without else None
         async with translated("read"):
             records, following = await self._client.scroll(
-                self._collection, only, limit=limit, offset=after, with_payload=True
+                self._collection, limit=limit, offset=after, with_payload=True
             )
         return _stored(records), None if following is None else str(following)
 
@@ -227,7 +200,12 @@ class ServerEngine:
             return (await self._client.count(self._collection, exact=True)).count
 
 
-def _require_supported(version: str) -> None:
+def require_supported(version: str) -> None:
+    """Return if a server of this version can be used.
+
+    Raises:
+        ConfigurationError: it is too old.
+    """
     try:
         supported = parse_version(version)[:2] >= _OLDEST
     except ValueError:

@@ -1,4 +1,4 @@
-"""The collections on a Qdrant server, and an alias that leads to the current one."""
+"""The collections on a Qdrant server; an alias points to the current one."""
 
 from __future__ import annotations
 
@@ -6,72 +6,87 @@ from collections.abc import Callable
 
 from qdrant_client import AsyncQdrantClient, models
 
-from recallr_litellm.stores.vectors.collections import belongs, pointer_name
-from recallr_litellm.stores.vectors.server import ServerEngine, aliased, translated
+from recallr_litellm.stores.vectors import points
+from recallr_litellm.stores.vectors.collections import may_be_ours, pointer_name
+from recallr_litellm.stores.vectors.points import Description
+from recallr_litellm.stores.vectors.server import ServerEngine, require_supported, translated
 
 
 class ServerCollections:
     """See `Collections`.
 
-    The alias only tells which collection is the current one: collections are read and written by their own names, since
-    the vector of a question that is under way fits one of them and not the other.
+    Collections are read and written by their own names, not by the alias: the vector of a question under way fits one
+    of them and not the other.
     """
 
     def __init__(self, connect: Callable[[], AsyncQdrantClient], base: str) -> None:
         """
         Args:
-            connect: makes a client.
-            base: name of the first collection.
-        """
-        self._connect = connect
-        self._base = base
-        self._alias = pointer_name(base)
-        self._connected: AsyncQdrantClient | None = None
-        self._engines: dict[str | None, ServerEngine] = {}
+            connect: makes a client; again after `suspend` and `close`, since connections belong to one event loop.
+            base: what the names begin with.
 
-    @property
+        Raises:
+            ConfigurationError: what `connect` raises, where the URL is wrong.
+        """
+        self.base = base
+        self._connect = connect
+        self._alias = pointer_name(base)
+        self._connected: AsyncQdrantClient | None = connect()
+        self._supported = False
+        self._engines: dict[str, ServerEngine] = {}
+
     def _client(self) -> AsyncQdrantClient:
         if self._connected is None:
             self._connected = self._connect()
         return self._connected
 
-    async def current(self) -> str:
-        async with translated("tell which collection is the current one"):
-            return await aliased(self._client, self._alias) or self._base
+    async def _checked(self) -> AsyncQdrantClient:
+        """The client, once the server has said that its version will do."""
+        if not self._supported:
+            require_supported((await self._client().info()).version)
+            self._supported = True
+        return self._client()
 
-    async def all(self) -> list[str]:
+    async def names(self) -> list[str]:
         async with translated("list its collections"):
-            found = (await self._client.get_collections()).collections
-        return sorted(one.name for one in found if belongs(one.name, self._base))
+            found = (await (await self._checked()).get_collections()).collections
+        return [one.name for one in found if may_be_ours(one.name, self.base)]
 
-    def engine(self, name: str | None = None) -> ServerEngine:
-        if name not in self._engines:
-            alias = self._alias if name is None else None
-            self._engines[name] = ServerEngine(self._connect, name or self._base, alias=alias)
-        return self._engines[name]
+    async def pointer(self) -> str | None:
+        async with translated("list its aliases"):
+            found = (await (await self._checked()).get_aliases()).aliases
+        return {one.alias_name: one.collection_name for one in found}.get(self._alias)
+
+    async def point_to(self, name: str) -> None:
+        changes: list[models.AliasOperations] = []
+        if await self.pointer() is not None:
+            changes.append(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=self._alias)))
+        made = models.CreateAlias(collection_name=name, alias_name=self._alias)
+        changes.append(models.CreateAliasOperation(create_alias=made))
+        async with translated("point to the new collection"):
+            await self._client().update_collection_aliases(changes)  # all of them in one step
+
+    async def describe(self, name: str) -> Description | None:
+        async with translated("describe a collection"):
+            if not await self._client().collection_exists(name):
+                return None
+            found = await self._client().retrieve(name, [points.META_ID], with_payload=True)
+        return points.description_of(found[0].payload) if found and found[0].payload else None
+
+    def engine(self, name: str) -> ServerEngine:
+        return self._engines.setdefault(name, ServerEngine(self._client, name))
 
     async def require_room(self, name: str, growth: float) -> None:
         """Nothing: a server does not tell."""
 
-    async def switch(self, name: str) -> None:
-        changes: list[models.AliasOperations] = []
-        async with translated("switch to the new collection"):
-            if await aliased(self._client, self._alias) is not None:
-                changes.append(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=self._alias)))
-            made = models.CreateAlias(collection_name=name, alias_name=self._alias)
-            changes.append(models.CreateAliasOperation(create_alias=made))
-            await self._client.update_collection_aliases(changes)  # all of them in one step
-
     async def drop(self, name: str) -> None:
-        engine = self._engines.pop(name, None)
-        if engine is not None:
-            await engine.close()
         async with translated("delete a collection"):
-            await self._client.delete_collection(name)
+            await self._client().delete_collection(name)
+
+    async def suspend(self) -> None:
+        await self.close()
 
     async def close(self) -> None:
-        for engine in self._engines.values():
-            await engine.close()
         client, self._connected = self._connected, None
         if client is not None:
             async with translated("close the connection"):

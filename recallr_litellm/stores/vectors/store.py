@@ -23,10 +23,12 @@ from recallr_litellm.core.records import (
     User,
     Vector,
 )
-from recallr_litellm.errors import ConfigurationError, EmbeddingMismatch, VectorsUnavailable
+from recallr_litellm.errors import ConfigurationError, VectorsUnavailable
 from recallr_litellm.stores.vectors import points, schema
 from recallr_litellm.stores.vectors.candidates import Candidates
+from recallr_litellm.stores.vectors.collections import Collections, all_of, open_collection
 from recallr_litellm.stores.vectors.engine import Engine, Nearest, Payload, Point, Where, scope
+from recallr_litellm.stores.vectors.points import Description
 from recallr_litellm.stores.vectors.schema import Kind
 
 _READ_PAGE = 256
@@ -54,7 +56,7 @@ class EmbeddingModel(Protocol):
 class VectorStore:
     """Users, processed sessions, their messages and summaries, and memories.
 
-    >>> store = VectorStore(open_engine(settings), embedder)
+    >>> store = VectorStore(open_collections(settings), embedder)
     >>> await store.open()
     >>> await store.save_session(owner, session, turns, summary)
     >>> await store.save_memories(owner, [(memory, passage)], replacing=session.id)
@@ -64,20 +66,26 @@ class VectorStore:
     Qdrant does not answer, and before `open` has succeeded.
     """
 
-    def __init__(self, engine: Engine, model: EmbeddingModel) -> None:
-        self._unopened = engine
+    def __init__(self, collections: Collections, model: EmbeddingModel) -> None:
+        """
+        Args:
+            collections: of which it opens one, that of the model. Closed with the store.
+            model: the configured one.
+        """
+        self._collections = collections
+        self._collection = ""
         self._opened: Engine | None = None
         self._model = model
         self._refusal: ConfigurationError | None = None
 
     async def open(self) -> None:
-        """Create the collection, or verify that it was filled with this embedding model.
+        """Open the collection of the embedding model; make it where nothing is stored yet.
 
         Does nothing when it is open. After `Unavailable` it may be called again, until it
         succeeds. After a `ConfigurationError` the store is closed for good.
 
         Raises:
-            EmbeddingMismatch: the collection holds vectors of another model.
+            EmbeddingMismatch: what is remembered has vectors of another model.
             DataDirInUse: the embedded store belongs to another process.
             ConfigurationError: the collection cannot be used for another reason.
             EmbeddingUnavailable: the model does not know its dimension yet.
@@ -86,47 +94,27 @@ class VectorStore:
             return
         if self._refusal is not None:
             raise self._refusal
-        engine = self._unopened
         try:
-            dimension = await engine.open(self._model.dimension)
-            if dimension == self._model.dimension:
-                # Kept if it exists: of workers that start at the same time, one describes the collection.
-                await engine.upsert([points.meta_point(self._model.name, dimension)], keep_existing=True)
-            self._verify(await engine.get(points.META_ID), dimension)
+            wanted = Description(self._model.name, self._model.dimension)
+            self._collection, self._opened = await open_collection(self._collections, wanted)
         except ConfigurationError as error:
             self._refusal = error
-            await engine.close()
+            await self._collections.close()
             raise
-        self._opened = engine
 
     async def suspend(self) -> None:
         """Let go of what belongs to the running event loop. The store stays usable, also on another loop."""
-        await self._unopened.suspend()
-
-    def _verify(self, meta: Payload | None, dimension: int) -> None:
-        if meta is None:
-            if dimension == self._model.dimension:
-                raise VectorsUnavailable("The description of the Qdrant collection cannot be read back")
-            meta = points.meta_point("unknown", dimension).payload
-        found = points.description_of(meta)
-        points.require_readable(found)
-        if (found.model, found.dimension) != (self._model.name, self._model.dimension):
-            raise EmbeddingMismatch(
-                f"The vector store was filled with the embedding model {found.model!r} ({found.dimension} dimensions), "
-                f"but {self._model.name!r} ({self._model.dimension}) is configured. Either set "
-                f"RECALLR_EMBEDDING_MODEL={found.model}, or let `recallr reindex` embed everything anew with "
-                f"{self._model.name!r}."
-            )
+        await self._collections.suspend()
 
     @property
     def collection(self) -> str:
         """Name of the collection; known once the store was opened."""
-        return self._unopened.name
+        return self._collection
 
     async def close(self) -> None:
         """Make everything durable and let go of it."""
         self._opened = None
-        await self._unopened.close()
+        await self._collections.close()
 
     async def flush(self) -> None:
         """Make what was written survive a power cut too; a killed process loses nothing either way.
@@ -197,7 +185,7 @@ class VectorStore:
             await self._engine.upsert(batch)
             written.extend(point.id for point in batch)
         await self._engine.upsert([points.session_point(owner, session, summary)])
-        await self._engine.delete(Where(owner, Kind.TURN, {schema.SESSION: session.id}, exclude_ids=written))
+        await self._delete(Where(owner, Kind.TURN, {schema.SESSION: session.id}, exclude_ids=written))
 
     async def save_memories(
         self, owner: Owner, memories: Sequence[tuple[Memory, Passage]], *, replacing: str | None = None
@@ -213,7 +201,7 @@ class VectorStore:
             await self._engine.upsert(batch)
             written.extend(point.id for point in batch)
         if replacing is not None:
-            await self._engine.delete(Where(owner, Kind.MEMORY, {schema.SESSION: replacing}, exclude_ids=written))
+            await self._delete(Where(owner, Kind.MEMORY, {schema.SESSION: replacing}, exclude_ids=written))
 
     async def get_memories(
         self, owner: Owner, ids: Sequence[str], *, exclude_sessions: Collection[str] = ()
@@ -351,6 +339,12 @@ class VectorStore:
         where = _gone_on(owner, within, exclude_sessions)
         sessions = [points.session_of(payload) for payload in await self._engine.newest(where, [schema.RECORD], n)]
         return sorted(sessions, key=lambda session: (session.last_at, session.id))
+
+    async def _delete(self, where: Where) -> None:
+        """Delete the points from every collection of the store: a reindex would bring back what is left in one."""
+        await self._engine.delete(where)
+        for other in await all_of(self._collections, but=self._collection):
+            await self._collections.engine(other.name).delete(where)
 
     async def _get(self, owner: Owner, kind: Kind, *natural_key: str) -> Payload | None:
         payload = await self._engine.get(points.point_id(owner, kind, *natural_key))

@@ -18,7 +18,7 @@ from recallr_litellm.settings import Settings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder, open_embedder
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore
-from recallr_litellm.stores.vectors import VectorStore, open_engine
+from recallr_litellm.stores.vectors import VectorStore, open_collections
 
 ANA = Owner("acme", "ana")
 
@@ -88,7 +88,7 @@ async def plugin(tmp_path: Path) -> AsyncIterator[Plugin]:
     state = StateStore.from_url(url, timeout_seconds=60)
     embedder = open_embedder(settings, _no_gateway)
     await embedder.open()
-    vectors = VectorStore(open_engine(settings), embedder)
+    vectors = VectorStore(open_collections(settings), embedder)
     await vectors.open()
     state_breaker = CircuitBreaker("redis", state.probe, probe_timeout=60)
     vectors_breaker = CircuitBreaker("qdrant", vectors.ping, probe_timeout=60)

@@ -10,7 +10,7 @@ import pytest_asyncio
 from recallr_litellm.core.messages import Role
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import SparseEncoder, open_embedder
-from recallr_litellm.stores.vectors import VectorStore, open_engine
+from recallr_litellm.stores.vectors import VectorStore, open_collections
 from tests.unit.recall_agentic.kit import DAY, MARA, OTTO, START, Store
 
 MARAS: dict[str, list[tuple[Role, str]]] = {
@@ -37,7 +37,7 @@ async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store
     chosen = Settings(data_dir=tmp_path_factory.mktemp("data"), embedding_model=None, qdrant_url=None)
     embedder = open_embedder(chosen, no_gateway)
     await embedder.open()
-    vectors = VectorStore(open_engine(chosen), embedder)
+    vectors = VectorStore(open_collections(chosen), embedder)
     await vectors.open()
     store = Store(vectors, embedder, SparseEncoder())
     for owner, sessions in ((MARA, MARAS), (OTTO, OTTOS)):

@@ -296,7 +296,7 @@ async def test_a_sound_answer_is_sent_back_as_it_came(store: Store) -> None:
 
 
 async def test_a_store_that_goes_away_is_said_to_be_away(store: Store) -> None:
-    closed = VectorStore(store.vectors._unopened, store.embedder)
+    closed = VectorStore(store.vectors._collections, store.embedder)
     gone = Store(closed, store.embedder, store.sparse).of(MARA)
     with pytest.raises(VectorsUnavailable):
         await search(store, calls(SEARCH), memory=gone)

@@ -1,24 +1,18 @@
-"""Both real engines, with a real Valkey."""
+"""Both engines: Qdrant Edge, and qdrant-client's own behind the server's interface."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from functools import partial
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-import redis
+from qdrant_client import AsyncQdrantClient
 
 from recallr_litellm.stores.embedding import SparseEncoder
-from recallr_litellm.stores.state import EmbeddedValkey
-from recallr_litellm.stores.state.board import Board
-from recallr_litellm.stores.vectors import Collections, VectorStore
+from recallr_litellm.stores.vectors import Collections
 from recallr_litellm.stores.vectors.edge_collections import EdgeCollections
-from recallr_litellm.stores.vectors.server import connect
 from recallr_litellm.stores.vectors.server_collections import ServerCollections
-from tests.support.qdrant_server import QdrantServer
-from tests.unit.reindex.kit import OLD, Hashing, Remembering
+from tests.unit.reindex.kit import NEW, OLD, Hashing, Store
 
 
 @pytest.fixture(scope="session")
@@ -26,44 +20,20 @@ def sparse() -> SparseEncoder:
     return SparseEncoder()
 
 
-@pytest.fixture(scope="session")
-def qdrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantServer]:
-    with QdrantServer(tmp_path_factory.mktemp("qdrant")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = EmbeddedValkey(tmp_path_factory.mktemp("valkey") / "redis")
-    yield server.start()
-    server.stop()
-
-
-@pytest.fixture
-async def board(valkey_url: str) -> AsyncIterator[Board]:
-    with redis.Redis.from_url(valkey_url) as client:
-        client.flushall()
-    board = Board.from_url(valkey_url, timeout_seconds=5)
-    yield board
-    await board.close()
-
-
 @pytest.fixture(params=["edge", "server"])
 async def make_collections(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Callable[[], Collections]]:
-    """Makes the collections of one store anew, as another process would see them."""
+    """The collections of one store. Embedded, those made before have to be closed first."""
     if request.param == "edge":
-        yield lambda: EdgeCollections(tmp_path / "qdrant")
+        yield lambda: EdgeCollections(tmp_path / "recallr")
         return
-    server: QdrantServer = request.getfixturevalue("qdrant")
-    name = f"recallr{uuid.uuid4().hex[:8]}"
-    yield lambda: ServerCollections(partial(connect, server.url, None), name)
+    client = AsyncQdrantClient(location=":memory:")
+    yield lambda: ServerCollections(lambda: client, "recallr")
+    await client.close()
 
 
 @pytest.fixture
-async def collections(make_collections: Callable[[], Collections]) -> AsyncIterator[Collections]:
-    collections = make_collections()
-    yield collections
-    await collections.close()
+async def store(make_collections: Callable[[], Collections], sparse: SparseEncoder) -> Store:
+    return Store(make_collections(), sparse)
 
 
 @pytest.fixture
@@ -72,8 +42,5 @@ def old() -> Hashing:
 
 
 @pytest.fixture
-async def memory(collections: Collections, old: Hashing, sparse: SparseEncoder) -> Remembering:
-    """The current collection, filled by the old model."""
-    vectors = VectorStore(collections.engine(), old)
-    await vectors.open()
-    return Remembering(vectors, old, sparse)
+def new() -> Hashing:
+    return Hashing(*NEW)

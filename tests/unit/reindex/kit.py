@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from recallr_litellm.core.messages import Message, Role, StoredMessage
+from recallr_litellm.core.messages import Message, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Passage, Session, Turn, User, Vector
 from recallr_litellm.errors import EmbeddingUnavailable
-from recallr_litellm.reindex import LEASE_SECONDS, Reindex
+from recallr_litellm.reindex import Outcome, Reindex
 from recallr_litellm.stores.embedding import SparseEncoder
-from recallr_litellm.stores.state.board import Board, Progress
-from recallr_litellm.stores.vectors import Collections, VectorStore, schema
+from recallr_litellm.stores.vectors import Collections, VectorStore
+from recallr_litellm.stores.vectors.collections import open_collection
 from recallr_litellm.stores.vectors.engine import Nearest, Where
-from recallr_litellm.stores.vectors.points import text_of
-from recallr_litellm.stores.vectors.schema import Kind
+from recallr_litellm.stores.vectors.points import META_ID, Description, text_of
+from recallr_litellm.stores.vectors.schema import HIT, SCOPE, Kind
 from tests.support.wires.embeddings import _embed
 
 ADA, BOB, EVE = Owner("acme", "ada"), Owner("acme", "bob"), Owner("globex", "ada")
 OWNERS = (ADA, BOB, EVE)
 AT = 1_760_000_000_000
 
+OLD = ("old-model", 16, 0)
+NEW = ("litellm/new-model", 24, 5)
+OLD_NAME, NEW_NAME = "recallr-old-model", "recallr-litellm-new-model"
+
 
 @dataclass
 class Hashing:
     """An embedding model: a bag of hashed words, of a length of its own, turned by its seed."""
 
-    name: str = "old-model"
-    dimension: int = 16
-    seed: int = 0
+    name: str
+    dimension: int
+    seed: int
     embedded: list[str] = field(default_factory=list)
     """Every text that was embedded to be found."""
     before_each: Callable[[], Awaitable[None]] | None = None
     """Called before texts are embedded."""
-    fault: str | None = None
+    fails_after: int | None = None
+    """How many texts it embeds before it fails."""
 
     async def open(self) -> None:
-        if self.fault:
-            raise EmbeddingUnavailable(self.fault)
+        """There is nothing to load."""
 
     async def probe(self) -> None: ...
 
@@ -50,110 +54,92 @@ class Hashing:
     async def passages(self, texts: Sequence[str]) -> list[Vector]:
         if self.before_each is not None:
             await self.before_each()
-        if self.fault:
-            raise EmbeddingUnavailable(self.fault)
+        if self.fails_after is not None and len(self.embedded) >= self.fails_after:
+            raise EmbeddingUnavailable("the model is unreachable")
         self.embedded += texts
         return [self.vector(text) for text in texts]
 
     async def close(self) -> None:
-        """Nothing to free."""
+        """There is nothing to free."""
 
     def vector(self, text: str) -> Vector:
         return np.roll(_embed(text, self.dimension), self.seed)
 
 
-OLD = ("old-model", 16, 0)
-NEW = ("new-model", 24, 5)
+class Store:
+    """A store: gateways that use it, and what is in its collections."""
+
+    def __init__(self, collections: Collections, sparse: SparseEncoder) -> None:
+        self.collections = collections
+        self.sparse = sparse
+
+    async def gateway(self, model: Hashing) -> Gateway:
+        """A gateway that starts with this model. Raises what its start raises."""
+        await open_collection(self.collections, Description(model.name, model.dimension))
+        vectors = VectorStore(self.collections, model)
+        await vectors.open()
+        return Gateway(vectors, model, self.sparse)
+
+    async def reindex(self, model: Hashing) -> Outcome:
+        job = Reindex(self.collections, model, self.sparse, tell=lambda *_: None, patience=0.1)
+        outcome = await job.run()
+        assert outcome is not None, "nothing is remembered"
+        return outcome
+
+    async def points(self, name: str) -> dict[str, dict[str, object]]:
+        """Id → payload of every point of a collection but its description."""
+        engine = self.collections.engine(name)
+        found, after = await engine.walk(1000)
+        assert after is None
+        return {point.id: point.payload for point in found if point.id != META_ID}
+
+    async def assert_embedded_with(self, model: Hashing, name: str) -> None:
+        """Every text is found by exactly its vectors of this model, among its owner's points."""
+        engine = self.collections.engine(name)
+        for owner in OWNERS:
+            for kind in (Kind.TURN, Kind.SESSION):
+                where = Where(owner, kind, having=[HIT])
+                page, _ = await engine.page(where, [SCOPE, HIT], 1000)
+                for text in filter(None, map(text_of, page)):
+                    vectors = (model.vector(text), self.sparse.query(text))
+                    meant, said = await engine.query([Nearest(v, where, 1, fields=(SCOPE, HIT)) for v in vectors])
+                    assert meant[0].score > 0.999, f"{text!r} does not have its vector of {model.name}"
+                    assert text_of(meant[0].payload) == text, f"{text!r} is not found by its vector"
+                    assert said, f"{text!r} is not found by its words"
 
 
-def stored(text: str, position: int, *, role: Role = "user") -> StoredMessage:
-    return StoredMessage(
-        id=f"m{position}", exchange="x", position=position, at=AT + position, message=Message(role=role, text=text)
-    )
-
-
-class Remembering:
-    """Writes sessions as processing does, with the vectors of one model.
-
-    Args:
-        sparse: BM25.
-    """
+class Gateway:
+    """Writes sessions as a gateway does, with the vectors of its model."""
 
     def __init__(self, vectors: VectorStore, model: Hashing, sparse: SparseEncoder) -> None:
         self.vectors = vectors
         self.model = model
         self.sparse = sparse
 
-    def passage(self, text: str) -> Passage:
+    async def session(self, owner: Owner, id: str, *texts: str, at: int = AT) -> None:
+        """A user and a session that consists of exactly these messages, each of two passages, and a tool result."""
+        await self.vectors.put_user(owner, User(project=owner.project, user=owner.user, created_at=AT))
+        turns = [
+            Turn(_stored(text, position, at), (self._passage(text), self._passage(f"{text} Second part.")))
+            for position, text in enumerate(texts)
+        ]
+        turns.append(Turn(_stored('{"found": 3}', len(texts), at, role="tool"), ()))
+        summary = f"Summary of {id}: {' '.join(texts)[:60]}"
+        session = Session(
+            id=id, created_at=AT, last_at=at, timeout_seconds=600, message_count=len(turns), summary=summary
+        )
+        await self.vectors.save_session(owner, session, turns, self._passage(summary))
+
+    async def said(self, owner: Owner, id: str) -> list[str]:
+        """What a session consists of, but for the tool's results."""
+        found = await self.vectors.read_messages(owner, id)
+        return [stored.message.text for stored in found if stored.message.role == "user"]
+
+    def _passage(self, text: str) -> Passage:
         [terms] = self.sparse.passages([text])
         return Passage(text, self.model.vector(text), terms)
 
-    async def user(self, owner: Owner) -> None:
-        """A user, as a request creates it."""
-        await self.vectors.put_user(owner, User(project=owner.project, user=owner.user, created_at=AT))
 
-    async def session(self, owner: Owner, id: str, *texts: str, at: int = AT) -> None:
-        """A user and a session that consists of exactly these messages, each of two passages, and a tool result."""
-        await self.user(owner)
-        turns = [
-            Turn(stored(text, position), (self.passage(text), self.passage(f"{text} Second part.")))
-            for position, text in enumerate(texts)
-        ]
-        turns.append(Turn(stored('{"found": 3}', len(texts), role="tool"), ()))
-        summary = f"Summary of {id}: {' '.join(texts)[:60]}"
-        session = Session(
-            id=id, created_at=at, last_at=at, timeout_seconds=600, message_count=len(turns), summary=summary
-        )
-        await self.vectors.save_session(owner, session, turns, self.passage(summary))
-
-
-async def remembered(collections: Collections, owners: Collection[Owner] = OWNERS) -> dict[str, dict[str, object]]:
-    """Id → payload of every point but the description, in the current collection."""
-    engine = collections.engine(await collections.current())
-    await engine.open(0)
-    found, after = await engine.walk(1000)
-    while after is not None:
-        page, after = await engine.walk(1000, after=after)
-        found += page
-    return {point.id: point.payload for point in found if "scope" in point.payload}
-
-
-async def per_owner(collections: Collections) -> dict[tuple[Owner, Kind], int]:
-    """How many points each owner has of each kind, asked for as the store asks."""
-    engine = collections.engine(await collections.current())
-    counts = {}
-    for owner in OWNERS:
-        for kind in Kind:
-            page, after = await engine.page(Where(owner, kind), ["scope"], 1000)
-            assert after is None
-            counts[owner, kind] = len(page)
-    return counts
-
-
-async def assert_embedded_with(model: Hashing, sparse: SparseEncoder, collections: Collections) -> None:
-    """Every text of the current collection is found by exactly its vectors of this model, among its owner's points."""
-    engine = collections.engine(await collections.current())
-    assert await engine.open(0) == model.dimension
-    for owner in OWNERS:
-        for kind in (Kind.TURN, Kind.SESSION):
-            found, _ = await engine.page(Where(owner, kind, having=[schema.HIT]), [schema.SCOPE, schema.HIT], 1000)
-            texts = [text for payload in found if (text := text_of(payload)) is not None]
-            where, fields = Where(owner, kind), (schema.SCOPE, schema.HIT)
-            by_meaning = [Nearest(model.vector(text), where, 1, fields=fields) for text in texts]
-            by_words = [Nearest(sparse.query(text), where, 1, fields=fields) for text in texts]
-            answers = await engine.query([*by_meaning, *by_words]) if texts else []
-            for text, meant in zip(texts, answers[: len(texts)], strict=True):
-                assert meant[0].score > 0.999, f"{text!r} does not have its vector of {model.name}"
-                assert text_of(meant[0].payload) == text, f"{text!r} is not found by its vector"
-            for text, said in zip(texts, answers[len(texts) :], strict=True):
-                assert said, f"{text!r} is not found by its words"
-
-
-async def reindex(
-    collections: Collections, model: Hashing, sparse: SparseEncoder, board: Board, **options: object
-) -> Progress:
-    """One attempt, which has to come to its end."""
-    lease = await board.take_lease(LEASE_SECONDS)
-    assert lease is not None, "somebody else is at it"
-    options = {"where": "the test", "patience": 5.0, **options}
-    return await Reindex(collections, model, sparse, board, **options).run(lease)  # type: ignore[arg-type]
+def _stored(text: str, position: int, at: int, *, role: str = "user") -> StoredMessage:
+    message = Message(role=role, text=text)  # type: ignore[arg-type]
+    return StoredMessage(id=f"m{position}-{text[:20]}", exchange="x", position=position, at=at, message=message)

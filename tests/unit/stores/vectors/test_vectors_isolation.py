@@ -10,9 +10,9 @@ from qdrant_client import AsyncQdrantClient
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory, User
 from recallr_litellm.stores.vectors import Engine, VectorStore
-from recallr_litellm.stores.vectors.edge import EdgeEngine
+from recallr_litellm.stores.vectors.edge_collections import EdgeCollections
 from recallr_litellm.stores.vectors.schema import Kind
-from recallr_litellm.stores.vectors.server import ServerEngine
+from recallr_litellm.stores.vectors.server_collections import ServerCollections
 from tests.unit.stores.vectors.vector_samples import (
     ADA,
     BOB,
@@ -40,11 +40,11 @@ async def test_two_users_with_the_same_ids_and_texts_never_meet(
     pair: list[Owner], session_id: str, message_id: str
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for engine in (
-            EdgeEngine(Path(folder) / "qdrant"),
-            ServerEngine(lambda: AsyncQdrantClient(location=":memory:"), "recallr"),
+        for collections in (
+            EdgeCollections(Path(folder) / "qdrant"),
+            ServerCollections(lambda: AsyncQdrantClient(location=":memory:"), "recallr"),
         ):
-            store = VectorStore(engine, Model(MODEL, DIMENSION))
+            store = VectorStore(collections, Model(MODEL, DIMENSION))
             await store.open()
             try:
                 await _never_meet(store, pair, session_id, message_id)

@@ -24,9 +24,11 @@ from recallr_litellm.errors import (
     VectorsUnavailable,
 )
 from recallr_litellm.settings import Settings
-from recallr_litellm.stores.vectors import Engine, VectorStore, open_engine
-from recallr_litellm.stores.vectors.edge import EdgeEngine
-from recallr_litellm.stores.vectors.server import ServerEngine, connect
+from recallr_litellm.stores.vectors import Collections, VectorStore, open_collections
+from recallr_litellm.stores.vectors.collections import name_of
+from recallr_litellm.stores.vectors.edge_collections import EdgeCollections
+from recallr_litellm.stores.vectors.server import connect
+from recallr_litellm.stores.vectors.server_collections import ServerCollections
 from tests.unit.stores.vectors.vector_samples import (
     ADA,
     DIMENSION,
@@ -45,13 +47,13 @@ from tests.unit.stores.vectors.vector_samples import (
 API_KEY = "a-very-secret-key"
 
 
-def store_on(engine: Engine, *, model: str = MODEL, dimension: int = DIMENSION) -> VectorStore:
-    return VectorStore(engine, Model(model, dimension))
+def store_on(collections: Collections, *, model: str = MODEL, dimension: int = DIMENSION) -> VectorStore:
+    return VectorStore(collections, Model(model, dimension))
 
 
 async def test_reopening_the_folder_finds_everything(tmp_path: Path) -> None:
     for opened in range(3):
-        store = store_on(EdgeEngine(tmp_path / "deep" / "down" / "qdrant"))
+        store = store_on(EdgeCollections(tmp_path / "deep" / "down" / "qdrant"))
         await store.open()
         if opened == 0:
             await store.save_session(
@@ -63,14 +65,14 @@ async def test_reopening_the_folder_finds_everything(tmp_path: Path) -> None:
         assert len(await store.last_user_messages(ADA, 5, exclude_sessions=())) == 1
         await store.flush()
         await store.close()
-    assert [entry.name for entry in (tmp_path / "deep" / "down").iterdir()] == ["qdrant"], (
+    assert [entry.name for entry in (tmp_path / "deep" / "down").iterdir()] == ["qdrant-test-model"], (
         "leftovers in the data folder"
     )
 
 
 async def test_compacting_at_the_start_keeps_all_and_scores_the_same(tmp_path: Path) -> None:
     # Enough to pass the threshold of 10 MB of vectors from which Qdrant compacts.
-    store = store_on(EdgeEngine(tmp_path / "qdrant"), dimension=4096)
+    store = store_on(EdgeCollections(tmp_path / "qdrant"), dimension=4096)
     vector = towards(0).repeat(4096 // DIMENSION) / (4096 // DIMENSION) ** 0.5
     found = passage("a", sparse=terms(1))
     turns = [turn(stored(n, f"message {n}"), type(found)("a", vector, terms(1, 100 + n))) for n in range(1500)]
@@ -79,10 +81,10 @@ async def test_compacting_at_the_start_keeps_all_and_scores_the_same(tmp_path: P
     before, *_ = await store.search(ADA, vector, terms(150), exclude_sessions=(), turn_candidates=5)
     await store.close()
 
-    store = store_on(EdgeEngine(tmp_path / "qdrant"), dimension=4096)
+    store = store_on(EdgeCollections(tmp_path / "qdrant"), dimension=4096)
     await store.open()
     after, *_ = await store.search(ADA, vector, terms(150), exclude_sessions=(), turn_candidates=5)
-    segments = list((tmp_path / "qdrant" / "segments").iterdir())
+    segments = list((tmp_path / "qdrant-test-model" / "segments").iterdir())
     messages = await store.read_messages(ADA, "s1")
     await store.save_session(ADA, session(), turns[:10], None)
     shortened = await store.read_messages(ADA, "s1")
@@ -96,7 +98,10 @@ async def test_compacting_at_the_start_keeps_all_and_scores_the_same(tmp_path: P
 
 async def test_workers_that_start_together_share_one_collection() -> None:
     client = AsyncQdrantClient(location=":memory:")
-    first, second = store_on(ServerEngine(lambda: client, "recallr")), store_on(ServerEngine(lambda: client, "recallr"))
+    first, second = (
+        store_on(ServerCollections(lambda: client, "recallr")),
+        store_on(ServerCollections(lambda: client, "recallr")),
+    )
     await first.open()
     await second.open()
     await first.save_session(ADA, session(), [turn(stored(0, "shared"))], None)
@@ -106,7 +111,7 @@ async def test_workers_that_start_together_share_one_collection() -> None:
 
 async def test_losing_the_race_to_create_the_collection_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     client = AsyncQdrantClient(location=":memory:")
-    await store_on(ServerEngine(lambda: client, "recallr")).open()
+    await store_on(ServerCollections(lambda: client, "recallr")).open()
     with serving(409, {"status": {"error": "Collection `recallr` already exists!"}}) as url:
         over_the_wire = connect(url, None)
 
@@ -115,7 +120,7 @@ async def test_losing_the_race_to_create_the_collection_is_no_error(monkeypatch:
 
         monkeypatch.setattr(client, "collection_exists", not_yet)
         monkeypatch.setattr(client, "create_collection", over_the_wire.create_collection)
-        store = store_on(ServerEngine(lambda: client, "recallr"))
+        store = store_on(ServerCollections(lambda: client, "recallr"))
         await store.open()
         await over_the_wire.close()
     await store.ping()
@@ -124,61 +129,63 @@ async def test_losing_the_race_to_create_the_collection_is_no_error(monkeypatch:
 
 @pytest.mark.parametrize(("model", "dimension"), [("another-model", DIMENSION), (MODEL, 16), ("another-model", 16)])
 async def test_another_embedding_model_is_refused_by_name(
-    make_engine: Callable[[], Engine], monkeypatch: pytest.MonkeyPatch, model: str, dimension: int
+    make_collections: Callable[[], Collections], monkeypatch: pytest.MonkeyPatch, model: str, dimension: int
 ) -> None:
-    first_engine = make_engine()
-    first = store_on(first_engine)
+    first_collections = make_collections()
+    first = store_on(first_collections)
     await first.open()
-    if isinstance(first_engine, EdgeEngine):
+    if isinstance(first_collections, EdgeCollections):
         await first.close()
 
     with pytest.raises(EmbeddingMismatch) as refused:
-        await store_on(make_engine(), model=model, dimension=dimension).open()
+        await store_on(make_collections(), model=model, dimension=dimension).open()
 
-    for named in (MODEL, str(DIMENSION), model, str(dimension), "recallr reindex"):
+    for named in (MODEL, str(DIMENSION), model, "recallr reindex"):
         assert named in str(refused.value), f"the message does not say {named!r}"
 
 
 async def test_a_refused_folder_is_let_go_of(tmp_path: Path) -> None:
-    first = store_on(EdgeEngine(tmp_path / "qdrant"))
+    first = store_on(EdgeCollections(tmp_path / "qdrant"))
     await first.open()
     await first.close()
     with pytest.raises(EmbeddingMismatch):
-        await store_on(EdgeEngine(tmp_path / "qdrant"), model="another-model").open()
+        await store_on(EdgeCollections(tmp_path / "qdrant"), model="another-model").open()
 
-    again = store_on(EdgeEngine(tmp_path / "qdrant"))
+    again = store_on(EdgeCollections(tmp_path / "qdrant"))
     await again.open()
     await again.close()
 
 
 async def test_a_first_start_that_died_before_describing_the_collection_is_taken_up(
-    make_engine: Callable[[], Engine],
+    make_collections: Callable[[], Collections],
 ) -> None:
-    engine = make_engine()
-    await engine.open(DIMENSION)
-    store = store_on(engine)
+    collections = make_collections()
+    await collections.engine(name_of(collections.base, MODEL)).open(DIMENSION)
+    store = store_on(collections)
     await store.open()
     await store.ping()
     await store.close()
 
 
-async def test_an_undescribed_collection_of_another_dimension_is_refused(make_engine: Callable[[], Engine]) -> None:
-    engine = make_engine()
-    await engine.open(DIMENSION)
+async def test_an_undescribed_collection_of_another_dimension_is_refused(
+    make_collections: Callable[[], Collections],
+) -> None:
+    collections = make_collections()
+    await collections.engine(name_of(collections.base, MODEL)).open(DIMENSION)
     with pytest.raises(EmbeddingMismatch, match="8 dimensions"):
-        await store_on(engine, dimension=16).open()
+        await store_on(collections, dimension=16).open()
 
 
 async def test_a_folder_belongs_to_one_process(tmp_path: Path) -> None:
-    store = store_on(EdgeEngine(tmp_path / "qdrant"))
+    store = store_on(EdgeCollections(tmp_path / "qdrant"))
     await store.open()
     program = """
 import asyncio, pathlib, sys, types
 from recallr_litellm.stores.vectors import VectorStore
-from recallr_litellm.stores.vectors.edge import EdgeEngine
+from recallr_litellm.stores.vectors.edge_collections import EdgeCollections
 try:
     model = types.SimpleNamespace(name="test-model", dimension=8)
-    asyncio.run(VectorStore(EdgeEngine(pathlib.Path(sys.argv[1])), model).open())
+    asyncio.run(VectorStore(EdgeCollections(pathlib.Path(sys.argv[1])), model).open())
 except Exception as error:
     print(type(error).__name__, error)
 """
@@ -197,20 +204,20 @@ except Exception as error:
 async def test_a_folder_that_cannot_be_made_is_said_to_be_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="cannot be made"):
-        await store_on(EdgeEngine(tmp_path / "file" / "qdrant")).open()
+        await store_on(EdgeCollections(tmp_path / "file" / "qdrant")).open()
 
 
 async def test_a_damaged_folder_is_reported_as_unavailable(tmp_path: Path) -> None:
-    folder = tmp_path / "qdrant"
+    folder = tmp_path / "qdrant-test-model"
     folder.mkdir()
     (folder / "edge_config.json").write_text("{")
     with pytest.raises(VectorsUnavailable):
-        await store_on(EdgeEngine(folder)).open()
+        await store_on(EdgeCollections(tmp_path / "qdrant")).open()
 
 
 async def test_a_server_that_comes_back_can_be_opened_then(monkeypatch: pytest.MonkeyPatch) -> None:
     client = AsyncQdrantClient(location=":memory:")
-    store = store_on(ServerEngine(lambda: client, "recallr"))
+    store = store_on(ServerCollections(lambda: client, "recallr"))
 
     async def away() -> models.VersionInfo:
         raise ResponseHandlingException(ConnectionRefusedError())
@@ -246,8 +253,10 @@ CALLS: dict[str, Call] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-async def test_before_it_is_open_and_after_it_is_closed_everything_is_unavailable(engine: Engine, name: str) -> None:
-    store = store_on(engine)
+async def test_before_it_is_open_and_after_it_is_closed_everything_is_unavailable(
+    collections: Collections, name: str
+) -> None:
+    store = store_on(collections)
     with pytest.raises(VectorsUnavailable):
         await CALLS[name](store)
     await store.open()
@@ -261,16 +270,16 @@ async def test_an_unreachable_server_is_unavailable() -> None:
     with serving(200, {}) as url:
         pass  # nobody listens there any more
     with pytest.raises(VectorsUnavailable):
-        await store_on(ServerEngine(lambda: connect(url, SecretStr(API_KEY)), "recallr")).open()
+        await store_on(ServerCollections(lambda: connect(url, SecretStr(API_KEY)), "recallr")).open()
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
 async def test_a_refusing_server_is_unavailable_and_no_secret_is_told(status: int) -> None:
     with serving(status, {"status": {"error": "no"}}) as url:
-        engine = ServerEngine(lambda: connect(url, SecretStr(API_KEY)), "recallr")
+        collections = ServerCollections(lambda: connect(url, SecretStr(API_KEY)), "recallr")
         with pytest.raises(VectorsUnavailable) as refused:
-            await store_on(engine).open()
-        await engine.close()
+            await store_on(collections).open()
+        await collections.close()
     told = str(refused.value) + str(refused.value.__cause__)
     assert API_KEY not in told
     assert status == 429 or str(status) in str(refused.value), "the message does not say what the server answered"
@@ -279,21 +288,21 @@ async def test_a_refusing_server_is_unavailable_and_no_secret_is_told(status: in
 @pytest.mark.parametrize("version", ["1.18.9", "0.11.0", "unknown"])
 async def test_a_server_without_idf_per_tenant_is_refused(version: str) -> None:
     with serving(200, {"title": "qdrant - vector search engine", "version": version}) as url:
-        engine = ServerEngine(lambda: connect(url, None), "recallr")
+        collections = ServerCollections(lambda: connect(url, None), "recallr")
         with pytest.raises(ConfigurationError, match=version):
-            await store_on(engine).open()
+            await store_on(collections).open()
 
 
 async def test_a_collection_of_somebody_else_is_refused() -> None:
     client = AsyncQdrantClient(location=":memory:")
-    await client.create_collection("recallr", models.VectorParams(size=4, distance=models.Distance.DOT))
+    await client.create_collection("recallr-test-model", models.VectorParams(size=4, distance=models.Distance.DOT))
     with pytest.raises(ConfigurationError, match="RECALLR_COLLECTION"):
-        await store_on(ServerEngine(lambda: client, "recallr")).open()
+        await store_on(ServerCollections(lambda: client, "recallr")).open()
 
 
 def test_the_settings_choose_the_engine(tmp_path: Path) -> None:
-    assert isinstance(open_engine(Settings(data_dir=tmp_path, qdrant_url=None)), EdgeEngine)
-    assert isinstance(open_engine(Settings(data_dir=tmp_path, qdrant_url="http://127.0.0.1:1")), ServerEngine)
+    assert isinstance(open_collections(Settings(data_dir=tmp_path, qdrant_url=None)), EdgeCollections)
+    assert isinstance(open_collections(Settings(data_dir=tmp_path, qdrant_url="http://127.0.0.1:1")), ServerCollections)
     assert list(tmp_path.iterdir()) == [], "choosing an engine must not touch the disk"
 
 
@@ -302,7 +311,7 @@ def test_the_settings_choose_the_engine(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_the_url_of_a_server_is_refused_by_name(url: str) -> None:
     with pytest.raises(ConfigurationError, match="RECALLR_QDRANT_URL"):
-        open_engine(Settings(qdrant_url=url))
+        open_collections(Settings(qdrant_url=url))
 
 
 def test_without_a_build_for_the_platform_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,7 +319,7 @@ def test_without_a_build_for_the_platform_the_way_out_is_named(monkeypatch: pyte
     for module in ("edge", "edge_collections"):
         monkeypatch.delitem(sys.modules, f"recallr_litellm.stores.vectors.{module}", raising=False)
     with pytest.raises(PlatformUnsupported, match="RECALLR_QDRANT_URL"):
-        open_engine(Settings(qdrant_url=None))
+        open_collections(Settings(qdrant_url=None))
 
 
 @contextmanager
