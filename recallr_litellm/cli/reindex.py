@@ -16,7 +16,7 @@ from rich.text import Text
 
 from recallr_litellm.cli.environment import MASTER_KEY, MASTER_KEY_FILE, faults_shown, load_env_file
 from recallr_litellm.cli.reindex_view import ReindexView
-from recallr_litellm.errors import ConfigurationError, DataDirInUse, EmbeddingUnavailable
+from recallr_litellm.errors import ConfigurationError, DataDirInUse, EmbeddingRefused, EmbeddingUnavailable
 from recallr_litellm.settings import Settings, load_settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import GatewayEmbed, SparseEncoder, open_embedder
@@ -26,6 +26,8 @@ _ANSWER_SECONDS = 60.0
 """Timeout of one call of the gateway, which may wait for its provider."""
 _OUTAGES = (408, 425, 429)
 """Statuses below 500 after which the same call may succeed later."""
+_REFUSALS = (400, 413, 422)
+"""Statuses that may be due to the text."""
 _INTERRUPTED = 130
 """Exit code of a command ended by Ctrl-C."""
 
@@ -84,6 +86,8 @@ async def _reindex(settings: Settings, gateway: str, console: Console, *, drop_o
                 await embedder.close()
     changed = f"{outcome.brought} points were written or deleted." if outcome.brought else "Nothing was left to do."
     console.print(Text(f"{outcome.collection} holds everything with vectors of {embedder.name}. {changed}"))
+    if outcome.refused:
+        console.print(Text(f"The model refused {outcome.refused} texts: they are kept, but not found by a search."))
     if not outcome.in_use:
         late = (
             " Then run `recallr reindex` again: it copies what gateways with the old model have still written."
@@ -153,7 +157,8 @@ async def _asking(gateway: str, key: str | None) -> AsyncIterator[GatewayEmbed]:
             if answer.status_code >= 500 or answer.status_code in _OUTAGES:
                 raise EmbeddingUnavailable(f"{gateway} could not embed with {model}: status {answer.status_code}")
             if not answer.is_success:  # LiteLLM answers 400 to a wrong key where it has no database
-                raise ConfigurationError(
+                kind = EmbeddingRefused if answer.status_code in _REFUSALS else ConfigurationError
+                raise kind(
                     f"{gateway} refuses to embed with {model}: status {answer.status_code}. Check {MASTER_KEY}, and "
                     "that the gateway has a model of that name."
                 )

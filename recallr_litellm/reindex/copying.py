@@ -23,7 +23,8 @@ _PAGE = 64
 _PORTION = 16
 """Points embedded and written at a time: what is done again at most after a kill."""
 
-Embed = Callable[[list[str]], Awaitable[list[Passage]]]
+Embed = Callable[[list[str]], Awaitable[list[Passage | None]]]
+"""Texts → their vectors; None for a text that the model refuses."""
 T = TypeVar("T")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from recallr_litellm.core.records import Passage
-from recallr_litellm.errors import ConfigurationError
+from recallr_litellm.errors import ConfigurationError, EmbeddingRefused
 from recallr_litellm.reindex.copying import Copy, Patience
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.embedding.passages import embed_passages
@@ -37,6 +37,8 @@ class Outcome:
     """Gateways use it already; else the next start with the model makes it the current one."""
     brought: int
     """Points that were written, or deleted, in it."""
+    refused: int
+    """Texts that the model refused: they are kept, but not found."""
     old: tuple[str, ...]
     """The other collections of the store."""
 
@@ -65,6 +67,7 @@ class Reindex:
         self._tell = tell
         self._patience = Patience(patience)
         self._run = uuid.uuid4().hex
+        self._refused = 0
 
     async def run(self) -> Outcome | None:
         """Do it. None where nothing is remembered yet.
@@ -106,7 +109,7 @@ class Reindex:
                 f"{self._embedder.name} and {current.description.model} would have the same collection, {target}: give "
                 "the new model another name."
             )
-        await _BRIEFLY(self._embedder.open)
+        await self._not_refused(partial(_BRIEFLY, self._embedder.open))
         wanted = Description(self._embedder.name, self._embedder.dimension, source=current.name, run=self._run)
         await self._prepare(target, wanted, current)
         copied = self._collections.engine(target)
@@ -159,11 +162,29 @@ class Reindex:
 
         return Copy(original, copied, self._embed, patience=self._patience, require=require, tell=tell)
 
-    async def _embed(self, texts: list[str]) -> list[Passage]:
+    async def _embed(self, texts: list[str]) -> list[Passage | None]:
+        """Vectors of texts. One that the model refuses has none: it is kept, and not found by a search."""
         if not texts:
             return []
         await self._embedder.open()
-        return await embed_passages(self._embedder, self._sparse, texts)
+        try:
+            return list(await embed_passages(self._embedder, self._sparse, texts))
+        except EmbeddingRefused:
+            if len(texts) > 1:
+                middle = len(texts) // 2
+                return [*await self._embed(texts[:middle]), *await self._embed(texts[middle:])]
+        # If the model refuses this too, it is not the text that it refuses.
+        await self._not_refused(partial(self._embedder.passages, ["dimension"]))
+        self._refused += 1
+        return [None]
+
+    async def _not_refused(self, call: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await call()
+        except EmbeddingRefused as error:
+            raise ConfigurationError(
+                f"The embedding model {self._embedder.name} refuses every text: {error}"
+            ) from error
 
     async def _require_mine(self, target: str) -> None:
         """Return while this run fills the collection.
@@ -180,7 +201,7 @@ class Reindex:
 
     async def _outcome(self, collection: str, brought: int, *, in_use: bool) -> Outcome:
         old = await self._patience(partial(all_of, self._collections, but=collection))
-        return Outcome(collection, in_use, brought, tuple(one.name for one in old))
+        return Outcome(collection, in_use, brought, self._refused, tuple(one.name for one in old))
 
 
 async def _go_on() -> None:

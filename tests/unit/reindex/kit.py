@@ -10,7 +10,7 @@ import numpy as np
 from recallr_litellm.core.messages import Message, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Passage, Session, Turn, User, Vector
-from recallr_litellm.errors import EmbeddingUnavailable
+from recallr_litellm.errors import EmbeddingRefused, EmbeddingUnavailable
 from recallr_litellm.reindex import Outcome, Reindex
 from recallr_litellm.stores.embedding import SparseEncoder
 from recallr_litellm.stores.vectors import Collections, VectorStore
@@ -40,6 +40,8 @@ class Hashing:
     """Every text that was embedded to be found."""
     before_each: Callable[[], Awaitable[None]] | None = None
     """Called before texts are embedded."""
+    refuses: str = ""
+    """A word: it refuses texts that hold it."""
     fails_after: int | None = None
     """How many texts it embeds before it fails."""
 
@@ -56,7 +58,9 @@ class Hashing:
             await self.before_each()
         if self.fails_after is not None and len(self.embedded) >= self.fails_after:
             raise EmbeddingUnavailable("the model is unreachable")
-        self.embedded += texts
+        if self.refuses and any(self.refuses in text for text in texts):
+            raise EmbeddingRefused("status 400")
+        self.embedded += [text for text in texts if text != "dimension"]
         return [self.vector(text) for text in texts]
 
     async def close(self) -> None:

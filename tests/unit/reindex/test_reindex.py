@@ -80,6 +80,30 @@ async def test_it_goes_on_where_it_was_cut_off_and_an_unfinished_copy_is_refused
     )
 
 
+async def test_a_text_that_the_model_refuses_is_kept_without_a_vector(store: Store, old: Hashing, new: Hashing) -> None:
+    gateway = await stocked(store, old)
+    await gateway.session(ADA, "s5", "Unspeakable.", "What Ada said next.")
+    new.refuses = "Unspeakable"
+    outcome = await store.reindex(new)
+    assert outcome.refused == 3, "two passages and the summary"
+    assert await store.points(NEW_NAME) == await store.points(OLD_NAME)
+    assert await (await store.gateway(new)).said(ADA, "s5") == ["Unspeakable.", "What Ada said next."]
+    assert "What Ada said next." in new.embedded
+
+
+async def test_a_model_that_refuses_everything_is_not_taken_for_refused_texts(
+    store: Store, old: Hashing, new: Hashing
+) -> None:
+    await stocked(store, old)
+
+    async def break_down() -> None:
+        new.refuses = "o" if new.embedded else ""  # which every text holds
+
+    new.before_each = break_down
+    with pytest.raises(ConfigurationError, match="refuses every text"):
+        await store.reindex(new)
+
+
 async def test_what_a_gateway_writes_and_deletes_meanwhile_is_followed(
     store: Store, old: Hashing, new: Hashing
 ) -> None:

@@ -40,7 +40,7 @@ def test_points_without_vectors_have_none() -> None:
         *points.turn_points(ADA, "s1", turn(stored(0, "{}", role="tool"))),
         points.session_point(ADA, session(), None),
         points.user_point(ADA, User(project="project", user="ada", created_at=0)),
-        points.meta_point("model", 8),
+        points.meta_point(points.Description("model", 8)),
     ]
     assert [points.text_of(point.payload) for point in found] == [None] * 4
     assert all(point.dense is None for point in found), "the test does not test what it says"
