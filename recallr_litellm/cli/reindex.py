@@ -16,7 +16,13 @@ from rich.text import Text
 
 from recallr_litellm.cli.environment import MASTER_KEY, MASTER_KEY_FILE, faults_shown, load_env_file
 from recallr_litellm.cli.reindex_view import ReindexView
-from recallr_litellm.errors import ConfigurationError, DataDirInUse, EmbeddingRefused, EmbeddingUnavailable
+from recallr_litellm.errors import (
+    ConfigurationError,
+    DataDirInUse,
+    EmbeddingMisconfigured,
+    EmbeddingRefused,
+    EmbeddingUnavailable,
+)
 from recallr_litellm.settings import Settings, load_settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import GatewayEmbed, SparseEncoder, open_embedder
@@ -157,7 +163,7 @@ async def _asking(gateway: str, key: str | None) -> AsyncIterator[GatewayEmbed]:
             if answer.status_code >= 500 or answer.status_code in _OUTAGES:
                 raise EmbeddingUnavailable(f"{gateway} could not embed with {model}: status {answer.status_code}")
             if not answer.is_success:  # LiteLLM answers 400 to a wrong key where it has no database
-                kind = EmbeddingRefused if answer.status_code in _REFUSALS else ConfigurationError
+                kind = EmbeddingRefused if answer.status_code in _REFUSALS else EmbeddingMisconfigured
                 raise kind(
                     f"{gateway} refuses to embed with {model}: status {answer.status_code}. Check {MASTER_KEY}, and "
                     "that the gateway has a model of that name."

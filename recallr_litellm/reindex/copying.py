@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from functools import partial
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from recallr_litellm.core.records import Passage
-from recallr_litellm.errors import Unavailable
+from recallr_litellm.errors import EmbeddingMisconfigured, Unavailable
 from recallr_litellm.stores.vectors import points, schema
 from recallr_litellm.stores.vectors.engine import Payload, Stored, WholeEngine
 from recallr_litellm.stores.vectors.store import batches
@@ -37,7 +37,7 @@ class Patience:
     async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
         """What `call` returns in the end. Raises `Unavailable` when it failed for too long, anything else at once."""
         trying = AsyncRetrying(
-            retry=retry_if_exception_type(Unavailable),
+            retry=retry_if_exception(_may_pass),
             wait=wait_random_exponential(multiplier=0.2, max=10),
             stop=stop_after_delay(self._seconds),
             reraise=True,
@@ -121,6 +121,10 @@ class Copy:
         await self._require()
         for batch in batches(points.with_vectors(one.id, one.payload, found.get(one.id)) for one in portion):
             await self._patience(partial(self._target.upsert, batch))
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, Unavailable) and not isinstance(error, EmbeddingMisconfigured)
 
 
 def _is_later(original: Payload, copied: Payload) -> bool:

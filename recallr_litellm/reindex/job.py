@@ -109,7 +109,7 @@ class Reindex:
                 f"{self._embedder.name} and {current.description.model} would have the same collection, {target}: give "
                 "the new model another name."
             )
-        await self._not_refused(partial(_BRIEFLY, self._embedder.open))
+        await _BRIEFLY(self._embedder.open)
         wanted = Description(self._embedder.name, self._embedder.dimension, source=current.name, run=self._run)
         await self._prepare(target, wanted, current)
         copied = self._collections.engine(target)
@@ -173,18 +173,9 @@ class Reindex:
             if len(texts) > 1:
                 middle = len(texts) // 2
                 return [*await self._embed(texts[:middle]), *await self._embed(texts[middle:])]
-        # If the model refuses this too, it is not the text that it refuses.
-        await self._not_refused(partial(self._embedder.passages, ["dimension"]))
+        await self._embedder.probe()  # fails if it is not this text that the model refuses
         self._refused += 1
         return [None]
-
-    async def _not_refused(self, call: Callable[[], Awaitable[object]]) -> None:
-        try:
-            await call()
-        except EmbeddingRefused as error:
-            raise ConfigurationError(
-                f"The embedding model {self._embedder.name} refuses every text: {error}"
-            ) from error
 
     async def _require_mine(self, target: str) -> None:
         """Return while this run fills the collection.

@@ -7,6 +7,7 @@ them together. The number of buckets is part of the stored data: changing it orp
 Per bucket:
     {recallr:7}:due                            zset   member → when the session is due, ms
     {recallr:7}:failed                         zset   member → when it was set aside, ms
+    {recallr:7}:probe                          string written to see whether Redis takes writes; expires
 Per owner (`<owner>` is `Owner.key`):
     {recallr:7}:user:<owner>                   string marker: the user exists; expires
     {recallr:7}:current:<owner>                string id of the session the user is in

@@ -131,7 +131,9 @@ class VectorStore:
 
     async def probe_write(self) -> None:
         """Return if Qdrant takes writes. Changes nothing."""
-        await self._engine.upsert([points.meta_point(self._model.name, self._model.dimension)], keep_existing=True)
+        await self._engine.upsert(
+            [points.meta_point(Description(self._model.name, self._model.dimension))], keep_existing=True
+        )
 
     @property
     def _engine(self) -> Engine:

@@ -10,7 +10,7 @@ import numpy as np
 from recallr_litellm.core.messages import Message, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Passage, Session, Turn, User, Vector
-from recallr_litellm.errors import EmbeddingRefused, EmbeddingUnavailable
+from recallr_litellm.errors import EmbeddingMisconfigured, EmbeddingRefused, EmbeddingUnavailable
 from recallr_litellm.reindex import Outcome, Reindex
 from recallr_litellm.stores.embedding import SparseEncoder
 from recallr_litellm.stores.vectors import Collections, VectorStore
@@ -48,7 +48,9 @@ class Hashing:
     async def open(self) -> None:
         """There is nothing to load."""
 
-    async def probe(self) -> None: ...
+    async def probe(self) -> None:
+        if self.refuses and self.refuses in "dimension":
+            raise EmbeddingMisconfigured("status 400")
 
     async def query(self, text: str, project: str) -> Vector:
         return self.vector(text)
@@ -60,7 +62,7 @@ class Hashing:
             raise EmbeddingUnavailable("the model is unreachable")
         if self.refuses and any(self.refuses in text for text in texts):
             raise EmbeddingRefused("status 400")
-        self.embedded += [text for text in texts if text != "dimension"]
+        self.embedded += texts
         return [self.vector(text) for text in texts]
 
     async def close(self) -> None:

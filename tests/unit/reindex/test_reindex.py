@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recallr_litellm.errors import ConfigurationError, EmbeddingMismatch, EmbeddingUnavailable
+from recallr_litellm.errors import ConfigurationError, EmbeddingMisconfigured, EmbeddingMismatch, EmbeddingUnavailable
 from recallr_litellm.reindex import Reindex
 from recallr_litellm.stores.vectors.collections import current_of, name_of
 from recallr_litellm.stores.vectors.points import Description, meta_point
@@ -100,7 +100,7 @@ async def test_a_model_that_refuses_everything_is_not_taken_for_refused_texts(
         new.refuses = "o" if new.embedded else ""  # which every text holds
 
     new.before_each = break_down
-    with pytest.raises(ConfigurationError, match="refuses every text"):
+    with pytest.raises(EmbeddingMisconfigured):
         await store.reindex(new)
 
 
