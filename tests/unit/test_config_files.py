@@ -5,13 +5,20 @@ from __future__ import annotations
 import importlib
 import io
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from dotenv import dotenv_values
+from fastapi.routing import APIRoute
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from recallr_litellm.api.health import health_router
+from recallr_litellm.metrics import REGISTRY
 from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.settings import Settings
 
@@ -23,6 +30,17 @@ ASSIGNMENT = re.compile(r"^#?(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)$", re.MULTI
 SHOWN = {match["name"]: match["value"] for match in ASSIGNMENT.finditer(ENV_EXAMPLE)}
 FIELDS = {f"RECALLR_{name.upper()}": name for name in Settings.model_fields}
 RECONIFY = {f"RECONIFY_{name.upper()}": name for name in ReconifySettings.model_fields}
+
+DOCKERFILE = (CONFIG / "Dockerfile").read_text()
+PATHS = {route.path for route in health_router(dict).routes if isinstance(route, APIRoute)}
+SAMPLES = {
+    name
+    for metric in REGISTRY.collect()
+    for name in {
+        "counter": [f"{metric.name}_total"],
+        "histogram": [f"{metric.name}_{part}" for part in ("bucket", "sum", "count")],
+    }.get(metric.type, [metric.name])
+}
 
 GATEWAYS = ["config.yaml", "production.yaml"]
 
@@ -145,8 +163,9 @@ def test_composed_stores_keep_their_data_and_are_not_reachable_from_outside() ->
 
 def test_every_composed_service_has_a_health_check() -> None:
     services = read("docker-compose.yml")["services"]
-    without = [name for name, service in services.items() if "healthcheck" not in service]
-    assert not without, f"no health check: {without}"
+    without = {name for name, service in services.items() if "healthcheck" not in service}
+    assert without == {"gateway"}, "the gateway's is that of its image"
+    assert "HEALTHCHECK" in DOCKERFILE
 
 
 def test_no_composed_password_has_a_default() -> None:
@@ -162,7 +181,108 @@ def test_composed_passwords_are_in_env_example() -> None:
     assert required <= SHOWN.keys(), f".env.example does not mention {sorted(required - SHOWN.keys())}"
 
 
-def test_the_image_starts_the_production_config() -> None:
-    dockerfile = (CONFIG / "Dockerfile").read_text()
-    assert "COPY config/production.yaml" in dockerfile, "the image does not contain production.yaml"
-    assert '"litellm", "--config", "/etc/recallr/production.yaml"' in dockerfile, "the image starts something else"
+def test_the_image_starts_one_worker_of_the_production_config_as_an_unprivileged_user() -> None:
+    assert "COPY config/production.yaml" in DOCKERFILE, "the image does not contain production.yaml"
+    assert 'CMD ["litellm", "--config", "/etc/recallr/production.yaml"' in DOCKERFILE, "the image starts something else"
+    assert "num_workers" not in DOCKERFILE, "several workers need a folder for their metrics"
+    assert re.search(r"^USER [1-9]\d*$", DOCKERFILE, re.MULTILINE), (
+        "Kubernetes wants a number to see that it is not root"
+    )
+
+
+def test_what_the_image_copies_exists() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    missing = [name for line in copied for name in line.split() if not (CONFIG.parent / name).exists()]
+    assert copied
+    assert not missing, f"the image needs {missing}"
+
+
+def test_the_lock_of_the_image_has_every_dependency_in_a_version_that_is_allowed() -> None:
+    lines = [line for line in (CONFIG / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    odd = [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line)]
+    assert not odd, f"requirements.lock holds more than names and versions: {odd}"
+    locked = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+    project = tomllib.loads((CONFIG.parent / "pyproject.toml").read_text())["project"]
+    wanted = [Requirement(text) for text in project["dependencies"]]
+    wrong = [
+        f"{one} (locked: {locked.get(canonicalize_name(one.name))})"
+        for one in wanted
+        if locked.get(canonicalize_name(one.name)) not in one.specifier
+    ]
+    assert not wrong, f"renew requirements.lock, as its first lines say: {wrong}"
+    assert "prisma" in locked, "bound keys need it"
+
+
+def kubernetes() -> dict[str, dict[str, Any]]:
+    """Kind → the object of it."""
+    return {one["kind"]: one for one in yaml.safe_load_all((CONFIG / "kubernetes" / "gateway.yaml").read_text())}
+
+
+def test_every_probe_asks_for_a_path_that_is_served_on_the_port_that_is_listened_on() -> None:
+    (container,) = kubernetes()["Deployment"]["spec"]["template"]["spec"]["containers"]
+    probes = [container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")]
+    assert {probe["path"] for probe in probes} <= PATHS
+    assert {probe["port"] for probe in probes} == {"http"} == {port["name"] for port in container["ports"]}
+    (asked,) = re.findall(r"http://127\.0\.0\.1:(\d+)(/[^'\"]+)", DOCKERFILE)
+    assert asked[1] in PATHS
+    annotations = kubernetes()["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/path"] in PATHS
+    (listened,) = re.findall(r'"--port", "(\d+)"', DOCKERFILE)
+    ports = {asked[0], annotations["prometheus.io/port"], *(str(port["containerPort"]) for port in container["ports"])}
+    assert ports == {listened}
+
+
+def test_a_pod_has_time_to_store_what_is_in_flight() -> None:
+    pod = kubernetes()["Deployment"]["spec"]["template"]["spec"]
+    before = int(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
+    drain = Settings.model_fields["drain_seconds"].default
+    assert pod["terminationGracePeriodSeconds"] >= before + drain + 20, "no time for requests that are running"
+
+
+def test_a_pod_is_not_privileged_and_reads_the_config_that_the_image_starts() -> None:
+    pod = kubernetes()["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert f"USER {pod['securityContext']['runAsUser']}\n" in DOCKERFILE
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert pod["enableServiceLinks"] is False, "a service named redis would set REDIS_PORT, which LiteLLM reads"
+    config = kubernetes()["ConfigMap"]["data"]["production.yaml"]
+    assert yaml.safe_load(config) == read("production.yaml"), "gateway.yaml holds another config than production.yaml"
+    (mounted,) = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "config"]
+    assert f"{mounted}/production.yaml" in DOCKERFILE
+
+
+def test_the_services_of_kubernetes_find_the_pods() -> None:
+    found = kubernetes()
+    labels = found["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert found["Service"]["spec"]["selector"].items() <= labels.items()
+    for kind in ("Deployment", "PodDisruptionBudget"):
+        assert found[kind]["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_the_secret_of_kubernetes_names_settings_and_holds_none() -> None:
+    secret = read("kubernetes/secret.yaml.example")
+    pod = kubernetes()["Deployment"]["spec"]["template"]["spec"]
+    assert {"secretRef": {"name": secret["metadata"]["name"]}} in pod["containers"][0]["envFrom"]
+    assert set(secret["stringData"]) <= SHOWN.keys(), "the secret names variables that nobody reads"
+    assert {"LITELLM_MASTER_KEY", "RECALLR_PROJECTS", "RECALLR_REDIS_URL", "RECALLR_QDRANT_URL"} <= set(
+        secret["stringData"]
+    )
+    assert not any(secret["stringData"].values())
+
+
+@pytest.mark.parametrize("name", ["alerts.yml", "grafana-dashboard.json"])
+def test_alerts_and_dashboard_ask_for_metrics_that_exist(name: str) -> None:
+    expressions = list(values_of("expr", read(name)))  # JSON is YAML
+    unknown = {one for text in expressions for one in re.findall(r"\brecallr_\w+", text)} - SAMPLES
+    assert len(expressions) > 10
+    assert all("recallr_" in text for text in expressions)
+    assert not unknown, f"{name} asks for {sorted(unknown)}, which the plugin does not serve"
+
+
+def values_of(key: str, tree: Any) -> Iterator[str]:
+    """Every value of this key, however deep."""
+    if isinstance(tree, dict):
+        yield from ([tree[key]] if key in tree else [])
+    for branch in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from values_of(key, branch)
