@@ -1,20 +1,25 @@
-"""Redis down at the start, killed in mid-traffic, hung, slow, wiped: every chat gets its answer, the client is told
-that memory is not at work, and what could not be written is written when Redis is back: once, and in order.
+"""Redis down at the start, killed in mid-traffic, hung, slow, wiped, full, read-only: every chat gets its answer, the
+client is told that memory is not at work, and what could not be written is written when Redis is back: once, in order.
 
 Redis is a real server behind a relay that can slow it down. One gateway serves all tests but those of the start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis as redis_py
 
+from recallr_litellm.stores.state import keys
 from tests.conftest import StartProxy
+from tests.support.listeners import free_port
 from tests.support.observe import (
     assert_once,
     client,
+    faults,
     in_motion,
     log_lines,
     metric,
@@ -141,6 +146,56 @@ def test_a_redis_that_hangs_holds_up_no_chat(gateway: Gateway, user: str) -> Non
     wait_until_sound(gateway.proxy)
     assert gateway.proxy.ask(user, said[4]).memory_status == "ok"
     # Writes that Redis had taken in but not answered were done when it went on, and then sent again: still once.
+    assert conversation(gateway.redis.url, user) == [text for one in said for text in (one, answer_to(one))]
+
+
+def out_of_memory(redis: redis_py.Redis) -> None:
+    redis.config_set("maxmemory", 1)
+
+
+def read_only(redis: redis_py.Redis) -> None:
+    redis.replicaof("127.0.0.1", str(free_port()))
+
+
+def back_to_normal(redis: redis_py.Redis) -> None:
+    redis.config_set("maxmemory", 0)
+    redis.replicaof("NO", "ONE")
+
+
+@pytest.mark.parametrize("refuse_writes", [out_of_memory, read_only])
+def test_a_redis_that_answers_but_takes_no_writes_is_seen_and_nothing_is_lost(
+    gateway: Gateway, user: str, refuse_writes: Callable[[redis_py.Redis], None]
+) -> None:
+    said = [f"Message {number}." for number in range(4)]
+    gateway.proxy.ask(user, said[0])
+    with client(gateway.redis.url) as redis:
+        refuse_writes(redis)
+        try:
+            replies = [gateway.proxy.ask(user, text, stream=bool(number % 2)) for number, text in enumerate(said[1:3])]
+            assert [reply.text for reply in replies] == [answer_to(text) for text in said[1:3]]
+            assert {reply.memory_status for reply in replies} == {STORE_AWAY}
+            time.sleep(2)  # longer than the interval of the probes: they must not take PONG for an answer
+            assert faults(gateway.proxy)["redis"] == "StateUnavailable"
+        finally:
+            back_to_normal(redis)
+    wait_until_sound(gateway.proxy)
+    assert gateway.proxy.ask(user, said[3]).memory_status == "ok"
+    assert conversation(gateway.redis.url, user) == [text for one in said for text in (one, answer_to(one))]
+
+
+def test_a_damaged_value_of_one_user_costs_nobody_else_anything(gateway: Gateway, user: str) -> None:
+    first = gateway.proxy.ask(user, "Mine.")
+    key = keys.session(owner_of(user), first.session_id)
+    with client(gateway.redis.url) as redis:
+        redis.rename(key, "kept-aside")
+        redis.set(key, "garbage")
+        assert gateway.proxy.ask(user, "Also mine.").memory_status == STORE_AWAY
+        assert gateway.proxy.ask(f"{user}-other", "Theirs.").memory_status == "empty"
+        assert faults(gateway.proxy) == {}, "one user's damage stops everybody"
+        redis.delete(key)
+        redis.rename("kept-aside", key)
+    wait_until_sound(gateway.proxy)
+    said = ("Mine.", "Also mine.")
     assert conversation(gateway.redis.url, user) == [text for one in said for text in (one, answer_to(one))]
 
 
