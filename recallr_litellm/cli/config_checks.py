@@ -37,7 +37,7 @@ def check_database(config: GatewayConfig) -> CheckResult:
         return CheckResult(_DATABASE, Level.OK, "none; keys and teams of LiteLLM need one")
     if find_spec("prisma") is None:
         detail = "a database is configured, but the package `prisma` is missing"
-        return CheckResult(_DATABASE, Level.FAULT, detail, "pip install 'litellm[extra_proxy]'")
+        return CheckResult(_DATABASE, Level.FAULT, detail, "pip install 'recallr-litellm[bindings]'")
     return CheckResult(_DATABASE, Level.OK, "configured; LiteLLM opens it")
 
 

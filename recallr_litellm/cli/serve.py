@@ -59,6 +59,7 @@ def serve(
     access = Access.of(settings, url=options.url, model=model, master_key_generated=generated)
     threading.Thread(target=_show_when_ready, args=(console, access), daemon=True).start()
 
+    os.environ.setdefault("LITELLM_DONT_SHOW_FEEDBACK_BOX", "true")
     # Only now: LiteLLM takes seconds to load and reads the environment while it does.
     from litellm.proxy.proxy_cli import run_server
 

@@ -51,20 +51,12 @@ def gateway(_gateway: Proxy, provider: Provider) -> Proxy:
 
 
 def refused_start(proxy: Proxy) -> str:
-    """The log of a gateway that has to refuse its start."""
-    try:
-        with pytest.raises(StartFailed, match="ended with"):
-            proxy.start()
-        return proxy.log
-    finally:
-        proxy.stop()
-
-
-def reason(log: str) -> str:
-    """What the log of a refused start ends with: what is wrong and what to do, and no traceback."""
-    *_, last = log.splitlines()
-    assert "Traceback" not in log, log
-    assert "recallr: " in last, log
+    """Start a gateway that has to refuse that; what its log ends with."""
+    with pytest.raises(StartFailed, match="ended with"):
+        proxy.start()
+    *_, last = proxy.log.splitlines()
+    assert "Traceback" not in proxy.log, proxy.log
+    assert "recallr: " in last, proxy.log
     return last
 
 
@@ -73,10 +65,10 @@ def test_a_second_gateway_on_the_same_folder_refuses_to_start_and_harms_nothing(
 ) -> None:
     told = gateway.ask(user, "My bicycle is orange.", session_timeout_seconds=3600)
 
-    log = refused_start(Proxy(tmp_path, provider, data_dir=gateway.data_dir))
+    last = refused_start(Proxy(tmp_path, provider, data_dir=gateway.data_dir))
 
-    assert "in use by another gateway" in reason(log), "the log does not say that the folder is in use"
-    assert "RECALLR_REDIS_URL and RECALLR_QDRANT_URL" in reason(log), "the log does not say how to run several"
+    assert "in use by another gateway" in last, "it does not say that the folder is in use"
+    assert "RECALLR_REDIS_URL and RECALLR_QDRANT_URL" in last, "it does not say how to run several"
     asked = gateway.ask(user, "What is orange?", session_timeout_seconds=3600)
     assert asked.session_id == told.session_id, "the refused gateway has touched the sessions of the running one"
     assert "My bicycle is orange." in provider.last.user_text
@@ -105,10 +97,12 @@ def test_vectors_of_another_model_stop_the_start(provider: Provider, tmp_path: P
     data = tmp_path / "data"
     asyncio.run(_fill_by_another_model(data))
 
-    log = refused_start(Proxy(tmp_path, provider, data_dir=data))
+    proxy = Proxy(tmp_path, provider, data_dir=data)
+    last = refused_start(proxy)
 
-    assert "filled with the embedding model 'some-other-model'" in reason(log), "the model of the store is not named"
-    assert "recallr reindex" in reason(log), "the log does not say what to do"
+    assert "filled with the embedding model 'some-other-model'" in last, "the model of the store is not named"
+    assert "recallr reindex" in last, "it does not say what to do"
+    eventually(lambda: _valkey(proxy) is None, "the Valkey of the gateway that failed has ended")
 
 
 async def _fill_by_another_model(data: Path) -> None:
