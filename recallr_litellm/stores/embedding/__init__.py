@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from recallr_litellm.errors import ConfigurationError, EmbeddingUnavailable
@@ -27,6 +28,9 @@ __all__ = [
     "check_name",
     "open_embedder",
 ]
+
+# Read when fastembed imports onnxruntime: since 1.32 it makes a device id and sends usage data to Microsoft.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 GATEWAY_PREFIX = "litellm/"
 """Before the name of a model that the gateway itself calls."""
