@@ -17,7 +17,7 @@ from recallr_litellm.core.passages import split
 from recallr_litellm.core.records import Passage, Session, Turn, User
 from recallr_litellm.memory.summarise import summarise
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
-from recallr_litellm.stores.embedding.passages import embed_passages
+from recallr_litellm.stores.embedding.passages import embed_accepted
 from recallr_litellm.stores.state import Snapshot
 from recallr_litellm.stores.vectors import VectorStore
 
@@ -33,13 +33,14 @@ class SessionMemory:
     async def save(
         self, owner: Owner, session_id: str, snapshot: Snapshot, still_wanted: Callable[[], Awaitable[bool]]
     ) -> None:
-        """Embed, summarise and write a session.
+        """Embed, summarise and write a session. A text that the model refuses is kept, but not found by a search.
 
         Args:
             still_wanted: asked before the first write; False: nothing is written.
 
         Raises:
             Unavailable: the embedding model or Qdrant does not answer.
+            VectorsRefused: Qdrant does not take the session.
         """
         turns = await self._turns(snapshot.messages)
         summary = await self._summary(turns)
@@ -65,7 +66,7 @@ class SessionMemory:
         ]
         passages = iter(await self._embed([text for of_message in texts for text in of_message]))
         return [
-            Turn(stored, tuple(islice(passages, len(of_message))))
+            Turn(stored, tuple(passage for passage in islice(passages, len(of_message)) if passage is not None))
             for stored, of_message in zip(messages, texts, strict=True)
         ]
 
@@ -80,5 +81,5 @@ class SessionMemory:
         )
         return (await self._embed([text]))[0] if text else None
 
-    async def _embed(self, texts: list[str]) -> list[Passage]:
-        return await embed_passages(self._embedder, self._sparse, texts)
+    async def _embed(self, texts: list[str]) -> list[Passage | None]:
+        return await embed_accepted(self._embedder, self._sparse, texts)

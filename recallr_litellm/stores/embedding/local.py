@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 from recallr_litellm.core.records import Vector
 from recallr_litellm.errors import EmbeddingRefused, EmbeddingUnavailable, RecallrError
 from recallr_litellm.stores.embedding.base import TextModel, bounded, unit
 from recallr_litellm.stores.embedding.queries import QueryCache
+
+_GIVES_WAY_SECONDS = 0.25
+"""Longest time for which a batch of passages waits for queries, so that it has its turn on a busy gateway too."""
 
 BATCH = 8
 """Passages per call of a model in floating point. Sorted by length, 8 is faster than 32 or 1."""
@@ -23,7 +30,8 @@ class LocalEmbedder:
     """A fastembed model behind two threads: one for queries, one for passages.
 
     Both use one ONNX session, which any number of threads may run, with a tokenizer that is not
-    changed after it is loaded. A query so never stands behind a batch of passages.
+    changed after it is loaded. A query so never stands behind a batch of passages, a batch does not begin while a query
+    is embedded, and calls of `passages` at the same time take turns after each batch.
     """
 
     def __init__(
@@ -43,7 +51,12 @@ class LocalEmbedder:
         self._model: TextModel | None = None
         self._closed = False
         self._query_thread = ThreadPoolExecutor(1, thread_name_prefix="recallr-embed-query")
-        self._passage_thread = ThreadPoolExecutor(1, thread_name_prefix="recallr-embed-passages")
+        self._passage_thread = ThreadPoolExecutor(
+            1, thread_name_prefix="recallr-embed-passages", initializer=_lower_priority
+        )
+        self._queries_running = 0
+        self._no_query = asyncio.Event()
+        self._no_query.set()
         self._queries = QueryCache(self._query)
 
     @property
@@ -68,6 +81,9 @@ class LocalEmbedder:
         vectors: dict[int, Vector] = {}
         for start in range(0, len(by_length), self._batch):
             batch = by_length[start : start + self._batch]
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GIVES_WAY_SECONDS):
+                    await self._no_query.wait()
             embedded = await self._run(self._passage_thread, self._embed_passages, [prefixes[index] for index in batch])
             vectors.update(zip(batch, embedded, strict=True))
         return [vectors[index] for index in range(len(prefixes))]
@@ -78,7 +94,14 @@ class LocalEmbedder:
         self._model = None
 
     async def _query(self, text: str) -> Vector:
-        return await self._run(self._query_thread, self._embed_query, text)
+        self._queries_running += 1
+        self._no_query.clear()
+        try:
+            return await self._run(self._query_thread, self._embed_query, text)
+        finally:
+            self._queries_running -= 1
+            if not self._queries_running:
+                self._no_query.set()
 
     async def _run(self, thread: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._closed:
@@ -117,3 +140,10 @@ class LocalEmbedder:
     def _stop_threads(self) -> None:
         self._query_thread.shutdown()
         self._passage_thread.shutdown()
+
+
+def _lower_priority() -> None:
+    """Let requests have the CPU first. Only Linux has a priority for each thread."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)

@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from recallr_litellm.core.bounds import cut
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import (
@@ -32,6 +33,9 @@ from recallr_litellm.stores.vectors.engine import Found, Payload, Point, scope
 from recallr_litellm.stores.vectors.schema import Kind
 
 _TERM = np.dtype("<u4")
+
+_REDUCED: Final = 100_000
+"""Characters that are kept of a message that Qdrant refuses."""
 
 META_ID = str(uuid.uuid5(schema.NAMESPACE, Kind.META.value))
 
@@ -124,6 +128,16 @@ def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
             if role == "user":
                 payload[schema.FROM_USER] = True
         yield with_vectors(point_id(owner, Kind.TURN, session_id, stored.id, part), payload, passage)
+
+
+def reduced(point: Point) -> Point:
+    """A message's point as Qdrant will take it if it can take any: without vectors, its text within `_REDUCED`."""
+    payload = {field: value for field, value in point.payload.items() if field != schema.HIT}
+    if schema.RECORD in payload:
+        stored = StoredMessage.model_validate_json(payload[schema.RECORD])
+        message = stored.message.model_copy(update={"text": cut(stored.message.text, _REDUCED)})
+        payload[schema.RECORD] = stored.model_copy(update={"message": message}).model_dump_json()
+    return Point(point.id, payload)
 
 
 def memory_point(owner: Owner, memory: Memory, indexed: Passage) -> Point:

@@ -23,7 +23,7 @@ from recallr_litellm.core.records import (
     User,
     Vector,
 )
-from recallr_litellm.errors import ConfigurationError, VectorsUnavailable
+from recallr_litellm.errors import ConfigurationError, VectorsRefused, VectorsUnavailable
 from recallr_litellm.stores.vectors import points, schema
 from recallr_litellm.stores.vectors.candidates import Candidates
 from recallr_litellm.stores.vectors.collections import Collections, all_of, open_collection
@@ -184,10 +184,21 @@ class VectorStore:
         """
         written: list[str] = []
         for batch in batches(point for turn in turns for point in points.turn_points(owner, session.id, turn)):
-            await self._engine.upsert(batch)
+            await self._write(batch)
             written.extend(point.id for point in batch)
         await self._engine.upsert([points.session_point(owner, session, summary)])
         await self._delete(Where(owner, Kind.TURN, {schema.SESSION: session.id}, exclude_ids=written))
+
+    async def _write(self, batch: Sequence[Point]) -> None:
+        """Write points of messages. One that Qdrant refuses loses its vectors and what is too long of its text."""
+        try:
+            await self._engine.upsert(batch)
+        except VectorsRefused:
+            if len(batch) == 1:
+                await self._engine.upsert([points.reduced(batch[0])])
+                return
+            for point in batch:
+                await self._write([point])
 
     async def save_memories(
         self, owner: Owner, memories: Sequence[tuple[Memory, Passage]], *, replacing: str | None = None

@@ -10,10 +10,11 @@ import pytest
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Vector
-from recallr_litellm.errors import VectorsUnavailable
+from recallr_litellm.errors import EmbeddingMisconfigured, EmbeddingRefused, VectorsRefused, VectorsUnavailable
 from recallr_litellm.memory import remembering
 from recallr_litellm.memory.capture import Exchange
 from recallr_litellm.stores.state import Claim
+from recallr_litellm.stores.vectors.engine import Point
 from recallr_litellm.tasks import end
 from tests.unit.memory.conftest import ANA, Plugin
 
@@ -136,6 +137,89 @@ async def test_an_outage_of_the_vector_store_uses_up_no_attempt(plugin: Plugin) 
     assert not plugin.vectors_breaker.allows_requests
     assert await plugin.state.failed() == []
     assert await plugin.texts(last.session.id) == ["hello", "hi"]
+
+
+async def test_a_misconfigured_endpoint_uses_up_no_attempt(plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    last = await talked(plugin, ("hello", "hi"))
+
+    async def passages(texts: Sequence[str]) -> list[Vector]:
+        raise EmbeddingMisconfigured("status 401")
+
+    monkeypatch.setattr(plugin.embedder, "passages", passages)
+    for round in range(1, 3):
+        claim = await due(plugin, last, at=round * 10 * LATER)
+        assert claim.attempts == 1
+        await plugin.processor(max_attempts=1).process([claim])
+    assert await plugin.state.failed() == []
+
+
+def refusing(plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The embedding model refuses what holds "poison". Returns the number of texts of each call."""
+    calls: list[int] = []
+    of_the_model = plugin.embedder.passages
+
+    async def passages(texts: Sequence[str]) -> list[Vector]:
+        calls.append(len(texts))
+        if any("poison" in text for text in texts):
+            raise EmbeddingRefused("status 400")
+        return await of_the_model(texts)
+
+    monkeypatch.setattr(plugin.embedder, "passages", passages)
+    return calls
+
+
+async def test_a_text_that_is_refused_loses_its_vector_and_not_its_session(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = refusing(plugin, monkeypatch)
+    last = await talked(plugin, ("My cat is called Felix.", "This is poison."), ("He loves tuna.", "Noted."))
+    assert last.session is not None
+    await plugin.processor(max_attempts=1).process([await due(plugin, last)])
+    assert await plugin.state.load(ANA, last.session.id) is None, "the session is tried again, and paid for again"
+    assert len(await plugin.vectors.read_messages(ANA, last.session.id)) == 4, "nothing that was said is lost"
+    hits, *_ = await plugin.vectors.search(
+        ANA, await plugin.embedder.query("cat", "acme"), plugin.sparse.query("cat poison"), exclude_sessions=()
+    )
+    assert {hit.text for hit in hits} == {"My cat is called Felix.", "He loves tuna.", "Noted."}
+    assert len(calls) <= 2 + 2 * 3, "the text that is refused is found by halving"
+
+
+async def test_a_model_that_refuses_every_text_costs_no_session_its_vectors(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiteLLM answers 400 for a model that the gateway does not have."""
+    refusing(plugin, monkeypatch)
+
+    async def probe() -> None:
+        raise EmbeddingMisconfigured("no such model")
+
+    monkeypatch.setattr(plugin.embedder, "probe", probe)
+    last = await talked(plugin, ("poison", "more poison"))
+    assert last.session is not None
+    await plugin.processor(max_attempts=1).process([await due(plugin, last)])
+    assert await plugin.texts(last.session.id) == ["poison", "more poison"]
+    assert await plugin.state.failed() == []
+
+
+async def test_a_message_that_qdrant_refuses_is_cut_and_its_session_goes_on(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = plugin.vectors._engine
+    upsert = engine.upsert
+
+    async def refuses(points: Sequence[Point], *, keep_existing: bool = False) -> None:
+        if sum(len(str(point.payload)) for point in points) > 400_000:
+            raise VectorsRefused("status 413")
+        await upsert(points, keep_existing=keep_existing)
+
+    monkeypatch.setattr(engine, "upsert", refuses)
+    last = await talked(plugin, ("My cat is called Felix.", "word " * 100_000))
+    assert last.session is not None
+    await plugin.processor(max_attempts=1).process([await due(plugin, last)])
+    felix, long = await plugin.vectors.read_messages(ANA, last.session.id)
+    assert felix.message.text == "My cat is called Felix."
+    assert long.message.text.startswith("word word")
+    assert len(long.message.text) < 101_000
 
 
 async def test_a_session_that_fails_again_and_again_is_set_aside_with_all_it_holds(

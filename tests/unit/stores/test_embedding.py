@@ -27,7 +27,7 @@ from recallr_litellm.errors import (
     RecallrError,
 )
 from recallr_litellm.settings import Settings
-from recallr_litellm.stores.embedding import MAX_CHARACTERS, Embedder, SparseEncoder, bundled, open_embedder
+from recallr_litellm.stores.embedding import MAX_CHARACTERS, Embedder, SparseEncoder, bundled, local, open_embedder
 from recallr_litellm.stores.embedding.base import TextModel, unit
 from recallr_litellm.stores.embedding.local import LocalEmbedder
 from recallr_litellm.stores.embedding.quantised import quantised, signed_products_are_exact
@@ -117,6 +117,21 @@ class Late(Counting):
     def passage_embed(self, texts: list[str]) -> Iterable[ArrayLike]:
         assert self.queried.wait(GIVES_UP), "the query stands behind the passages"
         return super().passage_embed(texts)
+
+
+class SlowQuery(Counting):
+    """Embeds a query when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+        self.begun = threading.Event()
+
+    def query_embed(self, query: str) -> Iterable[ArrayLike]:
+        self.begun.set()
+        assert self.goes_on.wait(GIVES_UP)
+        return super().query_embed(query)
 
 
 @pytest.fixture(scope="module")
@@ -254,6 +269,24 @@ class TestEventLoop:
         await embedder.query("Does a question wait behind passages?", "acme")
         late.queried.set()
         assert len(await batch) == 64, "the batch was disturbed by the query"
+        await embedder.close()
+
+    async def test_a_batch_does_not_begin_while_a_query_is_embedded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(local, "_GIVES_WAY_SECONDS", GIVES_UP)
+        slow = SlowQuery()
+        embedder = LocalEmbedder("slow", slow.load)
+        await embedder.open()
+        slow.goes_on.clear()
+        slow.begun.clear()  # the first use of the model is a query
+        query = asyncio.create_task(embedder.query("Where do I live?", "acme"))
+        while not slow.begun.is_set():
+            await asyncio.sleep(0.01)
+        batch = asyncio.create_task(embedder.passages(TEXTS))
+        await asyncio.sleep(0.1)
+        assert slow.batches == [], "the passages compete with the query for the CPU"
+        slow.goes_on.set()
+        await query
+        assert len(await batch) == len(TEXTS)
         await embedder.close()
 
 
