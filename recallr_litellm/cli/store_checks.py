@@ -7,6 +7,7 @@ import logging
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import Embedder, open_embedder
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore, connect
+from recallr_litellm.stores.state.url import RedisUrl
 from recallr_litellm.stores.vectors import open_collections
 from recallr_litellm.stores.vectors.collections import collection_for, current_of
 from recallr_litellm.stores.vectors.server import _OLDEST as OLDEST_QDRANT
@@ -33,7 +35,7 @@ ANSWER_SECONDS = 5
 """How long the doctor waits for one answer of a store."""
 
 _EMBEDDING = "Embedding model"
-_REDIS, _SESSIONS, _QDRANT = "Redis", "Failed sessions", "Qdrant"
+_REDIS, _ACCESS, _SESSIONS, _QDRANT = "Redis", "Redis access", "Failed sessions", "Qdrant"
 _LEFT_TO_THE_GATEWAY = "in the hands of the running gateway, not opened"
 _ASK_THE_GATEWAY = "Ask the gateway itself: GET /recallr/health/ready"
 
@@ -82,7 +84,28 @@ async def check_server(settings: Settings) -> list[CheckResult]:
     server = await check_redis(settings)
     if server.level is Level.FAULT:
         return [server]
-    return [server, await check_failed_sessions(settings.redis_url.get_secret_value())]
+    url = settings.redis_url.get_secret_value()
+    exposed = check_redis_access(RedisUrl.parse(url))
+    return [server, *([exposed] if exposed else []), await check_failed_sessions(url)]
+
+
+def check_redis_access(url: RedisUrl) -> CheckResult | None:
+    """Whether Redis, which holds what users said, is reached over a network without a password or without TLS."""
+    if all(_is_loopback(host) for host, _ in url.nodes):  # or by a Unix socket
+        return None
+    known = "password" in url.options or "ssl_certfile" in url.options
+    lacks = " and ".join(["a password"] * (not known) + ["TLS"] * (not url.tls))
+    if not lacks:
+        return None
+    detail = f"{url.address} is reached without {lacks}: whoever is on that network may read what users said"
+    return CheckResult(_ACCESS, Level.WARNING, detail, "Use rediss://:PASSWORD@HOST:PORT, or keep the network private")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 async def check_failed_sessions(url: str) -> CheckResult:
@@ -103,7 +126,7 @@ async def check_failed_sessions(url: str) -> CheckResult:
 
 
 async def check_redis(settings: Settings) -> CheckResult:
-    """Whether the configured Redis answers, is recent enough, and neither forgets nor evicts."""
+    """Whether the configured Redis answers, takes writes, is recent enough, and neither forgets nor evicts."""
     assert settings.redis_url is not None
     try:
         link = connect(settings.redis_url.get_secret_value(), timeout_seconds=ANSWER_SECONDS)
@@ -112,6 +135,10 @@ async def check_redis(settings: Settings) -> CheckResult:
     try:
         async with asyncio.timeout(2 * ANSWER_SECONDS):
             answer = await link.client.info(**_OF_EACH_PRIMARY if isinstance(link.client, RedisCluster) else {})
+            await StateStore(link, timeout_seconds=ANSWER_SECONDS).probe()
+    except RecallrError as error:
+        advice = "Give it memory, disk space or a primary that takes writes; its own log says what is wrong"
+        return CheckResult(_REDIS, Level.FAULT, f"It answers but takes no writes: {error}", advice)
     except (RedisError, OSError) as error:
         detail = f"{link.address}: {type(error).__name__}: {str(error) or 'no answer'}"
         return CheckResult(_REDIS, Level.FAULT, detail, "Start it, or correct RECALLR_REDIS_URL")

@@ -73,8 +73,8 @@ def _gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPa
             settings={
                 "RECALLR_LEASE_SECONDS": "2",
                 "RECALLR_MAX_PROCESSING_ATTEMPTS": "1",
-                "RECALLR_DEADLINE_MS_BALANCED": "10000",  # a request that meets a Qdrant that hangs waits as long
-                "RECALLR_STORE_TIMEOUT_MS": "3000",
+                "RECALLR_DEADLINE_MS_BALANCED": "4000",  # a request that meets a Qdrant that hangs waits as long
+                "RECALLR_STORE_TIMEOUT_MS": "2000",
             },
         ) as proxy,
     ):
@@ -131,7 +131,7 @@ def test_a_qdrant_that_hangs_holds_up_no_chat_and_no_session(gateway: Gateway, p
         with traffic.pausing():
             wait_until_processed(gateway.redis.url, *traffic.owners)
         gateway.qdrant.freeze()
-        traffic.wait_for(6)
+        traffic.wait_for(2)
         wait_until_noticed(gateway.proxy, "qdrant")
         traffic.wait_for(2)
         gateway.qdrant.thaw()
@@ -148,7 +148,7 @@ def test_a_qdrant_that_hangs_holds_up_no_chat_and_no_session(gateway: Gateway, p
 def test_qdrant_killed_in_the_middle_of_traffic_and_processing_costs_nothing(gateway: Gateway, user: str) -> None:
     users = [f"{user}-{number}" for number in range(3)]
     with Traffic(gateway.proxy, users, session_timeout_seconds=1) as traffic:
-        for _ in range(3):
+        for _ in range(2):
             traffic.wait_for(6)
             with traffic.pausing():
                 eventually(lambda: leased(gateway.redis.url), "a session has ended and is in processing")

@@ -127,6 +127,11 @@ async def test_a_real_redis_is_judged_by_how_it_is_set_up(tmp_path: Path) -> Non
         evicting = await check_redis(settings)
         assert (evicting.level, "allkeys-lru" in evicting.detail) == (Level.FAULT, True), evicting
 
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", 1)
+        full = await check_redis(settings)
+        assert (full.level, "takes no writes" in full.detail) == (Level.FAULT, True), full
+
 
 def test_doctor_counts_failed_sessions_of_an_embedded_store_that_nobody_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     data = Path(".recallr")

@@ -12,10 +12,11 @@ import pytest
 
 from recallr_litellm.cli.check_result import CheckResult, Level
 from recallr_litellm.cli.checks import check_data_dir, check_litellm, check_master_key, check_projects
-from recallr_litellm.cli.store_checks import check_embedded_qdrant, judge_redis
+from recallr_litellm.cli.store_checks import check_embedded_qdrant, check_redis_access, judge_redis
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import open_embedder
+from recallr_litellm.stores.state.url import RedisUrl
 from recallr_litellm.stores.vectors import VectorStore, open_collections
 
 LONG_KEY = "rai_a-key-long-enough-for-anyone"
@@ -138,3 +139,28 @@ async def test_a_store_filled_with_another_model_is_a_fault(tmp_path: Path) -> N
     assert found.level is Level.FAULT, found
     assert "another-model" in found.detail, "it is not said which model the store was filled with"
     assert_useful(found)
+
+
+@pytest.mark.parametrize(
+    ("url", "lacks"),
+    [
+        ("redis://127.0.0.1:6379", None),
+        ("redis://localhost", None),
+        ("unix:///run/redis.sock", None),
+        ("rediss://:secret@redis.example:6380", None),
+        ("rediss+cluster://user:secret@a,b", None),
+        ("redis://:secret@redis", "without TLS"),
+        ("rediss://redis", "without a password"),
+        ("redis://10.0.0.7", "without a password and TLS"),
+        ("redis+sentinel://127.0.0.1,10.0.0.7/recallr", "without a password and TLS"),
+    ],
+)
+def test_a_redis_that_a_network_can_read_is_a_warning(url: str, lacks: str | None) -> None:
+    found = check_redis_access(RedisUrl.parse(url))
+    if lacks is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.level is Level.WARNING
+        assert f"{lacks}:" in found.detail
+        assert "secret" not in found.detail

@@ -19,7 +19,7 @@ from recallr_litellm.stores.state.connection import MAX_CONNECTIONS
 from tests.support.listeners import Listener, free_port
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
-from tests.unit.stores.state_kit import ANA, BEN, NOW, commit, resolve, session_with, texts_of
+from tests.unit.stores.state_kit import ANA, BEN, NOW, commit, resolve, session_with, texts_in
 from tests.unit.stores.state_servers import ClusterNode, Replica, SentinelServer
 
 pytest_plugins = ("tests.unit.stores.state_fixtures",)
@@ -159,7 +159,7 @@ async def test_a_restart_is_survived_with_all_that_was_acknowledged(server: Redi
 
         back = await resolve(store)
 
-        assert (back.session_id, texts_of(back.messages)) == (session_id, ["before the crash"])
+        assert (back.session_id, await texts_in(store, session_id)) == (session_id, ["before the crash"])
         assert await commit(store, session_id, back.version, "after it") is CommitResult.STORED
 
 
@@ -226,7 +226,7 @@ async def test_the_sentinels_new_master_is_followed(tmp_path: Path) -> None:
 
             back = await resolve(store)
 
-            assert (back.session_id, texts_of(back.messages)) == (session_id, ["to the old master"])
+            assert (back.session_id, await texts_in(store, session_id)) == (session_id, ["to the old master"])
             assert await commit(store, session_id, back.version, "to the new one") is CommitResult.STORED
 
 
