@@ -84,7 +84,7 @@ class Call:
     status: str = "off"
     """`X-Recallr-Memory-Status`."""
     reason: str | None = None
-    """Why the request was refused, as an error code, or goes on without memory; None for all others."""
+    """For the log: why the request was refused, or why it continues without all of its memory."""
     strategy: str | None = None
     """How memory was searched, once that is known; `auto:balanced` where `auto` chose."""
     block: str = ""

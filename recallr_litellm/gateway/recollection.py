@@ -298,7 +298,7 @@ class Recollection:
 
     def _note(self, call: Call, reason: str, error: BaseException) -> None:
         call.degrade(reason)
-        _log.warning("Request %s goes on without (all of) its memory: %s %s", call.request_id, reason, error)
+        call.reason = str(error) or None
 
 
 async def _hash(messages: Sequence[Message]) -> None:

@@ -127,6 +127,7 @@ async def test_an_embedding_endpoint_that_fails_is_named_by_health_and_not_asked
         endpoint.status = status
         asked = [await ask(runtime, f"Question {number}.") for number in range(3)]
         assert {call.status for call, _ in asked} == {"degraded; reason=embedding"}
+        assert all(call.reason for call, _ in asked), "the log line of the request says why"
         assert runtime.faults() == {"embedding": fault}
         assert [text for text in endpoint.asked if text.startswith("Question")] == ["Question 0."]
         endpoint.status = None
