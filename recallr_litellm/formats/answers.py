@@ -105,11 +105,13 @@ class StreamedAnswer:
 
     @property
     def reply(self) -> Reply:
-        """What has been said so far."""
-        whole = self.whole
-        if whole is None:
+        """What has been said so far. Never raises."""
+        try:
+            whole = self._reader.whole
+            read = self._format.read_reply(whole) if whole is not None else Reply()
+        except Exception:  # noqa: BLE001 - as above
+            self._fault()
             return Reply()
-        read = self._format.read_reply(whole)
         complete = not self._given_up and (self._reader.complete or read.complete)  # Gemini's readers never say so
         return Reply(read.messages, complete=complete)
 

@@ -60,6 +60,13 @@ def test_a_fault_in_reading_leaves_the_answer_as_it_was(
     assert caplog.text.count("A streamed answer cannot be read to its end") == 1
 
 
+def test_a_reply_that_cannot_be_read_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = StreamedAnswer(CHAT, {})
+    answer.feed(STREAM)
+    monkeypatch.setattr("recallr_litellm.formats.chat._message", lambda *_: 1 / 0)
+    assert answer.reply == Reply()
+
+
 def test_of_a_stream_beyond_the_bound_the_beginning_is_kept(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
