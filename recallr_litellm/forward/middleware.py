@@ -19,7 +19,7 @@ from recallr_litellm.errors import (
 )
 from recallr_litellm.formats.gemini import GEMINI
 from recallr_litellm.forward.endpoints import SUPPORTED, Api, Endpoint, api_named
-from recallr_litellm.forward.upstream import REQUEST_HEADERS, UpstreamClient
+from recallr_litellm.forward.upstream import REQUEST_HEADERS, Headers, UpstreamClient
 from recallr_litellm.gateway.asgi import App, Event, Receive, Send
 from recallr_litellm.gateway.call import CURRENT, Call
 from recallr_litellm.json_text import parsed, written
@@ -69,7 +69,7 @@ class _Admitted:
     """A forwarded request that was let in."""
 
     endpoint: Endpoint
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Headers = field(repr=False)
     """For the upstream, the client's key among them."""
     body: dict[str, Any] = field(repr=False)
 
@@ -135,7 +135,7 @@ class Forward:
             self._sent(call, body)
             if admitted.endpoint.model is not None:
                 body.pop("model")
-            await self._client.relay(admitted.endpoint.url, admitted.headers, written(body), receive, sending)
+            await self._client.relay(admitted.endpoint.url, admitted.headers, _written(body), receive, sending)
         except RequestError as error:
             if started:  # the server breaks the answer off, so that the client does not take it for a whole one
                 raise
@@ -157,8 +157,9 @@ class Forward:
         raw = await _whole(receive)
         if raw is None:
             return None
-        passed_on = {name: headers[name] for name in REQUEST_HEADERS if name in headers}
-        return _Admitted(endpoint, {**passed_on, key_header: key}, _body(raw, endpoint))
+        passed_on = {name: headers[name] for name in REQUEST_HEADERS if name in headers} | {key_header: key}
+        encoded = [(name.encode(), value.encode("latin-1")) for name, value in passed_on.items()]
+        return _Admitted(endpoint, encoded, _body(raw, endpoint))
 
 
 def _path(scope: Event) -> str:
@@ -191,6 +192,13 @@ def _body(raw: bytes, endpoint: Endpoint) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise InvalidForwardBody("the body must be a JSON object")
     return body if endpoint.model is None else {**body, "model": endpoint.model}
+
+
+def _written(body: dict[str, Any]) -> bytes:
+    try:
+        return written(body)
+    except (ValueError, RecursionError):
+        raise InvalidForwardBody("the body is nested too deep") from None
 
 
 async def _whole(receive: Receive) -> bytes | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -39,20 +39,27 @@ _TIMEOUT = httpx.Timeout(600.0, connect=10.0, pool=None)
 """Seconds. Ten minutes without a byte is also what the SDKs of the providers allow."""
 
 
+Headers = Sequence[tuple[bytes, bytes]]
+
+
 class UpstreamClient:
     """The HTTP client of one worker: connections are shared, keys belong to single requests.
 
     `SSL_CERT_FILE` and `HTTPS_PROXY` in the environment have their usual effect.
+
+    Args:
+        transport: in place of the network.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._client = httpx.AsyncClient(
+            transport=transport,
             timeout=_TIMEOUT,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
             follow_redirects=False,
         )
 
-    async def relay(self, url: str, headers: Mapping[str, str], body: bytes, receive: Receive, send: Send) -> None:
+    async def relay(self, url: str, headers: Headers, body: bytes, receive: Receive, send: Send) -> None:
         """Post the body and send the answer on, until it ends or the client goes away.
 
         Args:
@@ -63,9 +70,9 @@ class UpstreamClient:
         """
         await _unless_disconnected(receive, self._relay(url, headers, body, send))
 
-    async def _relay(self, url: str, headers: Mapping[str, str], body: bytes, send: Send) -> None:
+    async def _relay(self, url: str, headers: Headers, body: bytes, send: Send) -> None:
         # An uncompressed answer: it is read on its way, and the client may accept no compression.
-        sent = {**headers, "content-type": "application/json", "accept-encoding": "identity"}
+        sent = [*headers, (b"content-type", b"application/json"), (b"accept-encoding", b"identity")]
         try:
             response = await self._client.send(
                 self._client.build_request("POST", url, content=body, headers=sent), stream=True

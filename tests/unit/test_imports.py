@@ -15,7 +15,7 @@ def test_the_command_is_there_without(heavy: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_nothing_of_reconify_is_imported_while_it_is_off() -> None:
+def test_nothing_is_imported_of_what_may_be_off() -> None:
     code = "import sys, recallr_litellm.hooks; print(*(name for name in sys.modules if 'recallr_litellm' in name))"
     imported = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert "recallr_litellm.gateway.runtime" in imported
@@ -24,3 +24,4 @@ def test_nothing_of_reconify_is_imported_while_it_is_off() -> None:
         "recallr_litellm.reconify.settings",  # they say whether it is on
         "recallr_litellm.gateway.reporter",
     }
+    assert not [name for name in imported if "recallr_litellm.forward" in name], "the forward URL may be off too"
