@@ -38,10 +38,12 @@ def rejection(error: RequestError, call_type: str = "") -> ProxyException:
         call_type: LiteLLM's name for the request; Gemini's get Google's shape, any other what LiteLLM makes of it.
     """
     shape = GoogleRejection if call_type in GEMINI.call_types else Rejection
-    return shape(
+    refusal = shape(
         message=error.message,
         type=_TYPES.get(error.status, "invalid_request_error"),
         param=error.param,
         code=error.status,
         openai_code=error.code,
     )
+    refusal.status_code = error.status  # where LiteLLM 1.100 looks for it on /v1/completions
+    return refusal

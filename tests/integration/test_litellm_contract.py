@@ -66,7 +66,7 @@ def test_the_sse_decoders_are_where_we_import_them():
 def test_what_the_plugin_logs_is_json_once_litellm_has_turned_that_on():
     program = """
 import litellm, logging
-litellm.turn_on_json()
+(getattr(litellm, "turn_on_json", None) or litellm._turn_on_json)()
 from recallr_litellm.logs import show_logs
 show_logs()
 logging.getLogger("recallr_litellm.anything").info("from the plugin")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,11 @@ from rich.table import Table
 
 from recallr_litellm.formats import FORMATS
 from tests.support.clients import SDKS, Answered, Failure, Sdk
-from tests.support.differences import GEMINI_BRIDGED_BAD_REQUEST
+from tests.support.differences import (
+    ANTHROPIC_STREAMS_SAY_THAT_THEY_BROKE_OFF,
+    BRIDGED_TOOL_CALLS_CAN_BE_READ,
+    GEMINI_BRIDGED_BAD_REQUEST,
+)
 from tests.support.memory import SHORT, Memory
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
 from tests.support.proxy import CHAT_MODEL, CLAUDE_MODEL, GEMINI_MODEL, Proxy
@@ -83,8 +88,11 @@ PRODUCT: frozenset[Cell] = frozenset(itertools.product((route.name for route in 
 
 NO_TOOLS = "the completions API has no tools"
 NO_STREAM = "only a streamed answer has a middle: nothing of a whole one is seen before it is stored"
+UNREADABLE = "this LiteLLM answers with a text of null"
+TOOLS_BRIDGED = ("responses, bridged to Anthropic", "whole", "tool turn")
 MISSING: dict[Cell, str] = {
     **{cell: NO_TOOLS for cell in PRODUCT if cell[0].startswith("completions") and cell[2] == "tool turn"},
+    **{cell: UNREADABLE for cell in PRODUCT if cell == TOOLS_BRIDGED and not BRIDGED_TOOL_CALLS_CAN_BE_READ},
     **{cell: NO_STREAM for cell in PRODUCT if cell[1] == "whole" and cell[2].endswith("mid-stream")},
 }
 
@@ -404,7 +412,8 @@ def test_error_in_mid_stream(
         answer.read_until("one two")
         check_headers(answer.headers, ONCE_KNOWN, status="empty", user=user)
         provider.drop()
-        with pytest.raises(route.sdk.broken):
+        says_so = route.sdk.name != "anthropic" or ANTHROPIC_STREAMS_SAY_THAT_THEY_BROKE_OFF
+        with pytest.raises(route.sdk.broken) if says_so else nullcontext():
             answer.rest()
     only(provider, route)
     check_beginning_is_kept(gateway, provider, memory, user, route)

@@ -22,3 +22,9 @@ CHAT_MESSAGES_HAVE_PROVIDER_FIELDS = not _since("1.108")
 
 STREAMED_COMPLETIONS_KEEP_CHOICES_APART = _since("1.110")
 """Whether the chunks of a native completion with several choices say of which one they are."""
+
+ANTHROPIC_STREAMS_SAY_THAT_THEY_BROKE_OFF = _since("1.106")
+"""Whether a stream of Anthropic's API whose provider has gone ends with an error; as if it were whole, before."""
+
+BRIDGED_TOOL_CALLS_CAN_BE_READ = _since("1.103")
+"""Whether the SDK can read a tool call on `/v1/responses` of a model that speaks Anthropic's API: its text was null."""
