@@ -21,10 +21,11 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from recallr_litellm.core.messages import Message, MessageEntry, Role, StoredMessage
 
-_MOST_PAIRS = 100_000
+_MOST_PAIRS = 20_000
 """Pairs of equal messages, one of the request and one of the session, that are looked at."""
 
 
@@ -42,8 +43,7 @@ class Plan:
     """Stored messages that the client did not send, by position."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Match:
+class _Match(NamedTuple):
     """A run of request messages that is a path in the forest; built from its first message on."""
 
     end: int
@@ -149,8 +149,8 @@ def plan(
         replaced |= forest.below(forest.children[last.id])
     if replaceable is not None:
         replaced &= frozenset(replaceable)
-    sent = {message.id for message in match.path}
-    unseen = tuple(message for message in forest.messages if message.id not in sent | replaced)
+    not_unseen = replaced | {message.id for message in match.path}
+    unseen = tuple(message for message in forest.messages if message.id not in not_unseen)
     return Plan(new, last.id, replaced, unseen)
 
 
@@ -173,7 +173,8 @@ def _best_match(forest: _Forest, incoming: Sequence[Message], prints: Sequence[s
                 from_root=run.from_root if run else above is None,
             )
             ending[stored.id] = match
-            if best is None or match.rank >= best.rank:  # of equal ones the newest: the client goes on from there
+            # of equal ones the newest: the client goes on from there
+            if best is None or (match.length >= best.length and match.rank >= best.rank):
                 best = match
     return best
 

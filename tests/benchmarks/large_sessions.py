@@ -49,11 +49,11 @@ class Client:
         self._headers = {**proxy.headers(user), "Authorization": f"Bearer {proxy.master_key}"}
         self._http = http
 
-    async def ask(self, *messages: Message) -> tuple[float, float]:
+    async def ask(self, *messages: Message, answer: str = "Noted.") -> tuple[float, float]:
         """Milliseconds until the answer was there, and of them in the plugin."""
         begun = perf_counter()
         response = await self._http.post(
-            self._url, json={"model": MODEL, "messages": list(messages)}, headers=self._headers
+            self._url, json={"model": MODEL, "messages": list(messages), "mock_response": answer}, headers=self._headers
         )
         took = 1000 * (perf_counter() - begun)
         response.raise_for_status()
@@ -72,24 +72,30 @@ def step(number: int, kilobytes: int) -> Sequence[Message]:
     """An agent's earlier answer and what its tool returned."""
     words = f"row {number} of the table is here and says that it holds {number * 7919} "
     text = (words * (kilobytes * 1000 // len(words) + 1))[: kilobytes * 1000]
-    return {"role": "assistant", "content": "Noted."}, {
+    return {"role": "assistant", "content": reads(number)}, {
         "role": "tool",
         "tool_call_id": f"call-{number}",
         "content": text,
     }
 
 
+def reads(number: int) -> str:
+    """What the agent answers before a tool is called."""
+    return f"Now I read table {number}."
+
+
 async def agent(client: Client, earlier: int, kilobytes: int, steps: int) -> tuple[float, float]:
     """Median milliseconds in the plugin of a step with the whole history, and of one with the newest result alone."""
-    history = [says("Read all the tables."), *(message for n in range(earlier) for message in step(n, kilobytes))]
-    await client.ask(history[0])
-    for number in range(earlier):
-        await client.ask(*step(number, kilobytes))
-    alone = [(await client.ask(*step(1000 + number, 1)))[1] for number in range(steps)]
-    whole = []
-    for number in range(max(steps // 4, 3)):
-        whole.append((await client.ask(*history, *step(2000 + number, 1)))[1])
-        history += step(2000 + number, 1)
+    history = [says("Read all the tables.")]
+    await client.ask(*history, answer=reads(0))
+    alone, whole = [], []
+    for number in range(earlier + steps + steps // 2):
+        now = step(number, kilobytes if number < earlier else 1)
+        history += now
+        sent = history if number >= earlier + steps else now
+        _, inside = await client.ask(*sent, answer=reads(number + 1))
+        if number >= earlier:
+            (whole if sent is history else alone).append(inside)
     return median(whole), median(alone)
 
 
