@@ -113,26 +113,3 @@ def test_a_request_without_our_headers_is_the_same_bytes_as_without_the_plugin(
         assert not ours(answered.headers)
         bodies.append(last(provider).body)
     assert bodies[0] == bodies[1]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [{}, {"prompt": None}, {"prompt": 7}, {"prompt": ""}, {"prompt": []}, {"prompt": {"a": 1}}, {"prompt": [None]}],
-    ids=str,
-)
-@whole_and_streamed
-def test_odd_prompts_are_answered_as_without_the_plugin(
-    proxy: Proxy, plain_proxy: Proxy, provider: Provider, user: str, body: dict[str, Any], stream: bool
-) -> None:
-    def send(gateway: Proxy, headers: dict[str, str]) -> httpx.Response:
-        return httpx.post(
-            f"{gateway.url}/v1/completions",
-            headers=headers | {"Authorization": f"Bearer {gateway.master_key}"},
-            json={"model": INSTRUCT_MODEL, "stream": stream, **body},
-            trust_env=False,
-            timeout=60.0,
-        )
-
-    there, here = send(plain_proxy, {}), send(proxy, proxy.headers(user))
-    assert here.status_code == there.status_code, f"with the plugin: {here.text}\nwithout: {there.text}"
-    assert here.headers["x-recallr-memory-status"] in {"empty", "off"}, f"trouble with it: {here.headers}"

@@ -55,29 +55,6 @@ def ask(proxy: Proxy, user: str, messages: list[Any], *, tools: bool = False, **
     return client.chat.completions.create(model=CHAT_MODEL, messages=messages, **extra).choices[0].message
 
 
-def test_instructions_come_as_a_system_message_where_there_is_none(proxy: Proxy, provider: Provider, user: str) -> None:
-    proxy.ask(user, "Hello.")
-
-    system, last = provider.last.messages
-    assert system["role"] == "system"
-    assert system["content"].startswith(INSTRUCTIONS)
-    assert last == {"role": "user", "content": "Hello."}, "nothing to remember: no block"
-
-
-@pytest.mark.parametrize("role", ["system", "developer"])
-def test_instructions_are_appended_to_the_system_message_of_any_shape(
-    proxy: Proxy, provider: Provider, user: str, role: str
-) -> None:
-    parts = [{"type": "text", "text": "One."}, {"type": "text", "text": "Two."}]
-    ask(proxy, user, [{"role": role, "content": parts}, {"role": "user", "content": "Hello."}])
-
-    system, last = provider.last.messages
-    assert system["role"] == "system", "LiteLLM itself makes a system message of a developer's for this model"
-    assert system["content"][:-1] == parts
-    assert system["content"][-1]["text"].startswith(INSTRUCTIONS)
-    assert last == {"role": "user", "content": "Hello."}
-
-
 @pytest.mark.parametrize("system", [[], [SYSTEM]], ids=["no system message", "a system message"])
 def test_instructions_can_be_turned_off(
     proxy: Proxy, provider: Provider, user: str, system: list[ChatCompletionMessageParam]

@@ -16,8 +16,7 @@ from tests.support.memory import SHORT, Memory
 from tests.support.process import clean_environment
 from tests.support.provider import Answer, Provider, ToolCall
 from tests.support.proxy import CHAT_MODEL, Proxy
-from tests.support.shown import OPENING, parted, shown
-from tests.support.waiting import eventually
+from tests.support.shown import parted, shown
 
 SCRIPTS = Path(__file__).with_name("node")
 PATHS = {"chat": "/v1/chat/completions", "responses": "/v1/responses"}
@@ -118,53 +117,3 @@ def test_a_later_session_recalls_an_earlier_one_also_in_a_tool_turn(
     ]
     assert said[-3:] == [("tool", "rain in Oslo"), ("tool", "rain in Bergen"), ("assistant", "Wet.")]
     assert len(said) == 7
-
-
-@both_apis
-@whole_and_streamed
-def test_failures_are_the_sdks_own_errors_and_store_nothing(
-    proxy: Proxy, provider: Provider, node: Tell, user: str, api: str, stream: bool
-) -> None:
-    provider.answer(Answer(status=400, message="No such luck."), Answer(status=500, message="Nor here."))
-    told = node(
-        api,
-        request(proxy, user, "Hello.", stream=stream),
-        request(proxy, user, "Hello.", stream=stream),
-        request(proxy, user, "Hello.", stream=stream, timezone="Mars"),
-        request(proxy, user, "Hello.", stream=stream, api_key="rai_wrong"),
-    )
-    assert [(each.get("error"), each.get("status")) for each in told] == [
-        ("BadRequestError", 400),
-        ("InternalServerError", 500),
-        ("BadRequestError", 400),
-        ("AuthenticationError", 401),
-    ]
-    messages = ("No such luck.", "Nor here.", "X-Recallr-Timezone", "X-Recallr-API-Key")
-    for each, message in zip(told, messages, strict=True):
-        assert message in each["message"]
-    for each in told[:2]:
-        check_headers(each["headers"][0], ONCE_KNOWN, status="empty")
-    for each in told[2:]:
-        check_headers(each["headers"][0], ALWAYS, status="off")
-    assert len(provider.recorded) == 2, "for a refused request the model is not called"
-    assert Memory(proxy).sessions(user) == []
-
-
-@both_apis
-def test_of_a_stream_that_the_client_leaves_what_it_got_is_stored_until_it_asks_again(
-    proxy: Proxy, provider: Provider, node: Tell, user: str, api: str
-) -> None:
-    memory = Memory(proxy)
-    provider.answer(Answer(text="one two three four", hang_after=2))
-    [left] = node(api, request(proxy, user, "Count to four.", stream=True, script={"leaveAfter": "one two"}))
-    assert left["text"] == "one two"
-    kept = eventually(lambda: memory.sessions(user), "what came of the answer is stored")[0]
-    assert kept.said == [("user", "Count to four."), ("assistant", "one two")]
-    assert [stored.partial for stored in kept.messages] == [False, True]
-
-    provider.clear()
-    provider.answer(Answer(text="One to four."))
-    [again] = node(api, request(proxy, user, "Count to four.", stream=True))
-    assert again["text"] == "One to four."
-    assert OPENING not in shown(provider.recorded[-1]).question, "the model does not see what it is to replace"
-    assert memory.only(user).said == [("user", "Count to four."), ("assistant", "One to four.")]

@@ -12,7 +12,6 @@ import pytest
 from tests.support.memory import SHORT, Memory
 from tests.support.provider import Answer, Provider, ToolCall
 from tests.support.proxy import BRIDGED_MODEL, CHAT_MODEL, Proxy
-from tests.support.waiting import eventually
 
 FAKED_MODEL = "openai/in-no-cost-map"
 """LiteLLM takes it for one that cannot stream: asks for a whole answer and makes the events itself."""
@@ -25,17 +24,6 @@ INSTRUCTIONS = "# Memory\nThis conversation may hold a block"
 """How the instructions begin."""
 OWN = "You are a travel agent. Ünïcode 🦊."
 TOOLS: list[Any] = [{"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": False}]
-STATUS_HEADERS = {f"x-recallr-{name}" for name in ("request-id", "process-time", "memory-status")}
-SESSION_HEADERS = STATUS_HEADERS | {"x-recallr-session-id", "x-recallr-user-id"}
-ERROR_IN_MID_STREAM = "".join(
-    f"event: {event['type']}\ndata: {json.dumps({**event, 'sequence_number': number})}\n\n"
-    for number, event in enumerate(
-        [
-            {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "one two"},
-            {"type": "error", "code": "server_error", "message": "The model broke.", "param": None},
-        ]
-    )
-)
 
 
 @pytest.fixture(scope="module")
@@ -132,34 +120,6 @@ def test_text_and_calls_of_one_answer_are_stored_once_as_one_message(
         ("call_Rome", "weather", "Rome"),
     ]
     assert [message.tool_call_id for message in kept[2:4]] == ["call_Oslo", "call_Rome"]
-
-
-@every_model
-def test_a_streamed_answer_is_stored_before_its_last_event(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str
-) -> None:
-    provider.answer(Answer(text="One two three."))
-    stream = gateway.openai(user).responses.create(model=model, input="Count.", stream=True)
-    for event in stream:
-        if event.type == "response.completed":
-            break  # the client knows now that the answer is whole
-    kept = memory.only(user)
-    stream.close()
-
-    assert kept.said == [("user", "Count."), ("assistant", "One two three.")]
-    assert not any(stored.partial for stored in kept.messages)
-
-
-@whole_and_streamed
-def test_an_answer_that_was_cut_off_by_its_limit_is_stored_as_it_is(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
-) -> None:
-    provider.answer(Answer(text="One two", finish_reason="length"))
-    answered = respond(gateway, user, "Count.", stream=stream)
-
-    assert answered.response.status == "incomplete"
-    assert memory.only(user).texts == ["Count.", "One two"]
-    assert not memory.only(user).messages[1].partial, "the provider has said all that it will"
 
 
 def test_parts_and_settings_pass_through_untouched(gateway: Proxy, provider: Provider, user: str) -> None:
@@ -291,25 +251,6 @@ def begin(gateway: Proxy, user: str, until: str, *, model: str = CHAT_MODEL) -> 
         event = next(stream)
         received += event.delta if event.type == "response.output_text.delta" else ""
     return stream, raw.headers
-
-
-def test_of_a_stream_with_an_error_in_it_what_came_before_is_stored(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str
-) -> None:
-    provider.answer(Answer(raw=ERROR_IN_MID_STREAM, headers={"content-type": "text/event-stream"}))
-    stream, headers = begin(gateway, user, "one two")
-    assert [event.type for event in stream][-1] == "response.failed"
-
-    kept = eventually(lambda: memory.sessions(user), "the broken exchange is stored")[0]
-    assert kept.said == [("user", "Count to four."), ("assistant", "one two")]
-    assert kept.messages[1].partial
-    assert headers.keys() >= SESSION_HEADERS
-
-
-def test_the_user_of_the_body_is_the_user(gateway: Proxy, memory: Memory, user: str) -> None:
-    answered = respond(gateway, None, "My cat is Felix.", user=user, options={"allow_new_user_creation": True})
-    assert answered.headers["x-recallr-user-id"] == user
-    assert memory.only(user).texts[0] == "My cat is Felix."
 
 
 @whole_and_streamed
