@@ -100,7 +100,7 @@ def test_vectors_of_another_model_stop_the_start(provider: Provider, tmp_path: P
     proxy = Proxy(tmp_path, provider, data_dir=data)
     last = refused_start(proxy)
 
-    assert "filled with the embedding model 'some-other-model'" in last, "the model of the store is not named"
+    assert "from the embedding model 'some-other-model'" in last, "the model of the store is not named"
     assert "recallr reindex" in last, "it does not say what to do"
     eventually(lambda: _valkey(proxy) is None, "the Valkey of the gateway that failed has ended")
 
