@@ -18,11 +18,16 @@
      │   ├─ DataDirInUse            the embedded stores belong to another process
      │   └─ PlatformUnsupported     an embedded store has no build for this platform
      ├─ RedactionFailed           `RECONIFY_REDACT` cannot be applied; the payload is not sent
-     └─ Unavailable               a dependency is at fault; the request goes on without memory
-         ├─ StateUnavailable        Redis
-         ├─ VectorsUnavailable      Qdrant
-         ├─ EmbeddingUnavailable    the embedding model
-         └─ ModelUnavailable        the model of `RECALLR_MEMORY_MODEL`
+     ├─ Unavailable             an outage: a dependency can serve nobody; requests go on without memory
+     │   ├─ StateUnavailable        Redis
+     │   ├─ VectorsUnavailable      Qdrant
+     │   ├─ EmbeddingUnavailable    the embedding model
+     │   │   └─ EmbeddingMisconfigured  its endpoint refuses the key, or does not know the model
+     │   └─ ModelUnavailable        the model of `RECALLR_MEMORY_MODEL`
+     └─ CallRefused             a dependency works but refused one call; only that request or session is affected
+         ├─ StateRefused            Redis
+         ├─ VectorsRefused          Qdrant
+         └─ EmbeddingRefused        the embedding model
 
 How a `RequestError` becomes an HTTP answer is decided in one place, `litellm_host/rejections.py`.
 """
@@ -194,22 +199,22 @@ class ModelUnavailable(Unavailable):
     reason = "agent"
 
 
-class Refused(RecallrError):
+class CallRefused(RecallrError):
     """A dependency works but refused one call. Only the request or session of that call is affected."""
 
     reason: str = "store"
     """The `reason=` of `X-Recallr-Memory-Status: degraded`."""
 
 
-class StateRefused(Refused):
+class StateRefused(CallRefused):
     """Redis refused one call: a damaged value of one user, or a script that failed on it."""
 
 
-class VectorsRefused(Refused):
+class VectorsRefused(CallRefused):
     """Qdrant refused one call: a point it does not accept, or a query it cannot read (400, 409, 413, 422)."""
 
 
-class EmbeddingRefused(Refused):
+class EmbeddingRefused(CallRefused):
     """The embedding model refused one text (400, 413, 422), or returned no usable vector for it."""
 
     reason = "embedding"

@@ -19,10 +19,10 @@ from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import OngoingSession, Recalled
 from recallr_litellm.errors import (
+    CallRefused,
     EmbeddingUnavailable,
     ModelUnavailable,
     RecallrError,
-    Refused,
     RequestError,
     StateUnavailable,
     Unavailable,
@@ -183,7 +183,7 @@ class Recollection:
             raise
         except RecallrError as error:  # an outage, one refused call, or a store with another model's vectors
             self._trip(error, stage)
-            self._note(call, error.reason if isinstance(error, Unavailable | Refused) else "store", error)
+            self._note(call, error.reason if isinstance(error, Unavailable | CallRefused) else "store", error)
         memory = stage.block if stage.block is not None else self._render(stage)
         if not memory and call.status == "ok" and not stage.shown_already:
             call.status = "empty"
@@ -293,7 +293,7 @@ class Recollection:
             self._vectors_breaker.suspect()
         elif isinstance(error, EmbeddingUnavailable):
             self._embedding_breaker.trip(error)
-        elif isinstance(error, Refused):
+        elif isinstance(error, CallRefused):
             FAULTS.labels("request").inc()
 
     def _note(self, call: Call, reason: str, error: BaseException) -> None:

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from recallr_litellm.errors import EmbeddingUnavailable, Refused, StateUnavailable, Unavailable
+from recallr_litellm.errors import CallRefused, EmbeddingUnavailable, StateUnavailable, Unavailable
 from recallr_litellm.gateway.background import for_ever, report_fault, run_aside
 from recallr_litellm.gateway.recollection import Recollection
 from recallr_litellm.gateway.reporter import Reporter
@@ -248,7 +248,7 @@ class Runtime:
             warm_up()
             await self._embedder.open()
             await self._vectors.open()
-        except (Unavailable, Refused, TimeoutError) as error:
+        except (Unavailable, CallRefused, TimeoutError) as error:
             _log.warning("Starting without memory for now: %s", error)
         finally:
             await self._vectors.suspend()

@@ -10,10 +10,11 @@ import asyncio
 import logging
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from recallr_litellm.errors import EmbeddingUnavailable, StateUnavailable, Unavailable, VectorsUnavailable
+from recallr_litellm.errors import EmbeddingUnavailable, StateRefused, StateUnavailable, Unavailable, VectorsUnavailable
 from recallr_litellm.memory.remembering import SessionMemory
 from recallr_litellm.metrics import FAULTS, PROCESSING, SESSIONS
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
@@ -100,7 +101,8 @@ class Processor:
         self._jobs.clear()
         try:
             for job in jobs:
-                await self._state.postpone(job.claim, 0, "the gateway stopped", counts=False)
+                with suppress(StateRefused):
+                    await self._state.postpone(job.claim, 0, "the gateway stopped", counts=False)
         except StateUnavailable as error:
             _log.warning("Sessions stay leased until their leases end: %s", error)
 
@@ -208,8 +210,9 @@ class Processor:
         try:
             await self._vectors.flush()
             for job in remembered:
-                if await self._state.finish(job.claim):
-                    SESSIONS.labels("processed").inc()
+                with suppress(StateRefused):  # damaged since: its next claim sets it aside
+                    if await self._state.finish(job.claim):
+                        SESSIONS.labels("processed").inc()
         except VectorsUnavailable as error:
             self._vectors_breaker.trip(error)
         except StateUnavailable as error:
@@ -223,12 +226,18 @@ class Processor:
         while True:
             await asyncio.sleep(self._lease_seconds / 3)
             for job in [*self._jobs]:
+                if job.task.done():
+                    continue
                 try:
-                    if not job.task.done() and not await self._state.extend(job.claim, self._lease_seconds):
-                        job.task.cancel()
-                        self._jobs.discard(job)
+                    leased = await self._state.extend(job.claim, self._lease_seconds)
                 except StateUnavailable as error:
                     self._state_breaker.trip(error)
+                    continue
+                except StateRefused:  # damaged since
+                    leased = False
+                if not leased:
+                    job.task.cancel()
+                    self._jobs.discard(job)
 
 
 def _after_outage() -> float:

@@ -18,7 +18,8 @@ class StateStore(OpenSessions, SessionQueue):
             await store.finish(claim)
 
     Each method that changes something is one atomic script and can be repeated when its answer
-    was lost. All raise `StateUnavailable` when Redis refuses, fails, or needs longer than the
-    timeout. Times are Redis's own, so workers' clocks do not matter; `now_ms` (milliseconds since
-    the epoch, UTC) takes their place in tests and when an exchange is stored late.
+    was lost. All raise `StateUnavailable` in an outage of Redis or past the timeout, and
+    `StateRefused` when Redis refuses this call alone. Times are Redis's own, so workers' clocks do
+    not matter; `now_ms` (milliseconds since the epoch, UTC) takes their place in tests and when an
+    exchange is stored late.
     """

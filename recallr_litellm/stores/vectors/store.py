@@ -62,8 +62,9 @@ class VectorStore:
     >>> await store.save_memories(owner, [(memory, passage)], replacing=session.id)
     >>> passages, summaries, memories = await store.search(owner, dense, sparse, exclude_sessions={session.id})
 
-    Times are milliseconds since the epoch, UTC. Every method raises `VectorsUnavailable` when
-    Qdrant does not answer, and before `open` has succeeded.
+    Times are milliseconds since the epoch, UTC. Every method raises `VectorsUnavailable` in an
+    outage of Qdrant and before `open` has succeeded, and `VectorsRefused` when Qdrant refuses this
+    call alone.
     """
 
     def __init__(self, collections: Collections, model: EmbeddingModel) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
+import redis
 
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.owner import Owner
@@ -13,10 +15,12 @@ from recallr_litellm.core.records import Vector
 from recallr_litellm.errors import EmbeddingMisconfigured, EmbeddingRefused, VectorsRefused, VectorsUnavailable
 from recallr_litellm.memory import remembering
 from recallr_litellm.memory.capture import Exchange
-from recallr_litellm.stores.state import Claim
+from recallr_litellm.stores.state import Claim, keys
 from recallr_litellm.stores.vectors.engine import Point
 from recallr_litellm.tasks import end
 from tests.unit.memory.conftest import ANA, Plugin
+
+BEN = Owner("acme", "ben")
 
 LATER = 700_000
 """Milliseconds after which a session with the default timeout is due."""
@@ -295,6 +299,28 @@ async def test_a_session_that_killed_the_process_each_time_is_set_aside(
     assert (owner, session) == (ANA, last.session.id)
     assert reason == "the process ended while processing it"
     assert await plugin.texts(session) == ["hello", "hi"]
+
+
+async def test_a_session_that_is_damaged_while_it_is_processed_costs_no_other_anything(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = await talked(plugin, ("My cat is called Felix.", "Nice."))
+    theirs = replace(mine, id="y", request=plugin.request(BEN), session=None)
+    assert await plugin.capture.store_or_hold(theirs, within=60)
+    assert mine.session is not None
+    claims = await plugin.state.claim(2, lease_seconds=60, now_ms=mine.request.at + LATER)
+    flush = plugin.vectors.flush
+
+    async def damaged_meanwhile() -> None:
+        with redis.Redis.from_url(plugin.url) as client:
+            client.set(keys.session(ANA, mine.session.id), "garbage")
+        await flush()
+
+    monkeypatch.setattr(plugin.vectors, "flush", damaged_meanwhile)
+    await plugin.processor().process(sorted(claims, key=lambda claim: claim.owner != ANA))
+    [other] = [claim for claim in claims if claim.owner == BEN]
+    assert await plugin.state.load(BEN, other.session_id) is None, "a session is not taken out of Redis for another's"
+    assert plugin.state_breaker.allows_requests
 
 
 async def test_a_session_without_messages_leaves_redis_without_becoming_memory(plugin: Plugin) -> None:
