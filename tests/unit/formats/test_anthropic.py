@@ -267,11 +267,6 @@ def test_tool_calls_without_arguments_are_the_same_whole_and_streamed():
     assert streamed([started(USE)]).reply.messages == read(assistant([USE])).messages, "some bridges send it at once"
 
 
-def test_of_a_tool_call_that_breaks_off_what_came_is_kept():
-    reader = streamed([started({**USE, "input": {}}), delta("input_json_delta", partial_json='{"city": "Ro')])
-    assert reader.reply.messages[0].tool_calls[0].arguments == '{"city": "Ro'
-
-
 def test_a_text_with_citations_is_put_together_without_seams():
     cited = {"type": "char_location", "cited_text": "green"}
     pieces = ["Let me look.", "The grass is ", "green", ", and ", "the sky blue", "."]

@@ -158,6 +158,8 @@ def test_streamed_choices_are_kept_apart_and_all_must_finish():
     reader = streamed([*events, chunk({}, index=1, finish="stop")], n=2)
     assert [m.text for m in reader.reply.messages] == ["A", "B"]
     assert reader.complete
+    assert not streamed([chunk({"content": "A"}, finish="stop")], n=2).complete, "one has not begun"
+    assert streamed([chunk({"content": "A"}, finish="stop")], n="two").complete
 
 
 @pytest.mark.parametrize("choices", [1, 2])

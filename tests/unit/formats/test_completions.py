@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from recallr_litellm.core.messages import Message
-from recallr_litellm.formats.answers import StreamedAnswer
 from recallr_litellm.formats.base import Reply
 from recallr_litellm.formats.completions import COMPLETIONS
 
@@ -23,17 +21,6 @@ def inject(
 
 def said(*texts: str) -> tuple[Message, ...]:
     return tuple(Message(role="assistant", text=text) for text in texts)
-
-
-def stream(*events: Any, n: Any = None) -> StreamedAnswer:
-    reader = StreamedAnswer(COMPLETIONS, {"n": n})
-    for event in events:
-        reader.feed(f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n".encode())
-    return reader
-
-
-def chunk(text: str | None, index: int = 0, finish_reason: str | None = None) -> dict[str, Any]:
-    return {"choices": [{"index": index, "text": text, "finish_reason": finish_reason}]}
 
 
 def test_a_prompt_is_a_user_message() -> None:
@@ -74,25 +61,3 @@ def test_every_choice_of_an_answer_is_read() -> None:
     assert COMPLETIONS.read_reply(answer) == Reply(said("a", "b"), complete=False)
     whole = {"choices": [{"text": "a", "finish_reason": "stop"}, {"text": "b", "finish_reason": "length"}]}
     assert COMPLETIONS.read_reply(whole) == Reply(said("a", "b"), complete=True)
-
-
-def test_streamed_choices_are_put_together_and_complete_once_all_are_finished() -> None:
-    chunks = [chunk("One "), chunk("Eins ", 1), chunk("two.", 0, "stop"), chunk("zwei.", 1), chunk(None, 1, "stop")]
-    reader = stream(*chunks[:-1], n=2)
-    assert reader.reply == Reply(said("One two.", "Eins zwei."), complete=False)
-    reader = stream(*chunks, n=2)
-    assert reader.complete
-    assert reader.reply == Reply(said("One two.", "Eins zwei."), complete=True)
-
-
-def test_a_choice_that_has_not_begun_is_waited_for() -> None:
-    assert not stream(chunk("One.", 0, "stop"), n=2).complete
-    assert stream(chunk("One.", 0, "stop"), "[DONE]", n=2).complete
-    assert stream(chunk("One.", 0, "stop"), n="two").complete
-
-
-def test_what_an_error_ended_is_a_part_whatever_follows_the_error() -> None:
-    events = (chunk("One "), {"error": {"message": "broken", "code": "500"}}, "[DONE]")
-    assert stream(*events).reply == Reply(said("One "), complete=False)
-    assert not stream(*events, chunk("", 0, "stop"), "[DONE]").complete
-    assert stream(events[0], {"error": None}, "[DONE]").complete, "null is no error"

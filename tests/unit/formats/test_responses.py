@@ -144,11 +144,6 @@ def test_what_was_answered_is_recognised_when_the_client_sends_its_items_back(ou
     assert stored.fingerprint == sent_back.fingerprint == streamed.fingerprint
 
 
-def test_one_reply_is_one_message():
-    [message] = RESPONSES.read_reply({"status": "completed", "output": OUTPUTS["text and two calls"]}).messages
-    assert message == Message(role="assistant", text="Let me look.", tool_calls=(WEATHER, TIME))
-
-
 def test_turns_of_a_tool_loop_are_kept_apart():
     roles = [m.role for m in read([user_says("go"), CALL, RESULT, SECOND_CALL, {**RESULT, "call_id": "c2"}]).messages]
     assert roles == ["user", "assistant", "tool", "assistant", "tool"]
