@@ -1,4 +1,4 @@
-"""What a request tells the analytics service of itself. Nothing of Reconify is imported while it is off."""
+"""The interface through which requests are reported. Nothing of Reconify is imported while it is off."""
 
 from __future__ import annotations
 

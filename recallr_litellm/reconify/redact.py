@@ -1,10 +1,10 @@
 """`RECONIFY_REDACT`: takes out of the texts of a payload what must not reach analytics.
 
-What is a text: message contents, reasoning, prompts, instructions, arguments and results of tools, descriptions in tool
+Redacted are message contents, reasoning, prompts, instructions, arguments and results of tools, descriptions in tool
 definitions, the client's metadata, names of persons in messages, and every string in a field that is not known here,
-so that what a provider adds tomorrow is not sent unredacted. What is none: ids, model names, roles, types, settings,
-signatures, the bytes of images and files, and the names and schemas of tools. The payload's `user` is left alone as a
-whole: it is sent to say who the user is.
+so that what a provider adds tomorrow is not sent unredacted. Left alone are ids, model names, roles, types, settings,
+signatures, the bytes of images and files, and the names and schemas of tools. The payload's `user` is left alone
+as a whole: it is sent to say who the user is.
 
 A text that is JSON (arguments and results of tools) is redacted twice: in its strings, where no escapes hide anything,
 then as the text it is, so that numbers are reached too. A pattern that matches beyond one JSON value leaves a text that
