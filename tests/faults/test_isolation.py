@@ -267,7 +267,8 @@ async def _live(state: StateStore, vectors: VectorStore, owners: list[Owner], se
     for owner in owners:
         again = await _resolve(state, owner, "unused")
         assert isinstance(again, Resolved)
-        assert [one.message.text for one in again.messages] == [secrets[owner]]
+        shown = await state.read(owner, session_id, [entry.id for entry in again.entries], most_bytes=10_000)
+        assert [one.message.text for one in shown] == [secrets[owner]]
 
     far_ahead = again.timeout_seconds * 1000 + 10**14
     claims = await state.claim(100, lease_seconds=60, now_ms=far_ahead)
