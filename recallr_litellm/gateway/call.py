@@ -89,6 +89,8 @@ class Call:
     """How memory was searched, once that is known; `auto:balanced` where `auto` chose."""
     block: str = ""
     """The memory block that the model is shown."""
+    block_tokens: int | None = None
+    """Tokens of the block; None where it was written in an earlier request."""
     project_id: str | None = None
     """Set once the request may use the project."""
     user_id: str | None = None

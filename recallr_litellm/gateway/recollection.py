@@ -260,7 +260,7 @@ class Recollection:
                 stage.block, stage.shown_already = "", True
 
     def _render(self, stage: _Stage) -> str:
-        return render(
+        block = render(
             stage.recalled,
             ongoing=stage.ongoing,
             unseen=stage.unseen,
@@ -269,6 +269,8 @@ class Recollection:
             budget=self._settings.context_tokens,
             count_tokens=self._count_tokens,
         )
+        stage.call.block_tokens = block.tokens
+        return block.text
 
     async def _previous_message(self, owner: Owner, conversation: Conversation, session: OpenedSession) -> str:
         """What the user said before the question, in this session; "" if it is the first."""

@@ -24,7 +24,7 @@ class RequestLog:
 
     Args:
         users: how users are named.
-        count_tokens: tokens of a text; called after the response has been sent.
+        count_tokens: tokens of a text.
     """
 
     def __init__(self, users: LogUsers, count_tokens: Callable[[str], int]) -> None:
@@ -49,10 +49,15 @@ class RequestLog:
             "reason": call.reason,
             "http": http_status,
             "memories": count_records(call.block),
-            "tokens": self._count_tokens(call.block) if call.block else 0,
+            "tokens": self._tokens(call),
             "ms": f"{call.spent * 1000:.1f}",
         }
         _log.info("Request %s", " ".join(f"{name}={_written(value)}" for name, value in fields.items()))
+
+    def _tokens(self, call: Call) -> int:
+        if not call.block:
+            return 0
+        return self._count_tokens(call.block) if call.block_tokens is None else call.block_tokens
 
     def _user(self, user: str | None) -> str | None:
         if user is None or self._users is LogUsers.OFF:

@@ -184,7 +184,7 @@ def _render(conversation: Conversation, found: Recalled, budget: int) -> str:
         timezone=RecallOptions().timezone,
         budget=budget,
         count_tokens=count_tokens,
-    )
+    ).text
 
 
 def _asked(conversations: Sequence[Conversation]) -> list[tuple[Conversation, Question]]:

@@ -73,7 +73,7 @@ def block(
         timezone=ZoneInfo(timezone),
         budget=budget,
         count_tokens=count,
-    )
+    ).text
 
 
 def test_nothing_to_show_is_no_block_at_all() -> None:
@@ -491,3 +491,11 @@ def test_tool_calls_and_results_are_shown_in_short() -> None:
     assert "<user 09:58> What is this? <attached 2 image_url> <attached file>" in text
     assert "<assistant interrupted 09:58> It is\n" in text
     assert quarter(text) < 700, "calls and results are in the conversation for what was said about them"
+
+
+def test_the_tokens_of_a_block_are_at_least_what_it_takes_and_within_the_budget() -> None:
+    recalled = Recalled(passages=tuple(passage(f"Fact {n} of many.", message=f"m{n}") for n in range(40)))
+    written = render(
+        recalled, ongoing=(), unseen=(), now=NOW, timezone=ZoneInfo("UTC"), budget=200, count_tokens=quarter
+    )
+    assert quarter(written.text) <= written.tokens <= 200

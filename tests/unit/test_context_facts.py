@@ -49,7 +49,7 @@ def block(*facts: RecalledMemory, budget: int = 2000, timezone: str = "UTC", **m
         timezone=ZoneInfo(timezone),
         budget=budget,
         count_tokens=quarter,
-    )
+    ).text
 
 
 def test_facts_stand_before_the_passages_numbered_with_what_they_hang_together_with() -> None:

@@ -56,7 +56,7 @@ def test_the_text_names_the_sections_as_the_block_does(strategy: Strategy) -> No
         timezone=ZoneInfo("UTC"),
         budget=1000,
         count_tokens=len,
-    )
+    ).text
     text = instructions(strategy)
     assert "`<recallr_memory …>`" in text
     assert block.startswith("<recallr_memory ")

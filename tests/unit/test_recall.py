@@ -314,7 +314,7 @@ async def test_what_is_recalled_becomes_a_block_that_holds_the_answer(memory: Me
         timezone=ZoneInfo("America/New_York"),
         budget=1000,
         count_tokens=lambda text: -(-len(text) // 4),
-    )
+    ).text
     assert 'now="Tue 1 Apr 2025 08:00" timezone="America/New_York"' in block
     assert "<conversation Mon 3 Mar 2025>\n<user 04:00 " in block
     assert "I'm allergic to peanuts, so please keep that in mind." in block

@@ -83,6 +83,12 @@ def test_a_request_that_was_refused_says_what_it_asked_for_and_why_not() -> None
     )
 
 
+def test_tokens_that_were_counted_when_the_block_was_written_are_not_counted_again() -> None:
+    call = Call(sent())
+    call.block, call.block_tokens = BLOCK, 1234
+    assert " tokens=1234 " in line(call)
+
+
 def test_users_can_be_left_out() -> None:
     assert " user=- " in line(Call(sent(user_id="alice")), users=LogUsers.OFF)
 

@@ -115,7 +115,7 @@ def block(findings: list[str], budget: int, *, last: int = START) -> str:
     recalled = Recalled(passages=(passage("a", 0, 0.9), passage("b", 0, 0.8)), findings=found)
     now = datetime(2025, 4, 1, tzinfo=UTC)
     zone = ZoneInfo("UTC")
-    return render(recalled, ongoing=(), unseen=(), now=now, timezone=zone, budget=budget, count_tokens=tokens)
+    return render(recalled, ongoing=(), unseen=(), now=now, timezone=zone, budget=budget, count_tokens=tokens).text
 
 
 def test_findings_are_shown_before_the_memories_with_their_dates_and_escaped() -> None:
