@@ -1,11 +1,11 @@
 """The `recallr` command.
 
-recallr serve     a gateway with memory on this machine
-recallr demo      see it remember, without any key
-recallr doctor    is everything in place, and what to do if not
-recallr failed    sessions that could not be made memory, and another try
-recallr reindex   another embedding model for everything that is remembered
-recallr reconify  what waits to be reported to Reconify, what was refused, a test
+recallr serve     start a gateway with memory on this machine
+recallr demo      watch it remember, without any key
+recallr doctor    check the installation and say how to fix it
+recallr failed    list the sessions that could not be processed, and retry them
+recallr reindex   embed everything again with another model
+recallr reconify  list the payloads that wait for Reconify or were refused, and send a test
 """
 
 from __future__ import annotations

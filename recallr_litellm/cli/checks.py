@@ -1,4 +1,4 @@
-"""What `recallr doctor` can tell without opening anything: versions, keys, the data folder."""
+"""Checks of `recallr doctor` that open nothing: versions, keys, the data folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
 
 SHORTEST_KEY = 16
-"""Characters below which a key is called short. LiteLLM refuses only an empty and a well-known one."""
+"""Minimum length of a key that is not called short. LiteLLM refuses only an empty and a well-known one."""
 
 PACKAGE = "recallr-litellm"
 
@@ -128,7 +128,7 @@ def check_data_dir(settings: Settings) -> CheckResult:
 
 
 def static_checks(settings: Settings) -> Iterator[CheckResult]:
-    """All of them, in the order of a start."""
+    """All these checks, in the order of a start."""
     yield check_litellm()
     yield check_master_key(settings)
     yield check_projects(settings)

@@ -1,4 +1,4 @@
-"""What `recallr doctor` can tell of the gateway's config and of Reconify without starting or sending anything."""
+"""Checks of `recallr doctor` on the gateway's config and on Reconify. They start and send nothing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_database(config: GatewayConfig) -> CheckResult:
 
 
 def check_models(settings: Settings, config: GatewayConfig) -> CheckResult:
-    """Whether the models of the gateway that the plugin is to use are in its config."""
+    """Whether the config has the models of the gateway that the settings name."""
     about = "Models"
     wanted = dict(_wanted(settings))
     if not wanted:

@@ -1,4 +1,4 @@
-"""The gateway of `recallr demo`: a `recallr serve` of its own, in a temporary folder, apart from the user's."""
+"""The gateway of `recallr demo`: `recallr serve` in a temporary folder, separate from the user's own gateway."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ START_SECONDS = 300.0
 STOP_SECONDS = 30.0
 ANSWER_SECONDS = 30.0
 PROCESSING_SECONDS = 60.0
-"""Longest wait for the first session to become memory. What is not processed by then is still recalled, verbatim."""
+"""Timeout for processing the first session. A session that is not processed yet is recalled verbatim."""
 SESSION_SECONDS = 1
 """The shortest session timeout of the demo."""
 LOG_LINES = 8
@@ -51,7 +51,7 @@ The providers' keys and addresses are inherited."""
 
 
 class DemoError(RecallrError):
-    """The demo could not be held. The message is for the user."""
+    """The demo failed. The message is for the user."""
 
 
 class DemoGateway:
@@ -62,7 +62,7 @@ class DemoGateway:
         gateway.url, gateway.master_key, gateway.recallr_key
         gateway.stop()
 
-    It is started as any user starts one, by `recallr serve`, and makes its own keys as at any first start.
+    It is started with `recallr serve`, as by any user, and makes its own keys.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""How `recallr demo` looks on the terminal."""
+"""What `recallr demo` prints."""
 
 from __future__ import annotations
 

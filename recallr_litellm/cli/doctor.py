@@ -1,4 +1,4 @@
-"""`recallr doctor`: is everything in place, and what to do about what is not."""
+"""`recallr doctor`: checks the installation and says how to fix each fault."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def doctor(
         Path | None, typer.Option(help="LiteLLM's config; unset: the one that comes with the package.")
     ] = None,
 ) -> None:
-    """Check settings, keys, models, Reconify, stores and the embedding model, and say what to do about each fault.
+    """Check settings, keys, config, models, Reconify, stores and the embedding model; say how to fix each fault.
 
-    Looks at what a gateway started in this folder with this environment would use. Sends nothing to
-    any provider or to Reconify. Ends with 1 when there is a fault; warnings alone end with 0.
+    Checks what a gateway would use that is started in this folder with this environment. Sends nothing to
+    providers or to Reconify. The exit code is 1 if there is a fault; warnings alone give 0.
     """
     load_env_file()
     levels = asyncio.run(_examine(Console(soft_wrap=True), config))
@@ -40,7 +40,7 @@ def doctor(
 
 
 async def _examine(console: Console, config: Path | None) -> Counter[Level]:
-    """Show each finding as soon as it is there; how many of each level there were."""
+    """Show each finding as soon as it is known. Returns the number of findings of each level."""
     levels: Counter[Level] = Counter()
     async for finding in _findings(config):
         levels[finding.level] += 1

@@ -1,4 +1,4 @@
-"""What the commands take from the machine: `.env`, settings, the config that is shipped, the terminal."""
+"""What the commands share: `.env`, names of variables and files, the shipped config, how errors are shown."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ DEMO_MODEL = "recallr-demo"
 
 
 def load_env_file() -> None:
-    """Read `.env` of the current folder into the environment; what is set already stays.
+    """Read `.env` of the current folder into the environment, without replacing variables.
 
-    The plugin's settings would find it by themselves, the providers' keys and LiteLLM's own would not.
+    The plugin's settings read the file themselves; keys of providers and of LiteLLM would be missing.
     """
     load_dotenv(Path(".env"))
 
@@ -59,7 +59,7 @@ def shipped_config() -> Path:
 
 @contextmanager
 def faults_shown(console: Console) -> Iterator[None]:
-    """Show a fault of the configuration or of a store as one line instead of a traceback, and end with exit code 1."""
+    """Show a configuration error or an unreachable store as one line without a traceback, and exit with 1."""
     try:
         yield
     except (ConfigurationError, Unavailable) as error:

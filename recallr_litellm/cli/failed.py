@@ -1,4 +1,4 @@
-"""`recallr failed`: the sessions that were set aside because they could not be made memory, and another try."""
+"""`recallr failed`: lists the sessions that were set aside after too many failures, and retries them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from recallr_litellm.settings import Settings, load_settings
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore
 
 ANSWER_SECONDS = 5
-"""How long one answer of Redis may take."""
+"""Timeout of one answer of Redis."""
 
 
 def failed(
-    retry: Annotated[bool, typer.Option("--retry", help="Have all of them processed anew.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Process all of them again.")] = False,
 ) -> None:
     """List the sessions set aside after too many failures: project, user, session, last reason.
 
-    Their messages are kept, and `--retry` gives all of them back to the gateway, with every attempt
-    before them again. Works beside a running gateway; with the embedded store one has to be running.
+    Their messages are kept. `--retry` puts all of them back into the queue, with their attempts reset.
+    Works beside a running gateway; with the embedded store, a gateway must be running.
     """
     console = Console(soft_wrap=True)
     with faults_shown(console):
@@ -34,7 +34,7 @@ def failed(
         set_aside, requeued = asyncio.run(_ask(redis_of(load_settings()), retry=retry))
     _show(console, set_aside)
     if retry:
-        console.print(Text(f"Given back to be processed anew: {requeued}"))
+        console.print(Text(f"Queued again: {requeued}"))
     elif set_aside:
         console.print(Text("Once the reason is gone: recallr failed --retry"))
 

@@ -1,4 +1,4 @@
-"""What `recallr doctor` opens to see whether it works: the models of the process, Redis, Qdrant."""
+"""Checks of `recallr doctor` that open something: the embedding model, Redis, Qdrant."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _log = logging.getLogger(__name__)
 OLDEST_REDIS = Version("6.2")
 
 ANSWER_SECONDS = 5
-"""How long the doctor waits for one answer of a store."""
+"""Timeout of one answer of a store."""
 
 _EMBEDDING = "Embedding model"
 _REDIS, _ACCESS, _SESSIONS, _QDRANT = "Redis", "Redis access", "Failed sessions", "Qdrant"
-_LEFT_TO_THE_GATEWAY = "in the hands of the running gateway, not opened"
+_LEFT_TO_THE_GATEWAY = "in use by the running gateway, not opened"
 _ASK_THE_GATEWAY = "Ask the gateway itself: GET /recallr/health/ready"
 
 

@@ -7,7 +7,6 @@ two is in test_doctor.py and test_failed.py. Starts that are refused: unit/test_
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -28,7 +27,6 @@ import pytest
 from typer.testing import CliRunner
 
 from recallr_litellm.cli import app
-from recallr_litellm.cli.demo_gateway import DemoGateway
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.stores.state import EmbeddedValkey
 from tests.support.command import COMMAND, OFFLINE, prose, recallr
@@ -40,7 +38,6 @@ from tests.support.set_aside import set_all_aside, texts
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-DEMO = importlib.import_module("recallr_litellm.cli.demo")  # the package exports the command of that name
 QUESTION = "Which food am I allergic to?"
 
 
@@ -123,9 +120,7 @@ def test_serve_makes_keys_that_only_their_owner_can_read_and_says_where_they_are
         path = served.data / name
         assert str(path) in served.log, f"nobody is told that there is {path}"
         assert path.read_text().strip() not in served.log, f"{name} is in the log"
-    open_to_others = [
-        path for path in served.data.rglob("*") if path.stat().st_mode & 0o077 and "qdrant" not in path.parts
-    ]
+    open_to_others = [path for path in served.data.iterdir() if path.stat().st_mode & 0o077]
     assert not open_to_others, "other users can read these"
     assert stat.S_IMODE(served.data.stat().st_mode) == 0o700, "others can look into the data folder"
 
@@ -158,9 +153,7 @@ def test_the_demo_model_answers_behind_the_gateway(served: Served, user: str, st
     assert "Demo model" in text
 
 
-@pytest.mark.parametrize(
-    "model", ["gpt-4o-mini", "openai/gpt-4o-mini", "gpt-of-next-year", "o3-mini", "chatgpt-4o-latest"]
-)
+@pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "gpt-of-next-year", "o3-mini", "chatgpt-4o-latest"])
 def test_models_of_openai_go_to_openai_by_full_and_by_bare_name(
     served: Served, provider: Provider, user: str, model: str
 ) -> None:
@@ -170,13 +163,7 @@ def test_models_of_openai_go_to_openai_by_full_and_by_bare_name(
 
 
 @pytest.mark.parametrize(
-    ("model", "key"),
-    [
-        ("claude-of-next-year", "ANTHROPIC_API_KEY"),
-        ("anthropic/claude-3-5-haiku-latest", "ANTHROPIC_API_KEY"),
-        ("gemini-2.5-flash", "GEMINI_API_KEY"),
-        ("gemini/gemini-2.5-flash", "GEMINI_API_KEY"),
-    ],
+    ("model", "key"), [("claude-of-next-year", "ANTHROPIC_API_KEY"), ("gemini-2.5-flash", "GEMINI_API_KEY")]
 )
 def test_models_of_other_providers_do_not_go_to_openai(
     served: Served, provider: Provider, user: str, model: str, key: str
@@ -238,7 +225,7 @@ def test_failed_sessions_are_counted_listed_and_given_back_beside_the_running_ga
     assert texts(url, owner, session), "listing the failed sessions has changed one"
 
     retried = recallr("failed", "--retry", folder=served.folder)
-    assert f"processed anew: {len(set_aside)}" in retried.stdout, retried.stdout
+    assert f"Queued again: {len(set_aside)}" in retried.stdout, retried.stdout
     eventually(
         lambda: texts(url, owner, session),
         "the gateway makes the session memory, so that it leaves Redis",
@@ -270,13 +257,6 @@ class Kept:
         assert found, f"--keep does not say where the gateway's folder is: {self.shown.stdout}"
         return Path(found[1])
 
-    @property
-    def url(self) -> str:
-        """Of its gateway."""
-        found = re.search(r"^Gateway +(\S+)", self.shown.stdout, re.MULTILINE)
-        assert found, f"--keep does not say where the gateway is: {self.shown.stdout}"
-        return found[1]
-
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
@@ -296,31 +276,6 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
         if "kill " in shown.stdout:
             os.kill(kept.pid, signal.SIGTERM)
             eventually(lambda: not is_alive(kept.pid), "the gateway ends when it is told to")
-
-
-class AtKept(DemoGateway):
-    """What a demo takes for a gateway of its own: the one of a demo before it, already running."""
-
-    def __init__(self, kept: Kept) -> None:
-        super().__init__(kept.folder)
-        self.url = kept.url
-        self._before = super()._processed_sessions()
-
-    def start(self) -> None:
-        """It runs."""
-
-    def stop(self) -> None:
-        """It is still needed."""
-
-    def _processed_sessions(self) -> float:
-        return super()._processed_sessions() - self._before
-
-
-def hold_demo_at(kept: Kept, monkeypatch: pytest.MonkeyPatch, user: str, *arguments: str):
-    """Hold another demo at that gateway, as another user."""
-    monkeypatch.setattr(DEMO, "DemoGateway", lambda folder: AtKept(kept))
-    monkeypatch.setattr("recallr_litellm.cli.demo_client.USER", user)
-    return CliRunner().invoke(app, ["demo", *arguments])
 
 
 def test_demo_without_any_key_recalls_and_leaves_the_users_own_gateway_alone(kept: Kept) -> None:
@@ -347,26 +302,6 @@ def test_what_the_demo_shows_is_what_reached_the_model(kept: Kept) -> None:
 def test_a_kept_demo_answers_the_request_that_it_suggests(kept: Kept) -> None:
     answer = run_suggested_request(kept.shown.stdout)
     assert answer.startswith("HTTP/1.1 200"), f"the gateway is gone: {answer}"
-
-
-def test_demo_ends_with_1_when_the_second_session_does_not_recall(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch, user: str
-) -> None:
-    monkeypatch.setattr(
-        "recallr_litellm.cli.demo_sessions.SECOND_SESSION", (("What is my favourite animal?", "giraffe"),)
-    )
-    result = hold_demo_at(kept, monkeypatch, user)
-    assert result.exit_code == 1, result.output
-    assert "Not recalled in the second session: giraffe" in prose(result.output)
-
-
-def test_demo_ends_with_1_and_a_reason_when_the_model_cannot_be_asked(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch, user: str
-) -> None:
-    result = hold_demo_at(kept, monkeypatch, user, "--model", "no-such-model")
-    assert result.exit_code == 1, result.output
-    assert "no-such-model could not be asked" in prose(result.output)
-    assert isinstance(result.exception, SystemExit), "a model that cannot be asked is shown as a crash"
 
 
 def test_a_demo_whose_gateway_does_not_start_says_why_and_leaves_nothing_behind(

@@ -64,7 +64,7 @@ def test_listing_changes_nothing_and_retrying_makes_them_due(server: RedisServer
 
     retried = failed("--retry")
     assert retried.exit_code == 0, retried.output
-    assert "processed anew: 1" in retried.output
+    assert "Queued again: 1" in retried.output
     assert texts(server.url, ANA, session) == ["poison"], "the session lost its messages"
     assert "No session is set aside" in failed().output
     assert set_all_aside(server.url, REASON) == [session], "the session is not in the queue again"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from recallr_litellm.errors import ConfigurationError, DataDirInUse
-from recallr_litellm.stores.data_dir import DataDir
+from recallr_litellm.stores.data_dir import LOCK_FILE, DataDir
 
 HOLD = """
 import sys
@@ -25,40 +25,32 @@ sys.stdin.read()
 """A program that holds the folder until it is killed."""
 
 
-def held_elsewhere(folder: Path) -> subprocess.Popen[bytes]:
+def test_the_folder_and_its_lock_are_for_their_owner_only(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "data"
+    with DataDir(folder):
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert (folder / LOCK_FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_process_is_told_what_to_do_until_the_first_is_killed(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)],
+        [sys.executable, "-c", HOLD, str(tmp_path)],
         cwd=Path(__file__).parents[3],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"held\n"
-    return process
-
-
-def test_the_folder_is_made_for_its_owner_only(tmp_path: Path) -> None:
-    folder = tmp_path / "deep" / "data"
-    with DataDir(folder):
-        assert folder.stat().st_mode & 0o777 == 0o700
-
-
-def test_a_second_process_is_told_what_to_do(tmp_path: Path) -> None:
-    with held_elsewhere(tmp_path) as process:
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
         with pytest.raises(DataDirInUse) as caught:
             DataDir(tmp_path).acquire()
-        process.kill()
-
-    for word in (str(tmp_path), "RECALLR_REDIS_URL", "RECALLR_QDRANT_URL"):
-        assert word in str(caught.value), f"the message does not name {word}"
-
-
-def test_kill_minus_nine_frees_the_folder(tmp_path: Path) -> None:
-    with held_elsewhere(tmp_path) as process:
         process.kill()
         process.wait()
         with DataDir(tmp_path):
             pass
+
+    for word in (str(tmp_path), "RECALLR_REDIS_URL", "RECALLR_QDRANT_URL"):
+        assert word in str(caught.value), f"the message does not name {word}"
 
 
 def test_a_child_process_does_not_hold_the_folder(tmp_path: Path) -> None:
@@ -71,11 +63,6 @@ def test_a_child_process_does_not_hold_the_folder(tmp_path: Path) -> None:
         child.kill()
 
 
-def test_a_second_owner_in_the_same_process_is_refused(tmp_path: Path) -> None:
-    with DataDir(tmp_path), pytest.raises(DataDirInUse):
-        DataDir(tmp_path).acquire()
-
-
 def test_it_can_be_released_by_another_thread_and_taken_again(tmp_path: Path) -> None:
     folder = DataDir(tmp_path)
     folder.acquire()
@@ -83,13 +70,11 @@ def test_it_can_be_released_by_another_thread_and_taken_again(tmp_path: Path) ->
     releasing.start()
     releasing.join()
 
-    with DataDir(tmp_path):
-        folder.release()
-        with pytest.raises(DataDirInUse):
-            folder.acquire()
+    with DataDir(tmp_path), pytest.raises(DataDirInUse):
+        folder.acquire()
 
 
 def test_a_folder_that_cannot_be_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="file"):
+    with pytest.raises(ConfigurationError, match="RECALLR_DATA_DIR"):
         DataDir(tmp_path / "file" / "data").acquire()
