@@ -55,6 +55,14 @@ ledger = Ledger()
 """
 """LiteLLM's spend tracking, with a file in place of its database."""
 
+KEYS = """
+from litellm.proxy._types import UserAPIKeyAuth
+
+async def check(request, api_key):
+    return UserAPIKeyAuth(api_key=api_key, user_role="proxy_admin", tpm_limit=1_000_000)
+"""
+"""Every key is let in, with a rate limit, which LiteLLM's keys have only with a database."""
+
 
 @pytest.fixture(scope="module")
 def agentic(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
@@ -62,15 +70,16 @@ def agentic(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("agentic")
     (folder / "listening.py").write_text(LISTENER)
     (folder / "spending.py").write_text(LEDGER)
+    (folder / "keys.py").write_text(KEYS)
     settings = {
         "RECALLR_MEMORY_MODEL": MEMORY_MODEL,
         "RECALLR_DEADLINE_MS_AGENTIC": str(DEADLINE_MS),
         "RECALLR_AGENTIC_PROJECTS": json.dumps([PROJECT]),
         "RECALLR_FORWARD_UPSTREAMS": json.dumps([running_provider.base_url.removesuffix("/v1")]),
     }
-    with Proxy(
-        folder, running_provider, settings=settings, callbacks=["listening.listener", "spending.ledger"]
-    ) as proxy:
+    callbacks = ["listening.listener", "spending.ledger"]
+    config = {"general_settings": {"custom_auth": "keys.check"}}
+    with Proxy(folder, running_provider, settings=settings, callbacks=callbacks, config=config) as proxy:
         yield proxy
 
 
@@ -186,6 +195,23 @@ def test_the_key_that_asked_pays_for_the_search(agentic: Proxy, provider: Provid
     assert {key for _, key, _, _ in own} == {users[1]} != {"None"}, "on the key of the request"
     assert all(int(tokens) > 0 for _, _, tokens, _ in own)
     assert not [texts for _, _, _, texts in own if "cat" in texts], "and without what was said"
+
+
+def test_the_search_counts_against_the_rate_limit_of_the_key(agentic: Proxy, provider: Provider, user: str) -> None:
+    remember(agentic, user, FELIX)
+    spent = agentic.config_file.parent / "spending.py.spent"
+
+    def left(calls: int, **options: object) -> int:
+        """Tokens that the key has left after a question that takes so many calls of models."""
+        before = len(spent.read_text().splitlines())
+        agentic.ask(user, "What is my cat called?", **options)
+        eventually(lambda: len(spent.read_text().splitlines()) - before, "LiteLLM counts", until=lambda n: n >= calls)
+        return int(agentic.ask(user, "Thanks.").headers["x-ratelimit-api_key-remaining-tokens"])
+
+    start, without = left(1), left(1)
+    script(provider, call("search_memories", query="cat"), report({"text": "Felix.", "memory_ids": ["m1"]}))
+    searching = without - left(3, recall_strategy="agentic")
+    assert searching > start - without + 20, "the calls of the search are not counted"
 
 
 def test_a_project_that_may_not_ask_the_model_gets_balanced_recall(

@@ -2,9 +2,9 @@
 
     python -m tests.support.litellm_versions 1.100.5 1.103.11 1.108.14
 
-Each version gets a virtual environment of its own, kept in the user's cache folder. Where a version's own dependencies
-cannot be had, those of the newest version below it that can are installed, and the table says so. Takes some minutes a
-version, and is no part of `.ci/run`.
+Each version gets a virtual environment of its own, kept in the user's cache folder. Where the registry lacks the
+packages `litellm-*` that a version wants, it gets those of the newest version below it for which there are some, and
+the table says so. Takes some minutes a version, and is no part of `.ci/run`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,16 @@ TESTS = [f"tests/integration/{name}.py" for name in ("test_litellm_contract", "t
 _LACKING = """
 from recallr_litellm.litellm_host.insides import BRIDGES, GATEWAY
 print(*sorted({inside.without for inside in (*GATEWAY, *BRIDGES) if inside.missing}), sep="\\n")
+"""
+
+
+_NEEDED = """
+from importlib.metadata import requires
+from packaging.requirements import Requirement
+for needed in map(Requirement, requires("litellm")):
+    if not needed.name.startswith("litellm") and (not needed.marker or needed.marker.evaluate({"extra": "proxy"})):
+        needed.marker = None
+        print(needed)
 """
 
 
@@ -61,7 +71,9 @@ def environment(version: str) -> tuple[Path, str]:
         else:
             _pip(python, "-e", package, f"litellm[proxy]<={version}", check=True)
             _pip(python, "--no-deps", f"litellm=={version}", check=True)
-            note.write_text("with older dependencies")
+            needed = subprocess.run([python, "-c", _NEEDED], check=True, stdout=subprocess.PIPE, text=True).stdout
+            _pip(python, *needed.splitlines(), check=True)
+            note.write_text("with older companions")
     else:
         _pip(python, "--no-deps", "-e", str(ROOT), check=True)  # another checkout may have been the last one
     return python, note.read_text()
