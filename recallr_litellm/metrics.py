@@ -111,7 +111,7 @@ RECONIFY_HELD = Gauge(
 )
 RECONIFY_QUEUE = _shared(
     "recallr_reconify_outbox",
-    "Payloads in Redis: queued (to be sent); dead (refused). And in_flight: sessions that are being sent.",
+    "Payloads in Redis: queued (to be sent); dead (refused).",
     "state",
 )
 

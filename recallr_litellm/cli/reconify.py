@@ -37,8 +37,8 @@ def status() -> None:
     console = Console(soft_wrap=True)
     with faults_shown(console):
         settings = _settings()
-        found = asyncio.run(_ask(settings, lambda outbox: outbox.status()))
-    for name, value in _rows(settings, found):
+        found, oldest_ms = asyncio.run(_ask(settings, _count))
+    for name, value in _rows(settings, found, oldest_ms):
         console.print(Text(f"{name:<12}{value}"))
 
 
@@ -110,18 +110,21 @@ async def _ask(settings: ReconifySettings, question: Callable[[Outbox], Awaitabl
         await outbox.close()
 
 
+async def _count(outbox: Outbox) -> tuple[OutboxStatus, int]:
+    """What there is, and the age of the oldest."""
+    return await outbox.status(), await outbox.oldest_ms()
+
+
 async def _all_dead(outbox: Outbox) -> list[DeadLetter]:
     return [letter async for letter in outbox.dead()]
 
 
-def _rows(settings: ReconifySettings, found: OutboxStatus) -> list[tuple[str, str]]:
-    oldest = "nothing waits" if found.oldest_ms < 0 else str(timedelta(seconds=found.oldest_ms // 1000))
+def _rows(settings: ReconifySettings, found: OutboxStatus, oldest_ms: int) -> list[tuple[str, str]]:
+    oldest = "nothing waits" if oldest_ms < 0 else str(timedelta(seconds=oldest_ms // 1000))
     return [
         ("reports to", settings.endpoint if settings.enabled and settings.endpoint else "nowhere: Reconify is off"),
         ("queued", f"{found.queued} ({found.bytes / 1024 / 1024:.1f} MB)"),
-        ("in flight", f"{found.in_flight}"),
         ("delivered", f"{found.delivered} of {found.added}"),
-        ("retried", f"{found.retried}"),
         ("dead", f"{found.dead}"),
         ("dropped", f"{found.dropped}"),
         ("oldest", oldest),

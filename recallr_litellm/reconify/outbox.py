@@ -1,31 +1,39 @@
 """What waits to be sent to Reconify, in Redis.
 
-Each session has a stream of its own, and its bucket a sorted set of when a session's first payload may be sent.
-Claiming a session leases it to one worker, which sends its payloads one after another; the place in the set moves to
-the end of the lease, so if the worker dies the session is due again by itself. Keys: `stores/state/keys.py`.
+Each session has a stream of payloads of its own, and is a member of a `LeasedQueue`: due when its first payload may be
+sent. The worker that has leased it sends its payloads one after another. Keys: `stores/state/keys.py`.
 """
 
 from __future__ import annotations
 
-import uuid
+import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final, Literal
 
+from redis.asyncio import RedisCluster
+
 from recallr_litellm.core.owner import Owner
+from recallr_litellm.errors import CallRefused, Unavailable
 from recallr_litellm.reconify.records import Added, DeadLetter, Delivery, OutboxStatus
 from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.stores.state import keys
-from recallr_litellm.stores.state.calls import RedisCaller
 from recallr_litellm.stores.state.connection import Link, connect
+from recallr_litellm.stores.state.leased_queue import Lease, LeasedQueue, milliseconds
 from recallr_litellm.stores.state.lua import OutboxScripts
 
 MARKER_SECONDS: Final = 3600
 """How long a message id is remembered, so that adding it again, after an answer of Redis was lost, adds nothing."""
+MEMORY_SHARE: Final = 8
+"""Queued payloads take at most an eighth of the `maxmemory` of Redis, and dead letters too: sessions need the rest."""
+_MEMORY_SECONDS: Final = 60.0
+"""How often Redis is asked for its `maxmemory`."""
 _AT_A_TIME: Final = 50
 """Dead letters that one script or answer handles."""
 
 
-class Outbox(RedisCaller):
+class Outbox(LeasedQueue):
     """The queue of payloads. Every change is one atomic script; all raise `StateUnavailable` when Redis does not do it.
 
         outbox = Outbox.open("redis://localhost:6379/0", settings, timeout_seconds=1.0)
@@ -39,13 +47,18 @@ class Outbox(RedisCaller):
         timeout_seconds: bounds each round trip.
     """
 
+    queue = keys.OUTBOX_QUEUE
+
     def __init__(self, link: Link, settings: ReconifySettings, *, timeout_seconds: float) -> None:
         super().__init__(link, timeout_seconds=timeout_seconds)
         self._outbox_scripts = OutboxScripts.of(link.client)
         self._most = settings.max_queued // keys.BUCKETS
-        self._most_bytes = settings.max_queued_mb * 1024 * 1024 // keys.BUCKETS
-        self._known: dict[int, float] = {}
-        """Buckets in which something may be due, and since when, ms; 0 where that is not known."""
+        self._allowed_bytes = settings.max_queued_mb * 1024 * 1024
+        self._most_bytes = self._allowed_bytes // keys.BUCKETS
+        self._ask_at = 0.0
+        """When to ask for `maxmemory` again, by the monotonic clock."""
+        self._touched: set[int] = set()
+        """Buckets in which this object has added something, let it go, or left it over in a claim."""
 
     @classmethod
     def open(cls, url: str, settings: ReconifySettings, *, timeout_seconds: float) -> Outbox:
@@ -73,13 +86,13 @@ class Outbox(RedisCaller):
         names = [
             keys.outbox_queues(bucket) + member,
             keys.outbox_states(bucket) + member,
-            *(keys.outbox(bucket, name) for name in ("due", "oldest", "totals")),
+            *(keys.outbox(bucket, name) for name in ("due", "totals")),
             keys.outbox_added(member, message_id),
         ]
-        arguments = (member, message_id, payload, self._most, self._most_bytes, MARKER_SECONDS)
+        arguments = (member, message_id, payload, self._most, await self._room(), MARKER_SECONDS)
         added = Added(await self._run(self._outbox_scripts.outbox_add, names, now_ms, *arguments))
         if added is Added.ADDED:
-            self._known[bucket] = 0
+            self._touched.add(bucket)
         return added
 
     async def claim(
@@ -91,33 +104,22 @@ class Outbox(RedisCaller):
         Args:
             everywhere: False: only where this object has added something, let it go, or left it over in a claim.
         """
-        if everywhere:
-            heads = await self._queues()
-            self._known |= heads
-        claims: list[Delivery] = []
-        for bucket, earliest in sorted(self._known.items(), key=lambda known: known[1]):
-            if len(claims) >= limit:
-                break
-            self._known.pop(bucket, None)
-            lease, asked = uuid.uuid4().hex, limit - len(claims)
-            now, rows = await self._run(
-                self._outbox_scripts.outbox_claim,
-                [keys.outbox(bucket, name) for name in ("due", "oldest", "leased")],
-                now_ms,
-                asked,
-                _milliseconds(lease_seconds),
-                lease,
-                keys.outbox_queues(bucket),
-                keys.outbox_states(bucket),
-            )
-            if not rows and earliest > now:  # with rows: something has become due since the look
-                # Nothing is due in this bucket, nor in those that follow.
-                self._known = {bucket: since for bucket, since in self._known.items() if since <= now}
-                break
-            if len(rows) == asked:
-                self._known[bucket] = now
-            claims += [Delivery(member, lease, *rest) for member, *rest in rows]
-        return claims
+        buckets = range(keys.BUCKETS) if everywhere else sorted(self._touched)
+        if not buckets:
+            return []
+        self._touched.difference_update(buckets)
+        leased = await self._lease_due(limit, ["bytes"], lease_seconds=lease_seconds, buckets=buckets, now_ms=now_ms)
+        if len(leased) == limit:
+            self._touched.update(buckets)
+        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
+            for lease, _ in leased:
+                pipeline.xrange(keys.outbox_queues(lease.bucket) + lease.member, count=1)
+            heads: list[Any] = await pipeline.execute() if leased else []
+        return [
+            _delivery(lease, entry, fields["message"], fields["payload"])
+            for (lease, _), head in zip(leased, heads, strict=True)
+            for entry, fields in head  # none where its user was purged meanwhile
+        ]
 
     async def delivered(self, delivery: Delivery, *, lease_seconds: float | None) -> Delivery | None:
         """The payload was accepted: take it out, and go on with the session's next.
@@ -135,36 +137,6 @@ class Outbox(RedisCaller):
     ) -> Delivery | None:
         """The payload will not be accepted: put it with the dead letters, and go on as after `delivered`."""
         return await self._settle(delivery, "dead", lease_seconds, "" if status is None else str(status), reason)
-
-    async def postpone(
-        self,
-        delivery: Delivery,
-        delay_seconds: float,
-        *,
-        failed_at: int | None,
-        counts: bool,
-        now_ms: int | None = None,
-    ) -> None:
-        """Give the session back, to be due in `delay_seconds`. Does nothing if the lease has ended.
-
-        Args:
-            failed_at: when the attempt failed, ms since the epoch; None if there was no attempt.
-            counts: whether the failure may be the payload's own.
-        """
-        bucket = keys.outbox_bucket(delivery.member)
-        await self._run(
-            self._outbox_scripts.outbox_postpone,
-            [
-                keys.outbox_states(bucket) + delivery.member,
-                *(keys.outbox(bucket, name) for name in ("due", "leased", "totals")),
-            ],
-            now_ms,
-            delivery.member,
-            delivery.lease,
-            _milliseconds(delay_seconds),
-            failed_at,
-            int(counts),
-        )
 
     async def dead(self) -> AsyncIterator[DeadLetter]:
         """Every dead letter; of one bucket the oldest first."""
@@ -185,7 +157,7 @@ class Outbox(RedisCaller):
         """Put the dead letters there are at the end of their sessions' queues, room or not. Returns how many."""
         requeued = 0
         for bucket in range(keys.BUCKETS):
-            names = [keys.outbox(bucket, name) for name in ("dead", "due", "oldest", "totals")]
+            names = [keys.outbox(bucket, name) for name in ("dead", "due", "totals")]
             newest: Any
             async with self._reaching():
                 newest = await self._client.xrevrange(names[0], count=1)
@@ -198,14 +170,15 @@ class Outbox(RedisCaller):
 
     async def drop_dead(self) -> int:
         """Delete all dead letters. Returns how many."""
-        return sum(
-            [
-                await self._run(
-                    self._outbox_scripts.outbox_drop_dead, [keys.outbox(bucket, name) for name in ("dead", "totals")]
-                )
-                for bucket in range(keys.BUCKETS)
-            ]
-        )
+        dropped = 0
+        for bucket in range(keys.BUCKETS):
+            dead, totals = keys.outbox(bucket, "dead"), keys.outbox(bucket, "totals")
+            async with self._reaching(), self._client.pipeline(transaction=True) as pipeline:
+                pipeline.xlen(dead)
+                pipeline.delete(dead)
+                pipeline.hdel(totals, "dead_bytes")
+                dropped += (await pipeline.execute())[0]
+        return dropped
 
     async def purge(self, owner: Owner) -> int:
         """Delete all of an owner's payloads, queued and dead. Returns how many. One that is just being sent arrives."""
@@ -213,7 +186,7 @@ class Outbox(RedisCaller):
             [
                 await self._run(
                     self._outbox_scripts.outbox_purge,
-                    [keys.outbox(bucket, name) for name in ("due", "oldest", "leased", "totals", "dead")],
+                    [keys.outbox(bucket, name) for name in ("due", "totals", "dead")],
                     keys.outbox_prefix(owner),
                     keys.outbox_queues(bucket),
                     keys.outbox_states(bucket),
@@ -222,18 +195,45 @@ class Outbox(RedisCaller):
             ]
         )
 
-    async def status(self, *, now_ms: int | None = None) -> OutboxStatus:
+    async def status(self) -> OutboxStatus:
         """What there is and what became of the rest, of all workers together."""
-        rows = [
-            await self._run(
-                self._outbox_scripts.outbox_status,
-                [keys.outbox(bucket, name) for name in ("oldest", "leased", "totals", "dead")],
-                now_ms,
-            )
-            for bucket in range(keys.BUCKETS)
+        counted = ("queued", "bytes", "added", "delivered", "dropped")
+        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
+            for bucket in range(keys.BUCKETS):
+                pipeline.hmget(keys.outbox(bucket, "totals"), counted)
+                pipeline.xlen(keys.outbox(bucket, "dead"))
+            replies: list[Any] = await pipeline.execute()
+        totals = [sum(int(value or 0) for value in column) for column in zip(*replies[::2], strict=True)]
+        return OutboxStatus(**dict(zip(counted, totals, strict=True)), dead=sum(replies[1::2]))
+
+    async def oldest_ms(self) -> int:
+        """Age of the payload that waits longest; -1 where none does. Looks at each session: not for every second."""
+        ages = [
+            int(await self._run(self._outbox_scripts.outbox_oldest, [keys.outbox(bucket, "due")], queues))
+            for bucket, queues in enumerate(map(keys.outbox_queues, range(keys.BUCKETS)))
         ]
-        ages, *counts = zip(*rows, strict=True)
-        return OutboxStatus(max(ages), *map(sum, counts))
+        return max(ages)
+
+    async def _room(self) -> int:
+        """Bytes that the payloads of one bucket may take, and its dead letters."""
+        now = time.monotonic()
+        if now >= self._ask_at:
+            self._ask_at = now + _MEMORY_SECONDS
+            with suppress(CallRefused, Unavailable):  # a managed Redis may refuse INFO: then the settings alone hold
+                # Of the smallest server of a cluster: it may have all the buckets.
+                shares = [most // MEMORY_SHARE for most in await self._max_memory() if most]
+                self._most_bytes = min([self._allowed_bytes, *shares]) // keys.BUCKETS
+        return self._most_bytes
+
+    async def _max_memory(self) -> list[int]:
+        """`maxmemory` of each server, bytes; 0 where it has none."""
+        client: Any = self._client
+        async with self._reaching():
+            if isinstance(client, RedisCluster):
+                servers = [*(await client.info("memory", target_nodes=RedisCluster.PRIMARIES)).values()]
+            else:
+                servers = [await client.info("memory")]
+        return [int(server.get("maxmemory", 0)) for server in servers]
 
     async def _settle(
         self,
@@ -243,43 +243,40 @@ class Outbox(RedisCaller):
         status: str,
         reason: str,
     ) -> Delivery | None:
-        member, bucket = delivery.member, keys.outbox_bucket(delivery.member)
+        member, bucket = delivery.member, delivery.bucket
         reply: list[Any] = await self._run(
             self._outbox_scripts.outbox_settle,
             [
                 keys.outbox_queues(bucket) + member,
                 keys.outbox_states(bucket) + member,
-                *(keys.outbox(bucket, name) for name in ("due", "oldest", "leased", "totals", "dead")),
+                *(keys.outbox(bucket, name) for name in ("due", "totals", "dead")),
             ],
             None,
             member,
-            delivery.lease,
+            delivery.token,
             delivery.entry,
             outcome,
-            None if lease_seconds is None else _milliseconds(lease_seconds),
+            None if lease_seconds is None else milliseconds(lease_seconds),
             status,
             reason,
             self._most,
-            self._most_bytes,
+            await self._room(),
         )
         if reply[0] == "released":
-            self._known[bucket] = 0
-        if reply[0] != "next":
-            return None
-        _, entry, message_id, payload = reply
-        return Delivery(member, delivery.lease, entry, message_id, payload, attempts=0, failed_at=0)
-
-    async def _queues(self) -> dict[int, float]:
-        """Each bucket with payloads, and when its first is due, ms."""
-        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
-            for bucket in range(keys.BUCKETS):
-                pipeline.zrange(keys.outbox(bucket, "due"), 0, 0, withscores=True)
-            heads = await pipeline.execute()
-        return {bucket: head[0][1] for bucket, head in enumerate(heads) if head}
+            self._touched.add(bucket)
+        return _delivery(replace(delivery, attempts=1), *reply[1:]) if reply[0] == "next" else None
 
 
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
+def _delivery(lease: Lease, entry: str, message_id: str, payload: str) -> Delivery:
+    return Delivery(
+        member=lease.member,
+        bucket=lease.bucket,
+        token=lease.token,
+        attempts=lease.attempts,
+        entry=entry,
+        message_id=message_id,
+        payload=payload,
+    )
 
 
 def _time(entry: str) -> int:

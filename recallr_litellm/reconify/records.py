@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from recallr_litellm.stores.state.leased_queue import Lease
+
 
 class Added(StrEnum):
     """What became of a payload that was to be queued."""
@@ -16,22 +18,15 @@ class Added(StrEnum):
     """There is no room: refused and counted. What was accepted is never dropped for something newer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """The first payload of a session, leased to whoever holds this."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery(Lease):
+    """The first payload of a session, leased to whoever holds this. `attempts` are those of this payload."""
 
-    member: str
-    """The session, as the keys name it."""
-    lease: str
     entry: str
     """Id of the stream's entry."""
     message_id: str
     payload: str
     """JSON, without keys."""
-    attempts: int
-    """Failures that counted."""
-    failed_at: int
-    """Time of the last failure, ms since the epoch; 0 if there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +46,13 @@ class DeadLetter:
 class OutboxStatus:
     """All buckets together."""
 
-    oldest_ms: int
-    """Age of the payload that waits longest; -1 where none does."""
     queued: int
     bytes: int
     """Of the queued payloads' JSON."""
     added: int
-    """Since ever, like the next three."""
+    """Since ever, like the next two."""
     delivered: int
-    retried: int
-    """Attempts that failed and were, or will be, made again."""
     dropped: int
     """Payloads refused and dead letters deleted because there was no room."""
-    in_flight: int
-    """Sessions that a worker has leased."""
     dead: int
     """Dead letters."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable
 from typing import Final
+
+from cachetools import LRUCache
 
 from recallr_litellm.errors import StateUnavailable
 from recallr_litellm.metrics import FAULTS, RECONIFY
@@ -28,6 +28,8 @@ AT_ONCE: Final = 8
 them, and few enough to leave it the CPU."""
 _IN_A_ROW: Final = 20
 """Payloads of one session that are sent before others have their turn."""
+_FAILING: Final = 10_000
+"""Payloads whose failures are remembered."""
 GIVES_WAY_SECONDS: Final = 1.0
 """Longest time for which payloads wait because the process has requests to serve."""
 
@@ -35,8 +37,8 @@ GIVES_WAY_SECONDS: Final = 1.0
 class Sender:
     """Sends what is due, of as many sessions at a time as `AT_ONCE`.
 
-    A failure may be the endpoint's fault or the payload's. It counts against the payload only if the endpoint has
-    accepted another one since the payload's last failure: an outage, however long, makes no dead letters.
+    A failure may be the endpoint's fault or the payload's. It counts against the payload only if this process has had
+    another one accepted since it last failed to send this one: an outage, however long, makes no dead letters.
 
     Args:
         breaker: of Redis; an outage found here trips it.
@@ -45,7 +47,6 @@ class Sender:
         timeout_seconds: the client's; a session is leased for longer than one attempt may take.
         interval: seconds between looks for payloads that are due.
         max_attempts: failures that count, after which a payload is a dead letter.
-        now: seconds since the epoch.
     """
 
     def __init__(
@@ -60,7 +61,6 @@ class Sender:
         timeout_seconds: float,
         interval: float,
         max_attempts: int,
-        now: Callable[[], float] = time.time,
     ) -> None:
         self._outbox = outbox
         self._client = client
@@ -71,8 +71,10 @@ class Sender:
         self._lease_seconds = timeout_seconds + 5
         self._interval = interval
         self._max_attempts = max_attempts
-        self._now = now
-        self._accepted_at = 0
+        self._accepted = 0
+        """Payloads that the endpoint has accepted from this process."""
+        self._accepted_before: LRUCache[str, int] = LRUCache(_FAILING)
+        """Message id of a payload that failed → how many had been accepted then."""
         self._stirred = asyncio.Event()
         self._backlog = False
         """There is more to send than there was room for."""
@@ -116,7 +118,7 @@ class Sender:
         leased, self._leased = list(self._leased.values()), {}
         try:
             for delivery in leased:
-                await self._outbox.postpone(delivery, 0, failed_at=None, counts=False)
+                await self._outbox.postpone(delivery, 0, "the gateway stopped", counts=False)
         except StateUnavailable as error:
             _log.warning("Sessions of Reconify's outbox stay leased until their leases end: %s", error)
 
@@ -150,7 +152,7 @@ class Sender:
         try:
             for sent in range(1, _IN_A_ROW + 1):
                 if not self._circuit.room(self._on_their_way, AT_ONCE):  # it has opened while Redis was asked
-                    await self._outbox.postpone(delivery, self._circuit.pause, failed_at=None, counts=False)
+                    await self._outbox.postpone(delivery, self._circuit.pause, "not sent", counts=False)
                     break
                 last = sent == _IN_A_ROW
                 self._backlog |= last
@@ -167,6 +169,8 @@ class Sender:
             del self._leased[member]  # not when cancelled: `let_go` needs to know
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
+        if delivery.attempts > self._max_attempts:
+            return Outcome(Verdict.REFUSED, None, "the process ended each time while sending it")
         self._on_their_way += 1
         try:
             return await self._client.send(delivery.payload, delivery.message_id)
@@ -181,13 +185,15 @@ class Sender:
             self._circuit.answered()
         lease_seconds = self._lease_seconds if self._running and not last and self._circuit.is_closed else None
         if outcome.verdict is Verdict.DELIVERED:
-            self._accepted_at = self._now_ms()
+            self._accepted += 1
+            self._accepted_before.pop(delivery.message_id, None)
             RECONIFY.labels("delivered").inc()
             return await self._outbox.delivered(delivery, lease_seconds=lease_seconds)
-        counts = self._counts(delivery, outcome)
-        if outcome.verdict is Verdict.RETRY and delivery.attempts + counts < self._max_attempts:
-            await self._postpone(delivery, outcome, counts=counts)
-            return None
+        if outcome.verdict is Verdict.RETRY:
+            counts = self._counts(delivery, outcome)
+            if not counts or delivery.attempts < self._max_attempts:
+                await self._postpone(delivery, outcome, counts=counts)
+                return None
         RECONIFY.labels("dead").inc()
         _log.error(
             "Payload %s was refused by Reconify (%s) and is a dead letter now, see `recallr reconify dead`",
@@ -200,7 +206,9 @@ class Sender:
 
     def _counts(self, delivery: Delivery, outcome: Outcome) -> bool:
         """Whether a failure may be the payload's own. Too many requests never is."""
-        return outcome.status != 429 and 0 < delivery.failed_at < self._accepted_at
+        before = self._accepted_before.get(delivery.message_id, self._accepted)
+        self._accepted_before[delivery.message_id] = self._accepted
+        return outcome.status != 429 and before < self._accepted
 
     async def _postpone(self, delivery: Delivery, outcome: Outcome, *, counts: bool) -> None:
         RECONIFY.labels("retried").inc()
@@ -211,8 +219,5 @@ class Sender:
         )
         # After the endpoint's pause, so that what has come meanwhile has the first try then.
         pause = max(outcome.retry_after or 0.0, self._circuit.pause)
-        delay = pause + self._backoff.after(delivery.attempts + 1)
-        await self._outbox.postpone(delivery, delay, failed_at=self._now_ms(), counts=counts)
-
-    def _now_ms(self) -> int:
-        return round(self._now() * 1000)
+        delay = pause + self._backoff.after(delivery.attempts)
+        await self._outbox.postpone(delivery, delay, outcome.reason, counts=counts)

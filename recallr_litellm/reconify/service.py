@@ -23,6 +23,7 @@ from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 
 _log = logging.getLogger(__name__)
 
+_FULL: Final = "the outbox is full (RECONIFY_MAX_QUEUED, RECONIFY_MAX_QUEUED_MB, or an eighth of Redis' maxmemory)"
 _COUNT_SECONDS: Final = 10.0
 """How often the outbox is counted for the metrics."""
 
@@ -183,7 +184,10 @@ class Reconify:
     async def _put(self, waiting: Waiting) -> bool:
         added = await self._outbox.add(waiting.owner, waiting.session, waiting.message_id, waiting.payload)
         if added is Added.FULL:
-            self._drop(waiting.message_id, "the outbox is full (RECONIFY_MAX_QUEUED, RECONIFY_MAX_QUEUED_MB)")
+            self._drop(
+                waiting.message_id,
+                _FULL,
+            )
             return False
         if added is Added.ADDED:
             RECONIFY.labels("queued").inc()
@@ -226,9 +230,5 @@ class Reconify:
                 except StateUnavailable as error:
                     self._breaker.trip(error)
                 else:
-                    for name, count in (
-                        ("queued", status.queued),
-                        ("in_flight", status.in_flight),
-                        ("dead", status.dead),
-                    ):
-                        RECONIFY_QUEUE.labels(name).set(count)
+                    RECONIFY_QUEUE.labels("queued").set(status.queued)
+                    RECONIFY_QUEUE.labels("dead").set(status.dead)

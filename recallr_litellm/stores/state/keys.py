@@ -25,14 +25,13 @@ Per session (`<member>` is `<owner>:<session id>`):
 
 The outbox of Reconify has the same buckets, but puts its sessions into them one by one. Per bucket:
     {recallr:7}:outbox:due                     zset   outbox member → when its first payload may be sent, ms
-    {recallr:7}:outbox:oldest                  zset   outbox member → when its first payload was put there, ms
-    {recallr:7}:outbox:leased                  zset   outbox member → when its lease ends, ms
+    {recallr:7}:outbox:failed                  zset   outbox member whose state is damaged → when that was found, ms
     {recallr:7}:outbox:dead                    stream message, member, status, reason, payload; oldest first
     {recallr:7}:outbox:totals                  hash   queued, bytes, dead_bytes: what is there;
-                                                      added, delivered, retried, dead, dropped: since ever
+                                                      added, delivered, dead, dropped: since ever
 Per session (`<outbox member>` is `<owner>:<session id>`, where `<owner>` is `-` for a request without a user):
     {recallr:7}:outbox:queue:<outbox member>   stream message, payload; oldest first
-    {recallr:7}:outbox:state:<outbox member>   hash   bytes; lease, attempts, failed_at while they apply
+    {recallr:7}:outbox:state:<outbox member>   hash   bytes; lease, attempts and reason while they apply
     {recallr:7}:outbox:added:<outbox member>:<message id>  string marker: it was put there; expires
 
 Scripts that find a session only by what Redis holds are given `sessions(bucket)` or `prefix(bucket)` (or
@@ -40,6 +39,7 @@ Scripts that find a session only by what Redis holds are given `sessions(bucket)
 ones, which Redis and Valkey allow.
 
 Earlier versions wrote `messages` only, with whole texts: such a session is brought up to date when it is first read.
+They also wrote `outbox:oldest` and `outbox:leased`, which nothing reads any more.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def outbox_bucket(outbox_member: str) -> int:
 
 
 def outbox(bucket: int, name: str) -> str:
-    """`due`, `oldest`, `leased`, `dead` or `totals` of a bucket of the outbox."""
+    """`due`, `failed`, `dead` or `totals` of a bucket of the outbox."""
     return _key(bucket, "outbox", name)
 
 
@@ -167,3 +167,6 @@ class QueueKeys(NamedTuple):
 
 
 SESSION_QUEUE: Final = QueueKeys(due, failed, sessions)
+OUTBOX_QUEUE: Final = QueueKeys(
+    lambda bucket: outbox(bucket, "due"), lambda bucket: outbox(bucket, "failed"), outbox_states
+)

@@ -59,10 +59,7 @@ class OutboxScripts(_Registered):
     """What waits to be sent to Reconify."""
 
     outbox_add: AsyncScript
-    outbox_claim: AsyncScript
     outbox_settle: AsyncScript
-    outbox_postpone: AsyncScript
     outbox_requeue: AsyncScript
-    outbox_drop_dead: AsyncScript
     outbox_purge: AsyncScript
-    outbox_status: AsyncScript
+    outbox_oldest: AsyncScript

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import redis
 
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.reconify.outbox import MEMORY_SHARE, Outbox
 from recallr_litellm.reconify.records import Added, Delivery
 from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.reconify.wire import encoded
@@ -66,28 +66,36 @@ async def drain(outbox: Outbox) -> list[str]:
     return sent
 
 
+async def bury(outbox: Outbox, delivery: Delivery, reason: str = "no", lease_seconds: float | None = None) -> Any:
+    return await outbox.bury(delivery, status=400, reason=reason, lease_seconds=lease_seconds)
+
+
 async def test_what_was_added_comes_out_unchanged(outbox: Outbox) -> None:
     for message_id, text in (("m1", "Grüße, 你好, \x00 and {braces}"), ("m2", "half of \ud83d")):
         assert await outbox.add(ANA, message_id, message_id, payload(text)) is Added.ADDED
         delivery = await claim_one(outbox)
         assert (delivery.message_id, json.loads(delivery.payload)) == (message_id, {"reconify": {}, "text": text})
-        assert (delivery.attempts, delivery.failed_at) == (0, 0)
+        assert delivery.attempts == 1
 
 
-async def test_payloads_of_a_session_go_out_one_after_another_in_their_order(outbox: Outbox) -> None:
+async def test_payloads_of_a_session_go_out_one_after_another_in_their_order(
+    outbox: Outbox, everything: Everything
+) -> None:
     for number in range(5):
         await add(outbox, f"m{number}")
     delivery: Delivery | None = await claim_one(outbox)
     sent = []
     while delivery:
         assert await claim(outbox) == [], "a session was leased twice: two of its payloads could go out at once"
-        sent.append(delivery.message_id)
+        sent.append((delivery.message_id, delivery.attempts))
         delivery = await outbox.delivered(delivery, lease_seconds=LEASE)
-    assert sent == ["m0", "m1", "m2", "m3", "m4"]
+    assert sent == [(f"m{number}", 1) for number in range(5)]
     assert await claim(outbox, now_ms=SOON) == [], "something is left after everything was delivered"
+    kinds = {key.split(":")[3] for key in everything.scan_iter("*outbox*")}
+    assert kinds == {"totals", "added"}, f"delivered payloads leave keys of these kinds behind: {kinds}"
 
 
-async def test_concurrent_claims_get_each_session_once(outbox: Outbox) -> None:
+async def test_concurrent_claims_get_each_session_once_and_one_users_at_the_same_time(outbox: Outbox) -> None:
     sessions = {f"s{number}" for number in range(60)}
     await asyncio.gather(*(add(outbox, f"of-{session}", session=session) for session in sessions))
     claims = await asyncio.gather(*(claim(outbox, 8) for _ in range(12)))
@@ -96,57 +104,26 @@ async def test_concurrent_claims_get_each_session_once(outbox: Outbox) -> None:
     assert sorted(leased) == sorted(f"of-{session}" for session in sessions)
 
 
-async def test_what_becomes_due_during_a_claim_is_claimed(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The claim looks first which buckets have something due, and may find that another worker changes that."""
-    await add(outbox, "m1")
-    await add(outbox, "m2")
-    sent_elsewhere = await claim_one(outbox)
-    look = outbox._queues
-
-    async def look_just_before() -> dict[int, float]:
-        seen = await look()
-        await outbox.delivered(sent_elsewhere, lease_seconds=None)
-        return seen
-
-    monkeypatch.setattr(outbox, "_queues", look_just_before)
-    assert (await claim_one(outbox)).message_id == "m2", "leased, but nobody was told: it waits until the lease ends"
-
-
-async def test_a_claim_can_be_of_what_this_object_knows(outbox: Outbox, state_url: str) -> None:
-    """So that nobody has to look in all buckets each time a payload was added."""
-
-    async def known(limit: int = 10) -> list[str]:
-        return [delivery.message_id for delivery in await claim(outbox, limit, everywhere=False)]
-
+async def test_where_it_has_added_something_it_need_not_look_everywhere(state_url: str, outbox: Outbox) -> None:
     elsewhere = open_outbox(state_url)
-    await add(elsewhere, "of another", session="s0")
-    assert await known() == [], "a look in all buckets that nobody has asked for"
-    await claim_one(outbox)
-
-    for number in range(1, 8):
-        await add(outbox, f"m{number}", session=f"s{number}")
-    found = [await known(3) for _ in range(3)]
-    assert [len(part) for part in found] == [3, 3, 1], "what a claim had no room for is forgotten"
-    assert sorted(itertools.chain(*found)) == [f"m{number}" for number in range(1, 8)]
-
-    await add(outbox, "turn 1", session="s8")
-    await add(outbox, "turn 2", session="s8")
-    [delivery] = await claim(outbox, everywhere=False)
-    await outbox.delivered(delivery, lease_seconds=None)
-    assert await known() == ["turn 2"], "a session that was let go is forgotten"
+    for number in range(3):
+        await add(outbox, f"m{number}")
+    assert await claim(elsewhere, everywhere=False) == []
+    first = await claim_one(outbox, everywhere=False)
+    await outbox.delivered(first, lease_seconds=None)
+    again = await claim_one(outbox, everywhere=False)
+    assert again.message_id == "m1", "a session that was let go is forgotten"
+    await outbox.postpone(again, 0, "no answer", counts=True)
+    assert (await claim_one(elsewhere)).message_id == "m1"
     await elsewhere.close()
 
 
 async def test_sessions_of_the_same_name_of_two_users_and_of_nobody_are_three(outbox: Outbox) -> None:
     for owner in (ANA, BEN, None):
         await add(outbox, f"of {owner}", owner=owner, session="same")
-    assert len(await claim(outbox)) == 3, "one user's payloads wait for another's"
-
-
-async def test_without_a_session_nothing_waits_for_anything(outbox: Outbox) -> None:
     for number in range(3):
         await add(outbox, f"m{number}", owner=None, session="")
-    assert len(await claim(outbox)) == 3, "interactions without a session wait for each other"
+    assert len(await claim(outbox)) == 6, "payloads of others, or without a session, wait for each other"
 
 
 async def test_a_message_id_is_queued_once(outbox: Outbox) -> None:
@@ -161,15 +138,13 @@ async def test_a_lease_that_has_ended_decides_nothing(outbox: Outbox) -> None:
     await add(outbox, "m2")
     dead_worker = await claim_one(outbox)
     heir = await claim_one(outbox, now_ms=SOON)
-    assert heir.message_id == "m1", "the payload of a worker that died was skipped"
+    assert (heir.message_id, heir.attempts) == ("m1", 2), "the payload of a worker that died was skipped"
 
     assert await outbox.delivered(dead_worker, lease_seconds=LEASE) is None
-    await outbox.bury(dead_worker, status=400, reason="", lease_seconds=None)
-    await outbox.postpone(dead_worker, 0, failed_at=1, counts=True)
+    await bury(outbox, dead_worker)
+    await outbox.postpone(dead_worker, 0, "no answer", counts=True)
     status = await outbox.status()
-    assert (status.queued, status.dead, status.delivered, status.retried) == (2, 0, 0, 0), (
-        "a worker whose lease had ended changed the outbox"
-    )
+    assert (status.queued, status.dead, status.delivered) == (2, 0, 0), "a worker whose lease had ended did something"
     following = await outbox.delivered(heir, lease_seconds=LEASE)
     assert following is not None
     assert following.message_id == "m2"
@@ -178,32 +153,24 @@ async def test_a_lease_that_has_ended_decides_nothing(outbox: Outbox) -> None:
 async def test_a_postponed_payload_keeps_its_session_waiting_and_no_other(outbox: Outbox) -> None:
     await add(outbox, "slow", session="s1")
     await add(outbox, "after slow", session="s1")
-    delivery = await claim_one(outbox)
-    await outbox.postpone(delivery, 3600, failed_at=123, counts=True)
+    await outbox.postpone(await claim_one(outbox), 3600, "no answer", counts=True)
     await add(outbox, "other", session="s2")
 
     assert (await claim_one(outbox)).message_id == "other"
     late = {delivery.message_id: delivery for delivery in await claim(outbox, now_ms=SOON)}
     assert set(late) == {"slow", "other"}, "a session was overtaken by its own later payload"
-    assert (late["slow"].attempts, late["slow"].failed_at) == (1, 123)
-
-
-async def test_the_failures_of_a_payload_are_not_the_next_ones(outbox: Outbox) -> None:
-    await add(outbox, "m1")
-    await add(outbox, "m2")
-    await outbox.postpone(await claim_one(outbox), 0, failed_at=123, counts=True)
-    await outbox.delivered(await claim_one(outbox), lease_seconds=None)
+    assert late["slow"].attempts == 2
+    await outbox.delivered(late["slow"], lease_seconds=None)
     following = await claim_one(outbox)
-    assert (following.message_id, following.attempts, following.failed_at) == ("m2", 0, 0)
+    assert (following.message_id, following.attempts) == ("after slow", 1), "failures of one payload count for the next"
 
 
 async def test_a_session_that_is_let_go_waits_behind_the_others(outbox: Outbox) -> None:
-    member = keys.outbox_member(ANA, "s1")
-    # Of the same bucket: between buckets, the one that waits longest comes first too, but by its first session only.
+    bucket = keys.outbox_bucket(keys.outbox_member(ANA, "s1"))
     other = next(
         name
         for name in (f"t{number}" for number in range(1000))
-        if keys.outbox_bucket(keys.outbox_member(ANA, name)) == keys.outbox_bucket(member)
+        if keys.outbox_bucket(keys.outbox_member(ANA, name)) == bucket
     )
     await outbox.add(ANA, "s1", "m1", payload("m1"), now_ms=1000)
     await outbox.add(ANA, "s1", "m2", payload("m2"), now_ms=1000)
@@ -226,23 +193,41 @@ async def test_a_full_outbox_refuses_what_is_new_and_counts_it(state_url: str) -
     await outbox.close()
 
 
-async def test_a_bucket_holds_no_more_bytes_than_its_share(state_url: str) -> None:
-    outbox = open_outbox(state_url, max_queued_mb=16)  # one megabyte in each bucket
+@pytest.mark.parametrize("bound_by", ["settings", "maxmemory"])
+async def test_a_bucket_holds_no_more_bytes_than_its_share(
+    state_url: str, request: pytest.FixtureRequest, bound_by: str
+) -> None:
+    megabyte = 1024 * 1024
+    if bound_by == "maxmemory":
+        set_max_memory(request, state_url, 16 * megabyte * MEMORY_SHARE)
+    outbox = open_outbox(state_url, max_queued_mb=16 if bound_by == "settings" else 512)  # a megabyte in each bucket
     large = payload("x" * 600_000)
     assert await outbox.add(ANA, "s1", "m1", large) is Added.ADDED
-    assert await outbox.add(ANA, "s1", "m2", large) is Added.FULL
+    assert await outbox.add(ANA, "s1", "m2", large) is Added.FULL, "analytics take the memory that sessions need"
     assert (await outbox.status()).bytes == len(large)
-    await drain(outbox)
-    assert (await outbox.status()).bytes == 0, "the room of delivered payloads is not given back"
-    assert await outbox.add(ANA, "s1", "m3", large) is Added.ADDED
+    await bury(outbox, await claim_one(outbox))
+    assert await outbox.add(ANA, "s1", "m3", large) is Added.ADDED, "the room of what was settled is not given back"
+    await bury(outbox, await claim_one(outbox))
+    assert [letter.message_id async for letter in outbox.dead()] == ["m3"], "dead letters are not bounded"
     await outbox.close()
+
+
+def set_max_memory(request: pytest.FixtureRequest, state_url: str, most: int) -> None:
+    """Until the end of the test, of each server behind the URL."""
+    addresses = state_url.removeprefix("redis+cluster://").split(",") if "+cluster" in state_url else [state_url]
+    for address in addresses:
+        client = redis.Redis.from_url(address if "://" in address else f"redis://{address}")
+        before = client.config_get("maxmemory")["maxmemory"]
+        client.config_set("maxmemory", most)
+        request.addfinalizer(client.close)
+        request.addfinalizer(lambda client=client, before=before: client.config_set("maxmemory", before))
 
 
 async def test_the_oldest_dead_letter_goes_for_the_newest(state_url: str) -> None:
     outbox = open_outbox(state_url, max_queued=32)
     for number in range(3):
         await add(outbox, f"m{number}")
-        await outbox.bury(await claim_one(outbox), status=400, reason="no", lease_seconds=None)
+        await bury(outbox, await claim_one(outbox))
     assert [letter.message_id async for letter in outbox.dead()] == ["m1", "m2"]
     assert (await outbox.status()).dropped == 1, "a dead letter was deleted and nobody counted it"
     await outbox.close()
@@ -251,34 +236,29 @@ async def test_the_oldest_dead_letter_goes_for_the_newest(state_url: str) -> Non
 async def test_a_dead_letter_says_what_happened_and_does_not_stop_its_session(outbox: Outbox) -> None:
     await add(outbox, "m1")
     await add(outbox, "m2")
-    following = await outbox.bury(await claim_one(outbox), status=400, reason="bad user", lease_seconds=LEASE)
-    assert following is not None
+    following = await bury(outbox, await claim_one(outbox), "bad user", lease_seconds=LEASE)
     assert following.message_id == "m2"
     [letter] = [letter async for letter in outbox.dead()]
     assert (letter.session, letter.message_id, letter.status, letter.reason) == ("s1", "m1", "400", "bad user")
 
 
-async def test_requeued_dead_letters_are_sent_again(outbox: Outbox) -> None:
+async def test_dead_letters_are_sent_again_or_dropped(outbox: Outbox) -> None:
+    async def let_all_die() -> None:
+        while claims := await claim(outbox):
+            for delivery in claims:
+                await bury(outbox, delivery)
+
     for number in range(120):  # more than one script moves
         await add(outbox, f"m{number}", session=f"s{number % 3}")
-    while claims := await claim(outbox):
-        for delivery in claims:
-            await outbox.bury(delivery, status=400, reason="no", lease_seconds=None)
-    assert (await outbox.status()).dead == 120
-
+    await let_all_die()
     assert await outbox.requeue_dead() == 120
     assert [letter async for letter in outbox.dead()] == []
-    assert sorted(await drain(outbox)) == sorted(f"m{number}" for number in range(120))
+    assert (await outbox.status()).queued == 120
+    await let_all_die()
+    assert await outbox.drop_dead() == 120
+    assert await outbox.requeue_dead() == 0
     status = await outbox.status()
     assert (status.queued, status.bytes, status.dead) == (0, 0, 0)
-
-
-async def test_dropped_dead_letters_are_gone(outbox: Outbox) -> None:
-    await add(outbox, "m1")
-    await outbox.bury(await claim_one(outbox), status=400, reason="no", lease_seconds=None)
-    assert await outbox.drop_dead() == 1
-    assert await outbox.requeue_dead() == 0
-    assert await drain(outbox) == []
 
 
 async def test_purging_a_user_leaves_nothing_of_theirs_and_all_of_others(
@@ -287,9 +267,8 @@ async def test_purging_a_user_leaves_nothing_of_theirs_and_all_of_others(
     for number in range(60):
         for owner in (ANA, BEN, None):
             await add(outbox, f"{number} of {owner}", owner=owner, session=f"s{number % 20}")
-    buried = {delivery.member: delivery for delivery in await claim(outbox, 100)}
-    for delivery in buried.values():
-        await outbox.bury(delivery, status=400, reason="no", lease_seconds=None)
+    for delivery in await claim(outbox, 100):
+        await bury(outbox, delivery)
     in_flight = next(delivery for delivery in await claim(outbox, 100) if delivery.member.startswith(ANA.key))
 
     assert await outbox.purge(ANA) == 60
@@ -305,19 +284,25 @@ async def test_purging_a_user_leaves_nothing_of_theirs_and_all_of_others(
 
 
 async def test_the_status_counts_what_there_is(outbox: Outbox) -> None:
-    empty = await outbox.status()
-    assert (empty.queued, empty.oldest_ms) == (0, -1)
-    await outbox.add(ANA, "s1", "m1", payload("m1"), now_ms=1_000_000)
-    await outbox.add(ANA, "s1", "m2", payload("m2"), now_ms=1_500_000)
-    await outbox.add(ANA, "s2", "m3", payload("m3"), now_ms=1_200_000)
-    await claim(outbox, 1)
-    status = await outbox.status(now_ms=1_600_000)
-    assert (status.queued, status.in_flight, status.added, status.oldest_ms) == (3, 1, 3, 600_000)
+    assert ((await outbox.status()).queued, await outbox.oldest_ms()) == (0, -1)
+    for message_id, session in (("m1", "s1"), ("m2", "s1"), ("m3", "s2")):
+        await add(outbox, message_id, session=session)
+    status = await outbox.status()
+    assert (status.queued, status.added) == (3, 3)
+    assert await outbox.oldest_ms() >= 0
 
 
-async def test_nothing_is_left_in_redis_of_what_was_delivered(outbox: Outbox, everything: Everything) -> None:
-    for number in range(40):
-        await add(outbox, f"m{number}", session=f"s{number % 7}")
-    await drain(outbox)
-    kinds = {key.split(":")[3] for key in everything.scan_iter("*")}
-    assert kinds == {"totals", "added"}, f"delivered payloads leave keys of these kinds behind: {kinds}"
+async def test_what_an_earlier_version_has_queued_is_sent(outbox: Outbox, everything: Everything) -> None:
+    """Its keys, as they were: a failure that counted, and a lease of a worker that is gone."""
+    member = keys.outbox_member(ANA, "s1")
+    bucket = keys.outbox_bucket(member)
+    everything.xadd(keys.outbox_queues(bucket) + member, {"message": "m1", "payload": payload("m1")})
+    state = {"bytes": len(payload("m1")), "attempts": 1, "failed_at": 1_790_000_000_000, "lease": "gone"}
+    everything.hset(keys.outbox_states(bucket) + member, mapping=state)
+    for name in ("due", "oldest", "leased"):
+        everything.zadd(f"{{recallr:{bucket}}}:outbox:{name}", {member: 1})
+    everything.hset(keys.outbox(bucket, "totals"), mapping={"queued": 1, "bytes": len(payload("m1")), "added": 1})
+    delivery = await claim_one(outbox)
+    assert (delivery.message_id, delivery.attempts) == ("m1", 2)
+    assert await outbox.delivered(delivery, lease_seconds=None) is None
+    assert (await outbox.status()).bytes == 0

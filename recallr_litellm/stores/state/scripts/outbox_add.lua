@@ -1,5 +1,5 @@
 -- Put a payload at the end of its session's queue, once. `full` where the bucket has no room: what is there stays.
-local queue, state, due, oldest, totals, marker = unpack(KEYS)
+local queue, state, due, totals, marker = unpack(KEYS)
 local given_now, member, message, payload, most, most_bytes, marker_seconds = unpack(ARGV)
 
 if redis.call('EXISTS', marker) == 1 then return 'duplicate' end
@@ -11,9 +11,7 @@ if tonumber(there[1] or 0) >= tonumber(most) or tonumber(there[2] or 0) + #paylo
 end
 redis.call('XADD', queue, '*', 'message', message, 'payload', payload)
 redis.call('HINCRBY', state, 'bytes', #payload)
-local now = clock(given_now)
-redis.call('ZADD', due, 'NX', now, member)
-redis.call('ZADD', oldest, 'NX', now, member)
+redis.call('ZADD', due, 'NX', clock(given_now), member)
 redis.call('HINCRBY', totals, 'queued', 1)
 redis.call('HINCRBY', totals, 'bytes', #payload)
 redis.call('HINCRBY', totals, 'added', 1)

@@ -1,6 +1,6 @@
 -- Delete all payloads of a user in a bucket, queued and dead. Returns how many there were.
 -- A worker that is just sending one of them finds its lease ended.
-local due, oldest, leased, totals, dead = unpack(KEYS)
+local due, totals, dead = unpack(KEYS)
 local prefix, queues, states = unpack(ARGV)
 
 local purged = 0
@@ -10,7 +10,7 @@ for _, member in ipairs(redis.call('ZRANGE', due, 0, -1)) do
     redis.call('HINCRBY', totals, 'queued', 0 - queued)
     redis.call('HINCRBY', totals, 'bytes', 0 - (redis.call('HGET', states .. member, 'bytes') or 0))
     redis.call('DEL', queues .. member, states .. member)
-    for _, set in ipairs({due, oldest, leased}) do redis.call('ZREM', set, member) end
+    redis.call('ZREM', due, member)
     purged = purged + queued
   end
 end

@@ -1,6 +1,6 @@
 -- Put some dead letters of a bucket, the oldest first and none newer than `last`, at the end of their sessions' queues.
 -- Returns how many.
-local dead, due, oldest, totals = unpack(KEYS)
+local dead, due, totals = unpack(KEYS)
 local given_now, last, limit, queues, states = unpack(ARGV)
 
 local now = clock(given_now)
@@ -10,7 +10,6 @@ for _, letter in ipairs(letters) do
   redis.call('XADD', queues .. member, '*', 'message', message, 'payload', payload)
   redis.call('HINCRBY', states .. member, 'bytes', #payload)
   redis.call('ZADD', due, 'NX', now, member)
-  redis.call('ZADD', oldest, 'NX', now, member)
   redis.call('HINCRBY', totals, 'queued', 1)
   redis.call('HINCRBY', totals, 'bytes', #payload)
   redis.call('HINCRBY', totals, 'dead_bytes', -#payload)

@@ -1,10 +1,10 @@
 -- Take the first payload of a leased session out of its queue: it was delivered, or it goes to the dead letters.
 -- With a `lease_ms`, the session stays leased for its next payload.
 -- Answers `empty`, `released`, `lost` (the lease had ended before: nothing is changed), or `next` with that payload.
-local queue, state, due, oldest, leased, totals, dead = unpack(KEYS)
-local given_now, member, lease, entry, outcome, lease_ms, status, reason, most_dead, most_dead_bytes = unpack(ARGV)
+local queue, state, due, totals, dead = unpack(KEYS)
+local given_now, member, token, entry, outcome, lease_ms, status, reason, most_dead, most_dead_bytes = unpack(ARGV)
 
-if redis.call('HGET', state, 'lease') ~= lease then return {'lost'} end
+if not leased(state, token) then return {'lost'} end
 local now = clock(given_now)
 local found = redis.call('XRANGE', queue, entry, entry)[1]
 if found then
@@ -26,21 +26,18 @@ if found then
     end
   end
 end
-redis.call('HDEL', state, 'attempts', 'failed_at')
 
 local next = redis.call('XRANGE', queue, '-', '+', 'COUNT', 1)[1]
 if not next then
   redis.call('DEL', queue, state)
-  for _, set in ipairs({due, oldest, leased}) do redis.call('ZREM', set, member) end
+  redis.call('ZREM', due, member)
   return {'empty'}
 end
-redis.call('ZADD', oldest, string.match(next[1], '^%d+'), member)
 if lease_ms == '' then
-  redis.call('HDEL', state, 'lease')
+  redis.call('HDEL', state, 'lease', 'attempts')
   redis.call('ZADD', due, now, member)
-  redis.call('ZREM', leased, member)
   return {'released'}
 end
+redis.call('HSET', state, 'attempts', 1)
 redis.call('ZADD', due, now + lease_ms, member)
-redis.call('ZADD', leased, now + lease_ms, member)
 return {'next', next[1], next[2][2], next[2][4]}
