@@ -75,6 +75,7 @@ def agentic(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPat
         "RECALLR_MEMORY_MODEL": MEMORY_MODEL,
         "RECALLR_DEADLINE_MS_AGENTIC": str(DEADLINE_MS),
         "RECALLR_AGENTIC_PROJECTS": json.dumps([PROJECT]),
+        "LITELLM_RATE_LIMIT_WINDOW_SIZE": "86400",  # seconds; no test sees two of them
         "RECALLR_FORWARD_UPSTREAMS": json.dumps([running_provider.base_url.removesuffix("/v1")]),
     }
     callbacks = ["listening.listener", "spending.ledger"]
@@ -209,9 +210,10 @@ def test_the_search_counts_against_the_rate_limit_of_the_key(agentic: Proxy, pro
         return int(agentic.ask(user, "Thanks.").headers["x-ratelimit-api_key-remaining-tokens"])
 
     start, without = left(1), left(1)
-    script(provider, call("search_memories", query="cat"), report({"text": "Felix.", "memory_ids": ["m1"]}))
+    long = {"text": "Felix. " * 50_000, "memory_ids": ["m1"]}  # of which the user's own call gets a few
+    script(provider, call("search_memories", query="cat"), report(long))
     searching = without - left(3, recall_strategy="agentic")
-    assert searching > start - without + 20, "the calls of the search are not counted"
+    assert searching > start - without + 40_000, "the calls of the search are not counted"
 
 
 def test_a_project_that_may_not_ask_the_model_gets_balanced_recall(
