@@ -82,7 +82,7 @@ QUEUE = _shared(
 )
 STORE_UP = Gauge(
     "recallr_store_up",
-    "1 while the store answers; 0 if a worker cannot use it.",
+    "1 while it can be used; 0 if it cannot be by one worker: redis, qdrant, qdrant-writes, embedding.",
     ["store"],
     registry=REGISTRY,
     multiprocess_mode="livemin",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, Self
 
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.errors import StateUnavailable
+from recallr_litellm.errors import StateRefused, StateUnavailable
 from recallr_litellm.metrics import FAULTS, RECONIFY, RECONIFY_HELD, RECONIFY_QUEUE
 from recallr_litellm.reconify.circuit import Backoff, Circuit
 from recallr_litellm.reconify.client import ReconifyClient
@@ -198,7 +198,10 @@ class Reconify:
         """Queue what is held, oldest first."""
         async with self._flushing:
             while (waiting := self._held.first) is not None:
-                await self._put(waiting)
+                try:
+                    await self._put(waiting)
+                except StateRefused as error:  # of this payload alone: the others must not wait for it
+                    self._drop(waiting.message_id, str(error))
                 self._held.remove(waiting)
                 RECONIFY_HELD.set(len(self._held))
 

@@ -21,6 +21,7 @@ from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import ReconifySettings, load_reconify_settings
 from recallr_litellm.reconify.wire import encoded
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
+from recallr_litellm.stores.state import keys
 from recallr_litellm.tasks import end
 from tests.conftest import StartProxy
 from tests.support.reconify_endpoint import (
@@ -329,5 +330,27 @@ async def test_purging_takes_what_is_held_too(
     status = await outbox.status()
     assert status.queued == 1
     assert await reconify.add(BEN, "s1", "no json", {"reconify": {}, "x": object()}, within=60) is False
+    await reconify.close()
+    await outbox.close()
+
+
+async def test_a_payload_that_redis_refuses_does_not_hold_up_the_others(
+    redis_url: str, endpoint: ReconifyEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in endpoint.settings.items():
+        monkeypatch.setenv(name, value)
+    settings = load_reconify_settings()
+    outbox = Outbox.open(redis_url, settings, timeout_seconds=30)
+    breaker = CircuitBreaker("redis", outbox.probe, probe_timeout=60)
+    reconify = Reconify.open(settings, redis_url, breaker, timeout_seconds=30, interval=0.1, capacity=10)
+    for owner in (ANA, BEN):  # the breaker was not asked yet: held
+        assert not await reconify.add(owner, "s1", "held", json.loads(body("s1", "held")), within=60)
+    damaged = keys.outbox_member(ANA, "s1")
+    with redis.Redis.from_url(redis_url) as client:
+        client.set(keys.outbox_queues(keys.outbox_bucket(damaged)) + damaged, "garbage")
+    await breaker.probe()
+    await reconify.drain()
+    assert reconify.held == 0
+    assert (await outbox.status()).queued == 1, "another user's interaction is held up, or lost"
     await reconify.close()
     await outbox.close()
