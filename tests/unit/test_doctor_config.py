@@ -72,11 +72,9 @@ def test_without_a_config_of_its_own_a_gateway_has_the_shipped_one() -> None:
     assert check_config(shipped_config()).level is Level.OK
 
 
-@pytest.mark.parametrize("text", ["- a list", "model_list: [text]", "model_list: {", "model_list: []", None])
-def test_a_config_without_memory_is_a_fault(tmp_path: Path, text: str | None) -> None:
+def test_a_config_without_memory_is_a_fault(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
-    if text is not None:
-        file.write_text(text)
+    file.write_text("model_list: []")
     found = check_config(file)
     assert (found.level, str(file) in found.detail) == (Level.FAULT, True), found
     assert "--config" in found.advice
