@@ -17,10 +17,13 @@ from redis.exceptions import RedisError
 
 from recallr_litellm.cli.check_result import CheckResult, Level
 from recallr_litellm.errors import ConfigurationError, DataDirInUse, EmbeddingMismatch, RecallrError
+from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import Embedder, open_embedder
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore, connect
+from recallr_litellm.stores.state.keys import BUCKETS
 from recallr_litellm.stores.state.url import RedisUrl
 from recallr_litellm.stores.vectors import open_collections
 from recallr_litellm.stores.vectors.collections import collection_for, current_of
@@ -86,7 +89,8 @@ async def check_server(settings: Settings) -> list[CheckResult]:
         return [server]
     url = settings.redis_url.get_secret_value()
     exposed = check_redis_access(RedisUrl.parse(url))
-    return [server, *([exposed] if exposed else []), await check_failed_sessions(url)]
+    outbox = await check_outbox(url)
+    return [server, *(found for found in (exposed, outbox) if found), await check_failed_sessions(url)]
 
 
 def check_redis_access(url: RedisUrl) -> CheckResult | None:
@@ -106,6 +110,26 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+async def check_outbox(url: str) -> CheckResult | None:
+    """Whether Redis has the memory that payloads for Reconify may take by the settings."""
+    try:
+        settings = load_reconify_settings()
+    except ConfigurationError:  # `check_reconify` says so
+        return None
+    if not settings.enabled:
+        return None
+    outbox = Outbox.open(url, settings, timeout_seconds=ANSWER_SECONDS)
+    try:
+        room = await outbox.room() * BUCKETS // 1024**2
+    finally:
+        await outbox.close()
+    if room >= settings.max_queued_mb:
+        return None
+    detail = f"maxmemory leaves payloads for Reconify {room} MB of the {settings.max_queued_mb} that the settings allow"
+    advice = "Raise maxmemory, or lower RECONIFY_MAX_QUEUED_MB: payloads that do not fit while it is down are dropped"
+    return CheckResult("Redis memory", Level.WARNING, detail, advice)
 
 
 async def check_failed_sessions(url: str) -> CheckResult:

@@ -17,7 +17,7 @@ from recallr_litellm.core.passages import split
 from recallr_litellm.core.records import Passage, Session, Turn, User
 from recallr_litellm.memory.summarise import summarise
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
-from recallr_litellm.stores.embedding.passages import embed_accepted
+from recallr_litellm.stores.embedding.passages import embed_passages
 from recallr_litellm.stores.state import Snapshot
 from recallr_litellm.stores.vectors import VectorStore
 
@@ -82,4 +82,4 @@ class SessionMemory:
         return (await self._embed([text]))[0] if text else None
 
     async def _embed(self, texts: list[str]) -> list[Passage | None]:
-        return await embed_accepted(self._embedder, self._sparse, texts)
+        return await embed_passages(self._embedder, self._sparse, texts)

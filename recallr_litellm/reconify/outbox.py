@@ -89,7 +89,7 @@ class Outbox(LeasedQueue):
             *(keys.outbox(bucket, name) for name in ("due", "totals")),
             keys.outbox_added(member, message_id),
         ]
-        arguments = (member, message_id, payload, self._most, await self._room(), MARKER_SECONDS)
+        arguments = (member, message_id, payload, self._most, await self.room(), MARKER_SECONDS)
         added = Added(await self._run(self._outbox_scripts.outbox_add, names, now_ms, *arguments))
         if added is Added.ADDED:
             self._touched.add(bucket)
@@ -214,7 +214,7 @@ class Outbox(LeasedQueue):
         ]
         return max(ages)
 
-    async def _room(self) -> int:
+    async def room(self) -> int:
         """Bytes that the payloads of one bucket may take, and its dead letters."""
         now = time.monotonic()
         if now >= self._ask_at:
@@ -260,7 +260,7 @@ class Outbox(LeasedQueue):
             status,
             reason,
             self._most,
-            await self._room(),
+            await self.room(),
         )
         if reply[0] == "released":
             self._touched.add(bucket)

@@ -57,7 +57,11 @@ class ReconifySettings(BaseSettings):
         ),
     )
     max_queued_mb: int = Field(
-        512, ge=16, description="The same in megabytes of JSON, since Redis has to hold them. In 16 equal parts, too."
+        512,
+        ge=16,
+        description=(
+            "The same in megabytes of JSON, in 16 equal parts, too. Never more than an eighth of Redis' `maxmemory`."
+        ),
     )
     max_attempts: int = Field(
         20,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from recallr_litellm.core.records import Passage
-from recallr_litellm.errors import ConfigurationError, EmbeddingRefused
+from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.reindex.copying import Copy, Patience
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.embedding.passages import embed_passages
@@ -164,18 +164,10 @@ class Reindex:
 
     async def _embed(self, texts: list[str]) -> list[Passage | None]:
         """Vectors of texts. One that the model refuses has none: it is kept, and not found by a search."""
-        if not texts:
-            return []
         await self._embedder.open()
-        try:
-            return list(await embed_passages(self._embedder, self._sparse, texts))
-        except EmbeddingRefused:
-            if len(texts) > 1:
-                middle = len(texts) // 2
-                return [*await self._embed(texts[:middle]), *await self._embed(texts[middle:])]
-        await self._embedder.probe()  # fails if it is not this text that the model refuses
-        self._refused += 1
-        return [None]
+        passages = await embed_passages(self._embedder, self._sparse, texts)
+        self._refused += sum(passage is None for passage in passages)
+        return passages
 
     async def _require_mine(self, target: str) -> None:
         """Return while this run fills the collection.

@@ -9,15 +9,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import redis
 
 from recallr_litellm.cli.check_result import CheckResult, Level
 from recallr_litellm.cli.checks import check_data_dir, check_litellm, check_master_key, check_projects
-from recallr_litellm.cli.store_checks import check_embedded_qdrant, check_redis_access, judge_redis
+from recallr_litellm.cli.store_checks import check_embedded_qdrant, check_outbox, check_redis_access, judge_redis
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import open_embedder
 from recallr_litellm.stores.state.url import RedisUrl
 from recallr_litellm.stores.vectors import VectorStore, open_collections
+
+pytest_plugins = ("tests.unit.stores.state_fixtures",)
 
 LONG_KEY = "rai_a-key-long-enough-for-anyone"
 GOOD_REDIS = {"redis_version": "7.4.1", "maxmemory_policy": "noeviction", "maxmemory": 0, "aof_enabled": 1}
@@ -164,3 +167,17 @@ def test_a_redis_that_a_network_can_read_is_a_warning(url: str, lacks: str | Non
         assert found.level is Level.WARNING
         assert f"{lacks}:" in found.detail
         assert "secret" not in found.detail
+
+
+async def test_a_redis_too_small_for_the_outbox_is_named(embedded_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"APP_KEY": "a", "API_KEY": "b", "ENDPOINT": "https://reconify.example"}.items():
+        monkeypatch.setenv(f"RECONIFY_{name}", value)
+    assert await check_outbox(embedded_url) is None, "without a maxmemory there is nothing to compare with"
+    with redis.Redis.from_url(embedded_url) as client:
+        client.config_set("maxmemory", 256 * 1024**2)
+        try:
+            found = await check_outbox(embedded_url)
+        finally:
+            client.config_set("maxmemory", 0)
+    assert found is not None
+    assert (found.level, "32 MB of the 512" in found.detail) == (Level.WARNING, True), found

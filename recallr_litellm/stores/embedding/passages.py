@@ -18,27 +18,19 @@ AT_A_TIME: Final = 32
 """Texts that are embedded before other sessions have their turn."""
 
 
-async def embed_passages(embedder: Embedder, sparse: SparseEncoder, texts: Sequence[str]) -> list[Passage]:
-    """The texts with their vectors, in their order.
-
-    Raises:
-        EmbeddingUnavailable: the model is not open, or failed.
-        EmbeddingRefused: the model does not take one of the texts.
-    """
-    dense = [vector for some in _slices(texts) for vector in await embedder.passages(some)]
-    return await _with_terms(sparse, texts, dense)
-
-
-async def embed_accepted(embedder: Embedder, sparse: SparseEncoder, texts: Sequence[str]) -> list[Passage | None]:
-    """As `embed_passages`, but None for each text that the model refuses.
+async def embed_passages(embedder: Embedder, sparse: SparseEncoder, texts: Sequence[str]) -> list[Passage | None]:
+    """The texts with their vectors, in their order; None for each text that the model refuses.
 
     Raises:
         EmbeddingUnavailable: the model is not open, failed, or refuses any text.
     """
     dense = [vector for some in _slices(texts) for vector in await _accepted(embedder, some)]
     taken = [text for text, vector in zip(texts, dense, strict=True) if vector is not None]
-    passages = iter(await _with_terms(sparse, taken, [vector for vector in dense if vector is not None]))
-    return [None if vector is None else next(passages) for vector in dense]
+    terms = iter([one for some in _slices(taken) for one in await asyncio.to_thread(sparse.passages, some)])
+    return [
+        None if vector is None else Passage(text, vector, next(terms))
+        for text, vector in zip(texts, dense, strict=True)
+    ]
 
 
 async def _accepted(embedder: Embedder, texts: Sequence[str]) -> list[Vector | None]:
@@ -52,11 +44,6 @@ async def _accepted(embedder: Embedder, texts: Sequence[str]) -> list[Vector | N
             return [None]
     half = len(texts) // 2
     return [*await _accepted(embedder, texts[:half]), *await _accepted(embedder, texts[half:])]
-
-
-async def _with_terms(sparse: SparseEncoder, texts: Sequence[str], dense: Sequence[Vector]) -> list[Passage]:
-    terms = [one for some in _slices(texts) for one in await asyncio.to_thread(sparse.passages, some)]
-    return [Passage(*parts) for parts in zip(texts, dense, terms, strict=True)]
 
 
 def _slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:
