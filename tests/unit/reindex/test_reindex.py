@@ -55,6 +55,8 @@ async def test_the_way_back_takes_along_what_came_since(store: Store, old: Hashi
         "Summary of s9: Bob moved to Graz.",
     }
     assert await (await store.gateway(old)).said(BOB, "s9") == ["Bob moved to Graz."]
+    with pytest.raises(EmbeddingMismatch):
+        await store.gateway(new)  # it was a finished copy once, and would now be an outdated one
 
 
 async def test_nothing_remembered_is_nothing_to_do(store: Store, new: Hashing) -> None:
@@ -138,6 +140,9 @@ async def test_after_the_change_only_what_the_old_gateways_wrote_late_is_brought
     assert outcome.in_use
     assert await after.said(BOB, "s8") == ["Bob said this to an old gateway."]
     assert await after.said(ADA, "s0") == ["Ada has five cats now."], "an older state has come back"
+    session = await after.vectors.get_session(ADA, "s0")
+    assert session is not None
+    assert session.last_at == AT + 5, "the older record of the session has come back"
     assert await after.said(ADA, "s3") == ["Ada likes tea."]
     await store.assert_embedded_with(new, NEW_NAME)
     assert (await store.reindex(new)).brought == 0
