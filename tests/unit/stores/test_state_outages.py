@@ -237,9 +237,11 @@ async def test_a_clusters_moved_slot_is_followed(cluster_nodes: list[ClusterNode
         session = await resolve(store, at=NOW)
         await commit(store, session.session_id, 0, "hello")
         assert (await store.depth(now_ms=NOW))["waiting"] >= 1
+        await store.probe()
 
-    holding = 0
+    found: list[list[str]] = []
     for node in cluster_nodes:
         with redis.Redis(port=node.port, decode_responses=True) as client:
-            holding += any(ANA.key in key for key in client.keys("*"))
-    assert holding == 1, "all keys of an owner have to be on one node"
+            found.append(client.keys("*"))
+    assert sum(any(ANA.key in key for key in of_node) for of_node in found) == 1, "an owner's keys are on one node"
+    assert all(any(key.endswith(":probe") for key in of_node) for of_node in found), "a node was not probed"
