@@ -20,7 +20,7 @@ from google import genai
 
 from tests.integration.test_privacy import WITNESS
 from tests.support.hostile_urls import CHAT
-from tests.support.listeners import Listener, free_port
+from tests.support.listeners import Listener
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider
 from tests.support.proxy import API_KEY, CHAT_MODEL, CLAUDE_MODEL, OTHER_API_KEY, Proxy
 from tests.support.waiting import eventually
@@ -65,8 +65,6 @@ class Gateway:
     """An allowed upstream that counts its connections."""
     other: Listener
     """One that is not allowed."""
-    absent: str
-    """Origin of an allowed upstream where nobody listens."""
     redirecting: str
     """Origin of an allowed upstream that redirects to `other`."""
     witnessed: Path
@@ -150,8 +148,7 @@ def running(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPat
     with contextlib.ExitStack() as stack:
         silent, other = stack.enter_context(Listener(answer=answer)), stack.enter_context(Listener(answer=answer))
         redirecting = stack.enter_context(redirecting_to(other.address))
-        absent = f"http://127.0.0.1:{free_port()}"
-        upstreams = [running_provider.base_url.removesuffix("/v1"), f"http://{silent.address}", absent, redirecting]
+        upstreams = [running_provider.base_url.removesuffix("/v1"), f"http://{silent.address}", redirecting]
         proxy = Proxy(
             folder,
             running_provider,
@@ -172,7 +169,7 @@ def running(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPat
             arguments=["--detailed_debug"],
         )
         stack.enter_context(proxy)
-        yield Gateway(proxy, running_provider, silent, other, absent, redirecting, witnessed)
+        yield Gateway(proxy, running_provider, silent, other, redirecting, witnessed)
 
 
 @pytest.fixture
@@ -291,22 +288,6 @@ def test_answers_have_the_response_headers(gateway: Gateway, user: str, stream: 
     assert response.headers["x-recallr-user-id"] == user
 
 
-def test_one_slash_after_the_scheme_is_enough(gateway: Gateway, provider: Provider, user: str) -> None:
-    upstream = gateway.provider.base_url.replace("http://", "http:/")
-    assert gateway.post(f"{upstream}/chat/completions", user=user).status_code == 200
-    assert only(provider).path == CHAT
-
-
-@pytest.mark.parametrize("model", [CHAT_MODEL, "azure/gpt-4o", "ft:gpt-4o-mini:org::id", "memory-model,*"])
-def test_the_models_name_arrives_as_it_was_sent(gateway: Gateway, provider: Provider, user: str, model: str) -> None:
-    body = {"model": model, "messages": HELLO}
-    response = gateway.post(gateway.provider.base_url + "/chat/completions", body, user=user)
-    assert response.status_code == 200, response.text
-    assert only(provider).model == model
-    assert key_of(only(provider)) == KEY, "a model that the gateway has too is still asked for with the client's key"
-    assert response.json()["model"] == model, "the answer has the client's name for the model"
-
-
 FOR_LITELLM: dict[str, Any] = {
     "api_base": "http://{other}/v1",
     "base_url": "http://{other}/v1",
@@ -385,15 +366,6 @@ def test_without_the_forward_url_litellm_does_look_a_skill_up(gateway: Gateway, 
     assert SECRET in only(provider).body.decode(), "the test of the skill above shows nothing"
 
 
-def test_headers_of_the_providers_api_are_the_clients(gateway: Gateway, provider: Provider, user: str) -> None:
-    url = gateway.provider.base_url + "/chat/completions"
-    assert gateway.post(url, user=user).status_code == 200
-    assert "openai-organization" not in only(provider).headers, "the gateway's own organization is not the client's"
-    assert gateway.post(url, user=user, openai_organization="org-mine", openai_beta="x=1").status_code == 200
-    headers = provider.recorded[-1].headers
-    assert (headers["openai-organization"], headers["openai-beta"]) == ("org-mine", "x=1")
-
-
 def test_the_key_of_gemini_may_stand_in_the_url(gateway: Gateway, provider: Provider, user: str) -> None:
     upstream = f"{gateway.origin}/v1beta/models/gemini-2.0-flash:generateContent?key={KEY}"
     body = {"contents": [{"parts": [{"text": "Hello."}], "role": "user"}]}
@@ -448,12 +420,6 @@ def test_hostile_urls_lead_nowhere(gateway: Gateway, provider: Provider, target:
     status, _, content = raw_post(gateway, target.format(**places))
     assert status in {400, 401, 403, 404, 405}, content
     assert (gateway.silent.connections, gateway.other.connections, provider.recorded) == (before, others, [])
-
-
-def test_the_url_without_any_trick_is_connected_to(gateway: Gateway) -> None:
-    before = gateway.silent.connections
-    raw_post(gateway, f"/api/v1/forward/http://{gateway.silent.address}{CHAT}")
-    assert gateway.silent.connections > before
 
 
 @pytest.mark.parametrize("wrong", [{"x_recallr_api_key": "rai_wrong"}, {"x_recallr_api_key": OTHER_API_KEY}, {}])
@@ -539,14 +505,13 @@ def test_what_is_no_json_object_is_refused(gateway: Gateway, provider: Provider,
 # --- alone with its upstream ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [400, 429, 500])
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("status", [429, 500])
 def test_a_failed_call_is_not_tried_again_nor_elsewhere(
-    gateway: Gateway, provider: Provider, user: str, status: int, stream: bool
+    gateway: Gateway, provider: Provider, user: str, status: int
 ) -> None:
     provider.answer(Answer(status=status))
     with pytest.raises(openai.APIStatusError) as failed:
-        ask(gateway.openai(user), "Hello.", stream=stream)
+        ask(gateway.openai(user), "Hello.", stream=status == 500)
     assert failed.value.status_code == status
     assert key_of(only(provider)) == KEY, "no retry, and no fallback to a model of the gateway"
     assert ours(failed.value.response) >= ALWAYS
@@ -563,45 +528,11 @@ def test_redirects_are_not_followed(gateway: Gateway, user: str, stream: bool) -
     assert gateway.other.connections == before, "the key went where the upstream pointed to"
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(
-    gateway: Gateway, provider: Provider, user: str, stream: bool
-) -> None:
-    provider.answer(Answer(text="one two three four", drop_after=2))
-    with pytest.raises((openai.APIError, httpx.TransportError)):
-        ask(gateway.openai(user), "Hello.", stream=stream)
-    assert "four" not in ask(gateway.openai(user), "Hello again.")
-
-
-def test_an_upstream_that_is_not_there_is_a_gateway_error(gateway: Gateway, user: str) -> None:
-    response = gateway.post(gateway.absent + "/v1/messages", user=user)
-    assert response.status_code == 502
-    assert response.json()["type"] == "error", "in Anthropic's shape"
-
-
 def test_the_gateways_own_requests_go_on_as_before(gateway: Gateway, provider: Provider, user: str) -> None:
     ask(gateway.openai(user), "Forwarded.")
     with gateway.proxy.openai(user) as client:
         ask(client, "On the gateway's own model.")
     assert [key_of(request) for request in provider.recorded] == [KEY, GATEWAYS_KEY]
-
-
-def test_litellms_headers_have_no_effect(gateway: Gateway, provider: Provider, user: str) -> None:
-    response = gateway.post(
-        gateway.provider.base_url + "/chat/completions",
-        user=user,
-        x_litellm_api_key="sk-wrong",
-        x_litellm_tags="a,b",
-        x_litellm_num_retries="3",
-        x_litellm_timeout="0.000001",
-        api_key="sk-wrong",
-        x_api_key="sk-wrong",
-        cookie="token=wrong",
-        x_client="mine",
-    )
-    assert response.status_code == 200, response.text
-    headers = only(provider).headers
-    assert not {name for name, value in headers.items() if "wrong" in value or name.startswith("x-litellm")}
 
 
 def test_keys_are_seen_by_nobody_else(gateway: Gateway, provider: Provider, user: str) -> None:
