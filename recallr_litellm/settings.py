@@ -205,6 +205,9 @@ class Settings(BaseSettings):
         return milliseconds / 1000
 
 
+_ADVICE = "Correct them: config/README.md describes every setting"
+
+
 def load_settings() -> Settings:
     """The settings of this process.
 
@@ -218,15 +221,16 @@ def load_settings() -> Settings:
     except SettingsError as error:  # not JSON where JSON is expected
         field = re.search(r'field "(\w+)"', str(error))
         name = f"RECALLR_{field[1].upper()}" if field else "RECALLR_…"
-        raise ConfigurationError(f"Wrong settings: {name}: is not JSON") from None
+        raise ConfigurationError(f"Wrong settings: {name}: is not JSON. {_ADVICE}") from None
 
 
 def problems(error: ValidationError, prefix: str) -> str:
-    """The variables that are wrong and why, without their values."""
-    return "; ".join(
+    """The variables that are wrong and why, without their values, and what to do."""
+    wrong = "; ".join(
         f"{_place(problem['loc'], prefix)}{problem['msg'].removeprefix('Value error, ')}"
         for problem in error.errors(include_input=False, include_url=False)
     )
+    return f"{wrong}. {_ADVICE}"
 
 
 def _place(path: tuple[int | str, ...], prefix: str) -> str:
