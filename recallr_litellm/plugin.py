@@ -90,7 +90,11 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
         log=RequestLog(settings.log_users, count_tokens).write,
         reporter=runtime.reporter,
     )
-    app.middleware_stack = _key_out_of_url(middleware) if forwards else middleware
+    app.middleware_stack = middleware
+    if forwards:
+        from recallr_litellm.forward.middleware import KeyOutOfUrl
+
+        app.middleware_stack = KeyOutOfUrl(middleware)
     app.include_router(health_router(runtime.faults))
     if not SHUTDOWN.missing:
         _stop_with(proxy_server, runtime)
@@ -110,12 +114,6 @@ def _forward(app: App, runtime: Runtime) -> App:
         client=UpstreamClient(),
         sent=runtime.reporter.sent,
     )
-
-
-def _key_out_of_url(app: App) -> App:
-    from recallr_litellm.forward.middleware import KeyOutOfUrl
-
-    return KeyOutOfUrl(app)
 
 
 def _stop_with(proxy_server: ModuleType, runtime: Runtime) -> None:

@@ -7,6 +7,7 @@ import re
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -24,6 +25,9 @@ from recallr_litellm.upstream_urls import Upstreams
 
 VALKEY_FOLDER = "redis"
 """Name of the embedded Valkey's folder in the data folder."""
+
+
+_Settings = TypeVar("_Settings", bound="EnvironmentSettings")
 
 
 class BoundBy(StrEnum):
@@ -48,20 +52,35 @@ class LogUsers(StrEnum):
     OFF = "off"
 
 
-class Settings(BaseSettings):
+class EnvironmentSettings(BaseSettings):
+    """Settings from the environment or `.env`, whose errors never show a value."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """A blank value, as in `RECALLR_REDIS_URL=`, means "not set"."""
+        for source in (env_settings, dotenv_settings):
+            assert isinstance(source, EnvSettingsSource)
+            source.env_vars = {name: value for name, value in source.env_vars.items() if value and value.strip()}
+        return init_settings, env_settings, dotenv_settings
+
+
+class Settings(EnvironmentSettings):
     """Settings of the plugin.
 
     >>> Settings().data_dir
     PosixPath('.recallr')
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="RECALLR_",
-        env_file=".env",
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
+    model_config = SettingsConfigDict(env_prefix="RECALLR_")
 
     data_dir: Path = Field(Path(".recallr"), description="Folder of the embedded stores and the generated keys.")
 
@@ -181,21 +200,6 @@ class Settings(BaseSettings):
         """Folder of the embedded Qdrant."""
         return self.data_dir / "qdrant"
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """A blank value, as in `RECALLR_REDIS_URL=`, means "not set"."""
-        for source in (env_settings, dotenv_settings):
-            assert isinstance(source, EnvSettingsSource)
-            source.env_vars = {name: value for name, value in source.env_vars.items() if value and value.strip()}
-        return init_settings, env_settings, dotenv_settings
-
     def deadline_seconds(self, strategy: Strategy) -> float:
         """Longest time, in seconds, that the plugin may add to a request of this strategy."""
         milliseconds = {
@@ -209,28 +213,28 @@ _ADVICE = "Correct them: config/README.md describes every setting"
 
 
 def load_settings() -> Settings:
-    """The settings of this process.
+    """The settings of this process. Raises ConfigurationError as `load` does."""
+    return load(Settings)
+
+
+def load(kind: type[_Settings]) -> _Settings:
+    """Settings of this kind.
 
     Raises:
         ConfigurationError: a value is wrong; the message names each variable, never its value.
     """
+    prefix = kind.model_config.get("env_prefix", "")
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
-        raise ConfigurationError(f"Wrong settings: {problems(error, 'RECALLR_')}") from None
+        problems = "; ".join(
+            f"{_place(problem['loc'], prefix)}{problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
     except SettingsError as error:  # not JSON where JSON is expected
         field = re.search(r'field "(\w+)"', str(error))
-        name = f"RECALLR_{field[1].upper()}" if field else "RECALLR_…"
-        raise ConfigurationError(f"Wrong settings: {name}: is not JSON. {_ADVICE}") from None
-
-
-def problems(error: ValidationError, prefix: str) -> str:
-    """The variables that are wrong and why, without their values, and what to do."""
-    wrong = "; ".join(
-        f"{_place(problem['loc'], prefix)}{problem['msg'].removeprefix('Value error, ')}"
-        for problem in error.errors(include_input=False, include_url=False)
-    )
-    return f"{wrong}. {_ADVICE}"
+        problems = f"{prefix}{field[1].upper() if field else '…'}: is not JSON"
+    raise ConfigurationError(f"Wrong settings: {problems}")
 
 
 def _place(path: tuple[int | str, ...], prefix: str) -> str:
@@ -241,7 +245,7 @@ def _place(path: tuple[int | str, ...], prefix: str) -> str:
     return f"{prefix}{str(path[0]).upper()}{rest}: "
 
 
-def unknown_names(prefix: str, kind: type[BaseSettings], *others: str) -> list[str]:
+def unknown_names(kind: type[EnvironmentSettings], *others: str) -> list[str]:
     """What is set, in the environment or in `.env`, with the prefix of these settings but is none of them.
 
     Args:
@@ -250,6 +254,7 @@ def unknown_names(prefix: str, kind: type[BaseSettings], *others: str) -> list[s
     Returns:
         One text a variable, with the name that was probably meant.
     """
+    prefix = kind.model_config.get("env_prefix", "")
     known = {f"{prefix}{field.upper()}" for field in kind.model_fields} | set(others)
     found = {name.upper() for name in {**os.environ, **dotenv_values(".env")} if name.upper().startswith(prefix)}
     return [

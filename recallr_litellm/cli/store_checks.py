@@ -7,7 +7,6 @@ import logging
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from redis.exceptions import RedisError
 from recallr_litellm.cli.check_result import CheckResult, Level
 from recallr_litellm.errors import ConfigurationError, DataDirInUse, EmbeddingMismatch, RecallrError
 from recallr_litellm.reconify.outbox import Outbox
-from recallr_litellm.reconify.settings import load_reconify_settings
+from recallr_litellm.reconify.settings import is_loopback, load_reconify_settings
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import Embedder, open_embedder
@@ -95,7 +94,7 @@ async def check_server(settings: Settings) -> list[CheckResult]:
 
 def check_redis_access(url: RedisUrl) -> CheckResult | None:
     """Whether Redis, which holds what users said, is reached over a network without a password or without TLS."""
-    if all(_is_loopback(host) for host, _ in url.nodes):  # or by a Unix socket
+    if all(is_loopback(host) for host, _ in url.nodes):  # or by a Unix socket
         return None
     known = "password" in url.options or "ssl_certfile" in url.options
     lacks = " and ".join(["a password"] * (not known) + ["TLS"] * (not url.tls))
@@ -103,13 +102,6 @@ def check_redis_access(url: RedisUrl) -> CheckResult | None:
         return None
     detail = f"{url.address} is reached without {lacks}: whoever is on that network may read what users said"
     return CheckResult(_ACCESS, Level.WARNING, detail, "Use rediss://:PASSWORD@HOST:PORT, or keep the network private")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def check_outbox(url: str) -> CheckResult | None:

@@ -86,17 +86,15 @@ class StreamedAnswer:
 
     @property
     def complete(self) -> bool:
-        """See `StreamReader.complete`."""
         return not self._given_up and self._reader.complete
 
     @property
     def ended(self) -> bool:
-        """See `StreamReader.ended`."""
         return self._reader.ended
 
     @property
     def whole(self) -> Json | None:
-        """See `StreamReader.whole`. Never raises."""
+        """Never raises."""
         try:
             return self._reader.whole
         except Exception:  # noqa: BLE001 - for example a RecursionError

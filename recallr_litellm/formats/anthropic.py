@@ -36,7 +36,7 @@ class Anthropic:
         )
 
     def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool) -> None:
-        """See `Format.inject`. Blocks, and the `cache_control` on them, stay as and where they are."""
+        """Blocks, and the `cache_control` on them, stay as and where they are."""
         if not isinstance(body.get("messages"), list):
             return
         if memory and not into_system:
@@ -50,7 +50,6 @@ class Anthropic:
         return reply_of([_assistant(_blocks(body.get("content")))], complete=bool(body.get("stop_reason")))
 
     def stream_reader(self, body: Mapping[str, Any]) -> AnthropicStream:
-        """See `Format.stream_reader`."""
         return AnthropicStream()
 
 
@@ -74,10 +73,8 @@ class AnthropicStream:
         self._stopped = False
         self._failed = False
         self.ended = False
-        """See `StreamReader.ended`."""
 
     def feed(self, data: str) -> None:
-        """See `StreamReader.feed`."""
         event = event_of(data)
         delta = event.get("delta")
         match event.get("type"):
@@ -96,12 +93,11 @@ class AnthropicStream:
 
     @property
     def complete(self) -> bool:
-        """See `StreamReader.complete`."""
         return self._stopped and not self._failed
 
     @property
     def whole(self) -> Json | None:
-        """See `StreamReader.whole`. The input of a tool call that broke off is its JSON text as far as it came."""
+        """The input of a tool call that broke off is its JSON text as far as it came."""
         if not self._message and not self._blocks:
             return None
         whole = {**self._message, "content": [_whole_block(block) for block in self._blocks]}

@@ -33,7 +33,6 @@ class Chat:
         )
 
     def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool) -> None:
-        """See `Format.inject`."""
         if not isinstance(body.get("messages"), list):
             return
         messages: list[Any] = list(body["messages"])
@@ -53,7 +52,6 @@ class Chat:
         )
 
     def stream_reader(self, body: Mapping[str, Any]) -> ChoicesStream:
-        """See `Format.stream_reader`."""
         return ChoicesStream(body, "chat.completion", _whole_choice)
 
 

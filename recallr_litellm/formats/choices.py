@@ -32,7 +32,6 @@ class ChoicesStream:
         self._failed = False
 
     def feed(self, data: str) -> None:
-        """See `StreamReader.feed`."""
         self._done = self._done or data.strip() == "[DONE]"
         chunk = event_of(data)
         self._failed = self._failed or bool(chunk.get("error"))
@@ -45,7 +44,7 @@ class ChoicesStream:
 
     @property
     def complete(self) -> bool:
-        """See `StreamReader.complete`. LiteLLM passes on the finish reason of one choice only, whatever `n` is."""
+        """LiteLLM passes on the finish reason of one choice only, whatever `n` is."""
         if self._failed:  # some versions of LiteLLM send `[DONE]` after an error too
             return False
         finish = [choice.get("finish_reason") for choice in self._choices.values()]
@@ -53,12 +52,11 @@ class ChoicesStream:
 
     @property
     def ended(self) -> bool:
-        """See `StreamReader.ended`: chunks with the usage follow the finish reason."""
+        """Chunks with the usage follow the finish reason."""
         return self._done
 
     @property
     def whole(self) -> Json | None:
-        """See `StreamReader.whole`."""
         if not self._choices:
             return None
         head = {key: value for key, value in self._head.items() if key != "usage" or value is not None}

@@ -32,7 +32,7 @@ class Completions:
         )
 
     def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool) -> None:
-        """See `Format.inject`. There is no system message here: all of it stands in front of the prompt."""
+        """There is no system message here: all of it stands in front of the prompt."""
         prompt = body.get("prompt")
         if isinstance(prompt, str):
             body["prompt"] = "\n\n".join([*filter(None, (instructions, memory)), prompt])
@@ -46,7 +46,6 @@ class Completions:
         )
 
     def stream_reader(self, body: Mapping[str, Any]) -> ChoicesStream:
-        """See `Format.stream_reader`."""
         return ChoicesStream(body, "text_completion", _whole_choice)
 
 

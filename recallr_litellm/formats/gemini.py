@@ -34,7 +34,6 @@ class Gemini:
         )
 
     def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool) -> None:
-        """See `Format.inject`."""
         if "contents" not in body:
             return
         to_system = "\n\n".join(text for text in (instructions, memory if into_system else "") if text)
@@ -57,7 +56,6 @@ class Gemini:
         )
 
     def stream_reader(self, body: Mapping[str, Any]) -> GeminiStream:
-        """See `Format.stream_reader`."""
         return GeminiStream()
 
 
@@ -110,7 +108,6 @@ class GeminiStream:
         self._failed = False
 
     def feed(self, data: str) -> None:
-        """See `StreamReader.feed`."""
         event = event_of(data)
         self._failed = self._failed or bool(event.get("error"))
         self._head.update({key: value for key, value in event.items() if key != "candidates"})
@@ -119,7 +116,7 @@ class GeminiStream:
 
     @property
     def whole(self) -> Json | None:
-        """See `StreamReader.whole`. A verdict on the prompt is an answer without candidates."""
+        """A verdict on the prompt is an answer without candidates."""
         if not self._candidates:
             return self._head if "promptFeedback" in self._head else None
         candidates = [finished(candidate) for _, candidate in sorted(self._candidates.items())]

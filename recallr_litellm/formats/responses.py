@@ -43,7 +43,7 @@ class Responses:
         )
 
     def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool) -> None:
-        """See `Format.inject`. The system message is `instructions`.
+        """The system message is `instructions`.
 
         A provider that keeps the conversation (`previous_response_id`, `conversation`) keeps `input` with it, and
         memory put there would pile up. `instructions` hold for one response only: there it goes instead.
@@ -65,7 +65,6 @@ class Responses:
         return reply_of([_joined(said)], complete=isinstance(status, str) and status in FINISHED)
 
     def stream_reader(self, body: Mapping[str, Any]) -> ResponsesStream:
-        """See `Format.stream_reader`."""
         return ResponsesStream()
 
 
@@ -108,12 +107,10 @@ class ResponsesStream:
         self._response: Json = {}
         self._items: dict[int, _Item] = {}
         self.complete = False
-        """See `StreamReader.complete`. A response that failed is not complete."""
+        """A response that failed is not complete."""
         self.ended = False
-        """See `StreamReader.ended`."""
 
     def feed(self, data: str) -> None:
-        """See `StreamReader.feed`."""
         event = event_of(data)
         kind, item, part = event.get("type"), event.get("item"), event.get("part")
         if not isinstance(kind, str):
@@ -141,7 +138,6 @@ class ResponsesStream:
 
     @property
     def whole(self) -> Json | None:
-        """See `StreamReader.whole`."""
         if self.ended and self._response.get("output"):
             return self._response
         # Not finished; or a bridge's last event, which may bring no items.

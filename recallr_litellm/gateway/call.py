@@ -30,7 +30,7 @@ def now_ms() -> int:
 
 @dataclass(slots=True)
 class AdmittedRequest:
-    """An admission request whose answer is awaited."""
+    """A request that takes part in memory and whose answer is awaited."""
 
     format: Format
     body: dict[str, Any]
@@ -102,10 +102,10 @@ class Call:
     reported: ReportedRequest | None = None
     """Set for a request that is to be reported to Reconify."""
     admitted: AdmittedRequest | None = None
-    """Set once the request is admission; what is captured is made of it."""
+    """Set once the request is admitted; the stored exchange is made from it."""
 
     def exchange(self, reply: Reply) -> Exchange | None:
-        """What is to be stored, or None when there is nothing: not admission, or nothing was answered."""
+        """What is to be stored; None where the request was not admitted or nothing was answered."""
         if self.admitted is None or not reply.messages:
             return None
         return self.admitted.exchange(self.request_id, reply.messages, partial=not reply.complete, retried=self.retried)

@@ -27,7 +27,7 @@ from pydantic_core import PydanticCustomError
 
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.errors import InvalidHeaders
-from recallr_litellm.header_values import Boolean, describe, say
+from recallr_litellm.header_values import Boolean, Pairs, check_text, describe, say, take
 from recallr_litellm.logs import Once
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,6 @@ _log = logging.getLogger(__name__)
 _UNKNOWN = Once()
 
 PREFIX = "x-recallr-"
-MAX_USER_ID = 256
 
 
 class Switch(StrEnum):
@@ -70,18 +69,8 @@ def _timezone(value: Any) -> Any:
 
 
 def check_user_id(value: str) -> str:
-    """The rule for user ids, in the header and in the body alike.
-
-    Raises:
-        ValueError: the id is empty, longer than 256 characters, or has control characters in it.
-    """
-    if not 1 <= len(value) <= MAX_USER_ID:
-        raise ValueError(f"must have 1 to {MAX_USER_ID} characters")
-    if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in value):
-        raise ValueError("must not contain control characters")
-    if any(0xD800 <= ord(character) < 0xE000 for character in value):
-        raise ValueError("must be UTF-8; send other ids as `user` in the body")
-    return value
+    """The rule for user ids, in the header and in the body alike. Raises ValueError."""
+    return check_text(value, not_utf8="must be UTF-8; send other ids as `user` in the body")
 
 
 TopK = Annotated[int, Field(ge=0, le=200)]
@@ -163,21 +152,14 @@ HEADER_NAMES: Mapping[str, str] = {
 class RawHeaders:
     """The `x-recallr-*` headers of a request as they came, in lower case, taken off the request."""
 
-    pairs: tuple[tuple[str, str], ...] = field(repr=False)
+    pairs: Pairs = field(repr=False)
     """The API key is among them: they must not show in a traceback."""
 
     @classmethod
     def take(cls, headers: Iterable[tuple[bytes, bytes]]) -> tuple[RawHeaders, list[tuple[bytes, bytes]]]:
         """Split ASGI headers into ours and the rest."""
-        ours: list[tuple[str, str]] = []
-        rest: list[tuple[bytes, bytes]] = []
-        prefix = PREFIX.encode()
-        for name, value in headers:
-            if name.lower().startswith(prefix):
-                ours.append((name.decode("latin-1").lower(), _text(value)))
-            else:
-                rest.append((name, value))
-        return cls(tuple(ours)), rest
+        ours, rest = take(PREFIX, headers)
+        return cls(ours), rest
 
     def first(self, name: str) -> str | None:
         """Value of the first header of this (lower-case) name, None when there is none."""
@@ -187,15 +169,6 @@ class RawHeaders:
     def ask_for_memory(self) -> bool:
         """Whether the client knows of us: it sent more than `X-Recallr-Memory`, which anyone may send."""
         return any(header != f"{PREFIX}memory" for header, _ in self.pairs)
-
-
-def _text(value: bytes) -> str:
-    """Header bytes as text: UTF-8 and nothing else.
-
-    Were Latin-1 read too, `José` from one client and `JosÃ©` from another could be the same id. What is not UTF-8
-    becomes half surrogates, which are refused.
-    """
-    return value.decode("utf-8", "surrogateescape")
 
 
 def parse(

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from recallr_litellm.gateway.call import Call
+from recallr_litellm.header_values import Pairs
 
 
 class Reporter:
@@ -15,9 +16,7 @@ class Reporter:
 
     reports = False
 
-    def take_headers(
-        self, headers: Iterable[tuple[bytes, bytes]]
-    ) -> tuple[tuple[tuple[str, str], ...], list[tuple[bytes, bytes]]]:
+    def take_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[Pairs, list[tuple[bytes, bytes]]]:
         """Split ASGI headers into those about the user and the rest."""
         return (), list(headers)
 

@@ -12,6 +12,7 @@ from typing import Any
 from recallr_litellm.errors import RedactionFailed
 from recallr_litellm.gateway.call import Call, ReportedRequest, now_ms
 from recallr_litellm.gateway.reporter import Reporter
+from recallr_litellm.header_values import Pairs
 from recallr_litellm.litellm_host.models import providers_name
 from recallr_litellm.metrics import FAULTS, RECONIFY
 from recallr_litellm.reconify.bodies import client_body, sent_body
@@ -48,18 +49,13 @@ class Reporting(Reporter):
         self._spawn = spawn
         self._default_timeout_seconds = default_timeout_seconds
 
-    def take_headers(
-        self, headers: Iterable[tuple[bytes, bytes]]
-    ) -> tuple[tuple[tuple[str, str], ...], list[tuple[bytes, bytes]]]:
-        """See `Reporter`."""
+    def take_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[Pairs, list[tuple[bytes, bytes]]]:
         return take_headers(headers)
 
     def serving(self) -> AbstractContextManager[None]:
-        """See `Reporter`."""
         return self._reconify.in_flight.one_more()
 
     def begin(self, call: Call, body: dict[str, Any], call_type: str) -> None:
-        """See `Reporter`."""
         if is_reported(call_type) and (call.awake or self._all):
             call.reported = ReportedRequest(call_type, about_user=take_from_body(body))
             if self._as_written:
@@ -67,7 +63,6 @@ class Reporting(Reporter):
                     call.reported.request = client_body(body, call_type)
 
     def identify(self, call: Call, *, takes_part: bool) -> None:
-        """See `Reporter`."""
         if call.reported is None:
             return
         call.reported.person = person_of(call.about_user, call.reported.about_user, call.user_id)
@@ -75,19 +70,16 @@ class Reporting(Reporter):
             call.reported = None
 
     def sent(self, call: Call, body: dict[str, Any]) -> None:
-        """See `Reporter`."""
         if call.reported is not None and not self._as_written:
             with _never_failing(call):
                 call.reported.request = sent_body(body, call.reported.call_type)
 
     def routed(self, call: Call, arguments: Mapping[str, Any], call_type: str) -> None:
-        """See `Reporter`."""
         if call.reported is not None and not self._as_written and is_reported(call_type):
             with _never_failing(call):
                 call.reported.request["model"] = providers_name(arguments)
 
     def answered(self, call: Call, whole: dict[str, Any], *, within: float) -> asyncio.Task[None] | None:
-        """See `Reporter`."""
         reported = call.reported
         if reported is None:
             return None

@@ -201,7 +201,6 @@ class Runtime:
             self._spawn(for_ever(work), self._tasks)
 
     def authenticate(self, project: str | None, api_key: str | None) -> None:
-        """See `Projects.authenticate`."""
         self._projects.authenticate(project, api_key)
 
     async def store(self, exchange: Exchange, within: float) -> bool:

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 from pydantic.alias_generators import to_camel
 
 from recallr_litellm.errors import InvalidReconifyUser
-from recallr_litellm.header_values import Boolean, describe
+from recallr_litellm.header_values import Boolean, Pairs, check_text, describe, take
 from recallr_litellm.logs import Once
 
 _log = logging.getLogger(__name__)
@@ -25,7 +25,6 @@ _UNKNOWN = Once()
 
 HEADER_PREFIX = "x-reconify-"
 _USER_PREFIX = "x-reconify-user-"
-MAX_LENGTH = 256
 Headers = Iterable[tuple[str, str]]
 """The `x-reconify-*` headers of a request, names in lower case."""
 METADATA = "reconify_user"
@@ -35,13 +34,7 @@ METADATA = "reconify_user"
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("must be text")  # noqa: TRY004 - pydantic takes this for a fault of the value, a TypeError not
-    if not 1 <= len(value) <= MAX_LENGTH:
-        raise ValueError(f"must have 1 to {MAX_LENGTH} characters")
-    if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in value):
-        raise ValueError("must not contain control characters")
-    if any(0xD800 <= ord(character) < 0xE000 for character in value):
-        raise ValueError("must be UTF-8")
-    return value
+    return check_text(value)
 
 
 def _email(value: str) -> str:
@@ -84,20 +77,9 @@ _HEADER_NAMES = {name: "X-Reconify-User-" + name.replace("_", "-").title() for n
 """Field → header name as documented."""
 
 
-def take_headers(
-    headers: Iterable[tuple[bytes, bytes]],
-) -> tuple[tuple[tuple[str, str], ...], list[tuple[bytes, bytes]]]:
+def take_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Pairs, list[tuple[bytes, bytes]]]:
     """Split ASGI headers into `x-reconify-*`, names in lower case, and the rest."""
-    ours: list[tuple[str, str]] = []
-    rest: list[tuple[bytes, bytes]] = []
-    prefix = HEADER_PREFIX.encode()
-    for name, value in headers:
-        if name.lower().startswith(prefix):
-            # What is not UTF-8 becomes half surrogates, which are refused.
-            ours.append((name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape")))
-        else:
-            rest.append((name, value))
-    return tuple(ours), rest
+    return take(HEADER_PREFIX, headers)
 
 
 def take_from_body(body: dict[str, Any]) -> Any:

@@ -6,29 +6,22 @@ import ipaddress
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
-from recallr_litellm.errors import ConfigurationError
-from recallr_litellm.settings import Settings, problems, unknown_names
+from recallr_litellm.settings import EnvironmentSettings, Settings, load, unknown_names
 
 _REQUIRED = ("app_key", "api_key", "endpoint")
 
 
-class ReconifySettings(BaseSettings):
+class ReconifySettings(EnvironmentSettings):
     """Where finished interactions are reported, and how. Off unless the first three are set.
 
     >>> ReconifySettings().enabled
     False
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="RECONIFY_",
-        env_file=".env",
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
+    model_config = SettingsConfigDict(env_prefix="RECONIFY_")
 
     app_key: SecretStr | None = Field(None, description="APP key of the application in Reconify's console.")
     api_key: SecretStr | None = Field(None, description="API key of the application in Reconify's console.")
@@ -105,19 +98,6 @@ class ReconifySettings(BaseSettings):
             raise ValueError(f"Reconify needs {names} too; set all three or none")
         return self
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """A blank value means "not set", as for the plugin's other settings."""
-        sources = (init_settings, env_settings, dotenv_settings, file_secret_settings)
-        return Settings.settings_customise_sources(settings_cls, *sources)
-
 
 def is_loopback(host: str) -> bool:
     """Whether a host of a URL is this machine."""
@@ -128,16 +108,8 @@ def is_loopback(host: str) -> bool:
 
 
 def load_reconify_settings() -> ReconifySettings:
-    """The settings of this process.
-
-    Raises:
-        ConfigurationError: a value is wrong or one of three is missing; the message names each variable, never its
-            value.
-    """
-    try:
-        return ReconifySettings()
-    except ValidationError as error:
-        raise ConfigurationError(f"Wrong settings: {problems(error, 'RECONIFY_')}") from None
+    """The settings of this process. Raises ConfigurationError as `settings.load` does."""
+    return load(ReconifySettings)
 
 
 def misspelt_settings() -> list[str]:
@@ -145,7 +117,7 @@ def misspelt_settings() -> list[str]:
 
     They are harmless, but whoever set one meant another.
     """
-    return unknown_names("RECALLR_", Settings, *_OF_COMMANDS) + unknown_names("RECONIFY_", ReconifySettings)
+    return unknown_names(Settings, *_OF_COMMANDS) + unknown_names(ReconifySettings)
 
 
 _OF_COMMANDS = ("RECALLR_API_KEY", "RECALLR_PROJECT_ID", "RECALLR_GATEWAY", "RECALLR_URL", "RECALLR_DEMO_RECORD")

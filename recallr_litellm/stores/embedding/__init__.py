@@ -8,16 +8,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from functools import partial
 
-from recallr_litellm.errors import ConfigurationError, EmbeddingUnavailable
+from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.settings import Settings
-from recallr_litellm.stores.embedding import bundled
+from recallr_litellm.stores.embedding import bundled, hub
 from recallr_litellm.stores.embedding.base import MAX_CHARACTERS, Embedder, GatewayEmbed
 from recallr_litellm.stores.embedding.gateway import GatewayEmbedder
 from recallr_litellm.stores.embedding.local import LocalEmbedder
 from recallr_litellm.stores.embedding.sparse import SparseEncoder
-from recallr_litellm.stores.hub import Family
 
 __all__ = [
     "GATEWAY_PREFIX",
@@ -36,22 +35,6 @@ GATEWAY_PREFIX = "litellm/"
 """Before the name of a model that the gateway itself calls."""
 
 
-def _text_embedding() -> Any:
-    from fastembed import TextEmbedding
-
-    return TextEmbedding
-
-
-_HUB = Family(
-    "an embedding model",
-    "RECALLR_EMBEDDING_MODEL",
-    _text_embedding,
-    EmbeddingUnavailable,
-    besides=" — an embedding model of this gateway is written litellm/<model>",
-    otherwise="Unset RECALLR_EMBEDDING_MODEL for the bundled model, which needs no download.",
-)
-
-
 def check_name(settings: Settings) -> None:
     """Check that `RECALLR_EMBEDDING_MODEL` names a model, without loading it.
 
@@ -60,7 +43,7 @@ def check_name(settings: Settings) -> None:
     """
     model = settings.embedding_model
     if model is not None and model != bundled.NAME and not model.startswith(GATEWAY_PREFIX):
-        _HUB.check(model)
+        hub.describe(model)
 
 
 def open_embedder(settings: Settings, gateway_embed: GatewayEmbed) -> Embedder:
@@ -78,4 +61,4 @@ def open_embedder(settings: Settings, gateway_embed: GatewayEmbed) -> Embedder:
                 "RECALLR_EMBEDDING_MODEL=litellm/ lacks a model: write litellm/<model_name of config.yaml>"
             )
         return GatewayEmbedder(model, model.removeprefix(GATEWAY_PREFIX), gateway_embed)
-    return LocalEmbedder(model, lambda: _HUB.load(model, settings.models_dir))
+    return LocalEmbedder(model, partial(hub.load, model, settings.models_dir))

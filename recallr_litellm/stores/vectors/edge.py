@@ -110,12 +110,11 @@ class EdgeEngine:
         threading.Thread(target=_read_ahead, args=(self._folder,), name="recallr-read-ahead", daemon=True).start()
 
     async def compact(self) -> None:
-        """See `Engine.compact`. Holds the interpreter's lock: 1 s for 14,000 new points, more than in proportion for
+        """Holds the interpreter's lock: 1 s for 14,000 new points, more than in proportion for
         more (52 s for 100,000, measured on a busy machine)."""
         await self._call("compact its folder", self._compact)
 
     async def close(self) -> None:
-        """See `Engine.close`."""
         shard, self._shard = self._shard, None
         threads, self._threads = self._threads, None
 
@@ -132,11 +131,9 @@ class EdgeEngine:
             raise VectorsUnavailable("Qdrant Edge could not close its folder") from error
 
     async def flush(self) -> None:
-        """See `Engine.flush`."""
         await self._call("flush", lambda shard: shard.flush())
 
     async def upsert(self, points: Sequence[Point], *, keep_existing: bool = False) -> None:
-        """See `Engine.upsert`."""
         mode = q.UpdateMode.InsertOnly if keep_existing else q.UpdateMode.Upsert
 
         def write(shard: q.EdgeShard) -> None:
@@ -146,19 +143,16 @@ class EdgeEngine:
         await self._call("write", write)
 
     async def delete(self, where: Where) -> None:
-        """See `Engine.delete`."""
         operation = q.UpdateOperation.delete_points_by_filter(_filter(where))
         await self._call("delete", lambda shard: shard.update(operation))
 
     async def get(self, point_id: str) -> Payload | None:
-        """See `Engine.get`."""
         records = await self._call("read", lambda shard: shard.retrieve([point_id], True, False))
         return (records[0].payload or {}) if records else None
 
     async def page(
         self, where: Where, fields: Sequence[str], limit: int, *, after: str | None = None
     ) -> tuple[list[Payload], str | None]:
-        """See `Engine.page`."""
         request = q.ScrollRequest(
             offset=after, limit=limit, filter=_filter(where), with_payload=list(fields), with_vector=False
         )
@@ -166,7 +160,6 @@ class EdgeEngine:
         return [record.payload or {} for record in records], None if following is None else str(following)
 
     async def newest(self, where: Where, fields: Sequence[str], limit: int) -> list[Payload]:
-        """See `Engine.newest`."""
         request = q.ScrollRequest(
             limit=limit,
             filter=_filter(where),
@@ -178,27 +171,22 @@ class EdgeEngine:
         return [record.payload or {} for record in records]
 
     async def query(self, queries: Sequence[Nearest]) -> list[list[Found]]:
-        """See `Engine.query`."""
         answers = self._translated("search", lambda: self._opened.query_batch(q.QueryBatchRequest(_requests(queries))))
         return [[Found(point.id, point.score, point.payload or {}) for point in answer] for answer in answers]
 
     async def walk(self, limit: int, *, after: str | None = None) -> tuple[list[Stored], str | None]:
-        """See `WholeEngine.walk`."""
         request = q.ScrollRequest(offset=after, limit=limit, with_payload=True, with_vector=False)
         records, following = await self._call("read", lambda shard: shard.scroll(request))
         return _stored(records), None if following is None else str(following)
 
     async def read(self, ids: Sequence[str]) -> dict[str, Payload]:
-        """See `WholeEngine.read`."""
         records = await self._call("read", lambda shard: shard.retrieve(list(ids), True, False))
         return {point.id: point.payload for point in _stored(records)}
 
     async def remove(self, ids: Sequence[str]) -> None:
-        """See `WholeEngine.remove`."""
         await self._call("delete", lambda shard: shard.update(q.UpdateOperation.delete_points(list(ids))))
 
     async def count(self) -> int:
-        """See `WholeEngine.count`."""
         return await self._call("count", lambda shard: shard.count(q.CountRequest(exact=True)))
 
     @property

@@ -69,7 +69,7 @@ class ServerEngine:
         return self._connection()
 
     async def open(self, dimension: int) -> int:
-        """See `Engine.open`. Any number of workers may do it at the same time.
+        """Any number of workers may do it at the same time.
 
         Raises:
             ConfigurationError: the collection is not one of ours.
@@ -127,7 +127,6 @@ class ServerEngine:
         """Nothing to do: the server has written what it has acknowledged."""
 
     async def upsert(self, points: Sequence[Point], *, keep_existing: bool = False) -> None:
-        """See `Engine.upsert`."""
         async with translated("write"):
             await self._client.upsert(
                 self._collection,
@@ -137,12 +136,10 @@ class ServerEngine:
             )
 
     async def delete(self, where: Where) -> None:
-        """See `Engine.delete`."""
         async with translated("delete"):
             await self._client.delete(self._collection, models.FilterSelector(filter=_filter(where)), wait=True)
 
     async def get(self, point_id: str) -> Payload | None:
-        """See `Engine.get`."""
         async with translated("read"):
             records = await self._client.retrieve(self._collection, [point_id], with_payload=True)
         return (records[0].payload or {}) if records else None
@@ -150,7 +147,6 @@ class ServerEngine:
     async def page(
         self, where: Where, fields: Sequence[str], limit: int, *, after: str | None = None
     ) -> tuple[list[Payload], str | None]:
-        """See `Engine.page`."""
         async with translated("read"):
             records, following = await self._client.scroll(
                 self._collection, _filter(where), limit=limit, offset=after, with_payload=list(fields)
@@ -158,7 +154,6 @@ class ServerEngine:
         return [record.payload or {} for record in records], None if following is None else str(following)
 
     async def newest(self, where: Where, fields: Sequence[str], limit: int) -> list[Payload]:
-        """See `Engine.newest`."""
         async with translated("read"):
             records, _ = await self._client.scroll(
                 self._collection,
@@ -170,13 +165,11 @@ class ServerEngine:
         return [record.payload or {} for record in records]
 
     async def query(self, queries: Sequence[Nearest]) -> list[list[Found]]:
-        """See `Engine.query`."""
         async with translated("search"):
             answers = await self._client.query_batch_points(self._collection, [_query(query) for query in queries])
         return [[Found(point.id, point.score, point.payload or {}) for point in answer.points] for answer in answers]
 
     async def walk(self, limit: int, *, after: str | None = None) -> tuple[list[Stored], str | None]:
-        """See `WholeEngine.walk`."""
         async with translated("read"):
             records, following = await self._client.scroll(
                 self._collection, limit=limit, offset=after, with_payload=True
@@ -184,18 +177,15 @@ class ServerEngine:
         return _stored(records), None if following is None else str(following)
 
     async def read(self, ids: Sequence[str]) -> dict[str, Payload]:
-        """See `WholeEngine.read`."""
         async with translated("read"):
             records = await self._client.retrieve(self._collection, ids, with_payload=True)
         return {point.id: point.payload for point in _stored(records)}
 
     async def remove(self, ids: Sequence[str]) -> None:
-        """See `WholeEngine.remove`."""
         async with translated("delete"):
             await self._client.delete(self._collection, models.PointIdsList(points=list(ids)), wait=True)
 
     async def count(self) -> int:
-        """See `WholeEngine.count`."""
         async with translated("count"):
             return (await self._client.count(self._collection, exact=True)).count
 
