@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -76,6 +77,7 @@ class VectorStore:
         self._collections = collections
         self._collection = ""
         self._opened: Engine | None = None
+        self._opening = asyncio.Lock()
         self._model = model
         self._refusal: ConfigurationError | None = None
 
@@ -91,17 +93,18 @@ class VectorStore:
             ConfigurationError: the collection cannot be used for another reason.
             EmbeddingUnavailable: the model does not know its dimension yet.
         """
-        if self._opened is not None:
-            return
-        if self._refusal is not None:
-            raise self._refusal
-        try:
-            wanted = Description(self._model.name, self._model.dimension)
-            self._collection, self._opened = await open_collection(self._collections, wanted)
-        except ConfigurationError as error:
-            self._refusal = error
-            await self._collections.close()
-            raise
+        async with self._opening:  # probes of reading and of writing may come at once
+            if self._opened is not None:
+                return
+            if self._refusal is not None:
+                raise self._refusal
+            try:
+                wanted = Description(self._model.name, self._model.dimension)
+                self._collection, self._opened = await open_collection(self._collections, wanted)
+            except ConfigurationError as error:
+                self._refusal = error
+                await self._collections.close()
+                raise
 
     async def suspend(self) -> None:
         """Let go of what belongs to the running event loop. The store stays usable, also on another loop."""

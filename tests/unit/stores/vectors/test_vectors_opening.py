@@ -1,5 +1,6 @@
 """Opening: what is there is kept, what does not fit is refused, what is away may come back."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -142,6 +143,13 @@ async def test_another_embedding_model_is_refused_by_name(
 
     for named in (MODEL, str(DIMENSION), model, "recallr reindex"):
         assert named in str(refused.value), f"the message does not say {named!r}"
+
+
+async def test_two_that_open_it_at_once_open_it_once(collections: Collections) -> None:
+    store = store_on(collections)
+    await asyncio.gather(store.open(), store.open())
+    await store.ping()
+    await store.close()
 
 
 async def test_a_refused_folder_is_let_go_of(tmp_path: Path) -> None:
