@@ -29,7 +29,7 @@ def demo(
     Ends with 0 when the second session recalled the first, with 1 when not.
     """
     # Only now: the openai SDK takes a second to import, and the other commands do without it.
-    from recallr_litellm.cli.demo_sessions import hold, show_running
+    from recallr_litellm.cli.demo_conversation import hold
 
     console = Console()
     load_env_file()
@@ -40,7 +40,7 @@ def demo(
         with faults_shown(console):
             recalled = hold(console, gateway, model)
         if keep:
-            show_running(console, gateway, gateway.access(model))
+            _show_running(console, gateway, model)
             kept = True
     except DemoError as error:
         console.print(Text(f"recallr demo: {error}", style="bold red"), soft_wrap=True)
@@ -50,3 +50,15 @@ def demo(
             gateway.stop()
             shutil.rmtree(folder)
     raise typer.Exit(0 if recalled else 1)
+
+
+def _show_running(console: Console, gateway: DemoGateway, model: str) -> None:
+    """How to talk to the gateway that was left running, and how to end it."""
+    console.print(Text("\nThe gateway is still running.\n", style="bold"))
+    gateway.access(model).show(console)
+    lines = (
+        f"Its log: {gateway.log}\n"
+        f"What it sends to models is written to {gateway.record}\n"
+        f"To end it: kill {gateway.pid}; sleep 5; rm -r {gateway.folder}"
+    )
+    console.print(Text(lines), soft_wrap=True)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
-from prometheus_client.parser import text_string_to_metric_families
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from recallr_litellm.cli.access import Access
@@ -31,6 +31,7 @@ PROCESSING_SECONDS = 60.0
 """Timeout for processing the first session. A session that is not processed yet is recalled verbatim."""
 SESSION_SECONDS = 1
 """The shortest session timeout of the demo."""
+_PROCESSED = re.compile(r'^recallr_sessions_total\{outcome="processed"\} [1-9]', re.MULTILINE)
 LOG_LINES = 8
 """How much of the gateway's log an error shows."""
 
@@ -107,9 +108,11 @@ class DemoGateway:
         Raises:
             DemoError: it ended, or is not ready in time; with the tail of its log.
         """
-        config = self.folder / "config.yaml"
-        config.write_text(yaml.safe_dump(_recorded(yaml.safe_load(shipped_config().read_text()))))
-        options = ["--config", str(config), "--port", str(self.port), "--num_workers", "1"]
+        config = yaml.safe_load(shipped_config().read_text())
+        config["litellm_settings"]["callbacks"] = [config["litellm_settings"]["callbacks"], RECORDER]
+        config_file = self.folder / "config.yaml"
+        config_file.write_text(yaml.safe_dump(config))
+        options = ["--config", str(config_file), "--port", str(self.port), "--num_workers", "1"]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603  # our own module, no shell
                 [sys.executable, "-m", "recallr_litellm.cli", "serve", *options],
@@ -119,14 +122,10 @@ class DemoGateway:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C goes to the demo, which stops the gateway in order
             )
-        try:
-            Retrying(
-                retry=retry_if_result(lambda up: not up), wait=wait_fixed(0.25), stop=stop_after_delay(START_SECONDS)
-            )(self._answers)
-        except RetryError as error:
+        if not _eventually(self._answers, START_SECONDS):
             raise DemoError(
-                f"The gateway was not ready within {START_SECONDS:.0f} s. Its log ends:\n{self.log_tail()}"
-            ) from error
+                f"The gateway was not ready within {START_SECONDS:.0f} s. Its log ends:\n{self._log_tail()}"
+            )
 
     def stop(self) -> None:
         """End it, in order if it can be, and wait until it has ended."""
@@ -147,39 +146,22 @@ class DemoGateway:
 
     def wait_until_remembered(self) -> bool:
         """Wait until a session has been processed into memory; False when that takes unusually long."""
-        try:
-            Retrying(
-                retry=retry_if_result(lambda sessions: sessions < 1),
-                wait=wait_fixed(0.25),
-                stop=stop_after_delay(PROCESSING_SECONDS),
-            )(self._processed_sessions)
-        except RetryError:
-            return False
-        return True
-
-    def log_tail(self) -> str:
-        """The last lines of the gateway's log."""
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        return "\n".join(lines[-LOG_LINES:])
+        return _eventually(lambda: _PROCESSED.search(self._get("metrics").text) is not None, PROCESSING_SECONDS)
 
     def _answers(self) -> bool:
         if self._process is None or self._process.poll() is not None:
-            raise DemoError(f"The gateway did not start. Its log ends:\n{self.log_tail()}")
+            raise DemoError(f"The gateway did not start. Its log ends:\n{self._log_tail()}")
         try:
-            return httpx.get(f"{self.url}/recallr/health/ready", trust_env=False, timeout=ANSWER_SECONDS).is_success
+            return self._get("health/ready").is_success
         except httpx.TransportError:
             return False
 
-    def _processed_sessions(self) -> float:
-        answer = httpx.get(f"{self.url}/recallr/metrics", trust_env=False, timeout=ANSWER_SECONDS)
-        if not answer.is_success:
-            return 0.0
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(answer.text)
-            for sample in family.samples
-            if sample.name == "recallr_sessions_total" and sample.labels.get("outcome") == "processed"
-        )
+    def _get(self, path: str) -> httpx.Response:
+        return httpx.get(f"{self.url}/recallr/{path}", trust_env=False, timeout=ANSWER_SECONDS)
+
+    def _log_tail(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join(lines[-LOG_LINES:])
 
     def _environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
         kept = {name: value for name, value in inherited.items() if not name.startswith(_NOT_INHERITED)}
@@ -198,10 +180,14 @@ class DemoGateway:
         }
 
 
-def _recorded(config: dict[str, Any]) -> dict[str, Any]:
-    """The config with the demo's recorder as one more callback."""
-    settings = config["litellm_settings"]
-    return {**config, "litellm_settings": {**settings, "callbacks": [settings["callbacks"], RECORDER]}}
+def _eventually(check: Callable[[], bool], seconds: float) -> bool:
+    """Whether a check comes true within so many seconds."""
+    try:
+        pending = retry_if_result(lambda done: not done)
+        Retrying(retry=pending, wait=wait_fixed(0.25), stop=stop_after_delay(seconds))(check)
+    except RetryError:
+        return False
+    return True
 
 
 def _free_port() -> int:

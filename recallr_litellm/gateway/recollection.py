@@ -39,11 +39,12 @@ from recallr_litellm.memory.sessions import OpenedSession, Sessions
 from recallr_litellm.metrics import ADDED, FAULTS, RECALL, REJECTED
 from recallr_litellm.projects import Projects
 from recallr_litellm.recall import Recall
-from recallr_litellm.recall.agentic import Finished, Investigation, ResearchQuestion
+from recallr_litellm.recall.agentic import Agent, OwnedMemory, ResearchQuestion
 from recallr_litellm.recall.auto import choose
 from recallr_litellm.settings import InjectInto, Settings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.state import StateStore
+from recallr_litellm.stores.vectors import VectorStore
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Recollection:
     """The memory work of a request, bounded by the deadline of its strategy.
 
     Args:
+        agent: searches with a model; None where none is configured.
         count_tokens: LiteLLM's own counter, for the budget of the memory block.
     """
 
@@ -68,7 +70,8 @@ class Recollection:
         sessions: Sessions,
         state: StateStore,
         recall: Recall,
-        investigation: Investigation,
+        vectors: VectorStore,
+        agent: Agent | None,
         *,
         state_breaker: CircuitBreaker,
         vectors_breaker: CircuitBreaker,
@@ -84,7 +87,8 @@ class Recollection:
         self._sessions = sessions
         self._state = state
         self._recall = recall
-        self._investigation = investigation
+        self._vectors = vectors
+        self._agent = agent
         self._state_breaker = state_breaker
         self._vectors_breaker = vectors_breaker
         self._embedding_breaker = embedding_breaker
@@ -163,8 +167,8 @@ class Recollection:
         stage = _Stage(call, admitted, admission)
         call.status, call.strategy = "ok", stage.strategy.value
         if stage.strategy is Strategy.AUTO:
-            may_ask = self._investigation.has_model and self._may_ask_model(admitted.request.owner)
-            stage.strategy = choose(admitted.conversation.question, model=may_ask)
+            model = self._no_model(admitted.request.owner) is None
+            stage.strategy = choose(admitted.conversation.question, model=model)
             call.strategy = f"{Strategy.AUTO.value}:{stage.strategy.value}"
         seconds = self._settings.deadline_seconds(stage.strategy)
         begun = asyncio.get_running_loop().time()
@@ -229,25 +233,27 @@ class Recollection:
             stage.block = self._render(stage)
             await self._state.save_block(owner, session.id, _block_name(conversation, turn), stage.block)
 
-    def _may_ask_model(self, owner: Owner) -> bool:
+    def _no_model(self, owner: Owner) -> str | None:
+        """Why the owner's memory cannot be searched by a model; None if it can."""
+        if self._agent is None:
+            return "RECALLR_MEMORY_MODEL is not set"
         projects = self._settings.agentic_projects
-        return projects is None or owner.project in projects
+        if projects is not None and owner.project not in projects:
+            return "RECALLR_AGENTIC_PROJECTS does not name the project"
+        return None
 
     async def _investigate(self, stage: _Stage, owner: Owner, question: str, seen: frozenset[str]) -> None:
         """Let a model search on from what was recalled. What it has found is in the stage after each of its steps."""
-        if not self._may_ask_model(owner):
-            fault = "RECALLR_AGENTIC_PROJECTS does not name the project"
+        fault = self._no_model(owner)
+        if self._agent is not None and fault is None:
+            now, options = _moment(stage.call), stage.options
+            earlier = stage.admitted.conversation.messages[:-1]
+            asked = ResearchQuestion(question, now, options.timezone, earlier)
+            memory = OwnedMemory(self._recall, self._vectors, owner, options, exclude_sessions=seen, now=now)
+            async for progress in self._agent(memory, asked, stage.recalled, options, until=stage.until):
+                stage.recalled, fault = progress.recalled, progress.fault
+        if fault is not None:
             self._note(stage.call, ModelUnavailable.reason, ModelUnavailable(fault))
-            return
-        asked = ResearchQuestion(
-            question, _moment(stage.call), stage.options.timezone, stage.admitted.conversation.messages[:-1]
-        )
-        async for event in self._investigation(
-            owner, asked, stage.recalled, stage.options, exclude_sessions=seen, until=stage.until
-        ):
-            stage.recalled = event.recalled
-            if isinstance(event, Finished) and event.fault is not None:
-                self._note(stage.call, ModelUnavailable.reason, ModelUnavailable(event.fault))
 
     async def _load_block(self, stage: _Stage, session_id: str, turn: str) -> None:
         """The block of the turn's first request, for one that goes on with it."""

@@ -19,7 +19,7 @@ from recallr_litellm.memory.sessions import DEFAULT_TIMEOUT_SECONDS, Sessions
 from recallr_litellm.metrics import EXCHANGES, QUEUE
 from recallr_litellm.projects import load_projects
 from recallr_litellm.recall import Recall
-from recallr_litellm.recall.agentic import Agent, Completion, Investigation
+from recallr_litellm.recall.agentic import Agent, Completion
 from recallr_litellm.recall.dates import warm_up
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.settings import Settings
@@ -154,7 +154,8 @@ class Runtime:
             self._sessions,
             self._state,
             recall,
-            Investigation(recall, self._vectors, self._agent()),
+            self._vectors,
+            self._agent(),
             state_breaker=self._state_breaker,
             vectors_breaker=self._vectors_breaker,
             embedding_breaker=self._embedding_breaker,
@@ -174,7 +175,7 @@ class Runtime:
         from recallr_litellm.gateway.reporting import Reporting
         from recallr_litellm.reconify.service import Reconify
 
-        self._reconify = Reconify.open(
+        self._reconify = Reconify(
             reconify,
             self._redis_url,
             self._state_breaker,

@@ -19,6 +19,7 @@ from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
 from recallr_litellm.reconify.in_flight import InFlight
 from recallr_litellm.reconify.outbox import Outbox
 from recallr_litellm.reconify.records import Delivery
+from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 
 _log = logging.getLogger(__name__)
@@ -43,10 +44,7 @@ class Sender:
     Args:
         breaker: of Redis; an outage found here trips it.
         in_flight: the requests of this process, to which sending gives way.
-        backoff: pauses between two attempts of one payload.
-        timeout_seconds: the client's; a session is leased for longer than one attempt may take.
         interval: seconds between looks for payloads that are due.
-        max_attempts: failures that count, after which a payload is a dead letter.
     """
 
     def __init__(
@@ -56,21 +54,19 @@ class Sender:
         circuit: Circuit,
         breaker: CircuitBreaker,
         in_flight: InFlight,
+        settings: ReconifySettings,
         *,
-        backoff: Backoff,
-        timeout_seconds: float,
         interval: float,
-        max_attempts: int,
     ) -> None:
         self._outbox = outbox
         self._client = client
+        self._backoff = Backoff(settings.max_pause_seconds)
         self._circuit = circuit
         self._breaker = breaker
         self._in_flight = in_flight
-        self._backoff = backoff
-        self._lease_seconds = timeout_seconds + 5
+        self._lease_seconds = settings.timeout_seconds + 5  # longer than one attempt may take
         self._interval = interval
-        self._max_attempts = max_attempts
+        self._max_attempts = settings.max_attempts
         self._accepted = 0
         """Payloads that the endpoint has accepted from this process."""
         self._accepted_before: LRUCache[str, int] = LRUCache(_FAILING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.errors import StateRefused, StateUnavailable
@@ -31,7 +31,7 @@ _COUNT_SECONDS: Final = 10.0
 class Reconify:
     """Queues finished interactions and sends them in the background.
 
-        reconify = Reconify.open(settings, redis_url, breaker, timeout_seconds=1.0, interval=1.0, capacity=1000)
+        reconify = Reconify(settings, redis_url, breaker, timeout_seconds=1.0, interval=1.0, capacity=1000)
         tasks = [asyncio.create_task(work()) for work in reconify.background]
         await reconify.add(owner, session_id, request_id, payload, within=2.0)
         ...
@@ -41,45 +41,16 @@ class Reconify:
 
     Args:
         breaker: of Redis; an outage found here trips it.
+        timeout_seconds: bounds each round trip to Redis.
         interval: seconds between looks for what is due, or held.
-        capacity: payloads held while Redis is away.
+        capacity: payloads held while Redis is unreachable.
+
+    Raises:
+        ConfigurationError: Reconify is off, or the URL cannot be understood.
     """
 
     def __init__(
         self,
-        settings: ReconifySettings,
-        outbox: Outbox,
-        client: ReconifyClient,
-        breaker: CircuitBreaker,
-        *,
-        interval: float,
-        capacity: int,
-    ) -> None:
-        self.settings = settings
-        self._outbox = outbox
-        self._client = client
-        self._breaker = breaker
-        self._interval = interval
-        self._held = HeldPayloads(capacity)
-        self._flushing = asyncio.Lock()
-        backoff = Backoff(settings.max_pause_seconds)
-        self.in_flight = InFlight()
-        """Sending gives way to what is counted here."""
-        self._sender = Sender(
-            outbox,
-            client,
-            Circuit(backoff),
-            breaker,
-            self.in_flight,
-            backoff=backoff,
-            timeout_seconds=settings.timeout_seconds,
-            interval=interval,
-            max_attempts=settings.max_attempts,
-        )
-
-    @classmethod
-    def open(
-        cls,
         settings: ReconifySettings,
         redis_url: str,
         breaker: CircuitBreaker,
@@ -87,14 +58,18 @@ class Reconify:
         timeout_seconds: float,
         interval: float,
         capacity: int,
-    ) -> Self:
-        """With an outbox in this Redis, whose every answer is waited for `timeout_seconds` at most.
-
-        Raises:
-            ConfigurationError: Reconify is off, or the URL cannot be understood.
-        """
-        outbox = Outbox.open(redis_url, settings, timeout_seconds=timeout_seconds)
-        return cls(settings, outbox, ReconifyClient(settings), breaker, interval=interval, capacity=capacity)
+    ) -> None:
+        self.settings = settings
+        self._outbox = Outbox.open(redis_url, settings, timeout_seconds=timeout_seconds)
+        self._client = ReconifyClient(settings)
+        self._breaker = breaker
+        self._interval = interval
+        self._held = HeldPayloads(capacity)
+        self._flushing = asyncio.Lock()
+        self.in_flight = InFlight()
+        """Sending gives way to what is counted here."""
+        circuit = Circuit(Backoff(settings.max_pause_seconds))
+        self._sender = Sender(self._outbox, self._client, circuit, breaker, self.in_flight, settings, interval=interval)
 
     @property
     def background(self) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
@@ -184,10 +159,7 @@ class Reconify:
     async def _put(self, waiting: Waiting) -> bool:
         added = await self._outbox.add(waiting.owner, waiting.session, waiting.message_id, waiting.payload)
         if added is Added.FULL:
-            self._drop(
-                waiting.message_id,
-                _FULL,
-            )
+            self._drop(waiting.message_id, _FULL)
             return False
         if added is Added.ADDED:
             RECONIFY.labels("queued").inc()

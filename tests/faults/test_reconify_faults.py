@@ -287,7 +287,7 @@ async def test_with_redis_away_interactions_are_held_and_queued_when_it_is_back(
         outbox = Outbox.open(redis.url, settings, timeout_seconds=30)
         breaker = CircuitBreaker("redis", outbox.probe, interval=0.1, probe_timeout=60)
         assert await breaker.probe()
-        reconify = Reconify.open(settings, redis.url, breaker, timeout_seconds=30, interval=0.1, capacity=4)
+        reconify = Reconify(settings, redis.url, breaker, timeout_seconds=30, interval=0.1, capacity=4)
 
         async def add(message_id: str, owner: object = ANA) -> bool:
             payload = json.loads(body("s1", message_id))
@@ -319,7 +319,7 @@ async def test_purging_takes_what_is_held_too(
     settings = load_reconify_settings()
     outbox = Outbox.open(redis_url, settings, timeout_seconds=30)
     breaker = CircuitBreaker("redis", outbox.probe, probe_timeout=60)
-    reconify = Reconify.open(settings, redis_url, breaker, timeout_seconds=30, interval=0.1, capacity=10)
+    reconify = Reconify(settings, redis_url, breaker, timeout_seconds=30, interval=0.1, capacity=10)
     for owner in (ANA, BEN):  # the breaker was not asked yet: held
         assert not await reconify.add(owner, "s1", "held", json.loads(body("s1", "held")), within=60)
     await breaker.probe()
@@ -342,7 +342,7 @@ async def test_a_payload_that_redis_refuses_does_not_hold_up_the_others(
     settings = load_reconify_settings()
     outbox = Outbox.open(redis_url, settings, timeout_seconds=30)
     breaker = CircuitBreaker("redis", outbox.probe, probe_timeout=60)
-    reconify = Reconify.open(settings, redis_url, breaker, timeout_seconds=30, interval=0.1, capacity=10)
+    reconify = Reconify(settings, redis_url, breaker, timeout_seconds=30, interval=0.1, capacity=10)
     for owner in (ANA, BEN):  # the breaker was not asked yet: held
         assert not await reconify.add(owner, "s1", "held", json.loads(body("s1", "held")), within=60)
     damaged = keys.outbox_member(ANA, "s1")

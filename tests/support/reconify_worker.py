@@ -46,9 +46,7 @@ async def work(redis_url: str) -> None:
     """Send for ever, as a gateway's worker does."""
     store = StateStore.from_url(redis_url, timeout_seconds=30.0)
     breaker = CircuitBreaker("redis", store.probe)
-    reconify = Reconify.open(
-        load_reconify_settings(), redis_url, breaker, timeout_seconds=30.0, interval=0.1, capacity=1000
-    )
+    reconify = Reconify(load_reconify_settings(), redis_url, breaker, timeout_seconds=30.0, interval=0.1, capacity=1000)
     async with asyncio.TaskGroup() as tasks:
         for task in (breaker.watch, *reconify.background):
             tasks.create_task(task())

@@ -8,8 +8,8 @@ import openai
 import pytest
 from typer.testing import CliRunner, Result
 
-from recallr_litellm.cli import app, demo_sessions
-from recallr_litellm.cli.demo_client import Turn
+from recallr_litellm.cli import app, demo_conversation
+from recallr_litellm.cli.demo_conversation import Turn
 from recallr_litellm.cli.demo_gateway import DemoGateway
 
 
@@ -38,7 +38,7 @@ def hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, client: type[Client]) 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(DemoGateway, "start", lambda self: None)
     monkeypatch.setattr(DemoGateway, "wait_until_remembered", lambda self: True)
-    monkeypatch.setattr(demo_sessions, "DemoClient", client)
+    monkeypatch.setattr(demo_conversation, "DemoClient", client)
     result = CliRunner().invoke(app, ["demo"])
     assert isinstance(result.exception, SystemExit | None), f"shown as a crash: {result.exception!r}"
     assert not list(tmp_path.iterdir()), "the demo left its folder behind"

@@ -25,6 +25,7 @@ from recallr_litellm.recall.agentic.model import ChatMessage, Complete, Completi
 from recallr_litellm.recall.agentic.prompt import REMINDER, SYSTEM, ResearchQuestion, opening
 from recallr_litellm.recall.agentic.tools import Toolbox, fault, readable, to_json
 from recallr_litellm.recall.agentic.written import is_object, objects, written_calls
+from recallr_litellm.recall.question import searchable
 
 _log = logging.getLogger(__name__)
 
@@ -41,27 +42,15 @@ _KNOWN = frozenset(tool["function"]["name"] for tool in TOOLS)
 
 
 @dataclass(frozen=True, slots=True)
-class Searched:
-    """A step is done."""
+class Progress:
+    """How far a search has come after one of its steps."""
 
-    step: int
-    """From 1."""
-    tools: tuple[str, ...]
-    """Names of the tools that were run."""
     recalled: Recalled
     """What there would be if the search ended now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The search is over; always the last event."""
-
-    recalled: Recalled
+    finished: bool = False
+    """True for the last one, and for no other."""
     fault: str | None = None
-    """Why there are no findings of a model in it; None when the model has said what there is, be it nothing."""
-
-
-Event = Searched | Finished
+    """Why a finished search has no findings of a model; None when the model has said what there is, be it nothing."""
 
 
 class Agent:
@@ -84,8 +73,8 @@ class Agent:
         options: RecallOptions,
         *,
         until: float,
-    ) -> AsyncIterator[Event]:
-        """Search, and tell of each step.
+    ) -> AsyncIterator[Progress]:
+        """Search, and tell of each step; the last one is finished.
 
         Args:
             recalled: what a search without a model has found: where the model starts, and what stays below findings.
@@ -94,6 +83,10 @@ class Agent:
         Raises:
             VectorsUnavailable, EmbeddingUnavailable: memory does not answer.
         """
+        found = recalled.passages or recalled.memories or recalled.summaries
+        if not searchable(question.text) or not (found or await memory.holds_anything()):
+            yield Progress(recalled, finished=True)
+            return
         search = _Search(memory, question, recalled, options, self._count_tokens)
         loop = asyncio.get_running_loop()
         slowest = 0.0
@@ -107,7 +100,7 @@ class Agent:
                     completion = await self._complete(
                         search.messages, [REPORT] if last else TOOLS, max_tokens=ANSWER_TOKENS
                     )
-                    tools = await search.take(completion)
+                    await search.take(completion)
             except TimeoutError:
                 break
             except ModelUnavailable as error:
@@ -115,16 +108,16 @@ class Agent:
                 break
             slowest = max(slowest, loop.time() - begun)
             if search.reported:
-                yield Finished(search.so_far)
+                yield Progress(search.so_far, finished=True)
                 return
-            yield Searched(step, tools, search.so_far)
+            yield Progress(search.so_far)
             if last or search.lost:
                 reason = "did not report" if last else "does not use the tools"
                 break
         if search.findings:
-            yield Finished(search.so_far)
+            yield Progress(search.so_far, finished=True)
         else:
-            yield Finished(search.cut_off, reason)
+            yield Progress(search.cut_off, finished=True, fault=reason)
 
 
 class _Search:
@@ -177,8 +170,8 @@ class _Search:
         """What was recalled, and what the searches have brought: there are no findings."""
         return self.findings.behind(self._recalled, self._options)
 
-    async def take(self, completion: Completion) -> tuple[str, ...]:
-        """Run what the model asks for, and write down answer and results. Returns the names of the tools."""
+    async def take(self, completion: Completion) -> None:
+        """Run what the model asks for, and write down answer and results."""
         content = completion.message.get("content")
         text = content if isinstance(content, str) else ""
         requests = completion.requests or written_calls(text, _KNOWN)
@@ -186,7 +179,7 @@ class _Search:
             self._silent += 1
             # What it said is left out: small models go on with their own words rather than with what they are told.
             self.messages.append({"role": "user", "content": REMINDER})
-            return ()
+            return
         self._silent = 0
         results: list[str] = []
         sound = len({request.id for request in requests}) == len(requests)
@@ -202,7 +195,6 @@ class _Search:
             else:
                 results.append(await self._toolbox.run(request.name, arguments))
         self._answer(requests, results, message=completion.message if sound else None)
-        return tuple(request.name for request in requests[:MAX_CALLS])
 
     def _report(self, arguments: dict[str, Any]) -> str:
         reports, unreadable = readable_reports(arguments.get("findings"))

@@ -15,12 +15,9 @@ from recallr_litellm.core.recalled import Recalled
 from recallr_litellm.errors import ModelUnavailable, VectorsUnavailable
 from recallr_litellm.recall.agentic import (
     Agent,
-    Event,
-    Finished,
-    Investigation,
     OwnedMemory,
+    Progress,
     ResearchQuestion,
-    Searched,
 )
 from recallr_litellm.recall.agentic.arguments import Reported
 from recallr_litellm.recall.agentic.loop import MAX_CALLS, MAX_STEPS
@@ -59,20 +56,18 @@ async def search(
     options: RecallOptions = RecallOptions(),  # noqa: B008 - frozen
     memory: OwnedMemory | None = None,
     seconds: float = AMPLE,
-) -> tuple[Scripted, Recalled, list[Event]]:
+) -> tuple[Scripted, Recalled, list[Progress]]:
     """Let a scripted model search. Returns it, what it began with, and what there was to hear of it."""
     model, asked = Scripted(list(steps)), asked or question()
     begun = await balanced(store, asked, options)
     agent = Agent(model, count_tokens=tokens)
     until = asyncio.get_running_loop().time() + seconds
     events = [event async for event in agent(memory or store.of(MARA), asked, begun, options, until=until)]
-    assert isinstance(events[-1], Finished), "the last event says that it is over"
-    assert not any(isinstance(event, Finished) for event in events[:-1]), "and no other does"
+    assert [event.finished for event in events] == [False] * (len(events) - 1) + [True], "the last says that it is over"
     return model, begun, events
 
 
-def finished(events: list[Event]) -> Finished:
-    assert isinstance(events[-1], Finished)
+def finished(events: list[Progress]) -> Progress:
     return events[-1]
 
 
@@ -95,9 +90,6 @@ async def test_a_report_comes_first_with_what_it_rests_on(store: Store) -> None:
     assert end.recalled.passages[0].relevance >= 0.9
     assert {p.message for p in end.recalled.passages} >= {p.message for p in begun.passages}
     assert end.recalled.summaries == begun.summaries
-    step = events[0]
-    assert isinstance(step, Searched)
-    assert (step.step, step.tools) == (1, ("search_memories",)), "progress can be followed step by step"
 
 
 async def test_the_model_is_told_the_question_its_time_and_what_was_said_before(store: Store) -> None:
@@ -115,7 +107,7 @@ async def test_the_model_is_told_the_question_its_time_and_what_was_said_before(
 
 async def test_nothing_to_report_is_an_answer(store: Store) -> None:
     _, begun, events = await search(store, report())
-    assert finished(events) == Finished(begun, None)
+    assert finished(events) == Progress(begun, finished=True)
 
 
 async def test_findings_without_a_ground_are_dropped_and_the_model_may_mend_its_report(store: Store) -> None:
@@ -279,10 +271,10 @@ async def test_arguments_in_a_fence_are_read(store: Store) -> None:
 async def test_times_in_a_query_are_counted_from_when_the_user_asked(store: Store, day: int, session: str) -> None:
     asked = ResearchQuestion("What happened?", datetime(2025, 3, day, 12, 0, tzinfo=UTC), BERLIN)
     model = Scripted([calls(("search_memories", {"query": "What did I say two days ago?", "k": 1})), report()])
-    investigation = Investigation(store.recall, store.vectors, Agent(model, count_tokens=tokens))
-    begun = await balanced(store, asked)
+    begun, options = await balanced(store, asked), RecallOptions()
+    memory = OwnedMemory(store.recall, store.vectors, MARA, options, exclude_sessions=frozenset(), now=asked.now)
     until = asyncio.get_running_loop().time() + AMPLE
-    async for _ in investigation(MARA, asked, begun, RecallOptions(), exclude_sessions=frozenset(), until=until):
+    async for _ in Agent(model, count_tokens=tokens)(memory, asked, begun, options, until=until):
         pass
     [found] = model.results()[-1]["memories"]
     assert found["at"].startswith(f"Mon {day - 2} Mar 2025"), f"not what was said in the session {session!r}: {found}"

@@ -27,7 +27,7 @@ def open_reconify(**options: Any) -> Reconify:
     three = {"app_key": "a", "api_key": "b", "endpoint": "http://127.0.0.1:1/"}
     settings = ReconifySettings.model_validate({**three, **options})
     url = f"redis://127.0.0.1:{free_port()}"
-    return Reconify.open(settings, url, CircuitBreaker("redis", probe), timeout_seconds=1.0, interval=1.0, capacity=10)
+    return Reconify(settings, url, CircuitBreaker("redis", probe), timeout_seconds=1.0, interval=1.0, capacity=10)
 
 
 @pytest.fixture

@@ -138,13 +138,13 @@ async def at_work(
     client: ReconifyClient | Endless | None = None,
     outbox_type: type[Outbox] = Outbox,
 ) -> AsyncIterator[Running]:
-    settings = load_reconify_settings()
+    changed = {"max_attempts": max_attempts, "timeout_seconds": TIMEOUT, "max_pause_seconds": PAUSE}
+    settings = load_reconify_settings().model_copy(update=changed)
     outbox = outbox_type.open(redis_url, settings, timeout_seconds=60)
     client = client or ReconifyClient(settings)
     breaker = CircuitBreaker("redis", outbox.probe, probe_timeout=PATIENCE)
     await breaker.probe()
-    backoff = Backoff(PAUSE)
-    circuit = WatchedCircuit(backoff)
+    circuit = WatchedCircuit(Backoff(PAUSE))
     in_flight = InFlight()
     at_it = Sender(
         outbox,
@@ -152,10 +152,8 @@ async def at_work(
         circuit,
         breaker,
         in_flight,
-        backoff=backoff,
-        timeout_seconds=TIMEOUT,
+        settings,
         interval=0.02,
-        max_attempts=max_attempts,
     )
     work = asyncio.create_task(at_it.run())
     try:
