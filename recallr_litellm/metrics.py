@@ -41,6 +41,9 @@ def _shared(name: str, meaning: str, label: str) -> Gauge:
 
 REQUESTS = _counter("recallr_requests", "Recallr requests, by X-Recallr-Memory-Status.", "status", "ok", "empty", "off")
 REJECTED = _counter("recallr_rejected", "Recallr requests that were refused, by error code.", "code")
+HELPER_CALLS = _counter(
+    "recallr_helper_calls", "Requests that only served the client (titles, tags, summaries, probes), by rule.", "rule"
+)
 ADDED = Histogram(
     "recallr_added_seconds",
     "Time that the plugin adds to a request before the model is called.",

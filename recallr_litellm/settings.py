@@ -138,6 +138,13 @@ class Settings(EnvironmentSettings):
         "for it. Others get `balanced`. Unset: all.",
     )
 
+    client_tags: list[str] = Field(
+        [],
+        description=(
+            "JSON list of further tags that clients put around text of their own in user messages: what stands in them "
+            "is not taken for the user's words."
+        ),
+    )
     context_tokens: int = Field(2000, ge=100, description="Most tokens that the memory block may take.")
     inject: InjectInto = Field(
         InjectInto.USER, description="`user`: in the last user message; `system`: in the system message."

@@ -7,7 +7,7 @@ import json
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Role = Literal["user", "assistant", "tool"]
 """System and developer messages have no role here: they are never stored."""
@@ -42,6 +42,8 @@ class Message(BaseModel):
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     """For `role="tool"`: the call that this answers."""
+    parts: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
+    """The text parts as the client sent them, where there are several. Not stored."""
     attachments: tuple[str, ...] = ()
     """Types of the content parts that are not text (`image_url`, `input_audio`, …), in order.
     Their bytes are not kept."""

@@ -11,7 +11,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from recallr_litellm.core.messages import Message, ToolCall
-from recallr_litellm.formats.base import Body, Conversation, Reply, event_of, items, reply_of
+from recallr_litellm.formats.base import (
+    Body,
+    Conversation,
+    Reply,
+    event_of,
+    items,
+    reply_of,
+    token_limit,
+    without_empty,
+)
 from recallr_litellm.formats.deltas import Json, finished, index_of, merge
 from recallr_litellm.json_text import parsed
 
@@ -30,17 +39,19 @@ class Anthropic:
         metadata = body.get("metadata")
         user = metadata.get("user_id") if isinstance(metadata, dict) else None
         return Conversation(
-            messages=tuple(message for message in messages if not message.empty),
+            messages=without_empty(messages),
             user=user if isinstance(user, str) and user else None,
             uses_tools=bool(body.get("tools")),
+            system=_said(_blocks(body.get("system")))[0],
+            max_tokens=token_limit(body.get("max_tokens")),
         )
 
-    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool) -> None:
+    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool, words_behind: int = 0) -> None:
         """Blocks, and the `cache_control` on them, stay as and where they are."""
         if not isinstance(body.get("messages"), list):
             return
         if memory and not into_system:
-            _put_before_last_user_words(body, memory)
+            _put_before_own_words(body, memory, words_behind)
         to_system = "\n\n".join(text for text in (instructions, memory if into_system else "") if text)
         if to_system:
             _append_to_system(body, to_system)
@@ -158,8 +169,10 @@ def _messages(raw: Mapping[str, Any]) -> Iterator[Message]:
 
 def _own_words(blocks: list[Mapping[str, Any]]) -> Message:
     """What the user says in a user message, beside results of tools."""
-    text, attachments = _said([block for block in blocks if block.get("type") != "tool_result"])
-    return Message(role="user", text=text, attachments=attachments)
+    own = [block for block in blocks if block.get("type") != "tool_result"]
+    text, attachments = _said(own)
+    texts = tuple(block["text"] for block in own if block.get("type") == "text" and isinstance(block.get("text"), str))
+    return Message(role="user", text=text, parts=texts if len(texts) > 1 else (), attachments=attachments)
 
 
 def _assistant(blocks: list[Mapping[str, Any]]) -> Message:
@@ -208,8 +221,8 @@ def _said(blocks: list[Mapping[str, Any]]) -> tuple[str, tuple[str, ...]]:
     return "".join(texts), tuple(others)
 
 
-def _put_before_last_user_words(body: Body, memory: str) -> None:
-    """Into the last user message with words of the user's: in a tool turn that is the one that opened it.
+def _put_before_own_words(body: Body, memory: str, words_behind: int) -> None:
+    """Into the message with the user's last own words: in a tool turn that is the one that opened it.
 
     Where the client marks what is to be cached, its words come first: what is read from the cache in the next turn
     is what was written at a mark, and the next turn does not have this one's memory.
@@ -221,18 +234,20 @@ def _put_before_last_user_words(body: Body, memory: str) -> None:
         if isinstance(message, dict)
         for block in items(message.get("content"))
     )
-    for index in range(len(messages) - 1, -1, -1):
-        message = messages[index]
-        if not isinstance(message, dict) or message.get("role") != "user":
-            continue
-        content = message.get("content")
-        if not _own_words(_blocks(content)).empty:
-            body["messages"] = [
-                *messages[:index],
-                {**message, "content": _with_memory(content, memory, at_end=marked)},
-                *messages[index + 1 :],
-            ]
-            return
+    of_user = [
+        index for index, message in enumerate(messages) if isinstance(message, dict) and message.get("role") == "user"
+    ]
+    if words_behind >= len(of_user):
+        return
+    index = of_user[-1 - words_behind]
+    content = messages[index].get("content")
+    if not isinstance(content, str | list):
+        return
+    body["messages"] = [
+        *messages[:index],
+        {**messages[index], "content": _with_memory(content, memory, at_end=marked)},
+        *messages[index + 1 :],
+    ]
 
 
 def _with_memory(content: Any, memory: str, *, at_end: bool) -> Any:

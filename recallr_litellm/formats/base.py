@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from recallr_litellm.core.helper_calls import CallShape
 from recallr_litellm.core.messages import Message
+from recallr_litellm.core.own_words import own_words, repeated_blocks
 from recallr_litellm.formats.deltas import Json
 from recallr_litellm.json_text import parsed
 
@@ -19,6 +21,8 @@ class Conversation:
     """What a request says, without system messages and without messages that hold nothing."""
 
     messages: tuple[Message, ...]
+    """As a format reads them, every user message of the body is among them, and holds what the client put there for
+    the model. `of_the_user` leaves the user's own words."""
     user: str | None = None
     """The user id in the body, if there is one."""
     uses_tools: bool = False
@@ -26,20 +30,78 @@ class Conversation:
     history_elsewhere: bool = False
     """The provider keeps the messages before these and shows them to the model itself."""
 
+    system: str = ""
+    """Text of the system messages."""
+    max_tokens: int | None = None
+    """Most tokens of the answer."""
+    has_suffix: bool = False
+    """A completion is to be put in front of a `suffix`."""
+    words_behind: int = 0
+    """User messages of the body that stand behind the one with the user's last own words."""
+    raw_question: str = ""
+    """Text of the last user message, where no user message holds the user's own words."""
+
     @property
     def question(self) -> str:
-        """The text of the last user message: what memory is searched for."""
-        return next((message.text for message in reversed(self.messages) if message.role == "user"), "")
+        """The user's last own words: what memory is searched for."""
+        opening = self._opening
+        return opening.text if opening is not None and opening.text else self.raw_question
 
     @property
     def turn(self) -> str:
         """Names the turn: equal in the request that opens it and in those that go on with tool results."""
-        return next((message.fingerprint for message in reversed(self.messages) if message.role == "user"), "")
+        return self._opening.fingerprint if self._opening is not None else ""
 
     @property
     def continues_turn(self) -> bool:
-        """True when the request brings tool results for a turn that an earlier request opened."""
-        return bool(self.messages) and self.messages[-1].role == "tool"
+        """True when all that follows the last answer is tool results and user messages without words of the user's."""
+        results = False
+        for message in reversed(self.messages):
+            if message.role == "assistant" or (message.role == "user" and message.text):
+                break
+            results = results or message.role == "tool"
+        return results
+
+    @property
+    def _opening(self) -> Message | None:
+        """The message that opened the turn: the user's last with words, or without any the user's last."""
+        said = [message for message in self.messages if message.role == "user"]
+        return next((message for message in reversed(said) if message.text.strip()), said[-1] if said else None)
+
+    def of_the_user(self, client_tags: Collection[str] = ()) -> Conversation:
+        """The same without what clients put into user messages (`core/own_words.py`).
+
+        Args:
+            client_tags: names of further tags that clients use.
+        """
+        said = [message for message in self.messages if message.role == "user"]
+        repeated = repeated_blocks(message.parts or (message.text,) for message in said)
+        own: dict[int, Message] = {}
+        for message in said:
+            words = own_words(message.parts or (message.text,), more_tags=client_tags, repeated=repeated)
+            unchanged = words == message.text and not message.parts
+            own[id(message)] = message if unchanged else message.model_copy(update={"text": words, "parts": ()})
+        with_words = [number for number, message in enumerate(reversed(said)) if own[id(message)].text.strip()]
+        kept = (own.get(id(message), message) for message in self.messages)
+        return replace(
+            self,
+            messages=tuple(message for message in kept if not message.empty),
+            words_behind=with_words[0] if with_words else 0,
+            raw_question=said[-1].text if said and not with_words else "",
+        )
+
+    @property
+    def shape(self) -> CallShape:
+        """What the request, as a format has read it, shows of its purpose."""
+        said = [message for message in self.messages if message.role == "user"]
+        return CallShape(
+            system=self.system,
+            first_user=said[0].text if said else "",
+            last_user=said[-1].text if said else "",
+            lone=len(self.messages) == 1,
+            max_tokens=self.max_tokens,
+            has_suffix=self.has_suffix,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +145,12 @@ class Format(Protocol):
     def read(self, body: Mapping[str, Any]) -> Conversation | None:
         """What the client sent; None where memory cannot work: the request then passes through with status `off`."""
 
-    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool) -> None:
+    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool, words_behind: int = 0) -> None:
         """Put instructions and memory (either may be empty) into the request.
 
-        Instructions go to the end of the system message, memory in front of the user's own words in the
-        last user message, or behind the instructions with `into_system`. All other parts of the body keep
-        their identity; lists and messages that change are replaced, not written to.
+        Instructions go to the end of the system message, memory in front of the user's own words in the user message
+        that `words_behind` others follow, or behind the instructions with `into_system`. All other parts of the body
+        keep their identity; lists and messages that change are replaced, not written to.
         """
 
     def read_reply(self, body: Mapping[str, Any]) -> Reply:
@@ -110,6 +172,16 @@ def event_of(data: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return event if isinstance(event, dict) else {}
+
+
+def token_limit(value: Any) -> int | None:
+    """A limit of tokens; None for what is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def without_empty(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Without the messages that hold nothing, but with all of the user's: injection counts them."""
+    return tuple(message for message in messages if message.role == "user" or not message.empty)
 
 
 def reply_of(messages: Sequence[Message], *, complete: bool) -> Reply:

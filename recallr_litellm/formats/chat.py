@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from recallr_litellm.core.messages import Message, Role, ToolCall
-from recallr_litellm.formats.base import Body, Conversation, Reply, items, reply_of
+from recallr_litellm.formats.base import Body, Conversation, Reply, items, reply_of, token_limit, without_empty
 from recallr_litellm.formats.choices import ChoicesStream
 from recallr_litellm.formats.deltas import Json
 
@@ -27,18 +27,22 @@ class Chat:
         messages = [_message(raw, ROLES[raw["role"]]) for raw in _raw_messages(body) if _role(raw) in ROLES]
         user = body.get("user")
         return Conversation(
-            messages=tuple(message for message in messages if not message.empty),
+            messages=without_empty(messages),
             user=user if isinstance(user, str) and user else None,
             uses_tools=bool(body.get("tools") or body.get("functions")),
+            system="\n\n".join(
+                _content(raw.get("content"))[0] for raw in _raw_messages(body) if _role(raw) in SYSTEM_ROLES
+            ),
+            max_tokens=token_limit(body.get("max_completion_tokens") or body.get("max_tokens")),
         )
 
-    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool) -> None:
+    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool, words_behind: int = 0) -> None:
         if not isinstance(body.get("messages"), list):
             return
         messages: list[Any] = list(body["messages"])
         to_system = "\n\n".join(text for text in (instructions, memory if into_system else "") if text)
         if memory and not into_system:
-            _put_before_last_user_words(messages, memory)
+            _put_before_own_words(messages, memory, words_behind)
         if to_system:
             _append_to_system(messages, to_system)
         body["messages"] = messages
@@ -82,7 +86,8 @@ def _role(raw: Any) -> str:
 
 
 def _message(raw: Mapping[str, Any], role: Role) -> Message:
-    text, attachments = _content(raw.get("content"))
+    texts, attachments = _texts(raw.get("content"))
+    text = "\n".join(texts)
     refusal = raw.get("refusal")
     if not text and isinstance(refusal, str):
         text = refusal
@@ -90,6 +95,7 @@ def _message(raw: Mapping[str, Any], role: Role) -> Message:
     return Message(
         role=role,
         text=text,
+        parts=tuple(texts) if len(texts) > 1 else (),
         tool_calls=tuple(_tool_call(call) for call in items(raw.get("tool_calls"))),
         tool_call_id=str(call_id) if role == "tool" and call_id else None,
         attachments=attachments,
@@ -98,10 +104,16 @@ def _message(raw: Mapping[str, Any], role: Role) -> Message:
 
 def _content(content: Any) -> tuple[str, tuple[str, ...]]:
     """Text of a message and the types of its other parts."""
+    texts, others = _texts(content)
+    return "\n".join(texts), others
+
+
+def _texts(content: Any) -> tuple[list[str], tuple[str, ...]]:
+    """Text parts of a message and the types of its other parts."""
     if isinstance(content, str):
-        return content, ()
+        return [content], ()
     if not isinstance(content, list):
-        return "", ()
+        return [], ()
     texts: list[str] = []
     others: list[str] = []
     for part in content:
@@ -113,7 +125,7 @@ def _content(content: Any) -> tuple[str, tuple[str, ...]]:
                 texts.append(text)
             else:
                 others.append(str(part.get("type") or "unknown"))
-    return "\n".join(texts), tuple(others)
+    return texts, tuple(others)
 
 
 def _tool_call(raw: Mapping[str, Any]) -> ToolCall:
@@ -126,15 +138,16 @@ def _tool_call(raw: Mapping[str, Any]) -> ToolCall:
     )
 
 
-def _put_before_last_user_words(messages: list[Any], memory: str) -> None:
-    for index in range(len(messages) - 1, -1, -1):
-        if _role(messages[index]) == "user":
-            content = messages[index].get("content")
-            if isinstance(content, str):
-                messages[index] = {**messages[index], "content": f"{memory}\n\n{content}"}
-            elif isinstance(content, list):
-                messages[index] = {**messages[index], "content": [{"type": "text", "text": f"{memory}\n\n"}, *content]}
-            return
+def _put_before_own_words(messages: list[Any], memory: str, words_behind: int) -> None:
+    of_user = [index for index, message in enumerate(messages) if _role(message) == "user"]
+    if words_behind >= len(of_user):
+        return
+    index = of_user[-1 - words_behind]
+    content = messages[index].get("content")
+    if isinstance(content, str):
+        messages[index] = {**messages[index], "content": f"{memory}\n\n{content}"}
+    elif isinstance(content, list):
+        messages[index] = {**messages[index], "content": [{"type": "text", "text": f"{memory}\n\n"}, *content]}
 
 
 def _append_to_system(messages: list[Any], text: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recallr_litellm.core.messages import Message
-from recallr_litellm.formats.base import Body, Conversation, Reply, items, reply_of
+from recallr_litellm.formats.base import Body, Conversation, Reply, items, reply_of, token_limit
 from recallr_litellm.formats.choices import ChoicesStream
 from recallr_litellm.formats.deltas import Json
 
@@ -28,10 +28,13 @@ class Completions:
         message = Message(role="user", text=prompt)
         user = body.get("user")
         return Conversation(
-            messages=() if message.empty else (message,), user=user if isinstance(user, str) and user else None
+            messages=(message,),
+            user=user if isinstance(user, str) and user else None,
+            max_tokens=token_limit(body.get("max_tokens")),
+            has_suffix=bool(body.get("suffix")),
         )
 
-    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool) -> None:
+    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool, words_behind: int = 0) -> None:
         """There is no system message here: all of it stands in front of the prompt."""
         prompt = body.get("prompt")
         if isinstance(prompt, str):

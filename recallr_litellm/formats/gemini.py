@@ -11,7 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from recallr_litellm.core.messages import Message, ToolCall
-from recallr_litellm.formats.base import Body, Conversation, Reply, event_of, items, reply_of
+from recallr_litellm.formats.base import (
+    Body,
+    Conversation,
+    Reply,
+    event_of,
+    items,
+    reply_of,
+    token_limit,
+    without_empty,
+)
 from recallr_litellm.formats.deltas import GrowingText, Json, finished, index_of
 
 _NO_CONTENT = frozenset({"thought", "thoughtSignature", "thought_signature", "videoMetadata", "video_metadata"})
@@ -29,16 +38,18 @@ class Gemini:
     def read(self, body: Mapping[str, Any]) -> Conversation:
         """What the client sent; contents of unknown roles are left out. There is no user id in the body."""
         return Conversation(
-            messages=tuple(message for message in _messages(body.get("contents")) if not message.empty),
+            messages=without_empty(_messages(body.get("contents"))),
             uses_tools=bool(body.get("tools")),
+            system=_system(_get(body, "systemInstruction")),
+            max_tokens=_max_tokens(_get(body, "generationConfig")),
         )
 
-    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool) -> None:
+    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool, words_behind: int = 0) -> None:
         if "contents" not in body:
             return
         to_system = "\n\n".join(text for text in (instructions, memory if into_system else "") if text)
         if memory and not into_system:
-            body["contents"] = _with_memory(body["contents"], memory)
+            body["contents"] = _with_memory(body["contents"], memory, words_behind)
         if to_system:
             # LiteLLM reads the first of the two that holds something
             key = "systemInstruction" if body.get("systemInstruction") else "system_instruction"
@@ -91,7 +102,8 @@ class _Said:
 
     def by_user(self) -> Message:
         """Each of a user's text parts is a text of its own."""
-        return Message(role="user", text="\n".join(self.texts), attachments=tuple(self.others))
+        parts = tuple(self.texts) if len(self.texts) > 1 else ()
+        return Message(role="user", text="\n".join(self.texts), parts=parts, attachments=tuple(self.others))
 
 
 class GeminiStream:
@@ -157,6 +169,16 @@ def _get(value: Mapping[str, Any], name: str) -> Any:
     return value.get("".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name))
 
 
+def _system(instruction: Any) -> str:
+    if isinstance(instruction, str):
+        return instruction
+    return "\n\n".join(_Said(_parts(instruction)).texts) if isinstance(instruction, dict) else ""
+
+
+def _max_tokens(config: Any) -> int | None:
+    return token_limit(_get(config, "maxOutputTokens")) if isinstance(config, dict) else None
+
+
 def _messages(contents: Any) -> Iterator[Message]:
     """The messages of a request, empty ones included.
 
@@ -211,25 +233,28 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _with_memory(contents: Any, memory: str) -> Any:
-    """The contents with memory in the last of them in which the user says something."""
+def _with_memory(contents: Any, memory: str, words_behind: int) -> Any:
+    """The contents with memory in front of the user's own words."""
     if isinstance(contents, str):
         return f"{memory}\n\n{contents}"
     if isinstance(contents, dict):
-        return _with_memory([contents], memory)[0]
+        return _with_memory([contents], memory, words_behind)[0]
     if not isinstance(contents, list):
         return contents
-    for index in range(len(contents) - 1, -1, -1):
-        content = contents[index]
-        if not isinstance(content, dict) or (content.get("role") or "user") != "user":
-            continue
-        parts = content.get("parts")
-        parts = [parts] if isinstance(parts, dict) else parts
-        if not isinstance(parts, list) or (own := _first_own(parts)) is None:
-            continue
-        added = {**content, "parts": [*parts[:own], {"text": f"{memory}\n\n"}, *parts[own:]]}
-        return [*contents[:index], added, *contents[index + 1 :]]
-    return contents
+    of_user = [
+        index
+        for index, content in enumerate(contents)
+        if isinstance(content, dict) and (content.get("role") or "user") == "user"
+    ]
+    if words_behind >= len(of_user):
+        return contents
+    index = of_user[-1 - words_behind]
+    parts = contents[index].get("parts")
+    parts = [parts] if isinstance(parts, dict) else parts
+    if not isinstance(parts, list) or (own := _first_own(parts)) is None:
+        return contents
+    added = {**contents[index], "parts": [*parts[:own], {"text": f"{memory}\n\n"}, *parts[own:]]}
+    return [*contents[:index], added, *contents[index + 1 :]]
 
 
 def _first_own(parts: list[Any]) -> int | None:

@@ -10,12 +10,21 @@ those items back one by one, so a run of the assistant's items in `input` is rea
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
 from recallr_litellm.core.messages import Message, Role, ToolCall
-from recallr_litellm.formats.base import Body, Conversation, Reply, event_of, items, reply_of
+from recallr_litellm.formats.base import (
+    Body,
+    Conversation,
+    Reply,
+    event_of,
+    items,
+    reply_of,
+    token_limit,
+    without_empty,
+)
 from recallr_litellm.formats.deltas import Json, finished, index_of, merge
 
 ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant"}
@@ -36,20 +45,22 @@ class Responses:
         messages = [Message(role="user", text=given)] if isinstance(given, str) else _messages(items(given))
         user = body.get("user")
         return Conversation(
-            messages=tuple(message for message in messages if not message.empty),
+            messages=without_empty(messages),
             user=user if isinstance(user, str) and user else None,
             uses_tools=bool(body.get("tools")),
             history_elsewhere=_history_elsewhere(body),
+            system="\n\n".join(filter(None, (_text(body, "instructions"), *_system(items(given))))),
+            max_tokens=token_limit(body.get("max_output_tokens")),
         )
 
-    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool) -> None:
+    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool, words_behind: int = 0) -> None:
         """The system message is `instructions`.
 
         A provider that keeps the conversation (`previous_response_id`, `conversation`) keeps `input` with it, and
         memory put there would pile up. `instructions` hold for one response only: there it goes instead.
         """
         if memory and not into_system and not _history_elsewhere(body):
-            given = _with_memory(body.get("input"), memory)
+            given = _with_memory(body.get("input"), memory, words_behind)
             if given is not None:
                 body["input"] = given
                 memory = ""
@@ -163,6 +174,13 @@ def _history_elsewhere(body: Mapping[str, Any]) -> bool:
     return any(request.get(key) for request in requests for key in ("previous_response_id", "conversation"))
 
 
+def _system(given: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Texts of the system's and the developer's messages."""
+    for item in given:
+        if _kind(item) == "message" and item.get("role") in ("system", "developer"):
+            yield _content(item.get("content"))[0]
+
+
 def _messages(given: Iterable[Mapping[str, Any]]) -> list[Message]:
     """The messages that a list of items makes; a run of the assistant's items is one."""
     read = (message for message in map(_message, given) if message is not None)
@@ -192,8 +210,9 @@ def _message(item: Mapping[str, Any]) -> Message | None:
     call_id = _text(item, "call_id")
     if kind == "message":
         role = ROLES.get(_text(item, "role"))
-        text, attachments = _content(item.get("content"))
-        return None if role is None else Message(role=role, text=text, attachments=attachments)
+        texts, attachments = _texts(item.get("content"))
+        parts = tuple(texts) if len(texts) > 1 else ()
+        return None if role is None else Message(role=role, text="\n".join(texts), parts=parts, attachments=attachments)
     if kind.endswith("_call_output") and call_id:
         text, attachments = _content(item.get("output"))
         return Message(role="tool", text=text, tool_call_id=call_id, attachments=attachments)
@@ -217,8 +236,13 @@ def _arguments(call: Mapping[str, Any]) -> str:
 
 def _content(content: Any) -> tuple[str, tuple[str, ...]]:
     """Text of a message or a result, and the types of its other parts."""
+    texts, others = _texts(content)
+    return "\n".join(texts), others
+
+
+def _texts(content: Any) -> tuple[list[str], tuple[str, ...]]:
     if isinstance(content, str):
-        return content, ()
+        return [content], ()
     texts: list[str] = []
     others: list[str] = []
     for part in items(content):
@@ -228,25 +252,28 @@ def _content(content: Any) -> tuple[str, tuple[str, ...]]:
             texts.append(text)
         else:
             others.append(kind or "unknown")
-    return "\n".join(texts), tuple(others)
+    return texts, tuple(others)
 
 
-def _with_memory(given: Any, memory: str) -> Any:
-    """`input` with memory in front of the last words of the user; None where it has none."""
+def _with_memory(given: Any, memory: str, words_behind: int) -> Any:
+    """`input` with memory in front of the user's own words; None where it has none."""
     if isinstance(given, str):
         return f"{memory}\n\n{given}"
     if not isinstance(given, list):
         return None
-    for index in range(len(given) - 1, -1, -1):
-        item = given[index]
-        if not isinstance(item, dict) or _kind(item) != "message" or item.get("role") != "user":
-            continue
-        content = item.get("content")
-        if isinstance(content, str):
-            with_memory: Any = f"{memory}\n\n{content}"
-        elif isinstance(content, list):
-            with_memory = [{"type": "input_text", "text": f"{memory}\n\n"}, *content]
-        else:
-            return None
-        return [*given[:index], {**item, "content": with_memory}, *given[index + 1 :]]
-    return None
+    of_user = [
+        index
+        for index, item in enumerate(given)
+        if isinstance(item, dict) and _kind(item) == "message" and item.get("role") == "user"
+    ]
+    if words_behind >= len(of_user):
+        return None
+    index = of_user[-1 - words_behind]
+    content = given[index].get("content")
+    if isinstance(content, str):
+        with_memory: Any = f"{memory}\n\n{content}"
+    elif isinstance(content, list):
+        with_memory = [{"type": "input_text", "text": f"{memory}\n\n"}, *content]
+    else:
+        return None
+    return [*given[:index], {**given[index], "content": with_memory}, *given[index + 1 :]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,6 +78,8 @@ class Call:
     and its LiteLLM key, as far as is known, is bound to no project."""
     retried: bool = False
     """The client library says that it repeats a request (`x-stainless-retry-count` of the OpenAI SDK)."""
+    client_marks: Mapping[str, str] = field(default_factory=dict)
+    """Headers by which clients mark calls that serve themselves (`core/helper_calls.py`), names in lower case."""
     request_id: str = field(default_factory=lambda: secrets.token_hex(16))
     received_at: int = field(default_factory=now_ms)
     spent: float = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from recallr_litellm.core.helper_calls import CLASS_HEADER, MARKING_HEADERS
 from recallr_litellm.gateway.answer import Answer, Deadline, Store
 from recallr_litellm.gateway.asgi import App, Event, Receive, Send
 from recallr_litellm.gateway.call import CURRENT, Call
@@ -57,7 +58,9 @@ class RecallrMiddleware:
             # Nothing to remember, as of a WebSocket; but our headers are nobody else's business.
             await self._app(scope, receive, send)
             return
-        call = Call(raw, awake=bool(raw.pairs), retried=_is_retry(rest), about_user=about_user)
+        call = Call(
+            raw, awake=bool(raw.pairs), retried=_is_retry(rest), client_marks=_marks(rest), about_user=about_user
+        )
         answer = Answer(call, send, store=self._store, deadline=self._deadline, reporter=self._reporter)
         token = CURRENT.set(call)
         self._answers.add(answer)
@@ -83,6 +86,14 @@ class RecallrMiddleware:
         for answer in self._answers:
             if (exchange := answer.unstored()) is not None:
                 self._later(beginning_of(exchange))
+
+
+def _marks(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {
+        lower: value.decode("latin-1")
+        for name, value in headers
+        if (lower := name.decode("latin-1").lower()) in (CLASS_HEADER, *MARKING_HEADERS)
+    }
 
 
 def _is_retry(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -7,11 +7,13 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from recallr_litellm.core.bounds import newest
 from recallr_litellm.core.context import render
+from recallr_litellm.core.helper_calls import CallShape, helper_call, may_quote, quotes
 from recallr_litellm.core.history import plan
 from recallr_litellm.core.instructions import instructions
 from recallr_litellm.core.messages import Message, StoredMessage
@@ -36,7 +38,7 @@ from recallr_litellm.gateway.call import AdmittedRequest, Call
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.litellm_host.tracing import name_session
 from recallr_litellm.memory.sessions import OpenedSession, Sessions
-from recallr_litellm.metrics import ADDED, FAULTS, RECALL, REJECTED
+from recallr_litellm.metrics import ADDED, FAULTS, HELPER_CALLS, RECALL, REJECTED
 from recallr_litellm.projects import Projects
 from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Agent, OwnedMemory, ResearchQuestion
@@ -52,7 +54,7 @@ _MARGIN, _MOST_MARGIN = 0.1, 1.0
 """Share of the deadline, and most seconds, that are kept from what may take long for writing down what was found."""
 
 _HASHED_AT_ONCE = 200_000
-"""Characters of a request's history that are hashed on the event loop: about a millisecond's work."""
+"""Characters of a request's history that are read and hashed on the event loop: about a millisecond's work."""
 
 
 class Recollection:
@@ -128,6 +130,14 @@ class Recollection:
             self._reporter.identify(call, takes_part=admission is not None)
             if admission is None:
                 return
+            shape = replace(conversation.shape, headers=call.client_marks)
+            own = partial(conversation.of_the_user, self._settings.client_tags)
+            long = sum(len(message.text) for message in conversation.messages) > _HASHED_AT_ONCE
+            conversation = await asyncio.to_thread(own) if long else own()
+            if (rule := await self._helper_call(shape, admission)) is not None:
+                HELPER_CALLS.labels(rule).inc()
+                call.status, call.reason = "off", f"helper call: {rule}"
+                return
             conversation = replace(conversation, messages=newest(conversation.messages))
             await _hash(conversation.messages)
             admitted = AdmittedRequest(format, body, conversation, admission.session, admission.headers.recall_strategy)
@@ -148,6 +158,7 @@ class Recollection:
                 instructions=instructions(admitted.strategy) if admission.headers.include_system_prompt else "",
                 memory=memory,
                 into_system=self._settings.inject is InjectInto.SYSTEM,
+                words_behind=conversation.words_behind,
             )
         except RequestError as error:
             call.status, call.reason = "off", error.code
@@ -161,6 +172,18 @@ class Recollection:
             if call.awake:
                 call.spent += perf_counter() - begun
                 ADDED.observe(call.spent)
+
+    async def _helper_call(self, shape: CallShape, admission: Admission) -> str | None:
+        """The rule by which a request only serves its client; None for a turn of the user's."""
+        rule = helper_call(shape)
+        if rule is not None or not may_quote(shape.last_user) or not self._state_breaker.allows_requests:
+            return rule
+        try:
+            said = await self._sessions.recent_texts(admission.session.owner, tokens=self._settings.context_tokens)
+        except RecallrError:
+            return None
+        asked, answered = ([m.text for m in said if m.role == role] for role in ("user", "assistant"))
+        return "quotes the chat" if quotes(shape.last_user, asked, answered) else None
 
     async def _remember_in_time(self, call: Call, admitted: AdmittedRequest, admission: Admission) -> str:
         """The memory block for the request; empty when there is nothing, or no time."""

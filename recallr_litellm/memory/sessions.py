@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recallr_litellm.core.bounds import SHOWN_BYTES_PER_TOKEN
-from recallr_litellm.core.messages import MessageEntry, StoredMessage
+from recallr_litellm.core.messages import Message, MessageEntry, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import OngoingSession
 from recallr_litellm.core.records import Session, User
@@ -89,6 +89,12 @@ class Sessions:
         the order of the ids; sessions gone meanwhile are left out."""
         found = await self._state.recent(owner, session_ids, most_bytes=SHOWN_BYTES_PER_TOKEN * tokens)
         return tuple(OngoingSession(id, messages) for id, messages in found.items())
+
+    async def recent_texts(self, owner: Owner, *, tokens: int) -> list[Message]:
+        """The newest messages of the user's sessions that are not yet processed. No session is touched."""
+        ids = await self._state.open_ids(owner)
+        found = await self._state.recent(owner, ids, most_bytes=SHOWN_BYTES_PER_TOKEN * tokens)
+        return [stored.message for messages in found.values() for stored in messages]
 
     async def reopen(self, owner: Owner, session_id: str) -> None:
         """Bring a processed session back into motion.

@@ -11,6 +11,9 @@ from recallr_litellm.stores.state import codec, keys
 from recallr_litellm.stores.state.calls import RedisCaller
 from recallr_litellm.stores.state.records import SessionIndex, Snapshot
 
+OTHER_SESSIONS: Final = 20
+"""Most ids in `Resolved.other_sessions`."""
+
 RECENT_MESSAGES: Final = 100
 """Most messages of one session that `SessionContents.recent` reads."""
 
@@ -47,6 +50,12 @@ class SessionContents(RedisCaller):
             *ids[: most_bytes // _SMALLEST_MESSAGE + 1],
         )
         return [codec.load_message(text) for text in texts]
+
+    async def open_ids(self, owner: Owner) -> list[str]:
+        """Ids of the owner's sessions that hold messages and are not yet processed, newest first."""
+        async with self._reaching():
+            ids: Any = await self._client.zrevrange(keys.open_sessions(owner), 0, OTHER_SESSIONS)
+        return list(ids)
 
     async def recent(
         self, owner: Owner, session_ids: Sequence[str], *, most_bytes: int

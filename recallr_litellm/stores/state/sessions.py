@@ -10,14 +10,11 @@ from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Session
 from recallr_litellm.stores.state import codec, keys
-from recallr_litellm.stores.state.contents import SessionContents
+from recallr_litellm.stores.state.contents import OTHER_SESSIONS, SessionContents
 from recallr_litellm.stores.state.records import CommitResult, Resolved, UnknownSession, UnknownUser
 
 MARKER_SECONDS: Final = 24 * 60 * 60
 """How long Redis remembers that a user exists (since the last request), and that an exchange is stored."""
-
-OTHER_SESSIONS: Final = 20
-"""Most ids in `Resolved.other_sessions`."""
 
 KEPT_BLOCKS: Final = 16
 """Memory blocks kept of a session. Only turns that are still going on need theirs, and few do at a time."""

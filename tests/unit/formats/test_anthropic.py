@@ -33,13 +33,14 @@ def assistant(content):
 
 
 def read(*messages, **more):
-    return ANTHROPIC.read({"messages": list(messages), **more})
+    return ANTHROPIC.read({"messages": list(messages), **more}).of_the_user()
 
 
 def inject(body, *, instructions="INSTRUCTIONS", memory="MEMORY", into_system=False):
     changed = dict(body)
     before = copy.deepcopy(body)
-    ANTHROPIC.inject(changed, instructions=instructions, memory=memory, into_system=into_system)
+    behind = ANTHROPIC.read(body).of_the_user().words_behind
+    ANTHROPIC.inject(changed, instructions=instructions, memory=memory, into_system=into_system, words_behind=behind)
     assert body == before, "the client's own messages were written to"
     return changed
 
@@ -153,7 +154,7 @@ def test_where_the_client_marks_what_to_cache_its_words_come_before_memory(marke
 
 
 def test_beside_results_memory_stands_behind_the_last_of_them():
-    for words in ([text("And?")], [IMAGE], [text("One."), DOCUMENT]):
+    for words in ([text("And?")], [text("One."), DOCUMENT]):
         [*_, last] = inject({"messages": [user("x"), assistant([USE]), user([RESULT, RESULT, *words])]})["messages"]
         assert last == user([RESULT, RESULT, MEMORY, *words])
     [last] = inject({"messages": [user([text("odd"), RESULT, text("And?")])]})["messages"]

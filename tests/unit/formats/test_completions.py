@@ -45,7 +45,7 @@ def test_an_echoed_prompt_is_not_added_to() -> None:
 def test_a_blank_prompt_holds_nothing() -> None:
     read = COMPLETIONS.read({"prompt": " \n", "user": 7})
     assert read is not None
-    assert (read.messages, read.user) == ((), None)
+    assert (read.of_the_user().messages, read.user) == ((), None)
 
 
 @pytest.mark.parametrize("into_system", [False, True])

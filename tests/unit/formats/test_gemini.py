@@ -33,19 +33,20 @@ def inject(
     request = {"contents": contents, **body}
     before = copy.deepcopy(request)
     given = dict(request)
-    GEMINI.inject(request, instructions=instructions, memory=memory, into_system=into_system)
+    behind = GEMINI.read(request).of_the_user().words_behind
+    GEMINI.inject(request, instructions=instructions, memory=memory, into_system=into_system, words_behind=behind)
     assert given == before, "the client's own objects were written to"
     return request
 
 
 def read(*contents: Any) -> tuple[Message, ...]:
-    return GEMINI.read({"contents": list(contents)}).messages
+    return GEMINI.read({"contents": list(contents)}).of_the_user().messages
 
 
 def test_a_conversation_is_read() -> None:
     conversation = GEMINI.read(
         {"contents": [user("Hi."), model("Hello."), user("Two", "parts")], "tools": [{"functionDeclarations": []}]}
-    )
+    ).of_the_user()
     assert conversation.messages == (
         Message(role="user", text="Hi."),
         Message(role="assistant", text="Hello."),
@@ -88,7 +89,9 @@ def test_thoughts_are_not_read_and_other_parts_are_named() -> None:
 def test_calls_and_results_are_read() -> None:
     with_id = {"functionCall": {"id": "c2", "name": "time"}}
     second = {"functionResponse": {"id": "c2", "name": "time", "response": {"output": "noon"}}}
-    conversation = GEMINI.read({"contents": [user("Weather?"), model(CALL, with_id), user(RESULT, second)]})
+    conversation = GEMINI.read(
+        {"contents": [user("Weather?"), model(CALL, with_id), user(RESULT, second)]}
+    ).of_the_user()
     assert conversation.messages[1:] == (
         Message(
             role="assistant",

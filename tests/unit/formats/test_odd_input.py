@@ -102,7 +102,9 @@ def test_any_request_is_read_and_injected_into(name: str, into_system: bool) -> 
             continue
         before, sent = copy.deepcopy(body), dict(body)
         conversation = format.read(body)
-        format.inject(body, instructions="INSTRUCTIONS", memory="MEMORY", into_system=into_system)
+        conversation = conversation and conversation.of_the_user()
+        behind = conversation.words_behind if conversation else 0
+        format.inject(body, instructions="INSTRUCTIONS", memory="MEMORY", into_system=into_system, words_behind=behind)
         assert sent == before, "what the client sent was written to"
         if conversation is not None:
             assert all(message.fingerprint and not message.empty for message in conversation.messages)

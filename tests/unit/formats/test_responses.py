@@ -29,7 +29,7 @@ TIME = ToolCall(id="c2", name="time", arguments="{}")
 
 
 def read(given, **others):
-    return RESPONSES.read({"input": given, **others})
+    return RESPONSES.read({"input": given, **others}).of_the_user()
 
 
 def user_says(text):

@@ -1,0 +1,170 @@
+"""What clients put into user messages for the model: the marks by which such text is told from the user's own words.
+
+Seen in the clients' public code, or reported by several people who read their requests. A mark is used only where it
+stands as a client writes it, at the beginning of a line: users quote these tags too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+USERS_TAGS = frozenset(
+    {
+        "task",  # Cline, Roo, Kilo (old): the task that the user typed
+        "user_message",  # Roo
+        "user_input",  # Cline
+        "feedback",  # Cline, Roo: what the user typed while a tool was proposed
+        "answer",  # Cline, Roo: the reply to a follow-up question
+        "user_query",  # Cursor, Open WebUI (old)
+        "userrequest",  # VS Code Copilot
+        "command-args",  # Claude Code: what follows a slash command
+    }
+)
+"""Tags around what the user wrote. Lower case."""
+
+CLIENTS_TAGS = frozenset(
+    {
+        # Claude Code, opencode, Roo
+        "system-reminder",
+        "system_reminder",
+        "command-name",
+        "command-message",
+        "command-contents",
+        "local-command-stdout",
+        "local-command-stderr",
+        "local-command-caveat",
+        "user-prompt-submit-hook",
+        "bash-input",
+        "bash-stdout",
+        "bash-stderr",
+        "task-notification",
+        "ide_opened_file",
+        "ide_selection",
+        # Roo, Cline, Kilo
+        "environment_details",
+        "git_working_state",
+        "mode_notice",
+        "file_content",
+        "folder_content",
+        "explicit_instructions",
+        "user_command",
+        # Codex
+        "environment_context",
+        "user_instructions",
+        "user_shell_command",
+        "turn_aborted",
+        "subagent_notification",
+        "codex_internal_context",
+        "goal_context",
+        "extension_context",
+        "permissions_instructions",
+        # Gemini CLI
+        "session_context",
+        "hook_context",
+        # Cursor
+        "additional_data",
+        "open_and_recently_viewed_files",
+        "attached_files",
+        "agent_transcripts",
+        "agent_skills",
+        "image_files",
+        # VS Code Copilot
+        "editorcontext",
+        "repocontext",
+        "reminderinstructions",
+        "toolreferences",
+        "environment_info",
+        "workspace_info",
+        # Chatbox
+        "attachment_file",
+        # OpenAI Agents SDK, Open WebUI
+        "conversation history",
+        "chat_history",
+    }
+)
+"""Tags around what a client adds, whose names nobody would choose for a text of their own. Lower case."""
+
+CLIENTS_TAGS_BESIDE = frozenset(
+    {
+        "context",
+        "attachments",
+        "rules",
+        "git_status",
+        "user_info",
+        "timestamp",
+        "skill",
+        "histories",
+        "documents",
+        "source",
+    }
+)
+"""Tags with names that a user may choose as well: left out only beside what the user wrote, in front of it, or where
+another mark shows that a client has built the message. Lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Text from one mark to another."""
+
+    client: str
+    opening: re.Pattern[str]
+    closing: re.Pattern[str]
+
+
+def _span(client: str, opening: str, closing: str) -> Span:
+    return Span(client, re.compile(opening, re.MULTILINE), re.compile(closing, re.MULTILINE))
+
+
+CLIENTS_SPANS = (
+    _span("Codex", r"^# AGENTS\.md instructions(?: for .*)?$", r"</INSTRUCTIONS>"),
+    _span("Gemini CLI", r"^--- Content from referenced files ---$", r"^--- End of content ---$"),
+    _span("LobeChat", r"^<!-- SYSTEM CONTEXT \(NOT PART OF USER QUERY\) -->", r"<!-- END SYSTEM CONTEXT -->"),
+    _span("LibreChat", r"\AAttached document\(s\):\s*\n```md\n", r"^```$"),
+    _span("AnythingLLM", r"^\[CONTEXT \d+\]:", r"^\[END CONTEXT \d+\]$"),
+)
+"""Text that a client adds, between two marks that are no tags of one name."""
+
+CLIENTS_OPENINGS = (
+    "[Request interrupted by user",  # Claude Code
+    "This session is being continued from a previous conversation",  # Claude Code, after compaction
+    "Another language model started to solve this problem",  # Codex, after compaction
+    "## Conversation Summary",  # Roo, after condensing
+    "[read_file for '",  # Roo
+    "Here is the user's editor context",  # Gemini CLI
+    "Here is a summary of changes in the user's editor context",  # Gemini CLI
+    "Called the Read tool with the following input:",  # opencode; the part after it is what the tool returned
+)
+"""How a part begins that is a client's as a whole."""
+
+RESULT_FOLLOWS = "Called the Read tool with the following input:"
+"""After a part that begins like this, the next one is what the tool returned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A message of a client's making, in which the user's words have one place."""
+
+    client: str
+    known_by: re.Pattern[str]
+    words: re.Pattern[str]
+    """Its group `words` is what the user wrote."""
+
+
+FRAMES = (
+    Frame(
+        "Open WebUI, retrieval",
+        re.compile(r"\A### Task:\s*\nRespond to the user query using the provided context"),
+        re.compile(r"(?:\A|.*)</context>\s*(?:<user_query>)?(?P<words>.*?)(?:</user_query>\s*)?\Z", re.DOTALL),
+    ),
+    Frame(
+        "Cherry Studio, retrieval",
+        re.compile(r"^## My question is:", re.MULTILINE),
+        re.compile(r"^## My question is:\s*(?P<words>.*?)\s*^## Reference Materials:", re.MULTILINE | re.DOTALL),
+    ),
+    Frame(
+        "Dify",
+        re.compile(r"<histor(?:y|ies)>.*</histor(?:y|ies)>", re.DOTALL),
+        re.compile(r".*^Human: (?P<words>.*?)(?:^Assistant:\s*)?\Z", re.MULTILINE | re.DOTALL),
+    ),
+)

@@ -1,0 +1,181 @@
+"""Calls that only serve the client: titles, tags, follow-ups, summaries of the running chat, probes, code completion.
+
+Such a call is no turn of the user's conversation: nothing is recalled for it and nothing of it is kept. Rules, surest
+first; where none speaks, the call is a real turn:
+
+1. The client says so in a header.
+2. It completes the middle of code: a `suffix`, or the marks of a model's fill-in-the-middle.
+3. It opens as a known client's helper call does, in its last user message or in its system message.
+4. It is one short message of a known probe, answered with one token at most. A classifier that asks for one token is
+   no probe: it has something to classify.
+5. It quotes the running conversation: what `quotes` finds of the session's messages in one user message, beside an
+   instruction. A transcript that the user pastes from elsewhere is a real turn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class CallShape:
+    """What a request shows of its purpose."""
+
+    system: str = ""
+    """Text of the system messages, as the client wrote them."""
+    last_user: str = ""
+    """Text of the last user message, as the client wrote it."""
+    first_user: str = ""
+    """Text of the first user message."""
+    lone: bool = False
+    """The request has one message, beside system messages."""
+    max_tokens: int | None = None
+    has_suffix: bool = False
+    """The `suffix` of a completion is set."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Request headers, names in lower case."""
+
+
+CLASS_HEADER = "x-claude-code-request-class"
+
+_CLASSES = frozenset({"auxiliary", "compaction", "subagent"})
+"""Values of that header that are no turn of the user's: https://code.claude.com/docs/en/llm-gateway-protocol"""
+
+MARKING_HEADERS = (
+    "x-claude-code-agent-id",  # Claude Code: a subagent, whose words are the agent's
+    "x-claude-code-compaction",
+    "x-openai-subagent",  # Codex: review, compact, memory_consolidation, collab_spawn
+    "x-parent-session-id",  # opencode, Kilo: a subagent
+    "x-openwebui-task",  # Open WebUI, where its connection sets `{{TASK}}`
+)
+
+_MARKS = (
+    ("<fim_prefix>", "<fim_suffix>", "<fim_middle>", "<file_sep>", "<repo_name>"),  # StarCoder, StableCode
+    ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|file_sep|>", "<|repo_name|>"),  # Qwen-Coder, CodeGemma
+    ("<PRE>", "<SUF>", "<MID>"),  # CodeLlama
+    ("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),  # DeepSeek
+    ("[SUFFIX]", "[PREFIX]"),  # Codestral
+    ("<|code_suffix|>", "<|code_prefix|>", "<|code_middle|>", "###MODE:BLOCK"),  # CodeGeeX
+)
+"""The marks of fill-in-the-middle, by the family of models. A prompt begins with one and holds another."""
+
+_OPEN_WEBUI = re.compile(r"### Task:(?!\s*Respond to the user query)")
+"""Open WebUI's templates. The one that is excluded holds a real question and what was retrieved for it."""
+
+_USER_OPENINGS = (
+    # LibreChat
+    "Provide a concise, 5-word-or-less title",
+    "Analyze this conversation and provide:",
+    # Chatbox
+    "Based on the chat history, give this conversation a name",
+    "Provide a detailed summary for continuing this conversation",
+    # Continue
+    "Given the following... please reply with a",
+    # LangChain, Flowise
+    "Given the following conversation and a follow up question, rephrase",
+    "Given the following conversation and a follow-up question, rephrase",
+    # Dify
+    "You are asked to generate a concise chat title",
+    "Please help me predict the three most likely questions",
+    # Claude Code
+    "Analyze if this message indicates a new conversation topic",
+    "Please write a 5-10 word title",
+    "Your task is to process Bash commands",
+    "Perform a web search for the query:",
+    "[SUGGESTION MODE:",
+    "Your task is to create a detailed summary of the conversation so far",
+    "CRITICAL: Respond with TEXT ONLY",
+    # Roo
+    "CRITICAL: This summarization request is a SYSTEM OPERATION",
+    "Generate an enhanced version of this prompt",
+    # Cline
+    "Summarize this session for continuation",
+    # Codex
+    "You are performing a CONTEXT CHECKPOINT COMPACTION",
+    "<next_prompt_suggestion>",
+    # opencode
+    "Generate a title for this conversation:",
+    # Gemini CLI
+    "Analyze *only* the content and structure of your immediately preceding response",
+    "<state_snapshot>",
+    "First, reason in your scratchpad. Then, generate the <state_snapshot>",
+)
+"""How the last user message of a helper call begins."""
+
+_SYSTEM_OPENINGS = (
+    "You are a title generator. You output ONLY a thread title",  # opencode
+    "You are a professional conversation summarizer",  # LobeChat
+    "You are an assistant skilled in conversation",  # Cherry Studio
+    "You are an AI question rephraser",
+    "You are a translation expert",
+    "You are a helpful AI assistant tasked with summarizing conversations",  # Roo, Claude Code
+    "Summarize the provided coding session",  # Cline
+    "Summarize this coding conversation in under 50 characters",  # Claude Code
+    "Generate a concise, sentence-case title (3-7 words)",
+    "Analyze if this message indicates a new conversation topic",
+    "Your task is to process Bash commands",
+    "You are a specialized Task Routing AI",  # Gemini CLI
+    "You are a HOLE FILLER",  # code completion by a chat model
+)
+"""How the system message of a helper call begins."""
+
+_TITLE_FOLLOWS = "Generate a title for this conversation:"
+"""opencode: the user message before the one with the user's real words."""
+
+_PROBES = frozenset({"quota", "ping", "test", "hi", "hello", "count", "."})
+
+_ROLE_LINE = re.compile(r"^\s*(?:\*\*)?(?:user|human|assistant|ai|model)(?:\*\*)?\s*[:>]", re.IGNORECASE | re.MULTILINE)
+_HISTORY_TAG = re.compile(r"<(?:chat_?history|conversation|history|session|transcript|messages)[ >]", re.IGNORECASE)
+_SHORTEST_QUOTE = 8
+"""Characters of a message whose quotation says something: `ok` stands in every text."""
+
+
+def helper_call(shape: CallShape) -> str | None:
+    """The rule by which a call only serves its client, in a word or two for log and metric; None for a real turn."""
+    if shape.headers.get(CLASS_HEADER, "").lower() in _CLASSES:
+        return "header"
+    if any(shape.headers.get(name, "").strip() for name in MARKING_HEADERS):
+        return "header"
+    if shape.has_suffix or _is_marked(shape.last_user):
+        return "fill in the middle"
+    last, first = shape.last_user.lstrip(), shape.first_user.lstrip()
+    if shape.system.lstrip().startswith(_SYSTEM_OPENINGS) or last.startswith(_USER_OPENINGS):
+        return "opening"
+    if _OPEN_WEBUI.match(last) or first.startswith(_TITLE_FOLLOWS):
+        return "opening"
+    if shape.lone and shape.max_tokens == 1 and shape.last_user.strip().lower() in _PROBES:
+        return "probe"
+    return None
+
+
+def _is_marked(text: str) -> bool:
+    text = text.lstrip()
+    return any(text.startswith(marks) and sum(mark in text for mark in marks) >= 2 for marks in _MARKS)
+
+
+def may_quote(text: str) -> bool:
+    """Whether a user message looks as if it held a transcript, so that `quotes` is worth the reading of a session."""
+    return bool(_HISTORY_TAG.search(text)) or len(_ROLE_LINE.findall(text)) >= 2
+
+
+def quotes(text: str, asked: Iterable[str], answered: Iterable[str]) -> bool:
+    """Whether a user message holds the running conversation: something the user said and something the model replied.
+
+    Args:
+        text: the message.
+        asked: texts of the session's user messages.
+        answered: texts of its replies.
+    """
+    folded = _folded(text)
+    return any(_is_in(said, folded) for said in asked) and any(_is_in(said, folded) for said in answered)
+
+
+def _is_in(said: str, folded: str) -> bool:
+    said = _folded(said)
+    return len(said) >= _SHORTEST_QUOTE and said in folded and said != folded
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,197 @@
+"""What of a user message the user said: without what the client put there for the model.
+
+The one place that decides it, for every format. In this order:
+
+1. A part that begins as only a client begins one is the client's (`CLIENTS_OPENINGS`).
+2. A message of a known frame holds the user's words in one place (`FRAMES`).
+3. Whole blocks between a client's marks are left out (`CLIENTS_TAGS`, `CLIENTS_SPANS`).
+4. Tags around what the user wrote (`USERS_TAGS`) come off; what they hold stays.
+5. A block that comes back in other messages of the conversation, beside other text and with small changes, is the
+   client's whatever it is called: a stamp, the state of an editor (`repeated_blocks`).
+
+Where none of this speaks, the text is the user's. Blocks in fenced code and in the middle of a line are quotations.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from recallr_litellm.core.client_marks import (
+    CLIENTS_OPENINGS,
+    CLIENTS_SPANS,
+    CLIENTS_TAGS,
+    CLIENTS_TAGS_BESIDE,
+    FRAMES,
+    RESULT_FOLLOWS,
+    USERS_TAGS,
+)
+
+_TAG = r"[ \t]*<(?P<name>[A-Za-z][\w-]*(?: HISTORY)?)(?:\s[^<>]*)?>"
+_AT_LINE = re.compile("^" + _TAG, re.MULTILINE)
+_AT_ONCE = re.compile(_TAG)
+_AFTER = re.compile(r"\s*>[ \t]*(?=$|<)", re.MULTILINE)
+_STAMP = re.compile(r"\A[ \t]*\[(?P<inside>[^\[\]\n]{1,200})\][ \t]*(?=\n|\S)")
+_FENCE = re.compile(r"^(?P<mark>```+|~~~+).*?^(?P=mark)\s*$", re.MULTILINE | re.DOTALL)
+_SIMILAR = 0.6
+"""Least similarity of two blocks' contents, 0–1, for one to be taken for the other come back."""
+_COMPARED = 1_000
+"""Characters of a block that are compared."""
+_KEPT = 4
+"""Earlier blocks of a name that one is compared with."""
+_KNOWN = {f"<{name}>" for name in CLIENTS_TAGS | USERS_TAGS}
+
+
+def own_words(parts: Sequence[str], *, more_tags: Collection[str] = (), repeated: Collection[str] = ()) -> str:
+    """The user's own words in a user message; "" when there are none.
+
+    Args:
+        parts: the text parts of the message, in order; one for a message that is a string.
+        more_tags: names of further tags that clients use (`RECALLR_CLIENT_TAGS`), lower case.
+        repeated: keys of blocks that are the client's in this conversation, of `repeated_blocks`.
+    """
+    left_out = CLIENTS_TAGS.union(more_tags)
+    words = [_own(part, left_out, repeated) for part in _without_client_parts(parts)]
+    beside = [_without(part, CLIENTS_TAGS_BESIDE) for part in words]
+    # Tags with everyday names are left out only beside other words: alone they may be all that the user sent.
+    if any(part.strip() for part in beside):
+        words = beside
+    return "\n".join(part for part in map(str.strip, words) if part)
+
+
+def repeated_blocks(messages: Iterable[Sequence[str]]) -> frozenset[str]:
+    """Keys of the blocks that clients have put into several of these user messages.
+
+    A block is a whole element or a bracketed stamp that stands beside other text of its message. Two blocks of one name
+    are the same, come back, when their contents differ little.
+
+    Args:
+        messages: the text parts of each user message of a conversation.
+    """
+    seen: dict[str, deque[str]] = {}
+    found: set[str] = set()
+    for parts in messages:
+        blocks = [block for part in parts for block in _blocks(part)]
+        text = "".join(parts)
+        if len(text.strip()) <= sum(len(block.text.strip()) for block in blocks):
+            continue  # nothing beside them: they are the message
+        for key, inside in {block.key: block.inside for block in blocks}.items():
+            if key in found or key in _KNOWN:
+                continue
+            others = seen.setdefault(key, deque(maxlen=_KEPT))
+            if any(_alike(inside, other) for other in others):
+                found.add(key)
+            others.append(inside[:_COMPARED])
+    return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    """`<name …>inside</name>`, from the beginning of a line to the end of one or to the next tag."""
+
+    name: str
+    """Lower case."""
+    start: int
+    end: int
+    inside: str
+
+
+def _elements(text: str) -> Iterator[_Element]:
+    """The outermost elements of a text; those in fenced code are none."""
+    if "</" not in text:
+        return
+    hidden = _FENCE.sub(lambda fence: fence[0].replace("<", "\0"), text)  # every character keeps its place
+    unclosed: set[str] = set()
+    position = 0
+    adjacent = False
+    while opening := (_AT_ONCE.match(hidden, position) if adjacent else None) or _AT_LINE.search(hidden, position):
+        name, position, adjacent = opening["name"], opening.end(), False
+        if name in unclosed:
+            continue
+        closing = hidden.find(f"</{name}", position)
+        if closing < 0:
+            unclosed.add(name)  # so that a long text is read once and not once a tag
+            continue
+        after = _AFTER.match(hidden, closing + len(name) + 2)
+        if after is not None:
+            yield _Element(name.lower(), opening.start(), after.end(), text[opening.end() : closing])
+            position, adjacent = after.end(), True
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    key: str
+    """Equal for blocks that may be the same one, come back."""
+    inside: str
+    text: str
+
+
+def _blocks(text: str) -> Iterator[_Block]:
+    stamp = _STAMP.match(text)
+    if stamp is not None:
+        yield _Block(f"[{_shape(stamp['inside'])}]", stamp["inside"], stamp[0])
+    for element in _elements(text):
+        yield _Block(f"<{element.name}>", element.inside, text[element.start : element.end])
+
+
+def _shape(stamp: str) -> str:
+    """A stamp without what changes from one to the next: digits, and the names of days and months beside them."""
+    return re.sub(r"[A-Za-z]{3,9}(?=[ ,.]*#)|(?<=#)[A-Za-z]+", "@", re.sub(r"\d+", "#", stamp))
+
+
+def _alike(one: str, other: str) -> bool:
+    one, other = one.strip()[:_COMPARED], other.strip()[:_COMPARED]
+    if one == other:
+        return True
+    compared = SequenceMatcher(None, one, other, autojunk=False)
+    return compared.quick_ratio() >= _SIMILAR and compared.ratio() >= _SIMILAR
+
+
+def _without_client_parts(parts: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    result_follows = False
+    for part in parts:
+        begins = part.lstrip()
+        if not result_follows and not begins.startswith(CLIENTS_OPENINGS):
+            kept.append(part)
+        result_follows = begins.startswith(RESULT_FOLLOWS)
+    return kept
+
+
+def _own(part: str, left_out: Collection[str], repeated: Collection[str]) -> str:
+    for frame in FRAMES:
+        if frame.known_by.search(part) and (found := frame.words.search(part)):
+            return found["words"].strip()
+    for span in CLIENTS_SPANS:
+        while (opening := span.opening.search(part)) and (closing := span.closing.search(part, opening.end())):
+            part = part[: opening.start()] + part[closing.end() :]
+    stamp = _STAMP.match(part)
+    if stamp is not None and f"[{_shape(stamp['inside'])}]" in repeated:
+        part = part[stamp.end() :]
+    names = {*left_out, *(key.strip("<>") for key in repeated if key.startswith("<"))}
+    part = _without(part, names)
+    return _unwrapped(part)
+
+
+def _without(text: str, names: Collection[str]) -> str:
+    """The text without whole elements of these names."""
+    return _cut(text, [element for element in _elements(text) if element.name in names])
+
+
+def _cut(text: str, elements: Sequence[_Element]) -> str:
+    pieces, position = [], 0
+    for element in elements:
+        pieces.append(text[position : element.start])
+        position = element.end
+    return "".join([*pieces, text[position:]])
+
+
+def _unwrapped(text: str) -> str:
+    """What stands in tags around the user's words, where nothing else stands beside them; else the text."""
+    elements = [element for element in _elements(text) if element.name in USERS_TAGS]
+    if not elements or _without(_cut(text, elements), CLIENTS_TAGS_BESIDE).strip():
+        return text
+    return "\n".join(element.inside.strip() for element in elements)

@@ -1,0 +1,79 @@
+"""Calls that only serve the client are told from real turns."""
+
+from __future__ import annotations
+
+import pytest
+
+from recallr_litellm.core.helper_calls import CallShape, helper_call, may_quote, quotes
+
+OPEN_WEBUI = "### Task:\n{}\n\n### Chat History:\n<chat_history>\nUSER: hi\nASSISTANT: hello\n</chat_history>"
+
+HELPERS = {
+    "Open WebUI, title": CallShape(last_user=OPEN_WEBUI.format("Generate a concise, 3-5 word title with an emoji")),
+    "Open WebUI, tags": CallShape(last_user=OPEN_WEBUI.format("Generate 1-3 broad tags categorizing the main themes")),
+    "Open WebUI, edited template": CallShape(last_user=OPEN_WEBUI.format("Erzeuge einen Titel")),
+    "LibreChat, title": CallShape(last_user="Provide a concise, 5-word-or-less title for the conversation"),
+    "opencode, title": CallShape(
+        system="You are a title generator. You output ONLY a thread title. Nothing else.",
+        last_user="My cat is called Felix.",
+    ),
+    "opencode, title, no system": CallShape(
+        first_user="Generate a title for this conversation:\n", last_user="My cat is called Felix."
+    ),
+    "Claude Code, compaction": CallShape(
+        last_user="CRITICAL: Respond with TEXT ONLY. Do NOT call any tools.\n\n"
+        "Your task is to create a detailed summary of the conversation so far, paying close attention to…"
+    ),
+    "Claude Code, quota": CallShape(last_user="quota", lone=True, max_tokens=1),
+    "Claude Code, header": CallShape(last_user="Find the file", headers={"x-claude-code-request-class": "auxiliary"}),
+    "Codex, subagent": CallShape(last_user="Review the diff", headers={"x-openai-subagent": "review"}),
+    "Codex, compaction": CallShape(last_user="You are performing a CONTEXT CHECKPOINT COMPACTION. Create a handoff"),
+    "Gemini CLI, next speaker": CallShape(
+        last_user="Analyze *only* the content and structure of your immediately preceding response (your last turn)"
+    ),
+    "Continue, autocomplete": CallShape(
+        last_user="<|fim_prefix|>def add(a, b):\n    return <|fim_suffix|>\n<|fim_middle|>"
+    ),
+    "CodeLlama": CallShape(last_user="<PRE> def f( <SUF> return x <MID>"),
+    "DeepSeek": CallShape(last_user="<｜fim▁begin｜>def f(<｜fim▁hole｜>):<｜fim▁end｜>"),
+    "completion with a suffix": CallShape(last_user="def add(a, b):\n    return ", has_suffix=True),
+}
+
+REAL = {
+    "a question": CallShape(last_user="What is my cat called?", lone=True),
+    "a first turn with few tokens": CallShape(last_user="Name one colour.", lone=True, max_tokens=5),
+    "a yes/no classifier": CallShape(last_user="Is this spam? 'You won!'", lone=True, max_tokens=1),
+    "a greeting": CallShape(last_user="hi", lone=True, max_tokens=1000),
+    "a probe's word in a chat": CallShape(last_user="test", max_tokens=1),
+    "a task of the user's": CallShape(last_user="Generate a title for my blog post about cats."),
+    "Open WebUI, retrieval": CallShape(
+        last_user="### Task:\nRespond to the user query using the provided context\n<context>a</context>\nWho won?"
+    ),
+    "a main request of Claude Code": CallShape(last_user="Fix it", headers={"x-claude-code-request-class": "main"}),
+    "talk about marks": CallShape(last_user="What do <PRE>, <SUF> and <MID> mean to CodeLlama?"),
+    "markup": CallShape(last_user="<PRE>text</PRE> is HTML, is it not?"),
+}
+
+
+@pytest.mark.parametrize("shape", HELPERS.values(), ids=HELPERS)
+def test_helper_calls_are_recognised(shape: CallShape) -> None:
+    assert helper_call(shape)
+
+
+@pytest.mark.parametrize("shape", REAL.values(), ids=REAL)
+def test_real_turns_are_not_taken_for_helper_calls(shape: CallShape) -> None:
+    assert helper_call(shape) is None
+
+
+def test_a_message_that_quotes_the_running_conversation_is_no_turn_of_it() -> None:
+    asked, answered = ["My cat is called Felix."], ["What a good name for a cat!"]
+    prompt = "Name this chat.\nUser: My cat is  called Felix.\nAssistant: What a good name for a cat!\nTitle:"
+    assert may_quote(prompt)
+    assert quotes(prompt, asked, answered)
+
+
+def test_a_transcript_from_elsewhere_is_a_real_turn() -> None:
+    prompt = "Summarize:\nUser: The router is broken.\nAssistant: Did you restart it?"
+    assert may_quote(prompt)
+    assert not quotes(prompt, ["My cat is called Felix."], ["What a good name for a cat!"])
+    assert not quotes("My cat is called Felix.", ["My cat is called Felix."], ["Yes."]), "said again, not quoted"

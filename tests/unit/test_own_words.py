@@ -1,0 +1,149 @@
+"""What of a user message the user said, client by client, and what is left alone."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recallr_litellm.core.own_words import own_words, repeated_blocks
+
+DETAILS = "<environment_details>\n# Time 10:41:07\n# Open tabs a.js, b.js\n</environment_details>"
+
+CASES = {
+    "plain": (["Why is the build red?"], "Why is the build red?"),
+    "Cline, the task": ([f"<task>Add a deploy script</task>\n\n{DETAILS}"], "Add a deploy script"),
+    "Cline, parts": (["<task>\nAdd a deploy script\n</task>", DETAILS], "Add a deploy script"),
+    "Cline, details alone": ([DETAILS], ""),
+    "Cline, with an attribute": (['<user_input mode="act">Rename it</user_input>'], "Rename it"),
+    "Cline, a mention": (
+        ["<task>Look at 'a.py'</task>\n\n<file_content path=\"a.py\">\nprint(1)\n</file_content>"],
+        "Look at 'a.py'",
+    ),
+    "Roo": (["<user_message>\nFix the test\n</user_message>\n" + DETAILS], "Fix the test"),
+    "Roo, a tool's file": (["[read_file for 'a.py'] Result:\nprint(1)"], ""),
+    "Claude Code, reminder": (["<system-reminder>The task list was not used recently.</system-reminder>"], ""),
+    "Claude Code, reminder behind words": (
+        ["Run the tests again.", "<system-reminder>\nBe brief.\n</system-reminder>\n"],
+        "Run the tests again.",
+    ),
+    "Claude Code, slash command": (
+        [
+            "<command-name>/review</command-name>\n<command-message>review</command-message>\n"
+            "<command-args>only the parser</command-args>"
+        ],
+        "only the parser",
+    ),
+    "Claude Code, interrupted": (["[Request interrupted by user for tool use]"], ""),
+    "Claude Code, compacted": (["This session is being continued from a previous conversation that ran out…"], ""),
+    "Codex, instructions": (
+        ["# AGENTS.md instructions for /home/dev/p\n\n<INSTRUCTIONS>\nAlways use tabs.\n</INSTRUCTIONS>"],
+        "",
+    ),
+    "Codex, environment": (["<environment_context>\n  <cwd>/home/dev/p</cwd>\n</environment_context>"], ""),
+    "Gemini CLI": (
+        ["Explain @a.py", "--- Content from referenced files ---\nprint(1)\n--- End of content ---"],
+        "Explain @a.py",
+    ),
+    "opencode": (
+        ["What is in it?", 'Called the Read tool with the following input: {"path":"a"}', "<file>\n1: x\n</file>"],
+        "What is in it?",
+    ),
+    "Cursor": (
+        [
+            "<additional_data>\n<open_files>a</open_files>\n</additional_data>\n\n"
+            "<user_query>\nAdd a test\n</user_query>"
+        ],
+        "Add a test",
+    ),
+    "Copilot": (
+        [
+            "<attachments>\nfile a\n</attachments>\n<context>\nToday\n</context>\n"
+            "<userRequest>\nRename it\n</userRequest>"
+        ],
+        "Rename it",
+    ),
+    "Open WebUI, retrieval": (
+        [
+            "### Task:\nRespond to the user query using the provided context, with citations.\n\n<context>\n"
+            '<source id="1">four weeks</source>\n</context>\n\nWhat is the notice period?\n'
+        ],
+        "What is the notice period?",
+    ),
+    "LibreChat, a file": (["Attached document(s):\n```md\n# A\ntext\n```\nSum it up."], "Sum it up."),
+    "LobeChat": (
+        ["Sum it up.\n<!-- SYSTEM CONTEXT (NOT PART OF USER QUERY) -->\n<files>a</files>\n<!-- END SYSTEM CONTEXT -->"],
+        "Sum it up.",
+    ),
+    "Cherry Studio": (
+        ["Please answer…\n\n## My question is:\n\nWho won?\n\n## Reference Materials:\n\n[1] a page"],
+        "Who won?",
+    ),
+    "Dify": (
+        ["<context>\nfour weeks\n</context>\n<histories>\nHuman: hi\n</histories>\n\nHuman: And in May?\n\nAssistant:"],
+        "And in May?",
+    ),
+}
+
+KEPT = {
+    "a tag in a sentence": "What does <system-reminder> mean in its requests?",
+    "a block in a line": "It says -> <system-reminder>Be brief.</system-reminder>, why?",
+    "a block in code": "Why does this break?\n```xml\n<environment_details>\na\n</environment_details>\n```",
+    "a tag that is not closed": "<system-reminder> is what I see in the log",
+    "everyday tag, alone": "<context>\nMy own text.\n</context>",
+    "markup of the user's": "<div>\n<p>Hello</p>\n</div>\nWhy is there a gap?",
+    "a task quoted": "Please explain this file:\n<task>build</task>\nand what it does.",
+    "a summary heading in the middle": "I wrote:\n## Conversation Summary\nis that good?",
+}
+
+
+@pytest.mark.parametrize(("parts", "said"), CASES.values(), ids=CASES)
+def test_of_each_clients_message_the_users_words_are_left(parts: list[str], said: str) -> None:
+    assert own_words(parts) == said
+
+
+@pytest.mark.parametrize("text", KEPT.values(), ids=KEPT)
+def test_what_the_user_quotes_is_kept(text: str) -> None:
+    assert own_words([text]) == text
+
+
+def test_a_setting_adds_tags() -> None:
+    text = "<our_crm>\nPlan: gold\n</our_crm>\nCan I cancel?"
+    assert own_words([text]) == text
+    assert own_words([text], more_tags={"our_crm"}) == "Can I cancel?"
+
+
+@pytest.mark.parametrize(
+    ("template", "values"),
+    [
+        ("<now_playing>\nSong {}\nVolume 7, shuffle on\n</now_playing>\nSkip this one {}", ("a", "b", "c")),
+        ("[Mon 3 Nov 2025 10:{}] When is my train {}?", ("41", "42", "43")),
+        ("Where is it {1}?\n<screen_state>\ntab {0}, cursor in line 17 of main.c\n</screen_state>", ("4", "5", "6")),
+    ],
+    ids=["element in front", "stamp", "element behind"],
+)
+def test_a_block_that_comes_back_with_small_changes_is_the_clients(template: str, values: tuple[str, ...]) -> None:
+    messages = [[template.format(value, value)] for value in values]
+    repeated = repeated_blocks(messages)
+    for message, value in zip(messages, values, strict=True):
+        said = own_words(message, repeated=repeated)
+        assert value in said
+        assert not said.startswith(("<", "["))
+        assert ">" not in said
+
+
+def test_blocks_that_differ_or_stand_alone_are_the_users() -> None:
+    pasted = [["<a>\nfirst poem about the sea\n</a>\nBetter?"], ["<a>\n12345 67890 xyz qqq\n</a>\nAnd this?"]]
+    assert repeated_blocks(pasted) == frozenset()
+    assert repeated_blocks([["<note>\nsame\n</note>"]] * 3) == frozenset(), "there is nothing beside it"
+
+
+@given(st.text())
+def test_any_text_without_marks_is_the_users(text: str) -> None:
+    plain = text.replace("<", "(").replace("[", "(").replace("#", "")
+    assert own_words([plain]) == plain.strip()
+
+
+def test_a_long_text_of_unclosed_tags_is_read_once() -> None:
+    text = "".join(f"<t{number % 50}>\nline\n" for number in range(50_000))
+    assert own_words([text]) == text.strip()
