@@ -138,11 +138,6 @@ def test_no_fact_can_close_the_block_or_pass_for_a_line_of_it() -> None:
     assert len(lines) == 5, "a fact is one line"
 
 
-def test_without_facts_there_is_no_section_of_them() -> None:
-    assert "<facts" not in block(passages=(passage("said", 0.9),))
-    assert block(fact("   ")) == ""
-
-
 trees = st.recursive(
     st.builds(lambda length: fact("w" * length, 0.5), st.integers(1, 200)),
     lambda inner: st.builds(

@@ -104,14 +104,6 @@ def test_data_folder_free_in_use_and_open_to_others(tmp_path: Path) -> None:
     assert_useful(found)
 
 
-def test_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    chosen = settings(tmp_path)
-    (chosen.data_dir / "lock").mkdir(parents=True)
-    found = check_data_dir(chosen)
-    assert found.level is Level.FAULT, found
-    assert_useful(found)
-
-
 @pytest.mark.parametrize(
     ("differs", "level", "reason"),
     [

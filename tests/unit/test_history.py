@@ -185,17 +185,6 @@ def test_a_client_that_leaves_answers_out_of_its_history_is_understood():
     assert store.text_of(todo.unseen) == ["1", "2"], "the answers it left out are shown to the model"
 
 
-def test_a_tool_call_and_its_result_are_stored_once():
-    store = Store()
-    call = Message(role="assistant", tool_calls=(ToolCall(id="c1", name="weather", arguments='{"city": "Rome"}'),))
-    result = Message(role="tool", text="sunny", tool_call_id="c1")
-    store.send([user("weather?")], call)
-    todo = store.send([user("weather?"), call, result], "It is sunny")
-    assert todo.new == (result,)
-    store.send([user("weather?"), call, result, assistant("It is sunny"), user("thanks")], "welcome")
-    assert store.texts == ["weather?", "", "sunny", "It is sunny", "thanks", "welcome"]
-
-
 def test_two_conversations_side_by_side_do_not_replace_each_other():
     store = Store()
     store.send([user("tab one")], "1")

@@ -71,9 +71,3 @@ def numbers(value: Any) -> list[float]:
     if isinstance(value, list):
         return [number for item in value for number in numbers(item)]
     return [value] if isinstance(value, float) else []
-
-
-@pytest.mark.parametrize("value", [object(), {"a": {1}}, [b""]])
-def test_what_is_no_json_is_not_written(value: Any) -> None:
-    with pytest.raises(TypeError):
-        written(value)

@@ -60,14 +60,6 @@ def by_content(memories: tuple[Memory, ...]) -> dict[str, Memory]:
     return {memory.content: memory for memory in memories}
 
 
-def test_without_facts_only_what_was_said_is_there(folder: Path) -> None:
-    [conversation] = load_locomo(folder)
-    assert conversation.memories == ()
-    assert [session.summary for session in conversation.sessions] == ["", ""]
-    assert [one.text for one in conversation.sessions[0].said][1] == "Leo: I sold my boat.", "without the photo"
-    assert [(q.text, q.answer) for q in conversation.questions] == [("What did Leo sell?", "his boat")]
-
-
 def test_facts_rest_on_messages_of_their_session_however_their_ids_are_written(folder: Path) -> None:
     [conversation] = load_locomo(folder, facts=True)
     facts = by_content(conversation.memories)
@@ -83,24 +75,6 @@ def test_facts_rest_on_messages_of_their_session_however_their_ids_are_written(f
     assert facts["Ida has a cat called Momo."].created_at == first.at["D1:5"]
     assert facts["Ida and Leo talked of boats."].created_at == first.at["D1:3"], "told with its last message"
     assert load_locomo(folder, facts=True) == [conversation], "the same ids each time"
-
-
-def test_facts_of_one_breath_are_connected_the_nearest_first(folder: Path) -> None:
-    [conversation] = load_locomo(folder, facts=True)
-    facts = by_content(conversation.memories)
-    names = {memory.id: content for content, memory in facts.items()}
-    connected = {content: {names[id] for id in memory.connected} for content, memory in facts.items()}
-    boat, canoe, both = "Leo sold his boat.", "Ida bought a canoe.", "Ida and Leo talked of boats."
-    assert connected[boat] == {canoe, both}
-    assert connected[both] == {boat, canoe}
-    assert names[facts[boat].connected[0]] == both, "the same message before the one after it"
-    assert connected["Ida has a cat called Momo."] == set(), "two messages further"
-    assert connected["Leo lives in Riga."] == set()
-
-
-def test_summaries_are_the_recorded_ones(folder: Path) -> None:
-    [conversation] = load_locomo(folder, facts=True)
-    assert [session.summary for session in conversation.sessions] == ["They talked of boats and a cat.", ""]
 
 
 def test_each_fact_takes_a_place_and_counts_for_all_that_it_rests_on() -> None:

@@ -47,26 +47,9 @@ def test_passages_are_exact_bounded_pieces_that_lose_nothing_but_white_space(tex
 
 
 @settings(deadline=None)
-@given(TEXTS, st.integers(min_value=8, max_value=60))
-def test_any_passage_length_is_kept_to(text: str, most: int) -> None:
-    passages = split(text, max_tokens=most)
-    assert max(map(estimate_tokens, passages), default=0) <= most, "a passage is longer than asked for"
-    assert compact("".join(passages)) == compact(text), "text was lost or invented"
-
-
-@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_the_estimate_of_a_whole_is_never_more_than_of_its_parts(left: str, right: str) -> None:
     assert estimate_tokens(left + right) <= estimate_tokens(left) + estimate_tokens(right), "packing would overflow"
-
-
-def test_a_short_message_is_one_passage() -> None:
-    assert split("  My dog is called Rex.\n") == ["My dog is called Rex."], "a short message was cut or not trimmed"
-
-
-@pytest.mark.parametrize("text", ["", " \n\t ", "\u2028\x1c"])
-def test_nothing_but_white_space_has_no_passages(text: str) -> None:
-    assert split(text) == [], "white space became a passage"
 
 
 def test_prose_is_cut_between_sentences_into_even_passages() -> None:
@@ -126,14 +109,6 @@ def test_a_long_code_block_is_cut_between_lines() -> None:
     assert cut == lines, "a line of code was cut"
 
 
-def test_a_long_list_is_cut_between_items() -> None:
-    items = [
-        f"- Day {number}: take tram 28 to the castle. Have lunch with Ana near the market." for number in range(30)
-    ]
-    passages = split("\n".join(items))
-    assert [line for passage in passages for line in passage.splitlines()] == items, "an item was cut"
-
-
 @pytest.mark.parametrize("lead", ["## Where to eat", "**Where to eat**", "These are the places:"])
 @pytest.mark.parametrize("before", range(1, 12))
 def test_a_heading_stays_with_what_follows(lead: str, before: int) -> None:
@@ -147,19 +122,6 @@ def test_a_heading_stays_with_what_follows(lead: str, before: int) -> None:
 def test_a_crumb_joins_the_passage_before_it(words: int) -> None:
     text = "word " * words + "\n\nEnjoy it!"
     assert split(text) == [text], "a crumb is a passage of its own"
-
-
-@pytest.mark.parametrize("words", range(120, 130))
-def test_a_crumb_joins_the_passage_after_it(words: int) -> None:
-    text = "Hello!\n\n" + "word " * words + "end"
-    assert split(text) == [text], "a crumb is a passage of its own"
-
-
-def test_an_endless_sentence_is_cut_between_words() -> None:
-    words = [f"word{number}" for number in range(2000)]
-    passages = split(" ".join(words))
-    assert " ".join(passages).split() == words, "a word was cut"
-    assert len(passages) > 10, "the sentence should need many passages"
 
 
 @pytest.mark.parametrize(
@@ -184,8 +146,3 @@ def test_adversarial_texts_take_linear_time(unit: str, monkeypatch: pytest.Monke
     monkeypatch.setattr("recallr_litellm.core.passages.MAX_INDEXED_CHARACTERS", 500_000)
     text = unit * (500_000 // len(unit))
     assert compact("".join(split(text))) == compact(text), "text was lost"
-
-
-def test_a_passage_too_short_for_a_sentence_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least 8 tokens"):
-        split("anything", max_tokens=7)

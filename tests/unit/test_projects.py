@@ -31,12 +31,6 @@ def test_wrong_key_and_unknown_project_are_answered_alike():
     assert "key-a" not in str(wrong_key.value)
 
 
-@pytest.mark.parametrize(("project", "key"), [(None, "k"), ("a", None), ("", "k"), ("a", "")])
-def test_missing_parts_are_named(project, key):
-    with pytest.raises(Unauthorized, match="is missing"):
-        Projects({"a": ["k"]}).authenticate(project, key)
-
-
 def test_a_key_is_generated_once_and_only_its_owner_may_read_it(tmp_path):
     settings = Settings(data_dir=tmp_path / "data")
     load_projects(settings)

@@ -7,25 +7,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import numpy as np
 import pytest
 import pytest_asyncio
 
-from recallr_litellm.core.context import render
-from recallr_litellm.core.messages import Message, Role, StoredMessage
+from recallr_litellm.core.messages import Role
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.passages import split
 from recallr_litellm.core.recalled import Recalled
-from recallr_litellm.core.records import Passage, Session, Turn
 from recallr_litellm.errors import EmbeddingUnavailable, VectorsUnavailable
-from recallr_litellm.memory.summarise import summarise
 from recallr_litellm.recall import Recall
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import Embedder, GatewayEmbed, SparseEncoder, open_embedder
 from recallr_litellm.stores.vectors import VectorStore, open_collections
+from tests.benchmarks.conversations import Conversation, Said, Spoken, remember
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -92,38 +87,6 @@ class Memory:
     def recall(self) -> Recall:
         return Recall(self.vectors, self.embedder, self.sparse)
 
-    async def remember(self, owner: Owner, session: str, said: list[tuple[Role, str]], at: int) -> None:
-        """Store a conversation as the processing of sessions does."""
-        turns = [
-            Turn(
-                StoredMessage(
-                    id=f"{session}-{number}",
-                    exchange=f"{number}",
-                    position=number,
-                    at=at + number * 60_000,
-                    message=Message(role=role, text=text),
-                ),
-                tuple(await self.passages(split(text))),
-            )
-            for number, (role, text) in enumerate(said)
-        ]
-        passages = [(turn.stored.message.role, passage) for turn in turns for passage in turn.passages]
-        text = summarise([(r, p.text) for r, p in passages], np.stack([p.dense for _, p in passages]))
-        [summary] = await self.passages([text])
-        record = Session(
-            id=session,
-            created_at=at,
-            last_at=at + len(said) * 60_000,
-            timeout_seconds=600,
-            message_count=len(said),
-            summary=text,
-        )
-        await self.vectors.save_session(owner, record, turns, summary)
-
-    async def passages(self, texts: list[str]) -> list[Passage]:
-        dense = await self.embedder.passages(texts)
-        return [Passage(*parts) for parts in zip(texts, dense, self.sparse.passages(texts), strict=True)]
-
 
 def settings(folder: Path) -> Settings:
     return Settings(data_dir=folder, embedding_model=None, qdrant_url=None)
@@ -139,8 +102,15 @@ async def memory(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Memo
     await vectors.open()
     memory = Memory(vectors, embedder, SparseEncoder())
     for owner, sessions in ((MARA, MARAS), (OTTO, OTTOS)):
-        for number, (session, said) in enumerate(sessions.items()):
-            await memory.remember(owner, session, said, START + number * DAY)
+        spoken = tuple(
+            Spoken(
+                session,
+                datetime.fromtimestamp((START + number * DAY) / 1000, UTC),
+                tuple(Said(f"{session}-{place}", role, text) for place, (role, text) in enumerate(said)),
+            )
+            for number, (session, said) in enumerate(sessions.items())
+        )
+        await remember(Conversation("", spoken, ()), vectors, embedder, memory.sparse, owner)
     yield memory
     await vectors.close()
     await embedder.close()
@@ -213,23 +183,6 @@ async def test_sessions_that_the_model_sees_anyway_are_left_out(memory: Memory) 
     assert sessions == {"kitchen", "lisbon"}
 
 
-async def test_the_headers_decide_how_much_is_recalled(memory: Memory) -> None:
-    question = "What is my dog called?"
-    nothing = await ask(memory, question, min_top_k=0, memories_threshold=1.0, summaries_threshold=1.0)
-    assert nothing == Recalled()
-    three = await ask(memory, question, min_top_k=3, memories_threshold=1.0)
-    assert len(three.passages) == 3
-    none = await ask(memory, question, min_top_k=0, max_top_k=0, memories_threshold=0.0, summaries_threshold=0.0)
-    assert none.passages == ()
-    assert none.summaries
-    everything = await ask(memory, question, memories_threshold=0.0)
-    relevances = [passage.relevance for passage in everything.passages]
-    assert len(relevances) > 10
-    assert relevances == sorted(relevances, reverse=True)
-    assert all(0 <= relevance <= 1 for relevance in relevances)
-    assert everything.passages[:3] == three.passages
-
-
 async def test_an_answer_is_relevant_and_small_talk_is_not(memory: Memory) -> None:
     asked = await ask(memory, "Any food allergies?", memories_threshold=0.0)
     by_message = {passage.message: passage.relevance for passage in reversed(asked.passages)}
@@ -238,11 +191,6 @@ async def test_an_answer_is_relevant_and_small_talk_is_not(memory: Memory) -> No
     idle = await ask(memory, "Ha, that's funny!", min_top_k=0)
     assert len(idle.passages) <= 2, "small talk recalls (almost) nothing"
     assert idle.summaries == ()
-
-
-async def test_the_same_thanks_in_every_session_is_one_memory(memory: Memory) -> None:
-    found = await ask(memory, "Great, thanks!", memories_threshold=0.0)
-    assert [passage.message for passage in found.passages if passage.text == "Great, thanks!"] == ["dog-3"]
 
 
 async def test_a_request_after_a_pasted_page_is_searched_for(memory: Memory) -> None:
@@ -285,11 +233,6 @@ async def test_without_words_only_the_recent_things_come_back_and_no_model_is_ne
         await recall(MARA, "What is my dog called?", options, exclude_sessions=frozenset())
 
 
-async def test_recent_things_are_only_there_when_asked_for(memory: Memory) -> None:
-    found = await ask(memory, "What is my dog called?")
-    assert (found.last_messages, found.last_summaries) == ((), ())
-
-
 async def test_a_store_that_is_away_is_said_to_be_away(memory: Memory, tmp_path: Path) -> None:
     closed = VectorStore(open_collections(settings(tmp_path)), memory.embedder)
     with pytest.raises(VectorsUnavailable):
@@ -303,18 +246,3 @@ async def test_what_a_model_searches_on_from_is_what_balanced_recalls(memory: Me
     assert reference.passages
     for strategy in (Strategy.AGENTIC, Strategy.AUTO):
         assert await ask(memory, "What is my dog called?", strategy=strategy) == reference
-
-
-async def test_what_is_recalled_becomes_a_block_that_holds_the_answer(memory: Memory) -> None:
-    block = render(
-        await ask(memory, "Any food allergies?"),
-        ongoing=(),
-        unseen=(),
-        now=datetime(2025, 4, 1, 12, 0, tzinfo=UTC),
-        timezone=ZoneInfo("America/New_York"),
-        budget=1000,
-        count_tokens=lambda text: -(-len(text) // 4),
-    ).text
-    assert 'now="Tue 1 Apr 2025 08:00" timezone="America/New_York"' in block
-    assert "<conversation Mon 3 Mar 2025>\n<user 04:00 " in block
-    assert "I'm allergic to peanuts, so please keep that in mind." in block

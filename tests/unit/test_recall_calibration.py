@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +10,6 @@ from recallr_litellm.recall.calibration import (
     CALIBRATIONS,
     FEWEST_TO_STANDARDISE,
     REFERENCE,
-    Logistic,
     calibration_of,
     to_reference,
 )
@@ -27,11 +24,6 @@ def test_relevance_is_within_0_and_1_and_grows_with_the_score(one: float, other:
         for relevance in (calibration.passages, calibration.summaries):
             assert 0 <= relevance(one) <= 1
             assert relevance(min(one, other)) <= relevance(max(one, other))
-
-
-def test_a_logistic_is_one_half_where_it_should_be() -> None:
-    assert Logistic(4.0, -2.0)(0.5) == 0.5
-    assert Logistic(4.0, -2.0)(1.0) == pytest.approx(1 / (1 + math.exp(-2.0)))
 
 
 def test_the_bundled_model_has_been_measured_and_is_its_own_reference() -> None:

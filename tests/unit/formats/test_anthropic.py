@@ -60,16 +60,6 @@ def test_a_string_and_a_block_of_text_are_the_same_message():
     assert read(user("hi")).messages == read(user([text("hi", cache_control={"type": "ephemeral"})])).messages
 
 
-def test_text_blocks_are_read_and_other_blocks_named():
-    [message] = read(user([IMAGE, text("look"), DOCUMENT, text("!"), {"odd": 1}])).messages
-    assert (message.text, message.attachments) == ("look\n!", ("image", "document", "unknown"))
-
-
-def test_what_the_model_thinks_is_left_out():
-    thoughts = [THINKING, {"type": "redacted_thinking", "data": "xyz"}]
-    assert read(assistant([*thoughts, text("Yes.")])).messages == read(assistant("Yes.")).messages
-
-
 def test_tool_calls_and_results_are_read():
     conversation = read(
         user("weather?"), assistant([THINKING, text("Let me see."), USE]), user([RESULT]), tools=[{"name": "weather"}]
@@ -137,12 +127,6 @@ def test_blocks_pass_through_and_memory_is_a_block_of_text_before_them(blocks):
     assert all(passed is block for passed, block in zip(message["content"][1:], blocks, strict=True))
 
 
-def test_in_a_tool_turn_memory_stays_in_the_message_that_opened_it():
-    messages = [user("weather?"), assistant([USE]), user([RESULT]), assistant([USE]), user([RESULT, RESULT])]
-    injected = inject({"messages": messages})["messages"]
-    assert injected == [user("MEMORY\n\nweather?"), *messages[1:]]
-
-
 @pytest.mark.parametrize("marked", [0, 2])
 def test_where_the_client_marks_what_to_cache_its_words_come_before_memory(marked):
     words, result = text("weather?"), RESULT
@@ -173,15 +157,6 @@ def test_memory_may_go_into_the_system_prompt():
     assert inject(body, into_system=True, instructions="") == {**body, "system": [CACHED, text("MEMORY")]}
 
 
-def test_a_whole_answer_is_read():
-    reply = ANTHROPIC.read_reply({"type": "message", "content": [THINKING, text("a"), USE], "stop_reason": "tool_use"})
-    assert reply.messages == read(assistant([text("a"), USE])).messages
-    assert reply.complete
-    assert not ANTHROPIC.read_reply({"content": [text("a")], "stop_reason": None}).complete
-    error = ANTHROPIC.read_reply({"type": "error", "error": {"type": "api_error", "message": "no"}})
-    assert (error.messages, error.complete) == ((), False)
-
-
 def event(kind, **more):
     return {"type": kind, **more}
 
@@ -195,7 +170,6 @@ def delta(kind, index=0, **more):
 
 
 BEGUN = event("message_start", message={"id": "msg_1", "role": "assistant", "content": [], "stop_reason": None})
-STOP = event("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": 3})
 
 
 def streamed(events):
@@ -203,63 +177,6 @@ def streamed(events):
     for each in events:
         reader.feed(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n".encode())
     return reader
-
-
-TEXT = [
-    BEGUN,
-    started(text("")),
-    event("ping"),
-    delta("text_delta", text="Grüß "),
-    delta("text_delta", text="👋"),
-    event("content_block_stop", index=0),
-]
-
-
-def test_a_stream_ends_with_its_stop_reason_or_its_last_event():
-    reader = streamed(TEXT)
-    assert not reader.complete
-    assert [message.text for message in reader.reply.messages] == ["Grüß 👋"]
-    for end in ([STOP], [event("message_stop")], [STOP, event("message_stop")]):
-        finished = streamed([*TEXT, *end])
-        assert finished.complete
-        assert finished.reply.complete
-
-
-@pytest.mark.parametrize("after", [[], [event("message_stop")]])
-def test_an_error_in_the_stream_is_no_completion(after):
-    reader = streamed([*TEXT, event("error", error={"type": "overloaded_error", "message": "Overloaded"}), *after])
-    assert not reader.complete
-    assert not reader.reply.complete
-    assert [message.text for message in reader.reply.messages] == ["Grüß 👋"]
-
-
-@pytest.mark.parametrize("pieces", [1, 2, 5, 40])
-def test_a_tool_call_is_the_same_whole_streamed_and_in_the_history(pieces):
-    written = json.dumps(USE["input"], indent=1)
-    size = -(-len(written) // pieces)
-    reader = streamed(
-        [
-            BEGUN,
-            started(THINKING | {"thinking": ""}, 0),
-            delta("thinking_delta", 0, thinking="Hm."),
-            delta("signature_delta", 0, signature="c2ln"),
-            started(text(""), 1),
-            delta("text_delta", 1, text="Let me see."),
-            started({**USE, "input": {}}, 2),
-            delta("input_json_delta", 2, partial_json=""),
-            *(
-                delta("input_json_delta", 2, partial_json=written[begin : begin + size])
-                for begin in range(0, len(written), size)
-            ),
-            event("message_delta", delta={"stop_reason": "tool_use"}),
-        ]
-    )
-    content = [THINKING, text("Let me see."), USE]
-    whole = ANTHROPIC.read_reply({"content": content, "stop_reason": "tool_use"})
-    [in_history] = read(assistant([text("Let me see."), {**USE, "input": {"at": [1, 2.5], "city": "Rome"}}])).messages
-    assert reader.reply == whole
-    assert whole.messages == (in_history,)
-    assert whole.messages[0].fingerprint == in_history.fingerprint
 
 
 def test_tool_calls_without_arguments_are_the_same_whole_and_streamed():
@@ -289,10 +206,3 @@ def test_blocks_of_the_providers_own_tools_are_named():
     assert (message.text, message.attachments) == ("Cats.", ("server_tool_use", "web_search_tool_result"))
     events = [started(block, index) for index, block in enumerate([*search, text("Cats.")])]
     assert streamed(events).reply.messages == (message,)
-
-
-def test_deltas_of_a_block_that_was_not_begun_are_kept():
-    events = [delta("text_delta", text="Hi."), delta("input_json_delta", 1, partial_json="{}"), delta("odd", 2)]
-    assert streamed(events).reply.messages == (
-        Message(role="assistant", text="Hi.", tool_calls=(ToolCall(arguments="{}"),)),
-    )

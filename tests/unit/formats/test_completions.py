@@ -42,12 +42,6 @@ def test_an_echoed_prompt_is_not_added_to() -> None:
     assert COMPLETIONS.read({"prompt": "Hi.", "echo": False}) is not None
 
 
-def test_a_blank_prompt_holds_nothing() -> None:
-    read = COMPLETIONS.read({"prompt": " \n", "user": 7})
-    assert read is not None
-    assert (read.of_the_user().messages, read.user) == ((), None)
-
-
 @pytest.mark.parametrize("into_system", [False, True])
 def test_instructions_and_memory_stand_before_the_prompt(into_system: bool) -> None:
     assert inject("one", into_system=into_system) == "INSTRUCTIONS\n\nMEMORY\n\none"

@@ -10,7 +10,6 @@ import pytest
 
 from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.formats.answers import StreamedAnswer
-from recallr_litellm.formats.base import Reply
 from recallr_litellm.formats.gemini import GEMINI
 
 IMAGE = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
@@ -41,21 +40,6 @@ def inject(
 
 def read(*contents: Any) -> tuple[Message, ...]:
     return GEMINI.read({"contents": list(contents)}).of_the_user().messages
-
-
-def test_a_conversation_is_read() -> None:
-    conversation = GEMINI.read(
-        {"contents": [user("Hi."), model("Hello."), user("Two", "parts")], "tools": [{"functionDeclarations": []}]}
-    ).of_the_user()
-    assert conversation.messages == (
-        Message(role="user", text="Hi."),
-        Message(role="assistant", text="Hello."),
-        Message(role="user", text="Two\nparts"),
-    )
-    assert conversation.question == "Two\nparts"
-    assert conversation.uses_tools
-    assert conversation.user is None
-    assert not GEMINI.read({"contents": [user("Hi.")]}).uses_tools
 
 
 @pytest.mark.parametrize(
@@ -133,14 +117,6 @@ def test_memory_stands_before_the_last_user_words_and_the_rest_is_the_same_objec
     assert injected["tools"] is tools
 
 
-def test_in_a_tool_turn_memory_stays_with_the_question_and_nothing_parts_call_and_result() -> None:
-    contents = [user("Weather?"), model(CALL), user(RESULT)]
-    injected = inject(contents)["contents"]
-    assert injected[0] == user(INJECTED, "Weather?")
-    assert injected[1:] == contents[1:]
-    assert all(after is before for after, before in zip(injected[1:], contents[1:], strict=True))
-
-
 def test_words_behind_results_get_memory_behind_the_results() -> None:
     assert inject([user("a"), model(CALL), user(RESULT, RESULT, "b")])["contents"][2] == user(
         RESULT, RESULT, INJECTED, "b"
@@ -189,24 +165,8 @@ def test_instructions_come_at_the_end_of_the_system_instruction(key: str, system
     assert sum(bool(injected.get(name)) for name in ("systemInstruction", "system_instruction")) == 1
 
 
-def test_memory_can_go_into_the_system_instruction() -> None:
-    contents = [user("Hi.")]
-    injected = inject(contents, into_system=True, systemInstruction={"parts": [{"text": "Be kind."}]})
-    assert injected["systemInstruction"] == {"parts": [{"text": "Be kind.\n\nINSTRUCTIONS\n\nMEMORY"}]}
-    assert injected["contents"] is contents
-
-
 def candidate(*parts: Any, index: int = 0, finish: str | None = None) -> dict[str, Any]:
     return {"content": model(*parts), "index": index, **({"finishReason": finish} if finish else {})}
-
-
-def test_every_candidate_of_an_answer_is_read() -> None:
-    answer = {"candidates": [candidate("a", CALL, finish="STOP"), candidate("b", index=1, finish="MAX_TOKENS")]}
-    first = Message(role="assistant", text="a", tool_calls=(ToolCall(name="weather", arguments='{"city":"Rome"}'),))
-    assert GEMINI.read_reply(answer) == Reply((first, Message(role="assistant", text="b")), complete=True)
-    answer["candidates"][1]["finishReason"] = None
-    assert not GEMINI.read_reply(answer).complete
-    assert GEMINI.read_reply({"promptFeedback": {"blockReason": "SAFETY"}}).messages == ()
 
 
 def stream(*events: Any) -> StreamedAnswer:
@@ -235,8 +195,3 @@ def test_all_streamed_candidates_have_to_be_finished() -> None:
     reply = stream(*events, chunk(index=1, finish="STOP")).reply
     assert [message.text for message in reply.messages] == ["a", "b"]
     assert reply.complete
-
-
-def test_an_error_in_mid_stream_leaves_the_beginning() -> None:
-    error = {"error": {"code": 503, "message": "Overloaded.", "status": "UNAVAILABLE"}}
-    assert stream(chunk("Hel"), error).reply == Reply((Message(role="assistant", text="Hel"),), complete=False)

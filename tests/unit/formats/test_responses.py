@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from recallr_litellm.core.messages import Message, ToolCall
+from recallr_litellm.core.messages import ToolCall
 from recallr_litellm.formats.answers import StreamedAnswer
 from recallr_litellm.formats.responses import RESPONSES
 
@@ -24,8 +24,6 @@ SAID = {
     "status": "completed",
     "content": [{"type": "output_text", "text": "Let me look.", "annotations": []}],
 }
-WEATHER = ToolCall(id="c1", name="weather", arguments='{"city":"Rome"}')
-TIME = ToolCall(id="c2", name="time", arguments="{}")
 
 
 def read(given, **others):
@@ -44,15 +42,6 @@ def inject(given, *, instructions="INSTRUCTIONS", memory="MEMORY", into_system=F
     return body
 
 
-def test_a_string_is_what_the_user_says():
-    conversation = read("Hi.", user="alice", tools=[{"type": "function"}])
-    assert conversation.messages == (Message(role="user", text="Hi."),)
-    assert conversation.user == "alice"
-    assert conversation.uses_tools
-    assert not conversation.history_elsewhere
-    assert conversation.question == "Hi."
-
-
 @pytest.mark.parametrize("typed", [{}, {"type": "message"}], ids=["easy form", "full form"])
 def test_messages_are_read_but_not_those_to_the_system(typed):
     roles = ("system", "developer", "user", "assistant", "narrator", None, ["user"])
@@ -64,17 +53,6 @@ def test_text_parts_are_read_and_other_parts_named():
     texts = [{"type": kind, "text": kind} for kind in ("input_text", "text")]
     [message] = read([user_says([texts[0], IMAGE, FILE, texts[1], {"type": 1}, None, "x"])]).messages
     assert (message.text, message.attachments) == ("input_text\ntext", ("input_image", "input_file", "unknown"))
-
-
-def test_calls_and_results_are_read():
-    conversation = read([user_says("weather?"), CALL, RESULT])
-    assert conversation.messages == (
-        Message(role="user", text="weather?"),
-        Message(role="assistant", tool_calls=(WEATHER,)),
-        Message(role="tool", tool_call_id="c1", text="sunny"),
-    )
-    assert conversation.continues_turn
-    assert conversation.question == "weather?"
 
 
 @pytest.mark.parametrize(
@@ -144,20 +122,9 @@ def test_what_was_answered_is_recognised_when_the_client_sends_its_items_back(ou
     assert stored.fingerprint == sent_back.fingerprint == streamed.fingerprint
 
 
-def test_turns_of_a_tool_loop_are_kept_apart():
-    roles = [m.role for m in read([user_says("go"), CALL, RESULT, SECOND_CALL, {**RESULT, "call_id": "c2"}]).messages]
-    assert roles == ["user", "assistant", "tool", "assistant", "tool"]
-
-
 def test_memory_stands_before_the_users_words_and_instructions_are_the_bodys():
     assert inject("one") == {"model": "m", "input": "MEMORY\n\none", "instructions": "INSTRUCTIONS"}
     assert inject("one", instructions="", memory="") == {"model": "m", "input": "one"}, "nothing to add adds nothing"
-
-
-def test_instructions_stand_behind_the_clients_own():
-    body = {"input": "one", "instructions": "Be kind."}
-    RESPONSES.inject(body, instructions="INSTRUCTIONS", memory="MEMORY", into_system=False)
-    assert body == {"input": "MEMORY\n\none", "instructions": "Be kind.\n\nINSTRUCTIONS"}
 
 
 def test_all_items_but_the_last_user_message_are_the_same_objects_in_their_order():
@@ -183,14 +150,6 @@ def test_where_the_provider_keeps_the_input_memory_is_in_the_instructions(key, g
     body = inject(given, **{key: "id"})
     assert body["input"] is given
     assert body["instructions"] == "INSTRUCTIONS\n\nMEMORY"
-
-
-def test_memory_may_go_into_the_instructions():
-    assert inject("one", into_system=True) == {
-        "model": "m",
-        "input": "one",
-        "instructions": "INSTRUCTIONS\n\nMEMORY",
-    }
 
 
 @pytest.mark.parametrize("given", [[], [CALL, RESULT], [{"type": "item_reference", "id": "msg_1"}], None])
@@ -250,29 +209,6 @@ def finished(output):
     return streamed([*events_of(output), {"type": "response.completed", "response": response}])
 
 
-def test_of_a_stream_that_breaks_off_there_is_what_has_come():
-    events = events_of([SAID, CALL])
-    for end, text, calls in (
-        (2, "", ()),  # created; an item has begun
-        (3, "Let ", ()),
-        (4, "Let me l", ()),
-        (10, "Let me look.", (ToolCall(id="c1", name="weather", arguments='{"city":"Rom'),)),
-    ):
-        reader = streamed(events[:end])
-        assert not reader.complete
-        assert not reader.reply.complete
-        expected = (Message(role="assistant", text=text, tool_calls=calls),) if text else ()
-        assert reader.reply.messages == expected, f"after {end} events"
-
-
-def test_each_part_of_each_item_is_gathered_for_itself():
-    def delta(item, part, text):
-        return {"type": "response.output_text.delta", "output_index": item, "content_index": part, "delta": text}
-
-    reader = streamed([delta(1, 0, "C"), delta(0, 1, "B"), delta(0, 0, "A"), delta(1, 0, "!"), delta(0, 1, "?")])
-    assert [m.text for m in reader.reply.messages] == ["A\nB?\nC!"]
-
-
 def test_of_a_faked_stream_only_what_its_deltas_brought_has_been_said():
     whole_at_once = {"type": "response.output_item.added", "output_index": 0, "item": SAID}
     assert streamed([whole_at_once]).reply.messages == ()
@@ -289,11 +225,3 @@ def test_the_last_event_wins_over_what_came_before_unless_it_brings_nothing():
     for empty in ({"output": []}, {"output": None}, None, "x"):
         reader = streamed([*events, {"type": "response.completed", "response": empty}])
         assert (reader.complete, [m.text for m in reader.reply.messages]) == (True, ["Let me look."])
-
-
-@pytest.mark.parametrize("kind", ["error", "response.failed"])
-def test_an_error_in_mid_stream_leaves_what_has_come_as_a_part(kind):
-    reader = streamed([*events_of([SAID])[:-1], {"type": kind, "response": {"status": "failed", "output": []}}])
-    assert not reader.complete
-    assert not reader.reply.complete
-    assert [m.text for m in reader.reply.messages] == ["Let me look."]

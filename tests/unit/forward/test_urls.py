@@ -37,10 +37,6 @@ def test_only_known_endpoints_are_reached(name: str) -> None:
     assert Endpoint.at(allowed(url)) is None, f"{url!r} is taken for an endpoint"
 
 
-def test_there_are_enough_of_them() -> None:
-    assert len(set(NOT_ALLOWED.values())) >= 60, "hostile URLs"
-
-
 @pytest.mark.parametrize(
     ("url", "api", "reached"),
     [
@@ -89,10 +85,6 @@ def test_any_text_is_read_without_a_fault_and_leads_only_to_what_is_allowed(text
             assert url.lower().startswith(location.origin), f"{url!r} is read as {location}"
 
 
-def test_with_no_upstream_nothing_is_allowed() -> None:
-    assert Upstreams([]).allow("https://api.openai.com/v1/responses") is None
-
-
 @pytest.mark.parametrize(
     "url",
     [
@@ -112,10 +104,3 @@ def test_a_setting_that_is_no_upstream_stops_the_start(monkeypatch: pytest.Monke
     with pytest.raises(ConfigurationError, match=r"RECALLR_FORWARD_UPSTREAMS: .*URL number 2 ") as caught:
         load_settings()
     assert "word" not in str(caught.value), "values are not repeated: they may hold secrets"
-
-
-def test_the_default_upstreams_are_the_three_providers() -> None:
-    upstreams = Upstreams(load_settings().forward_upstreams)
-    for host in ("api.openai.com", "api.anthropic.com", "generativelanguage.googleapis.com"):
-        assert upstreams.allow(f"https://{host}/v1/x") is not None
-        assert upstreams.allow(f"http://{host}/v1/x") is None, "never without TLS"

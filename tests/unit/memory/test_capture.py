@@ -68,17 +68,6 @@ async def test_a_session_that_was_processed_meanwhile_is_reopened(plugin: Plugin
     assert await plugin.texts(session.id) == ["my cat is Felix", "nice", "and my dog is Rex", "good"]
 
 
-async def test_a_session_that_vanished_without_being_processed_is_made_again(plugin: Plugin) -> None:
-    session = await plugin.sessions.open(plugin.request())
-    [claim] = await plugin.state.claim(1, lease_seconds=60, now_ms=plugin.request().at + 700_000) or [None]
-    if claim is not None:
-        await plugin.state.finish(claim)
-    assert await plugin.state.load(plugin.request().owner, session.id) is None, "an empty session leaves nothing"
-    late = await plugin.exchange("x1", "hello", reply="hi", session=session)
-    assert await plugin.capture.store_or_hold(late, within=60)
-    assert await plugin.texts(session.id) == ["hello", "hi"]
-
-
 async def test_while_redis_is_away_exchanges_are_held_and_stored_in_order_when_it_is_back(plugin: Plugin) -> None:
     session = await plugin.sessions.open(plugin.request())
     exchanges = [await plugin.exchange(f"x{n}", f"q{n}", reply=f"a{n}", session=session) for n in range(3)]
@@ -116,15 +105,6 @@ async def test_past_its_capacity_the_oldest_is_dropped_and_counted(plugin: Plugi
     assert [text for text in texts if text != "ok"] == ["q2", "q3", "q4"], "the newest are kept"
 
 
-async def test_an_exchange_of_a_user_that_may_not_be_created_is_dropped_when_that_turns_out(plugin: Plugin) -> None:
-    before = counted("dropped")
-    exchange = await plugin.exchange("x1", "hello")
-    stranger = replace(exchange.request, owner=Owner("acme", "stranger"), allow_new_user=False)
-    plugin.capture.hold(replace(exchange, request=stranger, session=None))
-    await plugin.capture.flush()
-    assert (plugin.capture.held, counted("dropped") - before) == (0, 1)
-
-
 async def test_a_cancelled_write_is_held(plugin: Plugin) -> None:
     exchange = await plugin.exchange("x1", "hello", reply="hi")
     assert exchange.session is not None
@@ -151,16 +131,6 @@ async def test_an_exchange_held_elsewhere_is_not_doubled_by_the_next_one_that_ca
     assert await plugin.capture.store_or_hold(later, within=60)
     await other_worker.flush()
     assert await plugin.texts(first.session.id) == ["u0", "a0", "u1", "a1", "u2", "a2"]
-
-
-async def test_a_session_of_thousands_of_messages_is_stored_whole(plugin: Plugin) -> None:
-    exchange = await plugin.exchange("x1", *(f"message {n}" for n in range(4500)), reply="ok")
-    assert exchange.session is not None
-    assert await plugin.capture.store_or_hold(exchange, within=60)
-    kept = len(await plugin.texts(exchange.session.id))
-    [claim] = await plugin.state.claim(1, lease_seconds=60)
-    assert kept <= bounds.SESSION_MESSAGES
-    assert kept + len(await plugin.texts(claim.session_id)) == 4501, "the oldest are to become memory now"
 
 
 async def test_a_damaged_session_costs_no_other_user_anything_and_nothing_once_it_is_repaired(plugin: Plugin) -> None:
@@ -250,3 +220,33 @@ async def test_a_tool_result_is_cut_and_its_history_is_recognised_all_the_same(p
     assert kept[2].endswith("x end")
     assert "characters left out" in kept[2]
     assert len(kept[2]) <= bounds.TOOL_RESULT_CHARACTERS
+
+
+async def test_a_session_that_vanished_without_being_processed_is_made_again(plugin: Plugin) -> None:
+    session = await plugin.sessions.open(plugin.request())
+    [claim] = await plugin.state.claim(1, lease_seconds=60, now_ms=plugin.request().at + 700_000) or [None]
+    if claim is not None:
+        await plugin.state.finish(claim)
+    assert await plugin.state.load(plugin.request().owner, session.id) is None, "an empty session leaves nothing"
+    late = await plugin.exchange("x1", "hello", reply="hi", session=session)
+    assert await plugin.capture.store_or_hold(late, within=60)
+    assert await plugin.texts(session.id) == ["hello", "hi"]
+
+
+async def test_an_exchange_of_a_user_that_may_not_be_created_is_dropped_when_that_turns_out(plugin: Plugin) -> None:
+    before = counted("dropped")
+    exchange = await plugin.exchange("x1", "hello")
+    stranger = replace(exchange.request, owner=Owner("acme", "stranger"), allow_new_user=False)
+    plugin.capture.hold(replace(exchange, request=stranger, session=None))
+    await plugin.capture.flush()
+    assert (plugin.capture.held, counted("dropped") - before) == (0, 1)
+
+
+async def test_a_session_of_thousands_of_messages_is_stored_whole(plugin: Plugin) -> None:
+    exchange = await plugin.exchange("x1", *(f"message {n}" for n in range(4500)), reply="ok")
+    assert exchange.session is not None
+    assert await plugin.capture.store_or_hold(exchange, within=60)
+    kept = len(await plugin.texts(exchange.session.id))
+    [claim] = await plugin.state.claim(1, lease_seconds=60)
+    assert kept <= bounds.SESSION_MESSAGES
+    assert kept + len(await plugin.texts(claim.session_id)) == 4501, "the oldest are to become memory now"

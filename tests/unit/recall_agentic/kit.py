@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from recallr_litellm.core.messages import Message, Role, StoredMessage
+from recallr_litellm.core.messages import Role
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.passages import split
-from recallr_litellm.core.records import Memory, Passage, Session, Turn
+from recallr_litellm.core.records import Memory
 from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Completion, OwnedMemory, ResearchQuestion, ToolRequest
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.vectors import VectorStore
+from tests.benchmarks.conversations import Conversation, Said, Spoken, remember
 
 MARA, OTTO = Owner("p", "mara"), Owner("p", "otto")
 DAY = 24 * 3600 * 1000
@@ -44,38 +44,12 @@ class Store:
     sparse: SparseEncoder
 
     async def remember(self, owner: Owner, session: str, said: Sequence[tuple[Role, str]], at: int) -> None:
-        turns = [
-            Turn(
-                StoredMessage(
-                    id=f"{session}-{number}",
-                    exchange=f"{number}",
-                    position=number,
-                    at=at + number * 60_000,
-                    message=Message(role=role, text=text),
-                ),
-                tuple(await self.passages(split(text))),
-            )
-            for number, (role, text) in enumerate(said)
-        ]
-        summary = "User: " + said[0][1][:80]
-        [embedded] = await self.passages([summary])
-        record = Session(
-            id=session,
-            created_at=at,
-            last_at=at + len(said) * 60_000,
-            timeout_seconds=600,
-            message_count=len(said),
-            summary=summary,
-        )
-        await self.vectors.save_session(owner, record, turns, embedded)
+        messages = tuple(Said(f"{session}-{number}", role, text) for number, (role, text) in enumerate(said))
+        spoken = Spoken(session, datetime.fromtimestamp(at / 1000, UTC), messages, f"User: {said[0][1][:80]}")
+        await remember(Conversation("", (spoken,), ()), self.vectors, self.embedder, self.sparse, owner)
 
     async def know(self, owner: Owner, *memories: Memory) -> None:
-        passages = await self.passages([memory.content for memory in memories])
-        await self.vectors.save_memories(owner, list(zip(memories, passages, strict=True)))
-
-    async def passages(self, texts: list[str]) -> list[Passage]:
-        dense = await self.embedder.passages(texts)
-        return [Passage(*parts) for parts in zip(texts, dense, self.sparse.passages(texts), strict=True)]
+        await remember(Conversation("", (), (), memories), self.vectors, self.embedder, self.sparse, owner)
 
     @property
     def recall(self) -> Recall:

@@ -11,7 +11,6 @@ import pytest_asyncio
 
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.recalled import Recalled
 from recallr_litellm.core.records import Memory
 from recallr_litellm.recall.agentic.arguments import Reported
 from recallr_litellm.recall.agentic.citations import CitationRegistry
@@ -70,13 +69,6 @@ async def test_facts_are_found_among_the_passages_with_what_they_hang_together_w
     assert connected["event"] == "Fri 2 May 2025 – Mon 5 May 2025"
 
 
-async def test_passages_and_facts_are_one_ranking(boats: Store) -> None:
-    found = await run(box(boats), "search_memories", query="keel mended in Kiel", k=9)
-    relevances = [item["relevance"] for item in found["memories"]]
-    assert relevances == sorted(relevances, reverse=True)
-    assert {"fact", "text"} <= {key for item in found["memories"] for key in item}
-
-
 async def test_a_fact_is_of_the_time_of_its_event_too(boats: Store) -> None:
     async def facts(since: str, until: str) -> set[str]:
         found = await run(box(boats), "search_memories", query="shipyard keel", k=30, **{"from": since, "to": until})
@@ -130,16 +122,6 @@ async def test_a_finding_may_rest_on_a_fact_which_is_then_ranked_first(boats: St
     assert {fact.id for fact in recalled.memories} <= {fact.id for fact in result.memories}
     one = findings.before(recalled, RecallOptions(min_top_k=0, max_top_k=1))
     assert (len(one.memories), one.passages) == (1, ()), "facts and passages share the places"
-
-
-async def test_what_a_search_that_was_cut_off_has_brought_is_kept_with_its_facts(boats: Store) -> None:
-    citations = CitationRegistry()
-    await run(
-        Toolbox(boats.of(NILS), citations, BERLIN, tokens), "search_memories", query="the shipyard asks 900 euros", k=9
-    )
-    kept = Findings(citations).behind(Recalled(), RecallOptions(memories_threshold=0.5))
-    assert kept.memories[0].id == name(5)
-    assert all(one.relevance >= 0.5 for one in (*kept.memories, *kept.passages))
 
 
 async def test_another_user_finds_none_of_it(boats: Store) -> None:

@@ -12,7 +12,7 @@ import pytest
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import Recalled
-from recallr_litellm.errors import ModelUnavailable, VectorsUnavailable
+from recallr_litellm.errors import ModelUnavailable
 from recallr_litellm.recall.agentic import (
     Agent,
     OwnedMemory,
@@ -22,7 +22,6 @@ from recallr_litellm.recall.agentic import (
 from recallr_litellm.recall.agentic.arguments import Reported
 from recallr_litellm.recall.agentic.loop import MAX_CALLS, MAX_STEPS
 from recallr_litellm.recall.agentic.written import objects
-from recallr_litellm.stores.vectors import VectorStore
 from tests.unit.recall_agentic.kit import (
     BERLIN,
     MARA,
@@ -105,11 +104,6 @@ async def test_the_model_is_told_the_question_its_time_and_what_was_said_before(
     assert model.results(0)[0]["memories"][0]["text"] == begun.passages[0].text, "the first result is the balanced one"
 
 
-async def test_nothing_to_report_is_an_answer(store: Store) -> None:
-    _, begun, events = await search(store, report())
-    assert finished(events) == Progress(begun, finished=True)
-
-
 async def test_findings_without_a_ground_are_dropped_and_the_model_may_mend_its_report(store: Store) -> None:
     lies = [{"text": "Lies.", "memory_ids": ["m99", "dog-0"], "session_ids": ["dog", "otto"]}, {"text": "No ids."}]
     model, _, events = await search(store, report(*lies), report({"text": "True.", "session_ids": ["s1", "s77"]}))
@@ -118,15 +112,6 @@ async def test_findings_without_a_ground_are_dropped_and_the_model_may_mend_its_
     assert end.fault is None
     assert [(f.text, f.messages) for f in end.recalled.findings] == [("True.", ())]
     assert end.recalled.findings[0].sessions in (("dog",), ("work",))
-
-
-async def test_a_model_that_only_lies_has_found_nothing(store: Store) -> None:
-    model, begun, events = await search(store, report({"text": "Lies.", "memory_ids": ["m99"]}))
-    assert len(model.asked) == MAX_STEPS
-    end = finished(events)
-    assert end.fault
-    assert end.recalled.findings == ()
-    assert end.recalled.passages == begun.passages
 
 
 async def test_steps_are_bounded_and_the_last_can_only_report(store: Store) -> None:
@@ -203,14 +188,6 @@ async def test_a_search_that_was_cut_off_leaves_what_it_has_brought(store: Store
     assert all(passage.relevance >= 0.3 for passage in more), "what is added has to reach the threshold"
 
 
-async def test_max_top_k_holds(store: Store) -> None:
-    options = RecallOptions(min_top_k=1, max_top_k=2)
-    found = {"text": "All.", "memory_ids": [f"m{number}" for number in range(1, 9)]}
-    wide = ("search_memories", {"query": "dog and hospital", "k": 8})
-    _, _, events = await search(store, calls(wide), report(found), options=options)
-    assert len(finished(events).recalled.passages) == 2
-
-
 async def test_with_little_time_left_the_model_is_asked_to_report(store: Store) -> None:
     async def slow() -> Any:
         await asyncio.sleep(1.0)
@@ -259,14 +236,6 @@ async def test_a_model_that_talks_is_told_how_to_report_in_words(store: Store) -
     assert [finding.text for finding in finished(events).recalled.findings] == ["Pascal"]
 
 
-async def test_arguments_in_a_fence_are_read(store: Store) -> None:
-    fenced = calls(("search_memories", 'Sure!\n```json\n{"query": "greyhound", "k": 1}\n```'))
-    model, _, _ = await search(store, fenced, report())
-    assert len(model.results()[-1]["memories"]) == 1
-    [made] = model.asked[-1][-2]["tool_calls"]
-    assert json.loads(made["function"]["arguments"]) == {"query": "greyhound", "k": 1}
-
-
 @pytest.mark.parametrize(("day", "session"), [(5, "dog"), (12, "work")])
 async def test_times_in_a_query_are_counted_from_when_the_user_asked(store: Store, day: int, session: str) -> None:
     asked = ResearchQuestion("What happened?", datetime(2025, 3, day, 12, 0, tzinfo=UTC), BERLIN)
@@ -285,13 +254,6 @@ async def test_a_sound_answer_is_sent_back_as_it_came(store: Store) -> None:
     answer.message["thinking_blocks"] = [{"signature": "abc"}]
     model, _, _ = await search(store, answer, report(PASCAL))
     assert answer.message in model.asked[-1], "providers want to see the signatures of their thoughts again"
-
-
-async def test_a_store_that_goes_away_is_said_to_be_away(store: Store) -> None:
-    closed = VectorStore(store.vectors._collections, store.embedder)
-    gone = Store(closed, store.embedder, store.sparse).of(MARA)
-    with pytest.raises(VectorsUnavailable):
-        await search(store, calls(SEARCH), memory=gone)
 
 
 async def test_nothing_of_another_user_can_be_reached(store: Store) -> None:

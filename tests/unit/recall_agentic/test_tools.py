@@ -25,32 +25,6 @@ async def run(toolbox: Toolbox, name: str, **arguments: Any) -> Any:
     return json.loads(await toolbox.run(name, arguments))
 
 
-async def test_memories_are_found_and_say_when_and_by_whom(store: Store) -> None:
-    found = await run(box(store), "search_memories", query="greyhound from the shelter", k=2)
-    assert len(found["memories"]) == 2
-    first = found["memories"][0]
-    assert first["text"] == "We adopted a greyhound from the shelter yesterday."
-    assert (first["said_by"], first["at"]) == ("user", "Mon 3 Mar 2025 10:00"), "in the user's timezone"
-    assert (first["id"], first["session_id"]) == ("m1", "s1")
-
-
-async def test_a_search_can_be_kept_to_days_of_the_user(store: Store) -> None:
-    def texts(found: Any) -> set[str]:
-        return {memory["session_id"] for memory in found["memories"]}
-
-    toolbox = box(store)
-    both = await run(toolbox, "search_memories", query="dog, hospital", k=30)
-    assert len(texts(both)) == 2
-    [of_dog] = texts(await run(toolbox, "search_memories", query="dog, hospital", **{"to": "2025-03-03"}))
-    [of_work] = texts(await run(toolbox, "search_memories", query="dog, hospital", **{"from": "2025-03-04", "to": ""}))
-    assert of_dog != of_work
-    nothing = await run(toolbox, "search_memories", query="dog", **{"from": "2025-03-04", "to": "2025-03-05"})
-    assert nothing["memories"] == []
-    # 09:00 UTC on the third is still the second for nobody, and already the fourth on no clock but this one's
-    early = await run(box(store, ZoneInfo("Etc/GMT+12")), "list_by_date", **{"from": "2025-03-02", "to": "2025-03-02"})
-    assert len(early["sessions"]) == 1, "days begin in the user's timezone"
-
-
 async def test_days_are_searched_however_much_of_other_days_fits_better(store: Store) -> None:
     busy = Owner("p", "busy")
     await store.remember(busy, "quiet", [("user", "Dinner was fine.")], START)
@@ -134,3 +108,20 @@ async def test_results_end_when_there_is_no_room(store: Store) -> None:
     assert "error" in results[-1]
     assert toolbox.exhausted
     assert sum(tokens(json.dumps(result)) for result in results if "memories" in result) < 13_000
+
+
+async def test_a_search_can_be_kept_to_days_of_the_user(store: Store) -> None:
+    def texts(found: Any) -> set[str]:
+        return {memory["session_id"] for memory in found["memories"]}
+
+    toolbox = box(store)
+    both = await run(toolbox, "search_memories", query="dog, hospital", k=30)
+    assert len(texts(both)) == 2
+    [of_dog] = texts(await run(toolbox, "search_memories", query="dog, hospital", **{"to": "2025-03-03"}))
+    [of_work] = texts(await run(toolbox, "search_memories", query="dog, hospital", **{"from": "2025-03-04", "to": ""}))
+    assert of_dog != of_work
+    nothing = await run(toolbox, "search_memories", query="dog", **{"from": "2025-03-04", "to": "2025-03-05"})
+    assert nothing["memories"] == []
+    # 09:00 UTC on the third is still the second for nobody, and already the fourth on no clock but this one's
+    early = await run(box(store, ZoneInfo("Etc/GMT+12")), "list_by_date", **{"from": "2025-03-02", "to": "2025-03-02"})
+    assert len(early["sessions"]) == 1, "days begin in the user's timezone"

@@ -63,17 +63,6 @@ def test_the_pauses_of_a_circuit_grow_and_are_bounded() -> None:
         assert min(pauses) < bound * 0.1, f"pause {number + 1} has no full jitter: workers would come back together"
 
 
-def test_late_failures_do_not_lengthen_a_pause() -> None:
-    circuit, clock = new_circuit()
-    fail(circuit, THRESHOLD)
-    pause = circuit.pause
-    fail(circuit, 100)
-    assert circuit.pause == pause
-    clock.now += pause + 0.001
-    circuit.failed()
-    assert circuit.pause <= 2.0, "failures of what was sent before the pause count as probes"
-
-
 def test_retry_after_is_kept_whatever_else_is_answered() -> None:
     circuit, clock = new_circuit(longest=1.0)
     circuit.failed(retry_after=30)

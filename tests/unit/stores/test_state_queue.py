@@ -6,8 +6,6 @@ import asyncio
 import itertools
 from collections import Counter
 
-import pytest
-
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Session
 from recallr_litellm.stores.state import Claim, CommitResult, StateStore, keys
@@ -87,29 +85,6 @@ class TestClaiming:
         assert [claim.owner for claim in await claim(store, 1, at=DUE + 5)] == owners[:1]
         assert {claim.owner for claim in await claim(store, 100, at=DUE + 5)} == set(owners[1:6]), "only what is due"
 
-    async def test_what_becomes_due_during_a_claim_is_claimed(
-        self, store: StateStore, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """The claim looks first which buckets have something due, and may find that another worker changes that."""
-        session_id = await session_with(store, "hello")
-        given_back = await claim_one(store)
-        look = store._heads
-
-        async def look_just_before(buckets: range) -> list[tuple[float, int]]:
-            seen = await look(buckets)
-            await store.postpone(given_back, 0, "an outage", counts=False, now_ms=DUE)
-            return seen
-
-        monkeypatch.setattr(store, "_heads", look_just_before)
-        assert (await claim_one(store)).session_id == session_id, "leased, but nobody was told"
-
-    async def test_without_a_given_time_redis_own_clock_counts(self, store: StateStore) -> None:
-        long_ago = await session_with(store, "hello", at=1_000)
-        current = await resolve(store, at=None)
-        await commit(store, current.session_id, 0, "just now", at=None)
-        assert [claim.session_id for claim in await store.claim(10, lease_seconds=LEASE)] == [long_ago]
-        assert await store.claim(10, lease_seconds=LEASE) == [], "its lease has only begun"
-
 
 class TestFairness:
     async def many_sessions(self, store: StateStore, owner: Owner, count: int) -> None:
@@ -166,13 +141,6 @@ class TestFinishing:
         assert await store.finish(claimed), "finishing again, as after an answer that was lost, says the same"
         assert (await resolve(store, at=DUE)).created
 
-    async def test_keeps_the_newer_current_session(self, store: StateStore) -> None:
-        await session_with(store, "old")
-        claimed = await claim_one(store)
-        newer = await resolve(store, at=DUE)
-        assert await store.finish(claimed)
-        assert (await resolve(store, at=DUE)).session_id == newer.session_id
-
     async def test_a_commit_meanwhile_wins(self, store: StateStore) -> None:
         session_id = await session_with(store, "hello")
         claimed = await claim_one(store)
@@ -183,13 +151,6 @@ class TestFinishing:
         again = await claim_one(store, at=DUE + TIMEOUT * SECOND)
         assert sorted(await texts_in(store, session_id)) == ["hello", "one more thing"]
         assert again.attempts == 1, "attempts count since the user's last activity"
-
-    async def test_a_request_meanwhile_keeps_the_session_for_its_commit(self, store: StateStore) -> None:
-        session_id = await session_with(store, "hello")
-        claimed = await claim_one(store)
-        back = await resolve(store, requested=session_id, at=DUE)
-        assert not await store.finish(claimed)
-        assert await commit(store, session_id, back.version, "and", at=DUE + 2) is CommitResult.STORED
 
     async def test_a_late_worker_decides_nothing(self, store: StateStore) -> None:
         session_id = await session_with(store, "hello")
@@ -206,6 +167,13 @@ class TestFinishing:
         record = Session(id=session_id, created_at=NOW, last_at=NOW, timeout_seconds=TIMEOUT, message_count=0)
         await store.restore(ANA, record, (), now_ms=DUE)
         assert not await store.finish(late), "the session was reopened"
+
+    async def test_keeps_the_newer_current_session(self, store: StateStore) -> None:
+        await session_with(store, "old")
+        claimed = await claim_one(store)
+        newer = await resolve(store, at=DUE)
+        assert await store.finish(claimed)
+        assert (await resolve(store, at=DUE)).session_id == newer.session_id
 
 
 class TestPostponing:

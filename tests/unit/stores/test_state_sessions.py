@@ -43,15 +43,6 @@ class TestWhichSession:
         assert len({one.session_id for one in found}) == 1, "concurrent requests of a user opened several sessions"
         assert sum(one.created for one in found) == 1, "the session has to be made by exactly one request"
 
-    async def test_the_timeout_slides_with_every_request(self, store: StateStore) -> None:
-        first = await resolve(store, at=NOW)
-        almost = TIMEOUT * SECOND - 1
-        second = await resolve(store, at=NOW + almost)
-        third = await resolve(store, at=NOW + 2 * almost)
-
-        assert first.session_id == second.session_id == third.session_id, "each request renews the timeout"
-        assert (await resolve(store, at=NOW + 3 * almost + 1)).session_id != first.session_id
-
     async def test_a_commit_renews_the_timeout_too(self, store: StateStore) -> None:
         first = await resolve(store, at=NOW)
         answered = NOW + 500 * SECOND
@@ -101,15 +92,6 @@ class TestWhichSession:
         await resolve(store)
         assert everything.ttl(marker) > 80_000, "a request has to renew the marker"
 
-    async def test_other_open_sessions_come_newest_first_and_not_all(self, store: StateStore) -> None:
-        far = 700 * SECOND
-        ids = [await session_with(store, "hello", at=NOW + number * far) for number in range(OTHER_SESSIONS + 2)]
-        empty = await resolve(store, at=NOW + len(ids) * far)
-        now = await resolve(store, at=NOW + (len(ids) + 1) * far)
-
-        assert now.other_sessions == tuple(reversed(ids))[:OTHER_SESSIONS]
-        assert empty.session_id not in now.other_sessions, "a session without messages is nothing to recall"
-
     async def test_the_same_call_again_gives_the_same_session(self, store: StateStore) -> None:
         async def call() -> Resolved:
             found = await store.resolve(
@@ -120,42 +102,17 @@ class TestWhichSession:
 
         assert await call() == await call(), "a call repeated because its answer was lost has to answer the same"
 
+    async def test_other_open_sessions_come_newest_first_and_not_all(self, store: StateStore) -> None:
+        far = 700 * SECOND
+        ids = [await session_with(store, "hello", at=NOW + number * far) for number in range(OTHER_SESSIONS + 2)]
+        empty = await resolve(store, at=NOW + len(ids) * far)
+        now = await resolve(store, at=NOW + (len(ids) + 1) * far)
+
+        assert now.other_sessions == tuple(reversed(ids))[:OTHER_SESSIONS]
+        assert empty.session_id not in now.other_sessions, "a session without messages is nothing to recall"
+
 
 class TestCommit:
-    async def test_messages_are_read_back_by_position(self, store: StateStore) -> None:
-        session = await resolve(store)
-        messages = [said(position, f"line {position}") for position in (3, 1, 2)]
-        await store.commit(
-            ANA, session.session_id, exchange="x", expected_version=0, add=messages, drop=[], final=True, now_ms=NOW
-        )
-
-        snapshot = await store.load(ANA, session.session_id)
-
-        assert snapshot is not None
-        assert snapshot.messages == tuple(sorted(messages, key=lambda message: message.position))
-        assert (snapshot.version, snapshot.created_at, snapshot.last_at) == (1, NOW, NOW)
-        assert (await resolve(store)).entries == tuple(stored.entry for stored in snapshot.messages)
-
-    async def test_a_final_commit_repeated_is_a_duplicate(self, store: StateStore) -> None:
-        session = await resolve(store)
-        assert await commit(store, session.session_id, 0, "once", exchange="e1") is CommitResult.STORED
-        assert await commit(store, session.session_id, 0, "once", exchange="e1") is CommitResult.DUPLICATE
-        assert await commit(store, session.session_id, 1, "once", exchange="e1") is CommitResult.DUPLICATE
-
-        assert (await resolve(store)).version == 1
-        assert await texts_in(store, session.session_id) == ["once"]
-
-    async def test_of_two_exchanges_on_one_version_one_conflicts(self, store: StateStore) -> None:
-        session = await resolve(store)
-        results = await asyncio.gather(
-            *(commit(store, session.session_id, 0, text, exchange=text) for text in ("a", "b"))
-        )
-        assert sorted(results) == [CommitResult.CONFLICT, CommitResult.STORED]
-
-        loser = "ab"[results.index(CommitResult.CONFLICT)]
-        assert await commit(store, session.session_id, 1, loser, exchange=loser) is CommitResult.STORED
-        assert sorted(await texts_in(store, session.session_id)) == ["a", "b"]
-
     async def test_dropped_messages_go_and_a_session_emptied_is_no_longer_open(self, store: StateStore) -> None:
         session_id = await session_with(store, "to be regenerated")
         snapshot = await store.load(ANA, session_id)
@@ -175,32 +132,6 @@ class TestCommit:
         assert dropped is CommitResult.STORED
         after = await resolve(store, at=NOW + 700 * SECOND)
         assert after.other_sessions == ()
-
-    async def test_a_partial_exchange_is_completed_by_its_final_commit(self, store: StateStore) -> None:
-        session = await resolve(store)
-
-        async def write(text: str, *, final: bool) -> CommitResult:
-            answer = said(1, text, role="assistant", exchange="e1", partial=not final)
-            return await store.commit(
-                ANA,
-                session.session_id,
-                exchange="e1",
-                expected_version=session.version,
-                add=[said(0, "why?", exchange="e1"), answer],
-                drop=[],
-                final=final,
-                now_ms=NOW,
-            )
-
-        assert await write("Beca", final=False) is CommitResult.STORED
-        assert await write("Beca", final=False) is CommitResult.STORED, "a partial commit has to be repeatable"
-        assert await write("Because.", final=True) is CommitResult.STORED
-        assert await write("Beca", final=False) is CommitResult.DUPLICATE, "nothing comes after the final commit"
-
-        snapshot = await store.load(ANA, session.session_id)
-        assert snapshot is not None
-        assert texts_of(snapshot.messages) == ["why?", "Because."]
-        assert not snapshot.messages[1].partial
 
     async def test_a_partial_exchange_overtaken_by_another_conflicts(self, store: StateStore) -> None:
         session = await resolve(store)
@@ -301,28 +232,6 @@ class TestWhatARequestReads:
         texts = await texts_in(store, session.session_id)
         assert sorted(texts) == sorted(["and now", *(stored.message.text for stored in old)])
 
-    async def test_messages_that_are_moved_are_due_at_once_and_the_rest_stays(self, store: StateStore) -> None:
-        session_id = await session_with(store, "one", "x" * 20_000, "three")
-        first, second, third = (await resolve(store)).entries
-        await store.commit(
-            ANA,
-            session_id,
-            exchange="e2",
-            expected_version=1,
-            add=[],
-            drop=[],
-            final=True,
-            move=[first.id, second.id],
-            now_ms=NOW,
-        )
-
-        (claim,) = await store.claim(9, lease_seconds=60, now_ms=NOW)
-        now = await resolve(store)
-        assert (claim.owner, await texts_in(store, claim.session_id)) == (ANA, ["one", "x" * 20_000])
-        assert (now.session_id, now.entries, now.other_sessions) == (session_id, (third,), (claim.session_id,))
-        assert await store.finish(claim)
-        assert await texts_in(store, session_id) == ["three"]
-
 
 class TestReopening:
     async def test_a_processed_session_is_put_back(self, store: StateStore) -> None:
@@ -338,15 +247,6 @@ class TestReopening:
         snapshot = await store.load(ANA, "a" * 32)
         assert snapshot is not None
         assert snapshot.created_at == NOW - 9000
-
-    async def test_a_session_that_is_there_is_left_as_it_is(self, store: StateStore) -> None:
-        session_id = await session_with(store, "newer than the record")
-        record = Session(id=session_id, created_at=1, last_at=2, timeout_seconds=900, message_count=1)
-        await store.restore(ANA, record, [said(9, "old")], now_ms=NOW)
-
-        snapshot = await store.load(ANA, session_id)
-        assert snapshot is not None
-        assert (texts_of(snapshot.messages), snapshot.timeout_seconds) == (["newer than the record"], TIMEOUT)
 
     async def test_is_the_current_session_only_where_there_is_none(self, store: StateStore) -> None:
         record = Session(id="a" * 32, created_at=1, last_at=2, timeout_seconds=TIMEOUT, message_count=0)
@@ -369,6 +269,15 @@ class TestReopening:
 
         assert await commit(store, session_id, 1, "worked out in its first life") is CommitResult.CONFLICT
 
+    async def test_a_session_that_is_there_is_left_as_it_is(self, store: StateStore) -> None:
+        session_id = await session_with(store, "newer than the record")
+        record = Session(id=session_id, created_at=1, last_at=2, timeout_seconds=900, message_count=1)
+        await store.restore(ANA, record, [said(9, "old")], now_ms=NOW)
+
+        snapshot = await store.load(ANA, session_id)
+        assert snapshot is not None
+        assert (texts_of(snapshot.messages), snapshot.timeout_seconds) == (["newer than the record"], TIMEOUT)
+
 
 class TestBlocks:
     async def test_a_block_is_kept_with_its_turn(self, store: StateStore) -> None:
@@ -382,15 +291,6 @@ class TestBlocks:
         assert await store.load_block(ANA, session_id, "turn-2") == "<memory>two</memory>"
         assert await store.load_block(ANA, session_id, "turn-3") is None
         assert await store.load_block(BEN, session_id, "turn-1") is None
-
-    async def test_only_the_newest_are_kept(self, store: StateStore) -> None:
-        session_id = await session_with(store, "hello")
-        for number in range(KEPT_BLOCKS + 1):
-            await store.save_block(ANA, session_id, f"turn-{number}", f"block {number}")
-
-        assert await store.load_block(ANA, session_id, "turn-0") is None
-        assert await store.load_block(ANA, session_id, "turn-1") == "block 1"
-        assert await store.load_block(ANA, session_id, f"turn-{KEPT_BLOCKS}") == f"block {KEPT_BLOCKS}"
 
     async def test_without_a_session_nothing_is_kept(self, store: StateStore, everything: Everything) -> None:
         await store.save_block(ANA, "0" * 32, "turn-1", "block")

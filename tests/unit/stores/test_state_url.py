@@ -68,8 +68,3 @@ def test_a_wrong_url_is_explained_without_showing_it(url: str, hint: str) -> Non
     assert hint in text, f"the message does not help: {text}"
     assert SECRET not in text
     assert caught.value.__context__ is None or caught.value.__suppress_context__, "a traceback would show the URL"
-
-
-def test_the_address_of_a_link_has_no_credentials() -> None:
-    link = connect(f"redis+sentinel://user:{SECRET}@a,b/recallr", timeout_seconds=1)
-    assert link.address == "recallr of a:26379,b:26379"

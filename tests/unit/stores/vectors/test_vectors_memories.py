@@ -60,12 +60,6 @@ async def test_a_memory_comes_back_as_it_was_saved(store: VectorStore) -> None:
     assert await store.get_memories(ADA, []) == []
 
 
-@pytest.mark.parametrize("id", ["", "1", "A" * 32, "g" * 32, "a" * 33])
-def test_an_id_is_32_lower_case_hex_characters(id: str) -> None:
-    with pytest.raises(ValueError, match="id"):
-        Memory(id=id, content="x", created_at=0, session="s")
-
-
 async def test_memories_are_found_with_passages_and_summaries_by_meaning_and_words(store: VectorStore) -> None:
     said = passage("a passage", 0, sparse=terms(1))
     await store.save_session(ADA, session(summary="a summary"), [turn(stored(0), said)], passage("a summary"))
@@ -94,34 +88,10 @@ async def test_memories_are_found_with_passages_and_summaries_by_meaning_and_wor
     assert memories[1].bm25 > 0
 
 
-async def test_as_many_memories_are_found_as_are_asked_for(store: VectorStore) -> None:
-    facts = [(memory(n, f"fact {n}"), passage("", 0, lean=n / 10)) for n in range(10)]
-    await store.save_memories(ADA, facts)
-    found = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions=(), memory_candidates=3)
-    assert [hit.content for hit in found.memories] == ["fact 0", "fact 1", "fact 2"]
-
-
 async def test_memories_of_excluded_sessions_are_not_found(store: VectorStore) -> None:
     await store.save_memories(ADA, indexed(memory(1, "one", of="s1"), memory(2, "two", of="s2")))
     found = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions={"s1"})
     assert [hit.content for hit in found.memories] == ["two"]
-
-
-async def test_a_word_is_as_rare_among_memories_as_it_is_there(store: VectorStore) -> None:
-    """The passages of a user say it all the time, his facts once."""
-    often = [turn(stored(n), passage(f"passage {n}", sparse=terms(5))) for n in range(20)]
-    await store.save_session(ADA, session(), often, None)
-    facts = [(memory(n), passage("", sparse=terms(5 if n == 0 else 100 + n))) for n in range(20)]
-    await store.save_memories(ADA, facts)
-    passages, _, memories = await store.search(ADA, towards(0), terms(5), exclude_sessions=())
-    assert max(hit.bm25 for hit in memories) > 10 * max(hit.bm25 for hit in passages)
-
-
-async def test_saving_twice_is_saving_once_and_a_changed_one_is_replaced(store: VectorStore, engine: Engine) -> None:
-    await store.save_memories(ADA, indexed(memory(1, "before"), memory(2)))
-    await store.save_memories(ADA, indexed(memory(1, "after")))
-    assert await count(engine, ADA, Kind.MEMORY) == 2
-    assert [one.content for one in await store.get_memories(ADA, [name(1), name(2)])] == ["after", "a fact"]
 
 
 async def test_a_session_processed_anew_has_only_its_new_memories(store: VectorStore, engine: Engine) -> None:
@@ -135,13 +105,6 @@ async def test_a_session_processed_anew_has_only_its_new_memories(store: VectorS
     assert await count(engine, BOB, Kind.MEMORY) == 1, "another user's memory with the same id and session was deleted"
     await store.save_memories(ADA, [], replacing="s1")
     assert await count(engine, ADA, Kind.MEMORY) == 1
-
-
-async def test_a_session_written_again_keeps_its_memories_until_they_are_replaced(store: VectorStore) -> None:
-    await store.save_session(ADA, session(), [turn(stored(0), passage("before"))], None)
-    await store.save_memories(ADA, indexed(memory(1)), replacing="s1")
-    await store.save_session(ADA, session(), [turn(stored(0), passage("after"))], None)
-    assert [one.id for one in await store.get_memories(ADA, [name(1)])] == [name(1)]
 
 
 async def test_memories_are_no_messages_of_their_session(store: VectorStore, engine: Engine) -> None:

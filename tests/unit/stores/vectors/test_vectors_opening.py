@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -19,7 +18,6 @@ from qdrant_client.http.exceptions import ResponseHandlingException
 from recallr_litellm.core.records import User
 from recallr_litellm.errors import (
     ConfigurationError,
-    DataDirInUse,
     EmbeddingMismatch,
     PlatformUnsupported,
     VectorsUnavailable,
@@ -152,18 +150,6 @@ async def test_two_that_open_it_at_once_open_it_once(collections: Collections) -
     await store.close()
 
 
-async def test_a_refused_folder_is_let_go_of(tmp_path: Path) -> None:
-    first = store_on(EdgeCollections(tmp_path / "qdrant"))
-    await first.open()
-    await first.close()
-    with pytest.raises(EmbeddingMismatch):
-        await store_on(EdgeCollections(tmp_path / "qdrant"), model="another-model").open()
-
-    again = store_on(EdgeCollections(tmp_path / "qdrant"))
-    await again.open()
-    await again.close()
-
-
 async def test_a_first_start_that_died_before_describing_the_collection_is_taken_up(
     make_collections: Callable[[], Collections],
 ) -> None:
@@ -182,37 +168,6 @@ async def test_an_undescribed_collection_of_another_dimension_is_refused(
     await collections.engine(name_of(collections.base, MODEL)).open(DIMENSION)
     with pytest.raises(EmbeddingMismatch, match="8 dimensions"):
         await store_on(collections, dimension=16).open()
-
-
-async def test_a_folder_belongs_to_one_process(tmp_path: Path) -> None:
-    store = store_on(EdgeCollections(tmp_path / "qdrant"))
-    await store.open()
-    program = """
-import asyncio, pathlib, sys, types
-from recallr_litellm.stores.vectors import VectorStore
-from recallr_litellm.stores.vectors.edge_collections import EdgeCollections
-try:
-    model = types.SimpleNamespace(name="test-model", dimension=8)
-    asyncio.run(VectorStore(EdgeCollections(pathlib.Path(sys.argv[1])), model).open())
-except Exception as error:
-    print(type(error).__name__, error)
-"""
-    command = [sys.executable, "-c", program, str(tmp_path / "qdrant")]
-    other = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: ASYNC221
-    assert other.stdout.startswith(DataDirInUse.__name__), other.stdout + other.stderr
-    assert "RECALLR_REDIS_URL" in other.stdout
-    assert "RECALLR_QDRANT_URL" in other.stdout
-
-    await store.save_session(ADA, session(), [turn(stored(0))], None)
-    await store.close()
-    other = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: ASYNC221
-    assert (other.returncode, other.stdout) == (0, ""), "the folder was not let go of"
-
-
-async def test_a_folder_that_cannot_be_made_is_said_to_be_so(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="cannot be made"):
-        await store_on(EdgeCollections(tmp_path / "file" / "qdrant")).open()
 
 
 async def test_a_damaged_folder_is_reported_as_unavailable(tmp_path: Path) -> None:
@@ -272,13 +227,6 @@ async def test_before_it_is_open_and_after_it_is_closed_everything_is_unavailabl
     await store.close()
     with pytest.raises(VectorsUnavailable):
         await CALLS[name](store)
-
-
-async def test_an_unreachable_server_is_unavailable() -> None:
-    with serving(200, {}) as url:
-        pass  # nobody listens there any more
-    with pytest.raises(VectorsUnavailable):
-        await store_on(ServerCollections(lambda: connect(url, SecretStr(API_KEY)), "recallr")).open()
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recallr_litellm.core.records import SummaryHit, User
+from recallr_litellm.core.records import SummaryHit
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.stores.vectors import points, schema
 from recallr_litellm.stores.vectors.engine import Found
@@ -33,17 +33,6 @@ def test_it_is_the_text_that_was_embedded() -> None:
         "Two\u2028.",
         "What it was about",
     ]
-
-
-def test_points_without_vectors_have_none() -> None:
-    found = [
-        *points.turn_points(ADA, "s1", turn(stored(0, "{}", role="tool"))),
-        points.session_point(ADA, session(), None),
-        points.user_point(ADA, User(project="project", user="ada", created_at=0)),
-        points.meta_point(points.Description("model", 8)),
-    ]
-    assert [points.text_of(point.payload) for point in found] == [None] * 4
-    assert all(point.dense is None for point in found), "the test does not test what it says"
 
 
 def test_a_point_of_a_kind_that_a_later_version_knows_is_not_left_out_silently() -> None:

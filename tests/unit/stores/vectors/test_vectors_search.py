@@ -1,19 +1,15 @@
 """One search finds what is near in meaning and what shares words, and scores all of it both ways."""
 
-import asyncio
-
 import pytest
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Span
-from recallr_litellm.stores.vectors import Engine, VectorStore
-from recallr_litellm.stores.vectors.schema import Kind
+from recallr_litellm.stores.vectors import VectorStore
 from tests.unit.stores.vectors.vector_samples import (
     ADA,
     BOB,
     NO_TERMS,
     START,
-    count,
     passage,
     session,
     stored,
@@ -53,21 +49,6 @@ async def test_what_only_words_find_has_its_exact_cosine(store: VectorStore) -> 
     assert [hit.bm25 > 0 for hit in hits] == [False, False, False, True]
 
 
-async def test_what_only_words_find_is_found_even_where_it_points_the_other_way(store: VectorStore) -> None:
-    await store.save_session(ADA, session(), [turn(stored(0), passage("opposite", 1, sparse=terms(7)))], None)
-    hits, *_ = await store.search(ADA, -towards(1), terms(7), exclude_sessions=())
-    assert [(hit.text, round(hit.dense, 2)) for hit in hits] == [("opposite", -1.0)]
-
-
-async def test_a_query_without_terms_searches_by_meaning_alone(store: VectorStore) -> None:
-    await store.save_session(
-        ADA, session(summary="summary"), [turn(stored(0), passage("a", sparse=terms(1)))], passage("summary")
-    )
-    hits, summaries, _ = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions=())
-    assert [(hit.text, hit.bm25) for hit in hits] == [("a", 0.0)]
-    assert [(hit.summary, hit.bm25) for hit in summaries] == [("summary", 0.0)]
-
-
 async def test_summaries_are_found_by_meaning_and_words(store: VectorStore) -> None:
     first = session("s1", summary="A trip to Lisbon.", last_at=START + 1)
     second = session("s2", summary="A new job.", last_at=START + 2)
@@ -88,12 +69,6 @@ async def test_a_session_that_lost_its_summary_is_no_longer_found(store: VectorS
     await store.save_session(ADA, session(summary="old"), [], passage("old", sparse=terms(1)))
     await store.save_session(ADA, session(), [], None)
     assert await store.search(ADA, towards(0), terms(1), exclude_sessions=()) == ([], [], [])
-
-
-async def test_messages_without_passages_are_kept_but_not_found(store: VectorStore, engine: Engine) -> None:
-    await store.save_session(ADA, session(), [turn(stored(0, "kept"))], None)
-    assert await store.search(ADA, towards(0), terms(1), exclude_sessions=()) == ([], [], [])
-    assert await count(engine, ADA, Kind.TURN) == 1
 
 
 async def test_excluded_sessions_are_not_found(store: VectorStore) -> None:
@@ -182,18 +157,6 @@ async def test_a_word_is_as_rare_as_it_is_for_this_user(store: VectorStore) -> N
 
     assert await _bm25(store, BOB, word) == pytest.approx(alone), "another user's words changed this user's scores"
     assert await _bm25(store, ADA, word) < alone / 10, "a word that this user says all the time counts as rare"
-
-
-async def test_a_cancelled_search_leaves_the_store_usable(store: VectorStore) -> None:
-    await store.save_session(ADA, session(), [turn(stored(0), passage("a"))], None)
-    embedding = asyncio.get_running_loop().create_future()
-    search = asyncio.create_task(store.search(ADA, embedding, terms(1), exclude_sessions=()))
-    await asyncio.sleep(0.01)  # until it waits for the embedding
-    search.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await search
-    hits, *_ = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions=())
-    assert [hit.text for hit in hits] == ["a"]
 
 
 async def _fill(store: VectorStore, owner: Owner, *, of: int, with_word: int, word: int) -> None:

@@ -39,20 +39,6 @@ async def test_a_session_comes_back_as_it_was_saved(store: VectorStore) -> None:
     assert await store.read_messages(ADA, "s1") == [asked, called, result], "whole messages, in order of position"
 
 
-async def test_what_was_never_saved_is_not_there(store: VectorStore) -> None:
-    assert await store.get_session(ADA, "nowhere") is None
-    assert await store.read_messages(ADA, "nowhere") == []
-
-
-async def test_saving_twice_is_saving_once(store: VectorStore, engine: Engine) -> None:
-    turns = [turn(stored(0), passage("one"), passage("two")), turn(stored(1, role="assistant"), passage("three"))]
-    for _ in range(2):
-        await store.save_session(ADA, session(), turns, passage("summary"))
-
-    assert await count(engine, ADA, Kind.TURN) == 3
-    assert await count(engine, ADA, Kind.SESSION) == 1
-
-
 async def test_a_message_that_is_no_longer_in_the_session_vanishes_with_all_its_passages(
     store: VectorStore, engine: Engine
 ) -> None:
@@ -77,24 +63,11 @@ async def test_a_shortened_message_loses_the_passages_it_no_longer_has(store: Ve
     assert await count(engine, ADA, Kind.TURN) == 1
 
 
-async def test_a_session_without_turns_is_emptied(store: VectorStore) -> None:
-    await store.save_session(ADA, session(), [turn(stored(0), passage("gone"))], None)
-    await store.save_session(ADA, session(messages=0), [], None)
-    assert await store.read_messages(ADA, "s1") == []
-    assert await store.get_session(ADA, "s1") == session(messages=0)
-
-
 async def test_1500_messages_come_back_complete_and_in_order(store: VectorStore) -> None:
     turns = [turn(stored(position, f"message {position}")) for position in reversed(range(1500))]
     await store.save_session(ADA, session(messages=1500), turns, None)
     expected = [f"message {position}" for position in range(1500)]
     assert texts(await store.read_messages(ADA, "s1")) == expected
-
-
-async def test_very_long_messages_are_written_too(store: VectorStore) -> None:
-    turns = [turn(stored(position, "x" * 700_000), passage("x" * 400)) for position in range(4)]
-    await store.save_session(ADA, session(), turns, None)
-    assert [len(text) for text in texts(await store.read_messages(ADA, "s1"))] == [700_000] * 4
 
 
 @pytest.mark.parametrize("failing", ["upsert", "delete"])
@@ -130,3 +103,9 @@ async def test_an_interrupted_save_loses_nothing_and_can_be_repeated(
 def _conversation(name: str) -> list[Turn]:
     """More messages than are written at once."""
     return [turn(stored(n, f"{name} {n}", id=f"{name}{n}"), passage(f"{name} {n}")) for n in range(50)]
+
+
+async def test_very_long_messages_are_written_too(store: VectorStore) -> None:
+    turns = [turn(stored(position, "x" * 700_000), passage("x" * 400)) for position in range(4)]
+    await store.save_session(ADA, session(), turns, None)
+    assert [len(text) for text in texts(await store.read_messages(ADA, "s1"))] == [700_000] * 4

@@ -13,13 +13,6 @@ def ada(created_at: int = START, **metadata: object) -> User:
     return User(project=ADA.project, user=ADA.user, created_at=created_at, metadata=metadata)
 
 
-async def test_a_user_comes_back_as_it_was_put(store: VectorStore) -> None:
-    assert await store.get_user(ADA) is None
-    user = ada(plan="free", nested={"n": [1, None, 10**30]})
-    await store.put_user(ADA, user)
-    assert await store.get_user(ADA) == user
-
-
 async def test_a_user_stays_as_old_as_it_is_but_takes_new_metadata(store: VectorStore) -> None:
     await store.put_user(ADA, ada(START, plan="free"))
     await store.put_user(ADA, ada(START + 1000, plan="paid"))
