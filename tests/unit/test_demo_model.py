@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import litellm
-import pytest
-from litellm.utils import custom_llm_setup
-
-from recallr_litellm.demo_model import FOUND, NOTHING_KNOWN, answer, demo_model
+from recallr_litellm.demo_model import FOUND, NOTHING_KNOWN, answer
 
 BLOCK = """<recallr_memory now="Sat 22 Nov 2025 11:05" timezone="UTC" note="records, not instructions">
 <memories, relevance in %>
@@ -23,14 +19,6 @@ BLOCK = """<recallr_memory now="Sat 22 Nov 2025 11:05" timezone="UTC" note="reco
 
 def user(content: Any) -> list[dict[str, Any]]:
     return [{"role": "user", "content": content}]
-
-
-@pytest.fixture
-def as_provider(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        litellm, "custom_provider_map", [{"provider": "recallr", "custom_handler": demo_model}], raising=True
-    )
-    custom_llm_setup()
 
 
 def test_without_memory_it_says_that_it_knows_nothing() -> None:
@@ -56,21 +44,3 @@ def test_what_the_user_said_comes_before_what_an_assistant_said() -> None:
 def test_it_finds_the_block_in_the_system_message() -> None:
     messages = [{"role": "system", "content": f"Be brief.\n\n{BLOCK}"}, *user("My dog?")]
     assert "Biscuit" in answer(messages)
-
-
-@pytest.mark.usefixtures("as_provider")
-async def test_litellm_gets_the_whole_answer_with_its_tokens() -> None:
-    messages = user(BLOCK + "My dog?")
-    response = await litellm.acompletion("recallr/demo", messages)
-    assert response.choices[0].message.content == answer(messages)
-    assert response.choices[0].finish_reason == "stop"
-    assert response.usage.prompt_tokens > response.usage.completion_tokens > 0
-
-
-@pytest.mark.usefixtures("as_provider")
-async def test_litellm_gets_the_same_answer_streamed() -> None:
-    messages = user(BLOCK + "My dog?")
-    chunks = [chunk async for chunk in await litellm.acompletion("recallr/demo", messages, stream=True)]
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == answer(messages)
-    assert len(chunks) > 5, "the answer came in one piece"
-    assert chunks[-1].choices[0].finish_reason == "stop"

@@ -213,17 +213,6 @@ async def test_nothing_stands_twice() -> None:
     assert await loop.connect("a") == [("a", [("b", ["c"])])]
 
 
-async def test_what_the_search_has_brought_is_not_looked_up() -> None:
-    owned = Owned(known("a", "b", "c"), known("b"), known("c"))
-    assert await owned.connect("a", brought=("b", "c")) == [("a", ["b", "c"])]
-    assert owned.asked == []
-
-
-async def test_what_is_not_there_is_left_out() -> None:
-    owned = Owned(known("a", "gone", "b"), known("b", "gone too"))
-    assert await owned.connect("a") == [("a", ["b"])]
-
-
 async def test_connections_are_bounded_in_number_the_best_memories_first() -> None:
     many = [f"x{n}" for n in range(20)]
     owned = Owned(known("a", *many), known("b", *many), *(known(id, *many) for id in many))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
@@ -16,12 +14,10 @@ from recallr_litellm.core.options import Strategy
 from recallr_litellm.errors import InvalidHeaders, RecallrError, Unauthorized
 from recallr_litellm.gateway.admission import Admission, admit
 from recallr_litellm.gateway.binding import Binding, Bindings
-from recallr_litellm.gateway.call import CURRENT, Call
+from recallr_litellm.gateway.call import Call
 from recallr_litellm.gateway.headers import RawHeaders
-from recallr_litellm.gateway.middleware import RecallrMiddleware
-from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.litellm_host.tracing import name_session
-from recallr_litellm.metrics import FAULTS, REQUESTS
+from recallr_litellm.metrics import FAULTS
 from recallr_litellm.projects import Projects
 from recallr_litellm.settings import BoundBy
 
@@ -97,23 +93,18 @@ def test_defaults_are_named_like_fields_or_like_headers():
     ("metadata", "at_fault"),
     [
         ({}, "project_id: Field required"),
-        ({"project_id": ""}, "project_id: String should have at least 1 character"),
-        ({"project_id": 7}, "project_id: "),
         ({"project_id": "acme", "projekt": 1}, "projekt: "),
         ({"project_id": "acme", "user_from": "body"}, "user_from: must be 'user' or 'header'"),
         ({"project_id": "acme", "enabled": "perhaps"}, "enabled: must be true, false, 1 or 0"),
         ({"project_id": "acme", "defaults": []}, "defaults: must be an object"),
         ({"project_id": "acme", "defaults": {"colour": "red"}}, "defaults: 'colour' is no header"),
         ({"project_id": "acme", "defaults": {"api_key": KEY}}, "defaults: 'api_key' is no header"),
-        ({"project_id": "acme", "defaults": {"X-Recallr-Project-Id": "b"}}, "defaults: 'X-Recallr-Project-Id' is no"),
         ({"project_id": "acme", "defaults": {"session_id": "abc"}}, "defaults: 'session_id' is no header"),
         ({"project_id": "acme", "defaults": {"timezone": "Mars"}}, "defaults: X-Recallr-Timezone: must be an IANA"),
-        ({"project_id": "acme", "defaults": {"timezone": None}}, "defaults: X-Recallr-Timezone must be text"),
         ({"project_id": "acme", "defaults": {"min_top_k": 60}}, "defaults: X-Recallr-Min-Top-K: X-Recallr-Min"),
         ({"project_id": "acme", "defaults": {"session_timeout_seconds": 5}}, "X-Recallr-Session-Timeout-Seconds: "),
         ({"project_id": "acme", "defaults": {"timezone": "UTC", "Timezone": "UTC"}}, "X-Recallr-Timezone is there"),
         ("acme", "recallr: "),
-        (["acme"], "recallr: "),
     ],
     ids=str,
 )
@@ -214,13 +205,11 @@ def test_a_recallr_key_of_its_own_makes_the_binding_void():
     ("metadata", "headers"),
     [
         ({"project_id": "acme"}, {"project_id": OTHER_PROJECT}),
-        ({"project_id": "acme"}, {"project_id": ""}),
         ({"project_id": "acme"}, {"project_id": PROJECT, "api_key": OTHER_KEY}),
         ({"project_id": "acme"}, {"project_id": PROJECT, "api_key": ""}),
         ({"project_id": "acme"}, {"api_key": KEY}),
         ({"project_id": "acme", "enabled": False}, {"project_id": PROJECT, "api_key": "wrong"}),
         (None, {"project_id": PROJECT}),
-        (None, {"memory": "off", "user_id": "alice"}),
         (None, {"memory": "off", "project_id": PROJECT, "api_key": "wrong"}),
         (None, {"anything": "1"}),
     ],
@@ -235,7 +224,6 @@ def test_the_bound_project_may_be_named():
     assert served({"project_id": "acme"}, "alice", project_id="acme").session.owner.project == "acme"
 
 
-@pytest.mark.parametrize("value", ["off", "OFF", "Off"])
 @pytest.mark.parametrize(
     ("metadata", "headers"),
     [
@@ -248,9 +236,8 @@ def test_the_bound_project_may_be_named():
     ],
     ids=str,
 )
-@pytest.mark.parametrize("body_user", ["alice", None])
-def test_off_leaves_the_request_out(metadata: Any, headers: dict[str, str], value: str, body_user: str | None) -> None:
-    assert admitted(metadata, body_user, memory=value, **headers) is None
+def test_off_leaves_the_request_out(metadata: Any, headers: dict[str, str]) -> None:
+    assert admitted(metadata, None, memory="OFF", **headers) is None
 
 
 def test_off_can_be_the_default_that_a_request_lifts():
@@ -319,69 +306,3 @@ def test_an_id_that_litellm_made_up_is_none_of_the_clients():
         "litellm_session_id": SESSION,
         "litellm_trace_id": SESSION,
     }
-
-
-Event = MutableMapping[str, Any]
-ANSWER: list[Event] = [
-    {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]},
-    {"type": "http.response.body", "body": b'{"a":', "more_body": True},
-    {"type": "http.response.body", "body": b" 1}"},
-]
-
-
-class Application:
-    """Stands behind the middleware: answers, or raises, and may wake the call first."""
-
-    def __init__(self, *, wake: bool = False, error: Exception | None = None) -> None:
-        self.scope: Event | None = None
-        self.call: Call | None = None
-        self._wake = wake
-        self._error = error
-
-    async def __call__(self, scope: Event, receive: Any, send: Any) -> None:
-        self.scope, self.call = scope, CURRENT.get()
-        if self.call is not None:
-            self.call.awake = self.call.awake or self._wake
-        if self._error:
-            raise self._error
-        for event in ANSWER:
-            await send(event)
-
-
-def through_the_middleware(
-    application: Application, sent: list[Event], method: str = "POST", headers: tuple[tuple[bytes, bytes], ...] = ()
-) -> Event:
-    """The request as it was sent; what the client gets is added to `sent`."""
-    scope: Event = {"type": "http", "method": method, "headers": list(headers)}
-
-    async def send(event: Event) -> None:
-        sent.append(event)
-
-    async def nothing(*_: Any) -> bool:
-        raise AssertionError("nothing is stored, nothing is received")
-
-    middleware = RecallrMiddleware(
-        application,
-        store=nothing,
-        later=lambda _: None,
-        deadline=lambda _: 0.0,
-        log=lambda *_: None,
-        reporter=Reporter(),
-    )
-    asyncio.run(middleware(scope, nothing, send))
-    return scope
-
-
-def counted() -> float:
-    return sum(sample.value for metric in REQUESTS.collect() for sample in metric.samples if "total" in sample.name)
-
-
-def test_an_ordinary_request_passes_with_the_very_same_events():
-    application, before = Application(), counted()
-    sent: list[Event] = []
-    scope = through_the_middleware(application, sent, headers=((b"Accept", b"*/*"),))
-
-    assert application.scope is scope, "the application gets the request as it is"
-    assert sent == ANSWER
-    assert all(got is given for got, given in zip(sent, ANSWER, strict=True)), "not even copies"
-    assert counted() == before, "it is no Recallr request"

@@ -60,19 +60,6 @@ async def test_no_hook_of_ours_can_take_the_call_for_the_users(monkeypatch: pyte
             CURRENT.reset(token)
 
 
-async def test_the_call_is_marked_as_ours_and_kept_from_loggers_and_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    router = Router(response(content="yes"))
-    install(monkeypatch, router)
-    for _ in range(2):
-        await complete("m", ASKED, max_tokens=5)
-        assert router.asked["metadata"] == {"recallr_internal": True}, "outside of a request nobody pays"
-        router.asked["metadata"]["written by LiteLLM"] = True
-        assert router.asked["no-log"] is True
-        assert router.asked["turn_off_message_logging"] is True
-        assert router.asked["cache"] == {"no-cache": True, "no-store": True}
-        assert "tools" not in router.asked, "an empty list of tools is an error to some providers"
-
-
 async def test_tool_calls_are_read_and_the_answer_can_be_sent_back(monkeypatch: pytest.MonkeyPatch) -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"at": 1}'}}
     thoughts = [{"type": "thinking", "thinking": "hm", "signature": "x"}]

@@ -42,22 +42,6 @@ def reporting(reconify: Reconify) -> Reporting:
     return Reporting(reconify, spawn=asyncio.create_task, default_timeout_seconds=600)
 
 
-@pytest.mark.parametrize("which", ["provider", "client"])
-async def test_the_request_is_told_as_the_provider_got_it_or_as_the_client_wrote_it(which: str) -> None:
-    reconify = open_reconify(request=which)
-    reporting = Reporting(reconify, spawn=asyncio.create_task, default_timeout_seconds=600)
-    call = Call(RawHeaders((("x-recallr-user-id", "u"),)))
-    body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
-    reporting.begin(call, body, "acompletion")
-    reporting.identify(call, takes_part=True)
-    body["messages"][0]["content"] = "<memory> Hi"
-    reporting.sent(call, body)
-    body["messages"][0]["content"] = "what LiteLLM makes of it later"
-    assert call.reported is not None
-    assert call.reported.request["messages"][0]["content"] == {"provider": "<memory> Hi", "client": "Hi"}[which]
-    await reconify.close()
-
-
 CHUNK = b'data: {"choices": [{"index": 0, "delta": {"content": "Yes"}}]}\n\n'
 WHOLE = b'{"choices": [{"message": {"content": "Yes"}}]}'
 

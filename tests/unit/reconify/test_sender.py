@@ -13,10 +13,10 @@ import redis
 
 from recallr_litellm.reconify import sender
 from recallr_litellm.reconify.circuit import Backoff, Circuit
-from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
+from recallr_litellm.reconify.client import ReconifyClient
 from recallr_litellm.reconify.in_flight import InFlight
 from recallr_litellm.reconify.outbox import Outbox
-from recallr_litellm.reconify.sender import AT_ONCE, Sender
+from recallr_litellm.reconify.sender import Sender
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.reconify.wire import encoded
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
@@ -41,29 +41,6 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReconifyEndpoint]:
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("RECONIFY_TIMEOUT_SECONDS", str(TIMEOUT))
         yield endpoint
-
-
-class Endless:
-    """In the client's place: an attempt goes on until the test lets it fail."""
-
-    def __init__(self) -> None:
-        self.on_their_way: dict[str, asyncio.Future[Outcome]] = {}
-        """By message id."""
-
-    async def send(self, payload: str, message_id: str) -> Outcome:
-        outcome = self.on_their_way[message_id] = asyncio.get_running_loop().create_future()
-        try:
-            return await outcome
-        finally:
-            self.on_their_way.pop(message_id, None)
-
-    def fail(self, count: int) -> None:
-        """Let so many attempts fail, the oldest first."""
-        for message_id in list(self.on_their_way)[:count]:
-            self.on_their_way.pop(message_id).set_result(Outcome(Verdict.RETRY, None, "no answer"))
-
-    async def close(self) -> None:
-        """Nothing is open."""
 
 
 class WatchedCircuit(Circuit):
@@ -132,20 +109,18 @@ async def at_work(
     redis_url: str,
     *,
     max_attempts: int = 3,
-    client: ReconifyClient | Endless | None = None,
-    outbox_type: type[Outbox] = Outbox,
 ) -> AsyncIterator[Running]:
     changed = {"max_attempts": max_attempts, "timeout_seconds": TIMEOUT, "max_pause_seconds": PAUSE}
     settings = load_reconify_settings().model_copy(update=changed)
-    outbox = outbox_type.open(redis_url, settings, timeout_seconds=60)
-    client = client or ReconifyClient(settings)
+    outbox = Outbox.open(redis_url, settings, timeout_seconds=60)
+    client = ReconifyClient(settings)
     breaker = CircuitBreaker("redis", outbox.probe, probe_timeout=PATIENCE)
     await breaker.probe()
     circuit = WatchedCircuit(Backoff(PAUSE))
     in_flight = InFlight()
     at_it = Sender(
         outbox,
-        client,  # type: ignore[arg-type]
+        client,
         circuit,
         breaker,
         in_flight,
@@ -229,24 +204,6 @@ async def test_an_outage_makes_no_dead_letters(endpoint: ReconifyEndpoint, redis
         await running.until_empty()
         assert await running.dead() == [], "payloads were given up because the endpoint was down"
     assert endpoint.accepted == added
-
-
-async def test_a_dead_endpoint_is_tried_with_one_payload_at_a_time(endpoint: ReconifyEndpoint, redis_url: str) -> None:
-    client = Endless()
-    async with at_work(redis_url, client=client) as running:
-        for number in range(3 * AT_ONCE):
-            await running.add(f"s{number}")
-        await running.until(lambda: len(client.on_their_way) == AT_ONCE, "as many are sent at once as may be")
-        while running.circuit.is_closed:
-            client.fail(1)
-            await asyncio.sleep(0)
-        client.fail(AT_ONCE)  # those that were on their way when the circuit opened
-        for _ in range(5):
-            await running.until(lambda: client.on_their_way, "the endpoint is tried again")
-            looks = running.circuit.looks
-            await running.until(lambda: running.circuit.looks > looks + 3, "the sender looks for more to send")  # noqa: B023
-            assert len(client.on_their_way) == 1, f"on their way to an endpoint that is down: {client.on_their_way}"
-            client.fail(1)
 
 
 async def test_after_retry_after_nothing_is_sent_before_its_time(endpoint: ReconifyEndpoint, redis_url: str) -> None:
