@@ -16,6 +16,7 @@ from recallr_litellm.header_values import Pairs
 from recallr_litellm.litellm_host.models import providers_name
 from recallr_litellm.metrics import FAULTS, RECONIFY
 from recallr_litellm.reconify.bodies import client_body, sent_body
+from recallr_litellm.reconify.files import without_files
 from recallr_litellm.reconify.payload import Interaction, build, is_reported
 from recallr_litellm.reconify.person import person_of, take_from_body, take_headers
 from recallr_litellm.reconify.redact import load_redaction, redacted
@@ -46,6 +47,7 @@ class Reporting(Reporter):
         self._all = settings.scope == "all"
         self._as_written = settings.request == "client"
         self._redact = load_redaction(settings.redact) if settings.redact else None
+        self._keep_files = settings.keep_files
         self._spawn = spawn
         self._default_timeout_seconds = default_timeout_seconds
 
@@ -115,6 +117,8 @@ class Reporting(Reporter):
 
     def _payload(self, interaction: Interaction) -> dict[str, Any] | None:
         payload = build(interaction)
+        if payload is not None and not self._keep_files:
+            payload = {**payload, **{part: without_files(payload[part]) for part in ("request", "response")}}
         return redacted(payload, self._redact) if payload is not None and self._redact is not None else payload
 
 

@@ -1,7 +1,8 @@
 """Posts payloads to Reconify and judges the answers.
 
 The REST document (`/api` "Rest API Documentation for OpenAI" of reconify.com) says what is posted: the payload as JSON
-with both keys in its `reconify` object. It says nothing about answers, so they are read as HTTP means them. The
+with both keys in its `reconify` object. It says nothing about answers, so they are read as HTTP means them, and a 2xx
+whose body reports an error (`reports_error`) as a refusal. The
 document has no field for a message id either: it goes into the header `Idempotency-Key`
 (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/), where a repeat can be recognised.
 """
@@ -23,6 +24,7 @@ import httpx
 
 from recallr_litellm import __version__
 from recallr_litellm.errors import ConfigurationError
+from recallr_litellm.json_text import parsed
 from recallr_litellm.printable import printable
 from recallr_litellm.reconify.settings import ReconifySettings, is_loopback
 from recallr_litellm.reconify.wire import OPENING
@@ -41,11 +43,15 @@ class Verdict(Enum):
     """What an answer means for the payload."""
 
     DELIVERED = "delivered"
-    """2xx."""
+    """2xx, without an error in the body."""
     RETRY = "retry"
-    """No answer, 429 or 5xx: the same again later."""
+    """No answer, one of `RETRIED`, or 5xx: the same again later."""
     REFUSED = "refused"
     """Anything else: sending it again would not help. A redirect is not followed: it could lead the keys astray."""
+
+
+RETRIED: Final = frozenset({404, 408, 425, 429})
+"""404 too: an endpoint that is being deployed or moved does not know its route for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +142,8 @@ class ReconifyClient:
     def _judge(self, status: int, asks_for: str | None, said: bytes) -> Outcome:
         reason = self._clean(said.decode(errors="replace"))
         if httpx.codes.is_success(status):
-            return Outcome(Verdict.DELIVERED, status, reason)
-        if status == httpx.codes.TOO_MANY_REQUESTS or httpx.codes.is_server_error(status):
+            return Outcome(Verdict.REFUSED if reports_error(said) else Verdict.DELIVERED, status, reason)
+        if status in RETRIED or httpx.codes.is_server_error(status):
             return Outcome(Verdict.RETRY, status, reason, retry_after(asks_for, now=self._now()))
         return Outcome(Verdict.REFUSED, status, reason)
 
@@ -147,6 +153,27 @@ class ReconifyClient:
             for form in {key, quote(key, safe=""), json.dumps(key)[1:-1]}:
                 text = text.replace(form, "[key]")
         return " ".join(printable(text).split())[:LONGEST_REASON]
+
+
+def reports_error(said: bytes) -> bool:
+    """Whether the body of a 2xx is a JSON object that says that the payload was not accepted.
+
+    It does by `"success": false` or `"ok": false`, by an `error` or `errors` that is neither empty nor false, or by a
+    `status` of `error`, `fail`, `failed` or `failure`. What is no such object says nothing.
+    """
+    try:
+        body = parsed(said.decode())
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(body, dict):
+        return False
+    status = body.get("status")
+    return (
+        body.get("success") is False
+        or body.get("ok") is False
+        or bool(body.get("error") or body.get("errors"))
+        or (isinstance(status, str) and status.lower() in {"error", "fail", "failed", "failure"})
+    )
 
 
 def retry_after(value: str | None, *, now: float) -> float | None:

@@ -41,6 +41,10 @@ class ReconifySettings(EnvironmentSettings):
             "expressions."
         ),
     )
+    keep_files: bool = Field(
+        False,
+        description="Whether pictures, audio and files are sent with their bytes. False: a mark with type and size.",
+    )
     max_queued: int = Field(
         100_000,
         ge=16,

@@ -81,6 +81,9 @@ async def test_the_payload_goes_out_with_the_keys_and_the_message_id(
         (200, Verdict.DELIVERED),
         (202, Verdict.DELIVERED),
         (204, Verdict.DELIVERED),
+        (404, Verdict.RETRY),
+        (408, Verdict.RETRY),
+        (425, Verdict.RETRY),
         (429, Verdict.RETRY),
         (500, Verdict.RETRY),
         (503, Verdict.RETRY),
@@ -99,6 +102,26 @@ async def test_what_a_status_means(
     outcome = await client.send(PAYLOAD, "m1")
     assert (outcome.verdict, outcome.status, outcome.reason) == (verdict, status, body)
     assert len(endpoint.posted) == 1, "the client followed a redirect, or tried again by itself"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict"),
+    [
+        (207, '{"errors": [{"index": 0, "message": "too old"}]}', Verdict.REFUSED),
+        (200, '{"success": false, "error": "invalid appKey"}', Verdict.REFUSED),
+        (200, '{"error": {"message": "quota"}}', Verdict.REFUSED),
+        (202, '{"status": "FAILED"}', Verdict.REFUSED),
+        (200, '{"ok": false}', Verdict.REFUSED),
+        (200, '{"success": true, "error": null, "errors": []}', Verdict.DELIVERED),
+        (200, '{"status": "ok", "message": "no error"}', Verdict.DELIVERED),
+        (200, "error", Verdict.DELIVERED),
+    ],
+)
+async def test_a_success_that_reports_an_error_is_a_refusal_in_the_endpoints_words(
+    endpoint: ReconifyEndpoint, client: ReconifyClient, status: int, body: str, verdict: Verdict
+) -> None:
+    endpoint.answers = lambda posted: Reaction(status, body)
+    assert await client.send(PAYLOAD, "m1") == Outcome(verdict, status, body)
 
 
 @pytest.mark.parametrize("reaction", [HALF_CLOSED, CUT], ids=["no answer", "half a head"])
