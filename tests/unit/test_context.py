@@ -323,12 +323,6 @@ def test_a_huge_message_is_an_excerpt_of_its_ends_and_is_never_counted_whole(fil
     assert sum(counted) < 80_000, f"what cannot fit must not be counted, but {sum(counted)} characters were"
 
 
-def test_an_excerpt_is_found_for_text_with_more_tokens_than_characters() -> None:
-    text = block(unseen=(said(1, "漢字" * 5000),), budget=600, count=lambda text: len(text.encode()))
-    assert "excerpt" in text
-    assert "漢字" in text
-
-
 # --- memories ---
 
 

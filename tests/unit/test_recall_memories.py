@@ -68,13 +68,6 @@ def test_a_question_for_now_prefers_what_was_told_last() -> None:
     assert len(set(scores(old, new))) == 1
 
 
-def test_a_session_with_much_that_fits_raises_what_else_was_told_in_it() -> None:
-    fits = [hit(0.6, session="fits") for _ in range(3)]
-    idle = [hit(0.2, session="idle") for _ in range(3)]
-    inside, outside = scores(hit(0.2, session="fits"), hit(0.2, session="idle"), *fits, *idle)[:2]
-    assert inside > outside
-
-
 def test_memories_are_ranked_by_relevance_and_the_newer_of_equals_first() -> None:
     hits = [hit(0.2, id="a"), hit(0.6, id="b", created_at=1), hit(0.6, id="c", created_at=2)]
     best = rank_memories(hits, [one.dense for one in hits], REFERENCE_MODEL)

@@ -53,33 +53,8 @@ def test_messages_are_neighbours_only_within_a_session() -> None:
     assert one == other
 
 
-def test_each_passage_of_a_long_answer_stands_for_itself() -> None:
-    asked = hit(0.5, 12.0, position=4, text="What can I cook with lentils tonight, if nothing but onions is left?")
-
-    def raised(**place: int) -> float:
-        near, far = scores(hit(0.1, position=5, **place), hit(0.1, position=50, **place), asked)[:2]
-        return near - far
-
-    assert raised(part=0, parts=1) > 4 * raised(part=3, parts=8) > 0
-
-
-def test_the_session_that_talks_of_it_raises_what_was_said_in_it() -> None:
-    talks = [hit(0.5, 8.0, position=place, session="talks") for place in (1, 11, 21)]
-    idle = [hit(0.2, 0.0, position=place, session="idle") for place in (1, 11, 21)]
-    inside, outside = scores(
-        hit(0.2, position=40, session="talks"), hit(0.2, position=40, session="idle"), *talks, *idle
-    )[:2]
-    assert inside > outside
-
-
 def signed(question: Question, *hits: PassageHit, speakers: frozenset[str] = frozenset()) -> list[float]:
     return score_passages(hits, [hit.dense for hit in hits], Weights(), Asked(question, speakers))
-
-
-def test_a_sign_that_all_candidates_have_raises_none_of_them() -> None:
-    line = "Ada: I spent all of Sunday in the garden and planted two apple trees there."
-    hits = [hit(0.3, position=place, text=line) for place in (5, 15, 25)]
-    assert signed(Question("x"), *hits, speakers=frozenset({"Ada"})) == pytest.approx(signed(Question("x"), *hits))
 
 
 def test_a_question_for_a_time_prefers_passages_with_one() -> None:
