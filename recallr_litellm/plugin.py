@@ -109,7 +109,7 @@ def _forward(app: App, runtime: Runtime) -> App:
     return Forward(
         app,
         upstreams=Upstreams(runtime.settings.forward_upstreams),
-        authenticate=runtime.authenticate,
+        authenticate=runtime.projects.authenticate,
         enrich=runtime.recollection.enrich,
         client=UpstreamClient(),
         sent=runtime.reporter.sent,

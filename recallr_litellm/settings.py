@@ -158,16 +158,15 @@ class Settings(EnvironmentSettings):
         1000,
         ge=1,
         description=(
-            "Longest wait for one answer of Redis. A store that needs three times as long to answer a probe counts as "
-            "away."
+            "Timeout of one answer of Redis. A store that needs three times as long to answer a probe counts as "
+            "unreachable."
         ),
     )
     held_exchanges: int = Field(
         1000,
         ge=0,
-        description=(
-            "Exchanges kept in this process while Redis is away; past it the oldest is dropped, counted and logged."
-        ),
+        description="Exchanges kept in this process while Redis is unreachable; past it the oldest is dropped, counted "
+        "and logged.",
     )
     drain_seconds: float = Field(
         10.0, ge=0, description="Longest time a shutdown waits for what is still to be stored."

@@ -27,3 +27,18 @@ class CheckResult:
     """What was found. No secrets."""
     advice: str = ""
     """What to do about it; set where the level is not OK."""
+
+
+def ok(about: str, detail: str) -> CheckResult:
+    """Nothing is wrong."""
+    return CheckResult(about, Level.OK, detail)
+
+
+def warning(about: str, detail: str, advice: str) -> CheckResult:
+    """See `Level.WARNING`."""
+    return CheckResult(about, Level.WARNING, detail, advice)
+
+
+def fault(about: str, detail: str, advice: str) -> CheckResult:
+    """See `Level.FAULT`."""
+    return CheckResult(about, Level.FAULT, detail, advice)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from recallr_litellm.cli.check_result import CheckResult, Level
+from recallr_litellm.cli.check_result import CheckResult, fault, ok, warning
 from recallr_litellm.cli.environment import MASTER_KEY, MASTER_KEY_FILE
 from recallr_litellm.errors import ConfigurationError, DataDirInUse
 from recallr_litellm.projects import KEY_FILE, load_projects
@@ -29,21 +29,15 @@ def check_litellm() -> CheckResult:
     try:
         requirements = [Requirement(line) for line in metadata.requires(PACKAGE) or ()]
     except metadata.PackageNotFoundError:
-        return CheckResult(
+        return warning(
             "LiteLLM",
-            Level.WARNING,
             f"{version}; the supported range is not known, since this package is not installed",
             "Install it: pip install .",
         )
     tested = next(requirement.specifier for requirement in requirements if requirement.name == "litellm")
     if version in tested:
-        return CheckResult("LiteLLM", Level.OK, f"{version}, supported ({tested})")
-    return CheckResult(
-        "LiteLLM",
-        Level.FAULT,
-        f"{version} is not supported ({tested})",
-        f"pip install 'litellm[proxy]{tested}'",
-    )
+        return ok("LiteLLM", f"{version}, supported ({tested})")
+    return fault("LiteLLM", f"{version} is not supported ({tested})", f"pip install 'litellm[proxy]{tested}'")
 
 
 def check_master_key(settings: Settings) -> CheckResult:
@@ -51,18 +45,15 @@ def check_master_key(settings: Settings) -> CheckResult:
     key = os.environ.get(MASTER_KEY, "").strip()
     if key:
         if len(key) < SHORTEST_KEY:
-            return CheckResult(
+            return warning(
                 MASTER_KEY,
-                Level.WARNING,
                 f"set, with {len(key)} characters",
                 "Use a long random one: sk- and the output of `openssl rand -hex 32`",
             )
-        return CheckResult(MASTER_KEY, Level.OK, "set")
+        return ok(MASTER_KEY, "set")
     path = settings.data_dir / MASTER_KEY_FILE
     if not path.exists():
-        return CheckResult(
-            MASTER_KEY, Level.OK, f"not set; `recallr serve` will make one in {path} (plain `litellm` needs it set)"
-        )
+        return ok(MASTER_KEY, f"not set; `recallr serve` will make one in {path} (plain `litellm` needs it set)")
     return _key_file(MASTER_KEY, path, "not set; `recallr serve` uses the one in")
 
 
@@ -72,32 +63,30 @@ def check_projects(settings: Settings) -> CheckResult:
     if settings.projects is None:
         path = settings.data_dir / KEY_FILE
         if not path.exists():
-            return CheckResult(about, Level.OK, f"RECALLR_PROJECTS not set; the first start makes a key in {path}")
+            return ok(about, f"RECALLR_PROJECTS not set; the first start makes a key in {path}")
         return _key_file(about, path, "RECALLR_PROJECTS not set; the key of the project `default` is in")
     if not settings.projects:
-        return CheckResult(
+        return fault(
             about,
-            Level.FAULT,
             "RECALLR_PROJECTS is empty: no request could be admitted",
             'Name a project with a key, as in {"my-project": ["rai_…"]}, or unset it',
         )
     try:
         load_projects(settings)
     except ConfigurationError as error:
-        return CheckResult(about, Level.FAULT, "a project without a usable key", str(error))
+        return fault(about, "a project without a usable key", str(error))
     short = sorted(
         project
         for project, keys in settings.projects.items()
         if any(len(key.get_secret_value()) < SHORTEST_KEY for key in keys)
     )
     if short:
-        return CheckResult(
+        return warning(
             about,
-            Level.WARNING,
             f"keys of fewer than {SHORTEST_KEY} characters: {', '.join(short)}",
             "Use long random ones: rai_ and the output of `openssl rand -hex 32`",
         )
-    return CheckResult(about, Level.OK, f"{len(settings.projects)} with keys")
+    return ok(about, f"{len(settings.projects)} with keys")
 
 
 def check_data_dir(settings: Settings) -> CheckResult:
@@ -105,26 +94,22 @@ def check_data_dir(settings: Settings) -> CheckResult:
     about = "Data folder"
     path = settings.data_dir.absolute()
     if settings.redis_url is not None and settings.qdrant_url is not None and not path.exists():
-        return CheckResult(about, Level.OK, f"{path} does not exist and is not needed: both stores have URLs")
+        return ok(about, f"{path} does not exist and is not needed: both stores have URLs")
     if not path.exists():
         home = next(parent for parent in path.parents if parent.exists())
         if os.access(home, os.W_OK | os.X_OK):
-            return CheckResult(about, Level.OK, f"{path} does not exist yet; the first start makes it")
-        return CheckResult(
-            about, Level.FAULT, f"{path} cannot be made", f"Allow writing to {home} or set RECALLR_DATA_DIR"
-        )
+            return ok(about, f"{path} does not exist yet; the first start makes it")
+        return fault(about, f"{path} cannot be made", f"Allow writing to {home} or set RECALLR_DATA_DIR")
     try:
         with DataDir(path):
             pass
     except DataDirInUse:
-        return CheckResult(about, Level.OK, f"{path}, in use by a running gateway")
+        return ok(about, f"{path}, in use by a running gateway")
     except ConfigurationError:
-        return CheckResult(
-            about, Level.FAULT, f"{path} cannot be written", "Allow writing to it or set RECALLR_DATA_DIR"
-        )
+        return fault(about, f"{path} cannot be written", "Allow writing to it or set RECALLR_DATA_DIR")
     if _open_to_others(path):
-        return CheckResult(about, Level.WARNING, f"{path} can be read by other users", f"chmod 700 {path}")
-    return CheckResult(about, Level.OK, f"{path}, free")
+        return warning(about, f"{path} can be read by other users", f"chmod 700 {path}")
+    return ok(about, f"{path}, free")
 
 
 def static_checks(settings: Settings) -> Iterator[CheckResult]:
@@ -139,14 +124,12 @@ def _key_file(about: str, path: Path, found: str) -> CheckResult:
     try:
         empty = not path.read_text().strip()
     except OSError as error:
-        return CheckResult(
-            about, Level.FAULT, f"{path} cannot be read: {error.strerror}", "Make it readable for this user"
-        )
+        return fault(about, f"{path} cannot be read: {error.strerror}", "Make it readable for this user")
     if empty:
-        return CheckResult(about, Level.FAULT, f"{path} is empty", "Delete it; the next start makes a new key")
+        return fault(about, f"{path} is empty", "Delete it; the next start makes a new key")
     if _open_to_others(path):
-        return CheckResult(about, Level.WARNING, f"{path} can be read by other users", f"chmod 600 {path}")
-    return CheckResult(about, Level.OK, f"{found} {path}")
+        return warning(about, f"{path} can be read by other users", f"chmod 600 {path}")
+    return ok(about, f"{found} {path}")
 
 
 def _open_to_others(path: Path) -> bool:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from recallr_litellm.cli.check_result import CheckResult, Level
+from recallr_litellm.cli.check_result import CheckResult, fault, ok, warning
 from recallr_litellm.cli.gateway_config import GatewayConfig
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.reconify.redact import load_redaction
@@ -25,20 +25,18 @@ def check_config(path: Path) -> CheckResult:
     try:
         GatewayConfig.read(path).require_callback()
     except ConfigurationError as error:
-        return CheckResult(
-            _CONFIG, Level.FAULT, str(error), "Name the config of your gateway: recallr doctor --config FILE"
-        )
-    return CheckResult(_CONFIG, Level.OK, f"{path} turns memory on")
+        return fault(_CONFIG, str(error), "Name the config of your gateway: recallr doctor --config FILE")
+    return ok(_CONFIG, f"{path} turns memory on")
 
 
 def check_database(config: GatewayConfig) -> CheckResult:
     """Whether LiteLLM can open the database that it needs for keys and teams."""
     if not (config.has_database or os.environ.get("DATABASE_URL")):
-        return CheckResult(_DATABASE, Level.OK, "none; keys and teams of LiteLLM need one")
+        return ok(_DATABASE, "none; keys and teams of LiteLLM need one")
     if find_spec("prisma") is None:
         detail = "a database is configured, but the package `prisma` is missing"
-        return CheckResult(_DATABASE, Level.FAULT, detail, "pip install 'recallr-litellm[bindings]'")
-    return CheckResult(_DATABASE, Level.OK, "configured; LiteLLM opens it")
+        return fault(_DATABASE, detail, "pip install 'recallr-litellm[bindings]'")
+    return ok(_DATABASE, "configured; LiteLLM opens it")
 
 
 def check_models(settings: Settings, config: GatewayConfig) -> CheckResult:
@@ -46,16 +44,15 @@ def check_models(settings: Settings, config: GatewayConfig) -> CheckResult:
     about = "Models"
     wanted = dict(_wanted(settings))
     if not wanted:
-        return CheckResult(about, Level.OK, "RECALLR_MEMORY_MODEL is not set; memory works without an LLM")
+        return ok(about, "RECALLR_MEMORY_MODEL is not set; memory works without an LLM")
     missing = [f"{setting}={model}" for setting, model in wanted.items() if not config.has_model(model)]
     if missing:
-        return CheckResult(
+        return warning(
             about,
-            Level.WARNING,
             f"{' and '.join(missing)}: no `model_name` of {config.path}",
             "Add it to `model_list`, or name the config of your gateway: recallr doctor --config FILE",
         )
-    return CheckResult(about, Level.OK, f"{' and '.join(wanted.values())}, of {config.path}")
+    return ok(about, f"{' and '.join(wanted.values())}, of {config.path}")
 
 
 def check_reconify() -> CheckResult:
@@ -68,12 +65,12 @@ def check_reconify() -> CheckResult:
                 sys.path.append(os.getcwd())  # as LiteLLM does at its start
             load_redaction(settings.redact)
     except ConfigurationError as error:
-        return CheckResult(about, Level.FAULT, str(error), "Correct them; .env.example says what each one means")
+        return fault(about, str(error), "Correct them; .env.example says what each one means")
     if not settings.enabled:
-        return CheckResult(about, Level.OK, "off: none of its three settings is set")
+        return ok(about, "off: none of its three settings is set")
     endpoint = urlsplit(settings.endpoint or "")
     detail = f"on, to {endpoint.scheme}://{endpoint.hostname}; nothing was sent (`recallr reconify test` does)"
-    return CheckResult(about, Level.OK, detail)
+    return ok(about, detail)
 
 
 def _wanted(settings: Settings) -> Iterator[tuple[str, str]]:

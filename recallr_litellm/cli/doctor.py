@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from recallr_litellm.cli.check_result import CheckResult, Level
+from recallr_litellm.cli.check_result import CheckResult, Level, fault, ok, warning
 from recallr_litellm.cli.checks import static_checks
 from recallr_litellm.cli.environment import load_env_file, shipped_config
 from recallr_litellm.cli.gateway_config import GatewayConfig
@@ -56,11 +56,11 @@ async def _findings(config: Path | None) -> AsyncIterator[CheckResult]:
     try:
         settings = load_settings()
     except ConfigurationError as error:
-        yield CheckResult("Settings", Level.FAULT, str(error), "Correct them; .env.example says what each one means")
+        yield fault("Settings", str(error), "Correct them; .env.example says what each one means")
         return
-    yield CheckResult("Settings", Level.OK, f"valid; {len(settings.model_fields_set)} set, the rest at their defaults")
+    yield ok("Settings", f"valid; {len(settings.model_fields_set)} set, the rest at their defaults")
     for unknown in misspelt_settings():
-        yield CheckResult("Settings", Level.WARNING, unknown, "Correct its name or remove it")
+        yield warning("Settings", unknown, "Correct its name or remove it")
     for finding in static_checks(settings):
         yield finding
     # Only now: the embedding model's runtime takes seconds to import, and the other commands do without it.

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from recallr_litellm.cli.environment import MASTER_KEY, MASTER_KEY_FILE, faults_shown, load_env_file
-from recallr_litellm.cli.reindex_view import ReindexView
+from recallr_litellm.cli.reindex_view import progress
 from recallr_litellm.errors import (
     ConfigurationError,
     DataDirInUse,
@@ -79,9 +79,9 @@ async def _reindex(settings: Settings, gateway: str, console: Console, *, drop_o
         with _folder(settings):
             collections = open_collections(settings)
             try:
-                with ReindexView(console) as view:
+                with progress(console) as show:
                     sparse = await asyncio.to_thread(SparseEncoder)
-                    job = Reindex(collections, embedder, sparse, tell=view.show)
+                    job = Reindex(collections, embedder, sparse, tell=show)
                     outcome = await job.run()
                 if outcome is None:
                     console.print(Text("Nothing is remembered yet, so there is nothing to embed."))

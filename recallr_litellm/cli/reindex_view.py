@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -18,29 +18,20 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:.0f}/s" if task.speed else "")
 
 
-class ReindexView:
-    """A progress bar on a terminal, now and then a line elsewhere."""
+@contextmanager
+def progress(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on a terminal, now and then a line elsewhere, shown by the function that it gives."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    printed = 0
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("embedding", total=None)
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._task = self._bar.add_task("embedding", total=None)
-        self._printed = 0
+        def show(compared: int, total: int) -> None:
+            nonlocal printed
+            bar.update(task, completed=compared, total=total)
+            step = compared * _LINES // total if total else 0
+            if bar.disable and step > printed:
+                printed = step
+                console.print(Text(f"{compared} of {total} points"))
 
-    def show(self, compared: int, total: int) -> None:
-        """So many of all points are alike now."""
-        self._bar.update(self._task, completed=compared, total=total)
-        step = compared * _LINES // total if total else 0
-        if self._bar.disable and step > self._printed:
-            self._printed = step
-            self._console.print(Text(f"{compared} of {total} points"))
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
+        yield show

@@ -14,7 +14,7 @@ from packaging.version import Version
 from redis.asyncio import RedisCluster
 from redis.exceptions import RedisError
 
-from recallr_litellm.cli.check_result import CheckResult, Level
+from recallr_litellm.cli.check_result import CheckResult, Level, fault, ok, warning
 from recallr_litellm.errors import ConfigurationError, DataDirInUse, EmbeddingMismatch, RecallrError
 from recallr_litellm.reconify.outbox import Outbox
 from recallr_litellm.reconify.settings import is_loopback, load_reconify_settings
@@ -70,14 +70,14 @@ async def check_embedding(settings: Settings, embedder: Embedder) -> CheckResult
     """Whether the model loads and embeds."""
     if (settings.embedding_model or "").startswith("litellm/"):
         detail = f"{embedder.name} belongs to the gateway, which is not asked from here"
-        return CheckResult(_EMBEDDING, Level.WARNING, detail, f"After its start: {_ASK_THE_GATEWAY}")
+        return warning(_EMBEDDING, detail, f"After its start: {_ASK_THE_GATEWAY}")
     try:
         await embedder.open()
         await embedder.query("Does it embed?", project="")
     except RecallrError as error:
         advice = "Correct RECALLR_EMBEDDING_MODEL, or unset it: the bundled model needs no download"
-        return CheckResult(_EMBEDDING, Level.FAULT, f"{embedder.name}: {error}", advice)
-    return CheckResult(_EMBEDDING, Level.OK, f"{embedder.name}, {embedder.dimension} dimensions")
+        return fault(_EMBEDDING, f"{embedder.name}: {error}", advice)
+    return ok(_EMBEDDING, f"{embedder.name}, {embedder.dimension} dimensions")
 
 
 async def check_server(settings: Settings) -> list[CheckResult]:
@@ -101,7 +101,7 @@ def check_redis_access(url: RedisUrl) -> CheckResult | None:
     if not lacks:
         return None
     detail = f"{url.address} is reached without {lacks}: whoever is on that network may read what users said"
-    return CheckResult(_ACCESS, Level.WARNING, detail, "Use rediss://:PASSWORD@HOST:PORT, or keep the network private")
+    return warning(_ACCESS, detail, "Use rediss://:PASSWORD@HOST:PORT, or keep the network private")
 
 
 async def check_outbox(url: str) -> CheckResult | None:
@@ -121,7 +121,7 @@ async def check_outbox(url: str) -> CheckResult | None:
         return None
     detail = f"maxmemory leaves payloads for Reconify {room} MB of the {settings.max_queued_mb} that the settings allow"
     advice = "Raise maxmemory, or lower RECONIFY_MAX_QUEUED_MB: payloads that do not fit while it is down are dropped"
-    return CheckResult("Redis memory", Level.WARNING, detail, advice)
+    return warning("Redis memory", detail, advice)
 
 
 async def check_failed_sessions(url: str) -> CheckResult:
@@ -130,15 +130,13 @@ async def check_failed_sessions(url: str) -> CheckResult:
     try:
         failed = (await store.depth())["failed"]
     except RecallrError as error:
-        return CheckResult(_SESSIONS, Level.WARNING, f"not counted: {error}", "See `recallr failed`")
+        return warning(_SESSIONS, f"not counted: {error}", "See `recallr failed`")
     finally:
         await store.close()
     if failed:
         detail = f"{failed} could not be made memory and are set aside, messages kept"
-        return CheckResult(
-            _SESSIONS, Level.WARNING, detail, "`recallr failed` says why, `recallr failed --retry` tries again"
-        )
-    return CheckResult(_SESSIONS, Level.OK, "none")
+        return warning(_SESSIONS, detail, "`recallr failed` says why, `recallr failed --retry` tries again")
+    return ok(_SESSIONS, "none")
 
 
 async def check_redis(settings: Settings) -> CheckResult:
@@ -147,17 +145,17 @@ async def check_redis(settings: Settings) -> CheckResult:
     try:
         link = connect(settings.redis_url.get_secret_value(), timeout_seconds=ANSWER_SECONDS)
     except ConfigurationError as error:
-        return CheckResult(_REDIS, Level.FAULT, str(error), "Correct RECALLR_REDIS_URL")
+        return fault(_REDIS, str(error), "Correct RECALLR_REDIS_URL")
     try:
         async with asyncio.timeout(2 * ANSWER_SECONDS):
             answer = await link.client.info(**_OF_EACH_PRIMARY if isinstance(link.client, RedisCluster) else {})
             await StateStore(link, timeout_seconds=ANSWER_SECONDS).probe()
     except RecallrError as error:
         advice = "Give it memory, disk space or a primary that takes writes; its own log says what is wrong"
-        return CheckResult(_REDIS, Level.FAULT, f"It answers but takes no writes: {error}", advice)
+        return fault(_REDIS, f"It answers but takes no writes: {error}", advice)
     except (RedisError, OSError) as error:
         detail = f"{link.address}: {type(error).__name__}: {str(error) or 'no answer'}"
-        return CheckResult(_REDIS, Level.FAULT, detail, "Start it, or correct RECALLR_REDIS_URL")
+        return fault(_REDIS, detail, "Start it, or correct RECALLR_REDIS_URL")
     finally:
         await link.close()
     nodes: Mapping[str, Mapping[str, Any]] = {link.address: answer} if "redis_version" in answer else answer
@@ -179,7 +177,7 @@ def judge_redis(name: str, info: Mapping[str, Any]) -> CheckResult:
     version = Version(str(info["redis_version"]))
     where = f"{name}, version {version}"
     if version < OLDEST_REDIS:
-        return CheckResult(_REDIS, Level.FAULT, where, f"Use Redis {OLDEST_REDIS} or later, or Valkey")
+        return fault(_REDIS, where, f"Use Redis {OLDEST_REDIS} or later, or Valkey")
     if (policy := info.get("maxmemory_policy")) != "noeviction":
         return CheckResult(
             _REDIS,
@@ -188,13 +186,10 @@ def judge_redis(name: str, info: Mapping[str, Any]) -> CheckResult:
             "Set `maxmemory-policy noeviction`",
         )
     if not info.get("aof_enabled"):
-        return CheckResult(
-            _REDIS,
-            Level.WARNING,
-            f"{where}: no append-only file, so its restart loses what is not yet memory",
-            "Set `appendonly yes`",
+        return warning(
+            _REDIS, f"{where}: no append-only file, so its restart loses what is not yet memory", "Set `appendonly yes`"
         )
-    return CheckResult(_REDIS, Level.OK, f"{where}, append-only file, noeviction")
+    return ok(_REDIS, f"{where}, append-only file, noeviction")
 
 
 async def check_embedded_valkey(settings: Settings, opened: Settings | None) -> list[CheckResult]:
@@ -202,14 +197,14 @@ async def check_embedded_valkey(settings: Settings, opened: Settings | None) -> 
     server = EmbeddedValkey((opened or settings).valkey_dir)
     try:
         if opened is None:
-            found = CheckResult(_REDIS, Level.OK, f"embedded, {_LEFT_TO_THE_GATEWAY}")
+            found = ok(_REDIS, f"embedded, {_LEFT_TO_THE_GATEWAY}")
             url = await asyncio.to_thread(server.running_url)
         else:
-            found = CheckResult(_REDIS, Level.OK, "embedded, starts and stops; for one worker")
+            found = ok(_REDIS, "embedded, starts and stops; for one worker")
             url = await asyncio.to_thread(server.start)
         return [found, await check_failed_sessions(url)] if url else [found]
     except RecallrError as error:
-        return [CheckResult(_REDIS, Level.FAULT, f"embedded: {error}", "Or use a server: RECALLR_REDIS_URL")]
+        return [fault(_REDIS, f"embedded: {error}", "Or use a server: RECALLR_REDIS_URL")]
     finally:
         await asyncio.to_thread(server.stop)
 
@@ -223,12 +218,12 @@ async def check_qdrant(settings: Settings, embedder: Embedder | None) -> CheckRe
             version, collection = await _ask_qdrant(settings)
     except Exception as error:  # noqa: BLE001  # httpx's, urllib3's and qdrant-client's have no common base
         detail = f"{where}: {type(error).__name__}: {str(error) or 'no answer'}"
-        return CheckResult(_QDRANT, Level.FAULT, detail, "Start it, or correct RECALLR_QDRANT_URL or …_API_KEY")
+        return fault(_QDRANT, detail, "Start it, or correct RECALLR_QDRANT_URL or …_API_KEY")
     where = f"{where}, version {version}"
     if version.release < OLDEST_QDRANT:
-        return CheckResult(_QDRANT, Level.FAULT, where, f"Use Qdrant {'.'.join(map(str, OLDEST_QDRANT))} or later")
+        return fault(_QDRANT, where, f"Use Qdrant {'.'.join(map(str, OLDEST_QDRANT))} or later")
     if collection is None:
-        return CheckResult(_QDRANT, Level.OK, f"{where}; the first start makes a collection")
+        return ok(_QDRANT, f"{where}; the first start makes a collection")
     return await _check_collection(settings, embedder, f"{where}, collection {collection!r}")
 
 
@@ -248,14 +243,14 @@ async def _ask_qdrant(settings: Settings) -> tuple[Version, str | None]:
 async def check_embedded_qdrant(settings: Settings | None, embedder: Embedder | None) -> CheckResult:
     """Whether the embedded engine opens on its data, and whether that was made with this embedding model."""
     if settings is None:
-        return CheckResult(_QDRANT, Level.OK, f"embedded, {_LEFT_TO_THE_GATEWAY}")
+        return ok(_QDRANT, f"embedded, {_LEFT_TO_THE_GATEWAY}")
     return await _check_collection(settings, embedder, "embedded, for one worker")
 
 
 async def _check_collection(settings: Settings, embedder: Embedder | None, where: str) -> CheckResult:
     if embedder is None:
         detail = f"{where}; without the embedding model its contents were not looked at"
-        return CheckResult(_QDRANT, Level.WARNING, detail, f"After the gateway's start: {_ASK_THE_GATEWAY}")
+        return warning(_QDRANT, detail, f"After the gateway's start: {_ASK_THE_GATEWAY}")
     try:
         collections = open_collections(settings)
         try:
@@ -263,12 +258,10 @@ async def _check_collection(settings: Settings, embedder: Embedder | None, where
         finally:
             await collections.close()
     except EmbeddingMismatch as error:
-        return CheckResult(
-            _QDRANT, Level.FAULT, f"{where}: {error}", "`recallr reindex`, or set RECALLR_EMBEDDING_MODEL back"
-        )
+        return fault(_QDRANT, f"{where}: {error}", "`recallr reindex`, or set RECALLR_EMBEDDING_MODEL back")
     except RecallrError as error:
-        return CheckResult(_QDRANT, Level.FAULT, f"{where}: {error}", "Or use another server: RECALLR_QDRANT_URL")
-    return CheckResult(_QDRANT, Level.OK, f"{where}, for vectors of {embedder.name}")
+        return fault(_QDRANT, f"{where}: {error}", "Or use another server: RECALLR_QDRANT_URL")
+    return ok(_QDRANT, f"{where}, for vectors of {embedder.name}")
 
 
 def _opened(settings: Settings, closing: ExitStack) -> Settings | None:

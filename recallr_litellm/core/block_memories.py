@@ -56,7 +56,7 @@ class _Facts:
     """The facts that are shown, numbered; those connected with one stand below it."""
 
     def __init__(self, writer: BlockWriter) -> None:
-        self._ink = writer
+        self._writer = writer
         self._lines: dict[tuple[int, ...], str] = {}
         self.shown: list[tuple[tuple[int, ...], RecalledMemory]] = []
         """(number, fact) of those that were recalled."""
@@ -97,14 +97,14 @@ class _Facts:
         pieces = [self._line(number, fact)]
         if not self._lines:
             pieces.append(_FACTS)
-        cost = sum(map(self._ink.meter.cost, pieces))
+        cost = sum(map(self._writer.meter.cost, pieces))
         if cost > room:
             return None
         self._lines[number] = pieces[0]
         return cost
 
     def _line(self, number: tuple[int, ...], fact: RecalledMemory) -> str:
-        clock = self._ink.clock
+        clock = self._writer.clock
         if fact.event_start is None:
             dates = clock.date(fact.at)
         else:
@@ -121,7 +121,7 @@ class _Passages:
     """
 
     def __init__(self, writer: BlockWriter) -> None:
-        self._ink = writer
+        self._writer = writer
         self._conversations: dict[str, _Conversation] = {}
 
     @property
@@ -139,7 +139,7 @@ class _Passages:
         """Show a passage. Returns what it costs, or None when it does not fit."""
         if too_long(passage.text, room):
             return None
-        clock = self._ink.clock
+        clock = self._writer.clock
         conversation = self._conversations.get(passage.session) or _Conversation(clock.date(passage.at))
         place = (passage.position, passage.message)
         message = conversation.messages.get(place)
@@ -155,7 +155,7 @@ class _Passages:
             pieces.append(conversation.heading)
         if not self._conversations:
             pieces.append(_MEMORIES)
-        cost = sum(map(self._ink.meter.cost, pieces))
+        cost = sum(map(self._writer.meter.cost, pieces))
         if cost > room:
             return None
         message.parts[passage.part] = text
@@ -196,8 +196,4 @@ class _Conversation:
 
     @property
     def text(self) -> str:
-        return self.heading + "".join(message.line for _, message in sorted(self.messages.items(), key=_place))
-
-
-def _place(item: tuple[tuple[int, str], _Remembered]) -> tuple[int, str]:
-    return item[0]
+        return self.heading + "".join(message.line for _, message in sorted(self.messages.items()))

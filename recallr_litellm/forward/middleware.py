@@ -80,7 +80,6 @@ class Forward:
     Args:
         app: LiteLLM's application, which serves everything else.
         authenticate: checks project and Recallr key, or raises `Unauthorized`.
-        enrich, sent: see the types.
         client: sends the requests.
     """
 

@@ -35,7 +35,6 @@ class Answer:
 
     Args:
         send: the server's.
-        store, deadline: see the types.
     """
 
     def __init__(self, call: Call, send: Send, *, store: Store, deadline: Deadline, reporter: Reporter) -> None:

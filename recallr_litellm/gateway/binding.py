@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from recallr_litellm.errors import InvalidHeaders
 from recallr_litellm.gateway.headers import HEADER_NAMES, PREFIX, RawHeaders, parse
 from recallr_litellm.header_values import Boolean, describe, say
+from recallr_litellm.logs import Once
 from recallr_litellm.metrics import FAULTS
 from recallr_litellm.settings import BoundBy
 
@@ -29,8 +30,6 @@ METADATA = "recallr"
 
 _OF_ONE_REQUEST = frozenset({"api_key", "project_id", "session_id"})
 """Headers that can have no default."""
-
-_MOST_REMEMBERED = 10_000
 
 
 class Binding(BaseModel):
@@ -85,7 +84,7 @@ class Bindings:
     def __init__(self, *, min_session_timeout_seconds: int, holders: Collection[BoundBy] = tuple(BoundBy)) -> None:
         self._context = {"min_session_timeout_seconds": min_session_timeout_seconds}
         self._holders = tuple(holder for holder in BoundBy if holder in holders)
-        self._told: set[str] = set()
+        self._told = Once()
 
     def of(self, key: Any) -> Binding | None:
         """The binding of a LiteLLM key, else that of its team; None when neither has one.
@@ -110,19 +109,15 @@ class Bindings:
 
     def _tell(self, problems: str, holder: str, key: Any) -> None:
         digest = hashlib.sha256(repr((_field(key, "api_key"), problems)).encode("utf-8", "replace")).hexdigest()
-        if digest in self._told:
-            return
-        if len(self._told) >= _MOST_REMEMBERED:
-            self._told.clear()
-        self._told.add(digest)
-        _log.warning(
-            "Metadata %r of a LiteLLM %s is wrong, and its requests go on without memory (key alias %r, team %r): %s",
-            METADATA,
-            holder,
-            _field(key, "key_alias"),
-            _field(key, "team_id"),
-            problems,
-        )
+        if self._told.first(digest):
+            _log.warning(
+                "Metadata %r of a LiteLLM %s is wrong, its requests go on without memory (key alias %r, team %r): %s",
+                METADATA,
+                holder,
+                _field(key, "key_alias"),
+                _field(key, "team_id"),
+                problems,
+            )
 
 
 def _field(key: Any, name: str) -> Any:

@@ -20,12 +20,7 @@ Log = Callable[[Call, int | None], None]
 
 
 class RecallrMiddleware:
-    """Wraps LiteLLM's application.
-
-    Args:
-        app: the wrapped ASGI application.
-        store, later, deadline, log: see the types.
-    """
+    """Wraps LiteLLM's application."""
 
     def __init__(
         self,

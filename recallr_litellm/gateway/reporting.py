@@ -32,7 +32,6 @@ class Reporting(Reporter):
     """Reports the interactions of one worker.
 
     Args:
-        spawn: see the type.
         default_timeout_seconds: of sessions whose requests name none.
 
     Raises:

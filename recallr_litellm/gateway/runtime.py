@@ -103,7 +103,7 @@ class Runtime:
         if self._data_dir is not None:
             self._data_dir.acquire()
             closing.callback(self._data_dir.release)
-        self._projects = load_projects(settings)
+        self.projects = load_projects(settings)
         if self._valkey is not None:
             closing.push_async_callback(asyncio.to_thread, self._valkey.stop)
         url = self._valkey.start() if self._valkey is not None else _secret(settings)
@@ -150,7 +150,7 @@ class Runtime:
         self._resources.push_async_callback(self._processor.give_back)
         self.recollection = Recollection(
             settings,
-            self._projects,
+            self.projects,
             self._sessions,
             self._state,
             recall,
@@ -200,9 +200,6 @@ class Runtime:
             *(self._reconify.background if self._reconify is not None else ()),
         ):
             self._spawn(for_ever(work), self._tasks)
-
-    def authenticate(self, project: str | None, api_key: str | None) -> None:
-        self._projects.authenticate(project, api_key)
 
     async def store(self, exchange: Exchange, within: float) -> bool:
         """Store an exchange within so many seconds; held, and False, when that fails."""

@@ -4,29 +4,11 @@ Relevance is the probability that a memory answers the question, when one that d
 (at most 200) candidates are equally likely: at 0.5 a score tells nothing, at 0.7 it is found 2.3 times as
 often among the evidence as elsewhere.
 
-With the bundled model and the recipe of balanced, a threshold lets through of 10 to 50 memories and up to 5
-summaries (in brackets: % of the evidence, and of the sessions with evidence):
-
-| threshold | LoCoMo: memories | summaries | first person: memories | summaries |
-|---|---|---|---|---|
-| 0.3 | 48 (92.0) | 5.0 (57.4) | 10.1 (100) | 3.4 (96) |
-| 0.5 | 38 (89.9) | 3.8 (51.6) | 10.0 (100) | 1.1 (51) |
-| 0.6 | 32 (88.8) | 2.8 (44.9) | 10.0 (100) | 0.8 (47) |
-| 0.7 | 25 (87.1) | 1.8 (36.4) | 10.0 (100) | 0.4 (24) |
-| 0.8 | 19 (85.0) | 0.9 (25.9) | 10.0 (100) | 0.2 (17) |
-| 0.9 | 14 (82.9) | 0.5 (16.0) | 10.0 (100) | 0.1 (10) |
-
-The constants are fitted by `python -m tests.benchmarks.calibrate --data FOLDER`, which prints the entry of a
-model for the table below: the mean of a fit on five LoCoMo conversations ("Evaluating Very Long-Term
-Conversational Memory of LLM Agents", ACL 2024, categories 1–4, names in the questions) and one on the
-first-person set beside it, through the store and this package as they run in a gateway. The two differ: where
-two people chat in short lines, whatever is near scores higher (slope 4.5, 0.7 at .87) than where one user gets
-long answers (5.8, 0.7 at .46).
-
-Memories (facts) have only LoCoMo's recorded ones to be fitted on: slope 5.4, intercept −3.0. Its passages, fitted on
-LoCoMo alone, would be less relevant than with the mean above; so that facts keep their place among them, .4 is added to
-their intercept. With .4, .8 and 1.1 added balanced shows 87.7, 87.9 and 88.0 % of the evidence in 2000 tokens, and has
-R@50 of 92.9, 92.4 and 92.3.
+The constants are fitted by `python -m tests.benchmarks.calibrate --data FOLDER`, which prints the entry of a model for
+the table below: the mean of a fit on five LoCoMo conversations ("Evaluating Very Long-Term Conversational Memory of LLM
+Agents", ACL 2024, categories 1–4) and one on the first-person set beside it. Memories have only LoCoMo's recorded facts
+to be fitted on; .4 is added to their intercept, so that they keep their place among passages. What thresholds let
+through: `tests/benchmarks/README.md`, "Weights".
 """
 
 from __future__ import annotations

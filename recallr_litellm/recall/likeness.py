@@ -7,10 +7,11 @@ it, weighted by how rare the former is among the candidates.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from recallr_litellm.stores.embedding.words import Terms, WordVectors
 
 UNLIKE = 0.25
 """Cosine of two words at which they have nothing in common; likeness counts from there on."""
@@ -18,16 +19,6 @@ _MOST_RARE = 6.0
 """A term that no candidate has weighs no more than this."""
 _COUNTED_IN = 10.0
 """Keeps the sum near the scale of a cosine."""
-
-Terms = NDArray[np.uint32]
-
-
-class WordVectors(Protocol):
-    """Vectors of terms."""
-
-    def cosines(self, terms: Terms, others: Terms) -> NDArray[np.float32]:
-        """Shape (terms, others); 0 for terms that are like nothing."""
-        ...
 
 
 def likeness(question: Terms, passages: Sequence[Terms], vectors: WordVectors) -> NDArray[np.float64]:

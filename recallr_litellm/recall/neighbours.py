@@ -8,12 +8,7 @@ from recallr_litellm.core.recalled import RecalledPassage
 from recallr_litellm.core.records import PassageHit
 
 FEW_WORDS = 12
-"""Most words of an answer that needs its question.
-
-With the candidates of balanced on LoCoMo, the cost of lines estimated, in a budget of 2000 tokens: without the
-questions 88.0 % of the evidence is shown in 1523 tokens, up to 8 words 88.0 in 1524, 12 words 88.0 in 1526, 20 words
-88.0 in 1546, 40 words 87.7 in 1610. What comes after a question that was found adds no more (87.9 in 1586).
-"""
+"""Most words of an answer that needs its question."""
 
 
 def with_questions(passages: Sequence[RecalledPassage], candidates: Iterable[PassageHit]) -> list[RecalledPassage]:

@@ -13,30 +13,8 @@ from recallr_litellm.core.options import Strategy
 class Weights:
     """How much each sign of relevance counts, on the scale of a cosine similarity (weight 1).
 
-    Listwise softmax regression on LoCoMo (`tests/benchmarks/locomo.py`), rounded; signs that did not hold on both
-    halves, or that cost the first-person set, were left out. Recall of evidence in %, all passages scored:
-
-    | fitted on | measured on | R@5 | R@10 | R@20 | R@50 |
-    |---|---|---|---|---|---|
-    | conv-26, 30, 41, all signs | conv-42, 43 | 72.4 | 78.7 | 83.6 | 91.2 |
-    | conv-42, 43, all signs | conv-26, 30, 41 | 75.4 | 83.9 | 88.3 | 93.8 |
-    | these weights, without likeness and with .034 for BM25 | all five | 74.9 | 81.7 | 86.5 | 92.4 |
-
-    Without one of them (R@10 / R@50; the weights before the last three signs stood at 81.5 / 91.8): BM25 77.0 / 90.6,
-    answered 79.0 / 91.5, second previous 80.0 / 91.5, second next 80.8 / 91.7, next 81.1 / 91.8, speaker 79.3 / 90.8,
-    period 80.6 / 91.5, when 81.0 / 92.1, session 80.5 / 91.2. The three: only asks, short and the dense of the
-    second neighbours, together 81.7 / 92.4.
-
-    Likeness, all signs fitted on one half and measured on the other: R@10 / R@20 / R@50 80.1 / 86.1 / 91.5 without
-    it, 81.0 / 86.5 / 92.3 with it, multi-hop @50 79.9 and 81.3. With the weights below, in the product: multi-hop @10
-    55.3 and 57.5, evidence shown in 2000 tokens 86.6 and 87.7. Vectors of the words in their sentence, 384 dimensions
-    each, were better (81.8 / 86.7 / 93.0, multi-hop 83.6) and would take twenty times the room of all else; cut to 64
-    dimensions in 8 bits they were no better than these, which take none.
-
-    Left out: the length of a passage and "it is a question" (better on LoCoMo by .4 at 50, but single users state
-    facts in messages that end in a question: 99 → 92 % of the evidence in 1000 tokens), numbers for "how many"
-    (nothing), BM25 and dense of the message before where it asks nothing (nothing). `assistant` and `recent` are
-    not asked for on LoCoMo; they are small and were seen to do no harm on the first-person set.
+    Listwise softmax regression on LoCoMo, rounded; signs that did not hold on both halves, or that cost the
+    first-person set, were left out. What each brings: `tests/benchmarks/README.md`, "Weights".
     """
 
     bm25: float = 0.02
@@ -85,22 +63,7 @@ class Weights:
 class MemoryWeights:
     """The same for memories: facts, each in a sentence of its own.
 
-    Listwise softmax regression on LoCoMo's recorded facts (`tests/benchmarks/locomo.py --facts`), rounded; fitted on
-    conv-26, 30, 41 or on conv-42, 43 each is within a fifth of the fit on all. Computed from the candidates of
-    balanced, as are all figures here; a fact counts for the messages it rests on:
-
-    | recall of evidence in %, facts alone | R@5 | R@10 | R@20 | R@50 |
-    |---|---|---|---|---|
-    | dense | 56.6 | 61.4 | 66.9 | 72.0 |
-    | and BM25 | 58.4 | 63.4 | 67.7 | 73.1 |
-    | and named | 59.9 | 65.1 | 69.1 | 74.2 |
-    | and period, near | 61.2 | 66.5 | 69.8 | 74.3 |
-    | and tells when | 61.5 | 66.6 | 69.8 | 74.3 |
-    | and session | 63.1 | 67.7 | 71.1 | 74.7 |
-
-    Left out: what its messages score (better alone, 69.7 instead of 66.6 % of the evidence in 500 tokens, but beside
-    the passages it repeats what they say: 78.5 instead of 79.3), the best of the memories connected with it (less).
-    `recent` is as for passages, and not asked for on LoCoMo.
+    Fitted likewise, on LoCoMo's recorded facts; a fact counts for the messages it rests on.
     """
 
     bm25: float = 0.022
@@ -118,8 +81,7 @@ class MemoryWeights:
     recent: float = 0.1
     """For the newest of the candidates, none for the oldest, when the question asks for what is so now."""
     support: float = 0.3
-    """Given to a passage: of how far the best memory that rests on its message is above the median. With 0, .3 and .5
-    balanced had R@5 of 73.5, 75.6 and 75.4 over both, R@10 of 82.2, 82.6 and 83.0."""
+    """Given to a passage: of how far the best memory that rests on its message is above the median."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from recallr_litellm.core.records import MemoryHit, PassageHit, SummaryHit
 from recallr_litellm.recall.dates import Period
-from recallr_litellm.recall.likeness import WordVectors, likeness
+from recallr_litellm.recall.likeness import likeness
 from recallr_litellm.recall.question import Question
 from recallr_litellm.recall.recipes import Weights
+from recallr_litellm.stores.embedding.words import WordVectors
 
 Points = NDArray[np.float64]
 """One number for each candidate, in their order."""

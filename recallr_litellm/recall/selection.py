@@ -34,11 +34,8 @@ def top(ranked: Sequence[_R], *, at_least: int, at_most: int, threshold: float) 
 def top_memories(ranked: Iterable[Remembered], options: RecallOptions) -> tuple[Remembered, ...]:
     """The passages and memories to show, which compete for the same places, most relevant first.
 
-    Redundancy beyond repeats does not count against one. On LoCoMo with balanced, share of the evidence shown within
-    500 / 1000 / 2000 tokens, the cost of lines estimated: by relevance alone 78.5 / 84.4 / 88.0; less .1 or .3 times
-    the share of words (by rarity) that it has in common with one that is shown, 76.9 / 84.4 / 88.0 and
-    76.1 / 84.0 / 87.9; of its own words that such a one says, 76.8 / 83.5 / 88.0 and 75.0 / 83.2 / 87.8; short ones
-    first, 72.5 / 83.2 / 87.8. What resembles a good answer mostly is another part of it.
+    Redundancy beyond repeats does not count against one: what resembles a good answer mostly is another part of it
+    (measured: `tests/benchmarks/README.md`, "Weights").
     """
     return top(
         without_repeats(without_retold(ranked)),
@@ -60,10 +57,6 @@ def without_retold(ranked: Iterable[Remembered]) -> list[Remembered]:
 
     A memory is left out where every message that it rests on stands above it. A message of several passages tells
     more than a memory of it, and each of its passages less than the whole: there both stay.
-
-    Computed from the candidates of balanced on LoCoMo with recorded facts, the cost of lines estimated, in a budget of
-    2000 tokens: leaving out neither shows 88.4 % of the evidence in 1510 tokens, leaving out memories 89.2 in 1437,
-    either 89.3 in 1399; of the words of the answers 70.8, 70.7 and 70.6 %.
     """
     said: set[str] = set()
     remembered: set[str] = set()

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 QUIET_SECONDS: Final = 0.05
-"""So long there has to be no request before the process counts as quiet: who was answered often asks again."""
+"""Idle seconds before the process counts as quiet: a client that was answered often asks again."""
 
 
 class InFlight:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Final, Literal
 
 from redis.asyncio import RedisCluster
@@ -20,7 +20,7 @@ from recallr_litellm.reconify.records import Added, DeadLetter, Delivery, Outbox
 from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.stores.state import keys
 from recallr_litellm.stores.state.connection import Link, connect
-from recallr_litellm.stores.state.leased_queue import Lease, LeasedQueue, milliseconds
+from recallr_litellm.stores.state.leased_queue import LeasedQueue, milliseconds
 from recallr_litellm.stores.state.lua import OutboxScripts
 
 MARKER_SECONDS: Final = 3600
@@ -116,7 +116,7 @@ class Outbox(LeasedQueue):
                 pipeline.xrange(keys.outbox_queues(lease.bucket) + lease.member, count=1)
             heads: list[Any] = await pipeline.execute() if leased else []
         return [
-            _delivery(lease, entry, fields["message"], fields["payload"])
+            Delivery(**asdict(lease), entry=entry, message_id=fields["message"], payload=fields["payload"])
             for (lease, _), head in zip(leased, heads, strict=True)
             for entry, fields in head  # none where its user was purged meanwhile
         ]
@@ -264,19 +264,10 @@ class Outbox(LeasedQueue):
         )
         if reply[0] == "released":
             self._touched.add(bucket)
-        return _delivery(replace(delivery, attempts=1), *reply[1:]) if reply[0] == "next" else None
-
-
-def _delivery(lease: Lease, entry: str, message_id: str, payload: str) -> Delivery:
-    return Delivery(
-        member=lease.member,
-        bucket=lease.bucket,
-        token=lease.token,
-        attempts=lease.attempts,
-        entry=entry,
-        message_id=message_id,
-        payload=payload,
-    )
+        if reply[0] != "next":
+            return None
+        entry, message_id, payload = reply[1:]
+        return replace(delivery, attempts=1, entry=entry, message_id=message_id, payload=payload)
 
 
 def _time(entry: str) -> int:

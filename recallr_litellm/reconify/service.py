@@ -129,7 +129,7 @@ class Reconify:
     async def purge(self, owner: Owner) -> int:
         """Delete all of an owner's payloads that were not sent yet, dead letters too, from Redis and this process.
 
-        One that is being sent just now arrives, and so does what another process holds because Redis was away.
+        One that is being sent just now arrives, and so does what another process holds because Redis was unreachable.
 
         Returns:
             How many there were.

@@ -65,7 +65,7 @@ class ReconifySettings(EnvironmentSettings):
         ge=1,
         description="Failures of one payload, while others are accepted, before it is a dead letter.",
     )
-    timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for an answer of the endpoint.")
+    timeout_seconds: float = Field(10.0, gt=0, description="Timeout of an answer of the endpoint.")
     max_pause_seconds: float = Field(
         60.0, gt=0, description="Longest pause between two attempts, where the endpoint does not ask for a longer one."
     )

@@ -27,7 +27,7 @@ from recallr_litellm.stores.state.embedded import _socket
 from recallr_litellm.stores.vectors import Collections, Engine, open_collections, schema
 from recallr_litellm.stores.vectors.collections import current_of
 from recallr_litellm.stores.vectors.engine import Found, Where
-from recallr_litellm.stores.vectors.points import message_of, passage_hit
+from recallr_litellm.stores.vectors.points import passage_hit, record_of
 from recallr_litellm.stores.vectors.schema import Kind
 from tests.support.proxy import PROJECT, Proxy
 from tests.support.waiting import eventually
@@ -133,7 +133,7 @@ async def _of_owner(engine: Engine, owner: Owner) -> list[Kept]:
         more, after = await engine.page(Where(owner, Kind.TURN), fields, PAGE, after=after)
         points += more
     first = [point for point in points if point.get(schema.FIRST)]
-    kept = [Kept(owner.key, point[schema.SESSION], message_of(point)) for point in first]
+    kept = [Kept(owner.key, point[schema.SESSION], record_of(point, StoredMessage)) for point in first]
     hits = [passage_hit(Found("", 0.0, point), 0.0) for point in points if schema.HIT in point]
     parts = Counter((hit.session, hit.message) for hit in hits)
     whole = {(hit.session, hit.message): hit.parts for hit in hits if hit.part == 0}

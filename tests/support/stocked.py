@@ -13,6 +13,7 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Passage, Session, Turn, User
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import SparseEncoder, bundled
+from recallr_litellm.stores.embedding.local import LocalEmbedder
 from recallr_litellm.stores.vectors import VectorStore, open_collections
 from tests.support.wires.embeddings import _embed
 
@@ -24,13 +25,6 @@ def town(number: int) -> str:
     """Where it rained on that day; another one on each of 60 days."""
     begin, end = ("Bar", "Kel", "Mon", "Tor", "Vas", "Lin"), "den ford ville by ton mouth stad haven dorf burg".split()
     return begin[number % len(begin)] + end[number // len(begin) % len(end)]
-
-
-class Bundled:
-    """The bundled model by name; the vectors are hashed words."""
-
-    name = bundled.NAME
-    dimension = bundled.DIMENSION
 
 
 def stock(settings: Settings, owners: Sequence[Owner], messages: int) -> list[str]:
@@ -47,7 +41,9 @@ def stock(settings: Settings, owners: Sequence[Owner], messages: int) -> list[st
 
 
 async def _stock(settings: Settings, texts: dict[Owner, list[str]]) -> None:
-    store, sparse = VectorStore(open_collections(settings), Bundled()), SparseEncoder()
+    # Not loaded: the vectors are hashed words.
+    model = LocalEmbedder(bundled.NAME, bundled.load, dimension=bundled.DIMENSION)
+    store, sparse = VectorStore(open_collections(settings), model), SparseEncoder()
     await store.open()
     try:
         for owner, said in texts.items():

@@ -15,7 +15,6 @@ from recallr_litellm.stores.embedding.base import bounded
 MAX_QUERIES = 10_000
 """15 MB at 384 dimensions, 60 MB at 1536."""
 
-
 _Key = tuple[str, bytes]
 
 
@@ -40,14 +39,11 @@ class QueryCache:
             return vector
         task = self._running.get(key)
         if task is None:
-            task = asyncio.ensure_future(self._embed_text(text))
+            task = asyncio.ensure_future(self._embed(text))
             self._running[key] = task
             task.add_done_callback(partial(self._finished, key))
         # A caller past its deadline must not take the others' answer with it.
         return await asyncio.shield(task)
-
-    async def _embed_text(self, text: str) -> Vector:
-        return await self._embed(text)
 
     def _finished(self, key: _Key, task: asyncio.Task[Vector]) -> None:
         del self._running[key]

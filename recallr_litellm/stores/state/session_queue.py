@@ -7,6 +7,7 @@ ends the lease on it and makes it wait again.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import asdict
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.stores.state import codec, keys
@@ -32,14 +33,7 @@ class SessionQueue(LeasedQueue):
             limit, ["owner"], lease_seconds=lease_seconds, busy=[owner.key for owner in busy], now_ms=now_ms
         )
         return [
-            Claim(
-                member=lease.member,
-                bucket=lease.bucket,
-                token=lease.token,
-                attempts=lease.attempts,
-                owner=codec.load_owner(owner),
-                session_id=keys.session_id_of(lease.member),
-            )
+            Claim(**asdict(lease), owner=codec.load_owner(owner), session_id=keys.session_id_of(lease.member))
             for lease, [owner] in leased
             if owner is not None  # the script claims only what has one
         ]

@@ -6,11 +6,12 @@ import json
 import uuid
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from recallr_litellm.core.bounds import cut
 from recallr_litellm.core.messages import StoredMessage
@@ -33,6 +34,7 @@ from recallr_litellm.stores.vectors.engine import Found, Payload, Point, scope
 from recallr_litellm.stores.vectors.schema import Kind
 
 _TERM = np.dtype("<u4")
+Record = TypeVar("Record", bound=BaseModel)
 
 _REDUCED: Final = 100_000
 """Characters that are kept of a message that Qdrant refuses."""
@@ -170,19 +172,9 @@ def with_vectors(identifier: str, payload: Payload, passage: Passage | None) -> 
     return Point(identifier, payload, dense=passage.dense, sparse=sparse)
 
 
-def user_of(payload: Payload) -> User:
-    """The user of a `user` point."""
-    return User.model_validate_json(payload[schema.RECORD])
-
-
-def session_of(payload: Payload) -> Session:
-    """The session of a `session` point."""
-    return Session.model_validate_json(payload[schema.RECORD])
-
-
-def message_of(payload: Payload) -> StoredMessage:
-    """The message of a `turn` point that is the first of its message."""
-    return StoredMessage.model_validate_json(payload[schema.RECORD])
+def record_of(payload: Payload, kind: type[Record]) -> Record:
+    """The record in a point: of a `turn` point, the first of its message has one."""
+    return kind.model_validate_json(payload[schema.RECORD])
 
 
 def passage_hit(found: Found, bm25: float) -> PassageHit:
@@ -213,11 +205,6 @@ def _read(hit: str) -> Any:
         return orjson.loads(hit)
     except ValueError:  # half of a surrogate pair
         return json.loads(hit)
-
-
-def memory_of(payload: Payload) -> Memory:
-    """The memory of a `memory` point."""
-    return Memory.model_validate_json(payload[schema.RECORD])
 
 
 def memory_hit(found: Found, bm25: float) -> MemoryHit:

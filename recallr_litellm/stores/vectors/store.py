@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from recallr_litellm.core.records import (
     Vector,
 )
 from recallr_litellm.errors import ConfigurationError, VectorsRefused, VectorsUnavailable
+from recallr_litellm.stores.embedding import Embedder
 from recallr_litellm.stores.vectors import points, schema
 from recallr_litellm.stores.vectors.candidates import Candidates
 from recallr_litellm.stores.vectors.collections import Collections, all_of, open_collection
@@ -38,20 +38,6 @@ _WRITE_POINTS = 32
 """Points written in one call: Qdrant Edge holds the interpreter's lock while it writes, 0.1 to 0.3 ms a point."""
 _WRITE_CHARACTERS = 1_000_000
 """Characters written in one call, far below the 32 MB that a Qdrant server accepts."""
-
-
-class EmbeddingModel(Protocol):
-    """The model that the vectors are from."""
-
-    @property
-    def name(self) -> str:
-        """Stored with the collection."""
-        ...
-
-    @property
-    def dimension(self) -> int:
-        """Length of the vectors. Raises EmbeddingUnavailable until the model knows it."""
-        ...
 
 
 class VectorStore:
@@ -68,7 +54,7 @@ class VectorStore:
     call alone.
     """
 
-    def __init__(self, collections: Collections, model: EmbeddingModel) -> None:
+    def __init__(self, collections: Collections, model: Embedder) -> None:
         """
         Args:
             collections: of which it opens one, that of the model. Closed with the store.
@@ -148,7 +134,7 @@ class VectorStore:
     async def get_user(self, owner: Owner) -> User | None:
         """The user, if it was ever put."""
         payload = await self._get(owner, Kind.USER)
-        return points.user_of(payload) if payload else None
+        return points.record_of(payload, User) if payload else None
 
     async def put_user(self, owner: Owner, user: User) -> None:
         """Create the user, or replace all of it but `created_at`, which is that of the first write.
@@ -168,12 +154,12 @@ class VectorStore:
     async def get_session(self, owner: Owner, session_id: str) -> Session | None:
         """A processed session of this user; another user's is None."""
         payload = await self._get(owner, Kind.SESSION, session_id)
-        return points.session_of(payload) if payload else None
+        return points.record_of(payload, Session) if payload else None
 
     async def read_messages(self, owner: Owner, session_id: str) -> list[StoredMessage]:
         """All messages of a processed session, by position; none for a session that is not there."""
         where = Where(owner, Kind.TURN, {schema.SESSION: session_id}, having=[schema.FIRST])
-        messages = [points.message_of(payload) for payload in await self._all(where, [schema.RECORD])]
+        messages = [points.record_of(payload, StoredMessage) for payload in await self._all(where, [schema.RECORD])]
         return sorted(messages, key=lambda message: message.position)
 
     async def save_session(
@@ -228,7 +214,8 @@ class VectorStore:
             return []
         of_ids = [points.point_id(owner, Kind.MEMORY, id) for id in ids]
         where = Where(owner, Kind.MEMORY, ids=of_ids, exclude_sessions=exclude_sessions)
-        found = {memory.id: memory for memory in map(points.memory_of, await self._all(where, [schema.RECORD]))}
+        memories = [points.record_of(payload, Memory) for payload in await self._all(where, [schema.RECORD])]
+        found = {memory.id: memory for memory in memories}
         return [found[id] for id in dict.fromkeys(ids) if id in found]
 
     async def search(
@@ -336,7 +323,7 @@ class VectorStore:
         """The newest `n` ≥ 1 messages that the user wrote, oldest first, each with the id of its session."""
         where = Where(owner, Kind.TURN, having=[schema.FROM_USER], exclude_sessions=exclude_sessions)
         found = [
-            (str(payload[schema.SESSION]), points.message_of(payload))
+            (str(payload[schema.SESSION]), points.record_of(payload, StoredMessage))
             for payload in await self._newest(where, n, [schema.SESSION, schema.RECORD])
         ]
         found.sort(key=lambda pair: (pair[1].at, pair[0], pair[1].position))
@@ -345,7 +332,7 @@ class VectorStore:
     async def last_summaries(self, owner: Owner, n: int, *, exclude_sessions: Collection[str]) -> list[Session]:
         """The newest `n` ≥ 1 sessions that have a summary, by their last use, oldest first."""
         where = Where(owner, Kind.SESSION, having=[schema.SUMMARISED], exclude_sessions=exclude_sessions)
-        sessions = [points.session_of(payload) for payload in await self._newest(where, n, [schema.RECORD])]
+        sessions = [points.record_of(payload, Session) for payload in await self._newest(where, n, [schema.RECORD])]
         sessions.sort(key=lambda session: (session.last_at, session.id))
         return sessions[-n:]
 
@@ -354,7 +341,8 @@ class VectorStore:
     ) -> list[Session]:
         """Of the sessions that went on in this time the `n` ≥ 1 that ended last, oldest first."""
         where = _gone_on(owner, within, exclude_sessions)
-        sessions = [points.session_of(payload) for payload in await self._engine.newest(where, [schema.RECORD], n)]
+        found = await self._engine.newest(where, [schema.RECORD], n)
+        sessions = [points.record_of(payload, Session) for payload in found]
         return sorted(sessions, key=lambda session: (session.last_at, session.id))
 
     async def _delete(self, where: Where) -> None:
