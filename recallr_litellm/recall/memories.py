@@ -11,7 +11,7 @@ from recallr_litellm.core.traits import names_a_time
 from recallr_litellm.recall.calibration import calibration_of
 from recallr_litellm.recall.dates import Period
 from recallr_litellm.recall.recipes import MemoryWeights
-from recallr_litellm.recall.scoring import Asked, session_scores
+from recallr_litellm.recall.scoring import Asked, with_sessions
 
 
 def score_memories(
@@ -32,9 +32,7 @@ def score_memories(
     scores = [
         similarity + bm25 * hit.bm25 + (sign - usual) for hit, similarity, sign in zip(hits, dense, signs, strict=True)
     ]
-    sessions = session_scores(hits, scores)
-    middle = fmean(sessions.values())
-    return [score + weights.session * (sessions[hit.session] - middle) for hit, score in zip(hits, scores, strict=True)]
+    return with_sessions(hits, scores, weights.session)
 
 
 def rank_memories(hits: Sequence[MemoryHit], scores: Sequence[float], model: str) -> list[RecalledMemory]:

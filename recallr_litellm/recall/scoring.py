@@ -67,7 +67,7 @@ def score_passages(
     # What most candidates have tells nothing of any: without this, a question that names somebody would raise
     # the relevance of all that they ever said.
     scores = by_content(hits, dense, weights, asked) + _telling(hits, weights) + (signs - signs.mean())
-    return _with_sessions(hits, scores.tolist(), weights)
+    return with_sessions(hits, scores.tolist(), weights.session)
 
 
 def score_summaries(
@@ -133,10 +133,11 @@ def session_scores(hits: Sequence[PassageHit | MemoryHit], scores: Sequence[floa
     return {session: fmean(sorted(values)[-_BEST_OF_SESSION:]) for session, values in of_session.items()}
 
 
-def _with_sessions(hits: Sequence[PassageHit], scores: Sequence[float], weights: Weights) -> list[float]:
+def with_sessions(hits: Sequence[PassageHit | MemoryHit], scores: Sequence[float], weight: float) -> list[float]:
+    """The scores, each with a share of how far its session is above the others."""
     sessions = session_scores(hits, scores)
     middle = fmean(sessions.values())
-    return [score + weights.session * (sessions[hit.session] - middle) for hit, score in zip(hits, scores, strict=True)]
+    return [score + weight * (sessions[hit.session] - middle) for hit, score in zip(hits, scores, strict=True)]
 
 
 def _in_time(at: int, period: Period, weights: Weights) -> float:

@@ -16,11 +16,11 @@ from recallr_litellm.errors import StateUnavailable
 from recallr_litellm.metrics import FAULTS, RECONIFY
 from recallr_litellm.reconify.circuit import Backoff, Circuit
 from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
-from recallr_litellm.reconify.in_flight import InFlight
 from recallr_litellm.reconify.outbox import Outbox
 from recallr_litellm.reconify.records import Delivery
 from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
+from recallr_litellm.tasks import InFlight
 
 _log = logging.getLogger(__name__)
 

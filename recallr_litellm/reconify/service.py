@@ -13,13 +13,13 @@ from recallr_litellm.metrics import FAULTS, RECONIFY, RECONIFY_HELD, RECONIFY_QU
 from recallr_litellm.reconify.circuit import Backoff, Circuit
 from recallr_litellm.reconify.client import ReconifyClient
 from recallr_litellm.reconify.held import HeldPayloads, Waiting
-from recallr_litellm.reconify.in_flight import InFlight
 from recallr_litellm.reconify.outbox import Outbox
 from recallr_litellm.reconify.records import Added
 from recallr_litellm.reconify.sender import Sender
 from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.reconify.wire import encoded
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
+from recallr_litellm.tasks import InFlight
 
 _log = logging.getLogger(__name__)
 

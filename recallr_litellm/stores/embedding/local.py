@@ -15,6 +15,7 @@ from recallr_litellm.core.records import Vector
 from recallr_litellm.errors import EmbeddingRefused, EmbeddingUnavailable, RecallrError
 from recallr_litellm.stores.embedding.base import TextModel, bounded, unit
 from recallr_litellm.stores.embedding.queries import QueryCache
+from recallr_litellm.tasks import InFlight
 
 _GIVES_WAY_SECONDS = 0.25
 """Longest time for which a batch of passages waits for queries, so that it has its turn on a busy gateway too."""
@@ -54,9 +55,7 @@ class LocalEmbedder:
         self._passage_thread = ThreadPoolExecutor(
             1, thread_name_prefix="recallr-embed-passages", initializer=_lower_priority
         )
-        self._queries_running = 0
-        self._no_query = asyncio.Event()
-        self._no_query.set()
+        self._querying = InFlight(quiet_seconds=0)
         self._queries = QueryCache(self._query)
 
     @property
@@ -81,9 +80,7 @@ class LocalEmbedder:
         vectors: dict[int, Vector] = {}
         for start in range(0, len(by_length), self._batch):
             batch = by_length[start : start + self._batch]
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_GIVES_WAY_SECONDS):
-                    await self._no_query.wait()
+            await self._querying.quiet(within=_GIVES_WAY_SECONDS)
             embedded = await self._run(self._passage_thread, self._embed_passages, [prefixes[index] for index in batch])
             vectors.update(zip(batch, embedded, strict=True))
         return [vectors[index] for index in range(len(prefixes))]
@@ -94,14 +91,8 @@ class LocalEmbedder:
         self._model = None
 
     async def _query(self, text: str) -> Vector:
-        self._queries_running += 1
-        self._no_query.clear()
-        try:
+        with self._querying.one_more():
             return await self._run(self._query_thread, self._embed_query, text)
-        finally:
-            self._queries_running -= 1
-            if not self._queries_running:
-                self._no_query.set()
 
     async def _run(self, thread: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._closed:

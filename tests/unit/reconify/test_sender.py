@@ -14,13 +14,12 @@ import redis
 from recallr_litellm.reconify import sender
 from recallr_litellm.reconify.circuit import Backoff, Circuit
 from recallr_litellm.reconify.client import ReconifyClient
-from recallr_litellm.reconify.in_flight import InFlight
 from recallr_litellm.reconify.outbox import Outbox
 from recallr_litellm.reconify.sender import Sender
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.reconify.wire import encoded
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
-from recallr_litellm.tasks import end
+from recallr_litellm.tasks import InFlight, end
 from tests.support.reconify_endpoint import BROKEN, HANGS, OK, Reaction, ReconifyEndpoint
 from tests.unit.stores.state_kit import ANA
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from recallr_litellm.reconify.in_flight import QUIET_SECONDS, InFlight
+from recallr_litellm.tasks import QUIET_SECONDS, InFlight
 
 FOR_EVER = 3600.0
 
