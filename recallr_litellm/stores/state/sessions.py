@@ -23,17 +23,10 @@ KEPT_BLOCKS: Final = 16
 class OpenSessions(SessionContents):
     """What a request does with its session."""
 
-    async def user_known(self, owner: Owner) -> bool:
-        """Whether `remember_user` was called for the owner within a day of the last use."""
-        async with self._reaching():
-            return bool(await self._client.expire(keys.user(owner), MARKER_SECONDS))
-
     async def remember_user(self, owner: Owner) -> None:
         """Note that the user exists. A cache: the record of users is Qdrant's."""
         async with self._reaching():
             await self._client.set(keys.user(owner), 1, ex=MARKER_SECONDS)
-
-    # Sessions
 
     async def resolve(
         self,
