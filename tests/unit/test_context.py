@@ -445,3 +445,9 @@ def test_the_tokens_of_a_block_are_at_least_what_it_takes_and_within_the_budget(
         recalled, ongoing=(), unseen=(), now=NOW, timezone=ZoneInfo("UTC"), budget=200, count_tokens=quarter
     )
     assert quarter(written.text) <= written.tokens <= 200
+
+
+def test_an_excerpt_is_found_for_text_with_more_tokens_than_characters() -> None:
+    text = block(unseen=(said(1, "漢字" * 5000),), budget=600, count=lambda text: len(text.encode()))
+    assert "excerpt" in text
+    assert "漢字" in text

@@ -206,3 +206,12 @@ def test_blocks_of_the_providers_own_tools_are_named():
     assert (message.text, message.attachments) == ("Cats.", ("server_tool_use", "web_search_tool_result"))
     events = [started(block, index) for index, block in enumerate([*search, text("Cats.")])]
     assert streamed(events).reply.messages == (message,)
+
+
+def test_a_whole_answer_is_read():
+    reply = ANTHROPIC.read_reply({"type": "message", "content": [THINKING, text("a"), USE], "stop_reason": "tool_use"})
+    assert reply.messages == read(assistant([text("a"), USE])).messages
+    assert reply.complete
+    assert not ANTHROPIC.read_reply({"content": [text("a")], "stop_reason": None}).complete
+    error = ANTHROPIC.read_reply({"type": "error", "error": {"type": "api_error", "message": "no"}})
+    assert (error.messages, error.complete) == ((), False)

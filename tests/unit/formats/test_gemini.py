@@ -10,6 +10,7 @@ import pytest
 
 from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.formats.answers import StreamedAnswer
+from recallr_litellm.formats.base import Reply
 from recallr_litellm.formats.gemini import GEMINI
 
 IMAGE = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
@@ -195,3 +196,12 @@ def test_all_streamed_candidates_have_to_be_finished() -> None:
     reply = stream(*events, chunk(index=1, finish="STOP")).reply
     assert [message.text for message in reply.messages] == ["a", "b"]
     assert reply.complete
+
+
+def test_every_candidate_of_an_answer_is_read() -> None:
+    answer = {"candidates": [candidate("a", CALL, finish="STOP"), candidate("b", index=1, finish="MAX_TOKENS")]}
+    first = Message(role="assistant", text="a", tool_calls=(ToolCall(name="weather", arguments='{"city":"Rome"}'),))
+    assert GEMINI.read_reply(answer) == Reply((first, Message(role="assistant", text="b")), complete=True)
+    answer["candidates"][1]["finishReason"] = None
+    assert not GEMINI.read_reply(answer).complete
+    assert GEMINI.read_reply({"promptFeedback": {"blockReason": "SAFETY"}}).messages == ()

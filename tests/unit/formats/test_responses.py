@@ -225,3 +225,17 @@ def test_the_last_event_wins_over_what_came_before_unless_it_brings_nothing():
     for empty in ({"output": []}, {"output": None}, None, "x"):
         reader = streamed([*events, {"type": "response.completed", "response": empty}])
         assert (reader.complete, [m.text for m in reader.reply.messages]) == (True, ["Let me look."])
+
+
+def test_instructions_stand_behind_the_clients_own():
+    body = {"input": "one", "instructions": "Be kind."}
+    RESPONSES.inject(body, instructions="INSTRUCTIONS", memory="MEMORY", into_system=False)
+    assert body == {"input": "MEMORY\n\none", "instructions": "Be kind.\n\nINSTRUCTIONS"}
+
+
+def test_each_part_of_each_item_is_gathered_for_itself():
+    def delta(item, part, text):
+        return {"type": "response.output_text.delta", "output_index": item, "content_index": part, "delta": text}
+
+    reader = streamed([delta(1, 0, "C"), delta(0, 1, "B"), delta(0, 0, "A"), delta(1, 0, "!"), delta(0, 1, "?")])
+    assert [m.text for m in reader.reply.messages] == ["A\nB?\nC!"]

@@ -275,3 +275,11 @@ async def test_nothing_of_another_user_can_be_reached(store: Store) -> None:
     async for _ in Agent(ottos, count_tokens=tokens)(store.of(OTTO), asked, begun, RecallOptions(), until=until):
         pass
     assert "4711" in json.dumps(ottos.results()), "the owner himself finds it with the same tools"
+
+
+async def test_arguments_in_a_fence_are_read(store: Store) -> None:
+    fenced = calls(("search_memories", 'Sure!\n```json\n{"query": "greyhound", "k": 1}\n```'))
+    model, _, _ = await search(store, fenced, report())
+    assert len(model.results()[-1]["memories"]) == 1
+    [made] = model.asked[-1][-2]["tool_calls"]
+    assert json.loads(made["function"]["arguments"]) == {"query": "greyhound", "k": 1}

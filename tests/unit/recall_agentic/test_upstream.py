@@ -88,3 +88,16 @@ async def test_whatever_is_wrong_is_one_error_that_quotes_nothing(
     if router is None:
         with pytest.raises(EmbeddingUnavailable):
             await embed_through_gateway("m", ["x"])
+
+
+async def test_the_call_is_marked_as_ours_and_kept_from_loggers_and_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    router = Router(response(content="yes"))
+    install(monkeypatch, router)
+    for _ in range(2):
+        await complete("m", ASKED, max_tokens=5)
+        assert router.asked["metadata"] == {"recallr_internal": True}, "outside of a request nobody pays"
+        router.asked["metadata"]["written by LiteLLM"] = True
+        assert router.asked["no-log"] is True
+        assert router.asked["turn_off_message_logging"] is True
+        assert router.asked["cache"] == {"no-cache": True, "no-store": True}
+        assert "tools" not in router.asked, "an empty list of tools is an error to some providers"

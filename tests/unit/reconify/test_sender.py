@@ -285,3 +285,14 @@ async def test_the_keys_are_nowhere_in_redis(
         assert all(key in json.dumps(posted.body) for posted in endpoint.posted), "the keys are not sent"
         assert key.encode() not in values, "a key is in Redis"
         assert key not in caplog.text, "a key is in the log"
+
+
+async def test_too_many_requests_is_never_a_payloads_fault(endpoint: ReconifyEndpoint, redis_url: str) -> None:
+    endpoint.answers = lambda posted: Reaction(429) if posted.session == "often" and posted.attempt < 8 else OK
+    async with at_work(redis_url, max_attempts=1) as running:
+        [often] = await running.add("often")
+        async with asyncio.timeout(PATIENCE):
+            while often not in endpoint.accepted_ids:
+                await running.add("good")
+                await asyncio.sleep(0.01)
+        assert await running.dead() == []

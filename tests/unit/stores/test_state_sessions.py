@@ -164,6 +164,32 @@ class TestCommit:
         assert claim.owner == owner, "the owner has to be rebuilt exactly"
         assert await store.load_block(owner, session_id, "turn") == text
 
+    async def test_a_partial_exchange_is_completed_by_its_final_commit(self, store: StateStore) -> None:
+        session = await resolve(store)
+
+        async def write(text: str, *, final: bool) -> CommitResult:
+            answer = said(1, text, role="assistant", exchange="e1", partial=not final)
+            return await store.commit(
+                ANA,
+                session.session_id,
+                exchange="e1",
+                expected_version=session.version,
+                add=[said(0, "why?", exchange="e1"), answer],
+                drop=[],
+                final=final,
+                now_ms=NOW,
+            )
+
+        assert await write("Beca", final=False) is CommitResult.STORED
+        assert await write("Beca", final=False) is CommitResult.STORED, "a partial commit has to be repeatable"
+        assert await write("Because.", final=True) is CommitResult.STORED
+        assert await write("Beca", final=False) is CommitResult.DUPLICATE, "nothing comes after the final commit"
+
+        snapshot = await store.load(ANA, session.session_id)
+        assert snapshot is not None
+        assert texts_of(snapshot.messages) == ["why?", "Because."]
+        assert not snapshot.messages[1].partial
+
 
 class TestWhatARequestReads:
     """An agent's step must not cost more because earlier tools returned much."""
