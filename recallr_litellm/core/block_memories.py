@@ -77,7 +77,7 @@ class _Facts:
     def take_connected(
         self, number: tuple[int, ...], connected: Sequence[RecalledMemory], room: int
     ) -> tuple[int, bool]:
-        """Show what hangs together with a fact, as much as fits. Returns the room that is left, and whether all fit."""
+        """Show what is connected with a fact, as much as fits. Returns the room that is left, and whether all fit."""
         complete = True
         place = 1
         for fact in connected:

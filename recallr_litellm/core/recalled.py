@@ -51,7 +51,7 @@ class RecalledMemory(NamedTuple):
     relevance: float
     """Calibrated, 0–1; 0 for a memory that is there only for what it is connected with."""
     connected: tuple[RecalledMemory, ...] = ()
-    """Memories that it hangs together with, none of which was recalled itself."""
+    """Memories that it is connected with, none of which was recalled itself."""
 
 
 Remembered = RecalledPassage | RecalledMemory

@@ -74,7 +74,7 @@ class Memory(BaseModel):
     sources: tuple[str, ...] = ()
     """Ids of the messages that it rests on."""
     connected: tuple[str, ...] = ()
-    """Ids of the owner's memories that it hangs together with, the nearest first."""
+    """Ids of the owner's memories that it is connected with, the nearest first."""
 
 
 @dataclass(frozen=True, slots=True)

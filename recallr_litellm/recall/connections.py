@@ -1,4 +1,4 @@
-"""What recalled memories hang together with."""
+"""The memories that recalled ones are connected with."""
 
 from __future__ import annotations
 

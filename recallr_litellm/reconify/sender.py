@@ -135,7 +135,7 @@ class Sender:
         return claims
 
     async def _rest(self) -> None:
-        """Until there may be something to do."""
+        """Wait until there may be something to do."""
         try:
             async with asyncio.timeout(self._circuit.pause or self._interval):
                 await self._stirred.wait()

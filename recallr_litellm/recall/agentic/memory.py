@@ -54,7 +54,7 @@ class OwnedMemory:
         )
 
     async def connected(self, memory_id: str) -> list[RecalledMemory]:
-        """The memories that one hangs together with; none for one that is not this owner's."""
+        """The memories that one is connected with; none for one that is not this owner's."""
         found: list[RecalledMemory] = []
         for memory in await self._vectors.get_memories(self._owner, [memory_id], exclude_sessions=self._exclude):
             connected = await self._vectors.get_memories(self._owner, memory.connected, exclude_sessions=self._exclude)

@@ -83,10 +83,7 @@ def written_calls(text: str, tools: Collection[str]) -> tuple[ToolRequest, ...]:
 
 
 def _call(value: dict[str, Any], before: str, tools: Collection[str]) -> ToolRequest | None:
-    """
-    Args:
-        before: what stands before the object.
-    """
+    """The call that an object is, if it is one; `before` is the text in front of it."""
     inner = value.get("function")
     described = inner if isinstance(inner, dict) else value
     name = described.get("name")
