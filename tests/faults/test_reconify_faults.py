@@ -46,8 +46,6 @@ SETTINGS = {
     "RECONIFY_MAX_PAUSE_SECONDS": "0.3",
     "RECONIFY_MAX_ATTEMPTS": "50",
 }
-LOAD = 10_000
-SESSIONS = 500
 
 
 @pytest.fixture(scope="module")
@@ -224,18 +222,6 @@ def test_another_worker_takes_over_from_a_killed_one(
         endpoint.answers = lambda posted: OK
         assert wait_until_empty(redis_url) == []
     assert_all_arrived(endpoint, added)
-
-
-def test_ten_thousand_interactions_by_two_workers(endpoint: ReconifyEndpoint, redis_url: str, tmp_path: Path) -> None:
-    added = queue(redis_url, sessions=SESSIONS, each=LOAD // SESSIONS)
-    settings = {**endpoint.settings, **SETTINGS, "RECONIFY_TIMEOUT_SECONDS": "60"}  # nothing is to be sent twice
-    one, other = (ReconifyWorker(tmp_path / name, redis_url, settings) for name in ("one", "other"))
-    with one, other:
-        assert wait_until_empty(redis_url) == []
-    assert_all_arrived(endpoint, added)
-    status, _ = look(redis_url)
-    assert (status.added, status.delivered, status.dropped) == (LOAD, LOAD, 0)
-    assert endpoint.repeats == [], "with nothing going wrong, something was sent twice"
 
 
 def test_a_killed_gateway_reports_every_answer_that_a_client_has_seen(

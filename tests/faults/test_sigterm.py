@@ -6,8 +6,6 @@ import os
 import signal
 from collections.abc import Iterator
 
-import httpx
-import openai
 import pytest
 from openai import Stream
 from openai.types.chat import ChatCompletionChunk
@@ -91,24 +89,6 @@ def test_a_stream_that_ends_after_sigterm_reaches_client_and_memory_whole(
     [question, answer] = in_motion(embedded_redis_url(proxy), owner_of(user))
     assert (question.text, answer.text) == (QUESTION, ANSWER), "the whole answer does not stand where its beginning did"
     assert not answer.message.partial, "a whole answer is marked as a part of one"
-
-
-def test_a_client_that_asks_again_after_the_kill_replaces_the_broken_answer(
-    proxy: Proxy, provider: Provider, user: str
-) -> None:
-    with OpenStream(proxy, provider, user) as stream:
-        os.kill(proxy.pid, signal.SIGTERM)
-        _wait_for_the_beginning(proxy, user)
-        proxy.kill()
-        with pytest.raises((openai.APIError, httpx.HTTPError)):
-            stream.read_on()
-
-    proxy.start()
-    wait_until_sound(proxy)
-    provider.answer(Answer(when=QUESTION, text=ANSWER))
-    proxy.ask(user, QUESTION)
-    kept = in_motion(embedded_redis_url(proxy), owner_of(user))
-    assert [one.text for one in kept] == [QUESTION, ANSWER], "the broken answer was not replaced by the whole one"
 
 
 def test_the_beginning_of_a_stream_survives_sigkill_after_sigterm_and_is_remembered_as_such(

@@ -89,16 +89,6 @@ def test_a_user_who_alternates_between_gateways_has_one_session(
     assert all(text in shown for text in said[:5]), "one gateway does not show the model what the other has stored"
 
 
-def test_a_new_user_who_comes_to_both_gateways_at_once_has_one_session(cluster: Cluster, user: str) -> None:
-    said = [f"Message {number}." for number in range(8)]
-    with ThreadPoolExecutor(8) as pool:
-        replies = list(pool.map(lambda n: cluster.both[n % 2].ask(user, said[n]), range(8)))
-
-    assert len({reply.session_id for reply in replies}) == 1, "concurrent first requests have made several sessions"
-    kept = in_motion(cluster.redis.url, owner_of(user))
-    assert_once(kept, expected=[text for one in said for text in (one, answer_to(one))])
-
-
 def test_each_ended_session_is_processed_by_one_gateway_only(cluster: Cluster, user: str) -> None:
     _process_what_others_left(cluster)
     before = cluster.processed()

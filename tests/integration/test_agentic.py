@@ -276,41 +276,13 @@ def test_the_tools_of_one_user_never_reach_anothers_memory(agentic: Proxy, provi
     assert len(handed[5]["sessions"]) == 1, "the user's own session, and no other"
 
 
-def test_garbage_is_answered_with_what_is_wrong_and_does_no_harm(agentic: Proxy, provider: Provider, user: str) -> None:
-    remember(agentic, user, FELIX)
-    wrong = (
-        ToolCall(name="search_memories", arguments='{"query": "cat'),
-        ToolCall(name="search_memories", arguments='["cat"]'),
-        call("search_memories", query="cat", k="many"),
-        call("search_memories", query="cat", **{"from": "yesterday"}),
-        call("drop table; memories", everything=True),
-        call("list_by_date", **{"from": "2020-13-45", "to": "2020-01-01"}),
-    )
-    script(
-        provider,
-        Answer(tool_calls=wrong),
-        call("report_findings", findings="Felix"),
-        report({"text": "Felix!", "memory_ids": ["m1"]}),
-    )
-    assert ask(agentic, user).memory_status == "ok"
-
-    handed = results(searches(provider)[-1])
-    assert [list(result) for result in handed[-7:]] == [["error"]] * 7, handed[-7:]
-    assert "> Felix!\n" in block(provider)
-    sent_back = [c for m in searches(provider)[-1].messages for c in m.get("tool_calls") or ()]
-    for made in sent_back:
-        assert isinstance(json.loads(made["function"]["arguments"]), dict), "providers refuse broken calls in a history"
-
-
 @pytest.mark.parametrize(
     ("answer", "calls"),
     [
         (Answer(text="Your cat is called Felix!"), 2),
-        (Answer(status=500), 1),
         (Answer(raw="<html>no JSON at all"), 1),
-        (Answer(raw='{"choices": []}'), 1),
     ],
-    ids=["talks instead of using tools", "fails", "is no API", "says nothing"],
+    ids=["talks instead of using tools", "is no API"],
 )
 def test_a_model_that_cannot_be_used_leaves_a_balanced_recall(
     agentic: Proxy, provider: Provider, user: str, answer: Answer, calls: int

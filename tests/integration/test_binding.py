@@ -8,18 +8,16 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import httpx
 import openai
 import pytest
 
 from tests.support.memory import SHORT, Memory
 from tests.support.observe import log_lines, metric
-from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider
+from tests.support.provider import Answer, Provider, ThreadedProvider
 from tests.support.proxy import (
     API_KEY,
     CHAT_MODEL,
     EMBEDDING_MODEL,
-    OTHER_API_KEY,
     OTHER_PROJECT,
     PROJECT,
     Proxy,
@@ -100,8 +98,7 @@ def assert_left_alone(provider: Provider, text: str) -> None:
     assert provider.last.messages == [{"role": "user", "content": text}], "nothing of ours is in the request"
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("holder", ["key", "team"])
+@pytest.mark.parametrize(("holder", "stream"), [("key", False), ("team", True)])
 def test_a_client_that_sends_only_its_user_has_memory(
     gateway: Proxy, provider: Provider, memory: Memory, user: str, holder: str, stream: bool
 ) -> None:
@@ -117,20 +114,6 @@ def test_a_client_that_sends_only_its_user_has_memory(
     assert (first.text, second.text) == ("Nice.", "Felix.")
     assert memory.only(user).texts == ["My cat is Felix.", "Nice.", "And its name?", "Felix."]
     assert "My cat is Felix." in provider.last.user_text, "the model sees what the client did not send again"
-
-
-def test_what_a_bound_client_said_is_recalled_in_a_later_session(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str
-) -> None:
-    key = bound(defaults=NEW_USERS | {"X-Recallr-Session-Timeout-Seconds": SHORT})
-    provider.answer(Answer(text="What a name!"), Answer(text="Biscuit."))
-    first = say(gateway, key, "My dog is called Biscuit.", user=user)
-    memory.wait_processed(user, first.session_id)
-    second = say(gateway, key, "What is my dog called?", user=user)
-
-    assert second.session_id != first.session_id
-    assert second.memory_status == "ok"
-    assert "My dog is called Biscuit." in provider.last.user_text
 
 
 def test_two_bound_projects_never_see_each_others_users(
@@ -178,8 +161,7 @@ def test_an_unknown_user_passes_without_memory_unless_it_may_be_created(
     assert say(gateway, key, "Hello.", user=user).memory_status == "ok", "once it is known, nothing more is needed"
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("named", [None, "", "a\x07b", "x" * 257], ids=["none", "empty", "control", "too long"])
+@pytest.mark.parametrize(("named", "stream"), [(None, False), ("a\x07b", True)], ids=["none", "control"])
 def test_a_bound_request_without_a_user_we_can_take_passes_without_memory(
     gateway: Proxy, provider: Provider, named: str | None, stream: bool
 ) -> None:
@@ -193,11 +175,9 @@ def test_a_bound_request_without_a_user_we_can_take_passes_without_memory(
     "headers",
     [
         {"X-Recallr-Project-Id": OTHER_PROJECT},
-        {"X-Recallr-Project-Id": PROJECT, "X-Recallr-API-Key": OTHER_API_KEY},
         {"X-Recallr-Project-Id": OTHER_PROJECT, "X-Recallr-API-Key": API_KEY},
-        {"X-Recallr-Project-Id": OTHER_PROJECT, "X-Recallr-API-Key": ""},
     ],
-    ids=["another project", "a wrong key", "a key of another project", "an empty key"],
+    ids=["another project", "a key of another project"],
 )
 def test_a_bound_key_opens_its_own_project_only(
     gateway: Proxy, provider: Provider, user: str, headers: dict[str, str]
@@ -225,8 +205,7 @@ def test_a_client_cannot_bind_itself(gateway: Proxy, provider: Provider, memory:
     assert memory.sessions(user) == []
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("way", ["bound", "headers"])
+@pytest.mark.parametrize(("way", "stream"), [("bound", False), ("headers", True)])
 def test_off_leaves_one_request_out(
     gateway: Proxy, provider: Provider, memory: Memory, user: str, way: str, stream: bool
 ) -> None:
@@ -245,12 +224,6 @@ def test_off_leaves_one_request_out(
     after = say(gateway, key, "And now?", user=user, headers={**headers, "X-Recallr-Memory": "on"})
     assert after.memory_status == "ok"
     assert "Felix" in provider.last.user_text
-
-
-def test_an_api_without_memory_says_off_under_a_bound_key(gateway: Proxy, user: str) -> None:
-    with gateway.openai().with_options(api_key=bound()) as client:
-        raw = client.embeddings.with_raw_response.create(model=EMBEDDING_MODEL, input="hello", user=user)
-    assert raw.headers["x-recallr-memory-status"] == "off"
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -279,42 +252,14 @@ def test_responses_and_messages_name_the_user_in_their_own_way(
     assert "My dog is Rex." in memory.only(user).texts
 
 
-REQUESTS: dict[str, tuple[str, bytes, list[Answer]]] = {
-    "whole": ("/v1/chat/completions", b'{"model": "gpt-4o-mini", "messages": [%s], "user": "x"}', []),
-    "streamed": ("/v1/chat/completions", b'{"model": "gpt-4o-mini", "messages": [%s], "stream": true}', []),
-    "provider error": ("/v1/chat/completions", b'{"model": "gpt-4o-mini", "messages": [%s]}', [Answer(status=429)]),
-    "unknown model": ("/v1/chat/completions", b'{"model": "none", "messages": [%s]}', []),
-    "not JSON": ("/v1/chat/completions", b"{", []),
-    "unknown route": ("/v1/nothing", b"{}", []),
-    "embeddings": ("/v1/embeddings", b'{"model": "text-embedding-3-small", "input": "hello"}', []),
-}
-
-
-@pytest.mark.parametrize(("path", "body", "answers"), REQUESTS.values(), ids=REQUESTS)
-def test_a_plain_request_of_an_unbound_key_is_served_as_without_the_plugin(
-    gateway: Proxy, plain_proxy: Proxy, provider: Provider, path: str, body: bytes, answers: list[Answer]
-) -> None:
-    message = b'{"role": "user", "content": "Hello."}'
-
-    def send(to: Proxy, key: str) -> tuple[list[Recorded], httpx.Response]:
-        provider.clear()
-        provider.answer(*answers)
-        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-        with httpx.Client(trust_env=False, timeout=60.0) as client:
-            answer = client.post(to.url + path, headers=headers, content=body.replace(b"%s", message))
-        return provider.recorded, answer
-
+def test_a_plain_request_of_an_unbound_key_is_left_alone(gateway: Proxy, provider: Provider, user: str) -> None:
     counted = metric(gateway, "recallr_requests_total")
-    (asked, here), (plainly_asked, there) = send(gateway, virtual_key()), send(plain_proxy, plain_proxy.master_key)
-
-    assert here.status_code == there.status_code, f"with the plugin: {here.text}\nwithout: {there.text}"
-    assert [request.body for request in asked] == [request.body for request in plainly_asked]
-    assert [set(request.headers) for request in asked] == [set(request.headers) for request in plainly_asked]
-    assert not [name for name in here.headers if name.startswith("x-recallr")], "the answer has no header of ours"
-    assert _shape(here.text) == _shape(there.text), "the client gets the same answer"
+    with gateway.openai().with_options(api_key=virtual_key()) as client:
+        raw = client.chat.completions.with_raw_response.create(
+            model=CHAT_MODEL, messages=[{"role": "user", "content": "Hello."}], user=user
+        )
+        embedded = client.embeddings.with_raw_response.create(model=EMBEDDING_MODEL, input="hello", user=user)
+    assert_left_alone(provider, "Hello.")
+    for headers in (raw.headers, embedded.headers):
+        assert not [name for name in headers if name.startswith("x-recallr")], "the answer has no header of ours"
     assert metric(gateway, "recallr_requests_total") == counted, "it is no Recallr request"
-
-
-def _shape(text: str) -> str:
-    """An answer without what differs from one to the next: ids and times."""
-    return "".join(character for character in text if not character.isdigit())

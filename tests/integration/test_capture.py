@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import httpx
 import openai
@@ -12,8 +11,8 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
 from tests.support.memory import SHORT, Memory
-from tests.support.provider import Answer, Provider, ThreadedProvider, ToolCall
-from tests.support.proxy import CHAT_MODEL, Proxy
+from tests.support.provider import Answer, Provider, ThreadedProvider
+from tests.support.proxy import CHAT_MODEL, GEMINI_MODEL, NEW_GEMINI_MODEL, Proxy
 from tests.support.waiting import eventually
 
 FRAGILE_MODEL = "fragile-model"
@@ -87,21 +86,6 @@ def test_history_sent_again_is_stored_once(
     assert memory.only(user).said == asked(*pairs), "each once and in order, the same words said twice are there twice"
 
 
-@pytest.mark.parametrize(("status", "stream"), [(400, False), (500, True)])
-def test_a_failed_call_stores_nothing_and_its_retry_is_stored_once(
-    proxy: Proxy, provider: Provider, memory: Memory, user: str, status: int, stream: bool
-) -> None:
-    provider.answer(Answer(text="Nice."), Answer(status=status), Answer(text="Noted."))
-    proxy.ask(user, "My cat is Felix.")
-    history = [user_says("My cat is Felix."), assistant_says("Nice."), user_says("My dog is Rex.")]
-    with pytest.raises(openai.APIStatusError):
-        proxy.ask(user, *history, stream=stream)
-    assert memory.only(user).said == asked(("My cat is Felix.", "Nice.")), "nothing of the failed call"
-    proxy.ask(user, *history, stream=stream)
-
-    assert memory.only(user).said == asked(("My cat is Felix.", "Nice."), ("My dog is Rex.", "Noted."))
-
-
 def test_a_retry_of_the_sdk_itself_is_stored_once(proxy: Proxy, provider: Provider, memory: Memory, user: str) -> None:
     provider.answer(Answer(status=500), Answer(status=429, headers={"retry-after": "0"}), Answer(text="Noted."))
     client = proxy.openai(user).with_options(max_retries=3)
@@ -159,26 +143,21 @@ def test_all_choices_are_stored_until_the_client_goes_on_with_one(
     assert memory.only(user).said == asked(("A colour?", "Green."), ("What is that?", "A colour."))
 
 
-def test_tool_calls_and_their_results_are_stored(proxy: Proxy, provider: Provider, memory: Memory, user: str) -> None:
-    calls = [
-        ToolCall(id=f"call_{city}", name="weather", arguments=f'{{"city": "{city}"}}') for city in ("Oslo", "Rome")
-    ]
-    provider.answer(Answer(tool_calls=tuple(calls)), Answer(text="Rain and sun."))
-    tools: list[Any] = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
-    messages: list[Any] = [user_says("The weather?")]
-    answer = proxy.openai(user).chat.completions.create(model=CHAT_MODEL, messages=messages, tools=tools, stream=True)
-    list(answer)
-    as_sent = [{"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in calls]
-    messages.append({"role": "assistant", "content": None, "tool_calls": as_sent})
-    messages += [{"role": "tool", "tool_call_id": c.id, "content": f"result of {c.id}"} for c in calls]
-    proxy.openai(user).chat.completions.create(model=CHAT_MODEL, messages=messages, tools=tools)
+@pytest.mark.parametrize(("model", "stream"), [(GEMINI_MODEL, True), (NEW_GEMINI_MODEL, True), (CHAT_MODEL, False)])
+def test_a_chat_of_googles_sdk_which_keeps_answers_in_pieces_is_stored_once(
+    proxy: Proxy, provider: Provider, memory: Memory, user: str, model: str, stream: bool
+) -> None:
+    pairs = [("My cat is Felix.", "Nice to meet Felix."), ("My cat?", "Felix, of course.")]
+    provider.answer(*(Answer(text=answer) for _, answer in pairs))
+    client = proxy.gemini(user)  # kept: it closes its connections when it is dropped
+    chat = client.chats.create(model=model)
+    for question, _ in pairs:
+        list(chat.send_message_stream(question)) if stream else chat.send_message(question)
 
-    question, called, *results, last = [stored.message for stored in memory.only(user).messages]
-    assert question.text == "The weather?"
-    assert called.role == "assistant"
-    assert [(c.id, c.name, c.arguments) for c in called.tool_calls] == [(c.id, c.name, c.arguments) for c in calls]
-    assert [(r.role, r.tool_call_id, r.text) for r in results] == [("tool", c.id, f"result of {c.id}") for c in calls]
-    assert (last.role, last.text) == ("assistant", "Rain and sun.")
+    kept = memory.only(user)
+    assert kept.said == asked(*pairs)
+    assert not any(stored.partial for stored in kept.messages)
+    assert b"<recallr_memory now" not in provider.recorded[-1].body, "nothing is left to be shown"
 
 
 def test_an_answer_that_takes_longer_than_the_sessions_timeout_is_stored(
@@ -195,29 +174,3 @@ def test_an_answer_that_takes_longer_than_the_sessions_timeout_is_stored(
     memory.wait_processed(user, reply.session_id)  # with its own timeout, not the default one
     proxy.ask(user, "?!", session_id=reply.session_id, session_timeout_seconds=600)
     assert memory.session(user, reply.session_id).said[:2] == asked(("Slowly.", "At last."))
-
-
-def test_an_answer_of_a_fallback_is_stored_once(resilient: Proxy, provider: Provider, user: str) -> None:
-    provider.answer(
-        Answer(model=FRAGILE_MODEL, status=500), Answer(when=user, model=CHAT_MODEL, text="From the other.")
-    )
-    answer = resilient.openai(user).chat.completions.create(
-        model=FRAGILE_MODEL, messages=[user_says(f"I am {user}.")], stream=True
-    )
-    list(answer)
-
-    assert [request.model for request in provider.chats(user)] == [FRAGILE_MODEL, CHAT_MODEL], "it did fall back"
-    assert Memory(resilient).only(user).said == asked((f"I am {user}.", "From the other."))
-
-
-def test_an_answer_from_litellms_cache_is_stored_like_any_other(
-    resilient: Proxy, provider: Provider, user: str
-) -> None:
-    question = f"What is the number of {user}?"
-    provider.answer(Answer(text="Forty-two."))
-    replies = [resilient.ask(f"{name}-{user}", question) for name in ("first", "second")]
-
-    assert [reply.text for reply in replies] == ["Forty-two."] * 2
-    assert len(provider.chats(question)) == 1, "the second answer came from the cache"
-    for name in ("first", "second"):
-        assert Memory(resilient).only(f"{name}-{user}").said == asked((question, "Forty-two."))

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,8 @@ import openai
 import pytest
 from google import genai
 
-from tests.integration.test_privacy import WITNESS
+from tests.integration.test_beside_others import WITNESS
+from tests.support.clients import SDKS, Answered, Sdk
 from tests.support.hostile_urls import CHAT
 from tests.support.listeners import Listener
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider
@@ -27,10 +26,10 @@ from tests.support.waiting import eventually
 
 KEY = "sk-of-the-client-itself"
 CLAUDE = "claude-of-the-tests"
-OTHER_KEY = "sk-of-another-client"
 GATEWAYS_KEY = "sk-of-the-provider"
 """What `Proxy` configures for the gateway's own models."""
 ALWAYS = {"x-recallr-request-id", "x-recallr-process-time", "x-recallr-memory-status"}
+ONCE_KNOWN = ALWAYS | {"x-recallr-session-id", "x-recallr-user-id"}
 HELLO = [{"role": "user", "content": "Hello there."}]
 
 SECRET = "a-skill-of-the-gateways-own"
@@ -111,32 +110,6 @@ class Gateway:
         return httpx.post(self.url(upstream), content=content, headers=sent, timeout=60, trust_env=False)
 
 
-class Redirect(BaseHTTPRequestHandler):
-    """Sends every POST elsewhere."""
-
-    elsewhere = ""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(307)
-        self.send_header("location", self.elsewhere + self.path)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        """Not to the tests' output."""
-
-
-@contextlib.contextmanager
-def redirecting_to(address: str) -> Iterator[str]:
-    handler = type("RedirectTo", (Redirect,), {"elsewhere": f"http://{address}"})
-    with HTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
 @pytest.fixture(scope="module")
 def running(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway with everything turned on that could lead a forwarded request astray."""
@@ -147,7 +120,8 @@ def running(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPat
     answer = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
     with contextlib.ExitStack() as stack:
         silent, other = stack.enter_context(Listener(answer=answer)), stack.enter_context(Listener(answer=answer))
-        redirecting = stack.enter_context(redirecting_to(other.address))
+        moved = f"HTTP/1.1 307 Moved\r\nlocation: http://{other.address}/v1\r\ncontent-length: 0\r\n\r\n".encode()
+        redirecting = f"http://{stack.enter_context(Listener(answer=moved)).address}"
         upstreams = [running_provider.base_url.removesuffix("/v1"), f"http://{silent.address}", redirecting]
         proxy = Proxy(
             folder,
@@ -209,67 +183,32 @@ def ours(response: httpx.Response) -> set[str]:
 # --- what works ----------------------------------------------------------------------------------------------------
 
 
-def responses(gateway: Gateway, user: str, text: str, stream: bool) -> str:
-    client = gateway.openai(user)
-    if not stream:
-        return client.responses.create(model=CHAT_MODEL, input=text).output_text
-    events = client.responses.create(model=CHAT_MODEL, input=text, stream=True)
-    return "".join(event.delta for event in events if event.type == "response.output_text.delta")
-
-
-def completions(gateway: Gateway, user: str, text: str, stream: bool) -> str:
-    client, model = gateway.openai(user), "gpt-3.5-turbo-instruct"
-    if not stream:
-        return client.completions.create(model=model, prompt=text).choices[0].text
-    chunks = client.completions.create(model=model, prompt=text, stream=True)
-    return "".join(choice.text or "" for chunk in chunks for choice in chunk.choices)
-
-
-def messages(gateway: Gateway, user: str, text: str, stream: bool) -> str:
-    create: Any = gateway.anthropic(user).messages.create
-    request = {"model": CLAUDE, "max_tokens": 100, "messages": [{"role": "user", "content": text}]}
-    if not stream:
-        return "".join(block.text for block in create(**request).content)
-    events = create(**request, stream=True)
-    return "".join(event.delta.text for event in events if event.type == "content_block_delta")
-
-
-def gemini(gateway: Gateway, user: str, text: str, stream: bool) -> str:
-    client = gateway.gemini(user)  # closed with its last reference
-    models = client.models
-    if not stream:
-        return models.generate_content(model="gemini-2.0-flash", contents=text).text or ""
-    chunks = models.generate_content_stream(model="gemini-2.0-flash", contents=text)
-    return "".join(chunk.text or "" for chunk in chunks)
-
-
-def chat(gateway: Gateway, user: str, text: str, stream: bool) -> str:
-    return ask(gateway.openai(user), text, stream=stream)
+ROUTES = {
+    "chat": (CHAT_MODEL, "/v1/chat/completions"),
+    "responses": (CHAT_MODEL, "/v1/responses"),
+    "completions": ("gpt-3.5-turbo-instruct", "/v1/completions"),
+    "anthropic": (CLAUDE, "/v1/messages"),
+    "gemini": ("gemini-2.0-flash", "/v1beta/models/gemini-2.0-flash:generateContent"),
+}
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize(
-    ("speak", "path"),
-    [
-        (chat, "/v1/chat/completions"),
-        (responses, "/v1/responses"),
-        (completions, "/v1/completions"),
-        (messages, "/v1/messages"),
-        (gemini, "/v1beta/models/gemini-2.0-flash:generateContent"),
-    ],
-    ids=["chat", "responses", "completions", "messages", "gemini"],
-)
+@pytest.mark.parametrize("sdk", SDKS, ids=lambda sdk: sdk.name)
 def test_the_sdk_of_each_api_reaches_its_provider_and_is_remembered(
-    gateway: Gateway,
-    provider: Provider,
-    user: str,
-    speak: Callable[[Gateway, str, str, bool], str],
-    path: str,
-    stream: bool,
+    gateway: Gateway, provider: Provider, user: str, sdk: Sdk, stream: bool
 ) -> None:
-    assert "My cat is called Felix." in speak(gateway, user, "My cat is called Felix.", stream)
-    speak(gateway, user, "What is my cat called?", stream)
+    model, path = ROUTES[sdk.name]
 
+    def say(text: str) -> Answered:
+        via: Any = gateway  # it makes clients as a proxy does
+        return sdk.ask(via, user, [sdk.user_says(text)], model=model, stream=stream)
+
+    answered = say("My cat is called Felix.")
+    say("What is my cat called?")
+
+    assert "My cat is called Felix." in answered.text
+    assert {name for name in answered.headers if name.startswith("x-recallr-")} == ONCE_KNOWN
+    assert answered.headers["x-recallr-user-id"] == user
     first, second = provider.recorded
     wanted = path.replace(":generate", ":streamGenerate") if stream else path
     assert [first.path, second.path] == [wanted, wanted], "the client's path, at the client's upstream"
@@ -277,15 +216,6 @@ def test_the_sdk_of_each_api_reaches_its_provider_and_is_remembered(
     assert b"<recallr_memory now" not in first.body, "there is nothing to remember yet"
     assert b"<recallr_memory now" in second.body, "the second request has the memory block"
     assert b"My cat is called Felix." in second.body, "what was said in the first request is known in the second"
-
-
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_answers_have_the_response_headers(gateway: Gateway, user: str, stream: bool) -> None:
-    body = {"model": CHAT_MODEL, "messages": HELLO, "stream": stream}
-    response = gateway.post(gateway.provider.base_url + "/chat/completions", body, user=user)
-    assert response.status_code == 200
-    assert ours(response) == ALWAYS | {"x-recallr-session-id", "x-recallr-user-id"}
-    assert response.headers["x-recallr-user-id"] == user
 
 
 FOR_LITELLM: dict[str, Any] = {
@@ -404,11 +334,8 @@ def raw_post(gateway: Gateway, target: str) -> tuple[int, dict[str, str], bytes]
     [
         "/api/v1/forward/http://{other}" + CHAT,
         "/api/v1/forward/http://{allowed}@{other}" + CHAT,
-        "/api/v1/forward/http://{allowed}%2F..%2F" + CHAT,
         "/api/v1/forward/../../../key/generate",
         "/api/v1/%66orward/http://{allowed}" + CHAT,
-        "//api/v1/forward/http://{allowed}" + CHAT,
-        "/api/v1/forward/http://{allowed}/v1/chat\x7f/completions",
         "/api/v1/forward/http://127.0.0.1\t:{port}" + CHAT,
         "http://{other}/api/v1/forward/http://{other}" + CHAT,
     ],

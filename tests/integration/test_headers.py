@@ -74,37 +74,9 @@ def refusal(proxy: Proxy, user: str | None, **options: object) -> openai.APIStat
 
 
 @pytest.mark.parametrize(
-    ("body", "path", "key"),
-    [
-        (b"{not json", CHAT, None),
-        (b"", CHAT, None),
-        (b"[1, 2]", CHAT, None),
-        (b'{"model": "gpt-4o-mini"}', "/v1/no-such-route", None),
-        (b'{"model": "no-such-model", "messages": [{"role": "user", "content": "Hello."}]}', CHAT, None),
-        (b'{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello."}]}', CHAT, "sk-wrong"),
-    ],
-    ids=["not JSON", "empty", "an array", "unknown route", "unknown model", "wrong LiteLLM key"],
-)
-def test_what_litellm_refuses_is_answered_as_without_the_plugin_and_carries_headers(
-    proxy: Proxy, plain_proxy: Proxy, user: str, body: bytes, path: str, key: str | None
-) -> None:
-    def send(to: Proxy) -> httpx.Response:
-        headers = to.headers(user) | {"Authorization": f"Bearer {key or to.master_key}"}
-        with httpx.Client(trust_env=False, timeout=60.0) as client:
-            return client.post(to.url + path, headers=headers | {"Content-Type": "application/json"}, content=body)
-
-    here, there = send(proxy), send(plain_proxy)
-
-    assert here.status_code == there.status_code, f"with the plugin: {here.text}\nwithout: {there.text}"
-    assert here.status_code >= 400, "this request was meant to fail"
-    assert ours(here.headers).keys() >= ALWAYS, f"the Recallr headers of the response are {ours(here.headers)}"
-    assert not ours(there.headers)
-
-
-@pytest.mark.parametrize(
     "suffix",
-    [" Müller", " 李小龍", " 🦊", " 100%", " a b", "/?#[]@:,;=", " '\"\\<>", " \u202eabc", " e\u0301", "x" * 230],
-    ids=["latin", "han", "emoji", "percent", "spaces", "reserved", "quotes", "right-to-left", "combining", "long"],
+    [" Müller 李小龍 🦊", " 100% /?#[]@:,;='\"\\<>", " \u202eabc e\u0301", "x" * 230],
+    ids=["letters", "reserved", "right-to-left", "long"],
 )
 def test_user_ids_come_back_percent_encoded_and_are_one_user_in_header_and_body(
     proxy: Proxy, provider: Provider, user: str, suffix: str
@@ -126,20 +98,6 @@ def test_user_ids_come_back_percent_encoded_and_are_one_user_in_header_and_body(
     assert Memory(proxy).only(id).texts.count(f"Hello from {user}.") == 2
 
 
-@pytest.mark.parametrize("id", [" {} ", "{}\u00a0", "\u3000{}"], ids=["spaces", "no-break space", "wide space"])
-def test_white_space_around_a_user_id_in_the_body_belongs_to_it(
-    proxy: Proxy, provider: Provider, user: str, id: str
-) -> None:
-    spaced = id.format(user)
-    answer = proxy.openai(None, allow_new_user_creation=True).chat.completions.with_raw_response.create(
-        model=CHAT_MODEL, messages=hello(user), user=spaced
-    )
-    bare = proxy.ask(user, "Hello.")
-
-    assert unquote(answer.headers["x-recallr-user-id"]) == spaced
-    assert answer.headers["x-recallr-session-id"] != bare.session_id, "without it, it is another user"
-
-
 def test_the_header_wins_over_the_user_in_the_body(proxy: Proxy, provider: Provider, user: str) -> None:
     answer = proxy.openai(user).chat.completions.with_raw_response.create(
         model=CHAT_MODEL, messages=hello(user), user=f"other-{user}"
@@ -156,13 +114,9 @@ def test_the_header_wins_over_the_user_in_the_body(proxy: Proxy, provider: Provi
         ("", USER_MISSING),
         ("x" * 257, "the `user` of the body must have 1 to 256 characters"),
         ("a\nb", "the `user` of the body must not contain control characters"),
-        ("a\x7fb", "the `user` of the body must not contain control characters"),
-        ("a\u0085b", "the `user` of the body must not contain control characters"),
-        (None, USER_MISSING),
-        (7, USER_MISSING),
         (["a"], USER_MISSING),
     ],
-    ids=["empty", "too long", "line feed", "delete", "C1 control", "null", "number", "list"],
+    ids=["empty", "too long", "line feed", "list"],
 )
 def test_a_bad_user_in_the_body_is_named(proxy: Proxy, provider: Provider, user: str, id: object, reason: str) -> None:
     body = {"model": CHAT_MODEL, "messages": hello(user), "user": id}
@@ -172,38 +126,6 @@ def test_a_bad_user_in_the_body_is_named(proxy: Proxy, provider: Provider, user:
     assert refused.json()["error"]["message"] == f"X-Recallr-User-Id: {reason}"
     assert refused.json()["error"]["param"] == "X-Recallr-User-Id"
     assert provider.chats(user) == [], "the model is not called"
-
-
-@pytest.mark.parametrize(
-    ("option", "values"),
-    [
-        ("user_id", ["", "x" * 257]),
-        ("allow_new_user_creation", ["yes", "2", ""]),
-        ("session_timeout_seconds", ["0", "-1", "1.5", "ten", "", "1e3", "99999999999"]),
-        ("session_id", ["", "x" * 129]),
-        ("recall_strategy", ["fast", "", "low latency"]),
-        ("min_top_k", ["-1", "201", "1.5", "many", "51"]),
-        ("max_top_k", ["-1", "201", "9", ""]),
-        ("memories_threshold", ["-0.1", "1.1", "nan", "inf", "high"]),
-        ("summaries_threshold", ["-0.1", "1.1", "nan", "-inf", ""]),
-        ("last_n_user_messages", ["0", "101", "all"]),
-        ("last_n_summaries", ["0", "21", "1.5"]),
-        ("timezone", ["Mars/Olympus", "", "../../etc/passwd", "/etc/localtime", "UTC+1", "Europe"]),
-        ("include_system_prompt", ["maybe", ""]),
-    ],
-)
-def test_each_bad_value_names_its_header(
-    proxy: Proxy, provider: Provider, user: str, option: str, values: list[str]
-) -> None:
-    name = "X-Recallr-" + option.replace("_", "-").title()
-    for value in values:
-        error = refusal(proxy, user, **{option: value})
-
-        assert isinstance(error, openai.BadRequestError), f"{name}: {value!r} is answered {error!r}"
-        assert (error.type, error.code, error.param) == ("invalid_request_error", "invalid_recallr_headers", name)
-        assert str(error.body["message"]).startswith(f"{name}: "), error.body
-    assert provider.chats(user) == [], "the model is not called"
-    assert not Memory(proxy).user_known(user), "and nobody is created"
 
 
 def test_all_bad_headers_are_named_at_once(proxy: Proxy, provider: Provider) -> None:
@@ -223,36 +145,14 @@ def test_all_bad_headers_are_named_at_once(proxy: Proxy, provider: Provider) -> 
     assert error.param is None, "there is not one header at fault but several"
 
 
-@pytest.mark.parametrize("name", ["Timezone", "User-Id", "Api-Key", "Project-Id"])
-def test_a_header_sent_twice_is_refused(proxy: Proxy, provider: Provider, user: str, name: str) -> None:
-    once = [(key.encode(), value.encode()) for key, value in proxy.headers(user, timezone="UTC").items()]
-    again = next((key, value) for key, value in once if key == f"X-Recallr-{name}".encode())
-
-    refused = post(proxy, [*once, again], {"model": CHAT_MODEL, "messages": hello(user)})
-
-    documented = f"X-Recallr-{name.replace('Api', 'API')}"
-    assert refused.status_code == 400, refused.text
-    assert refused.json() == {
-        "error": {
-            "message": f"{documented}: was sent twice",
-            "type": "invalid_request_error",
-            "param": documented,
-            "code": "invalid_recallr_headers",
-        }
-    }
-
-
 @pytest.mark.parametrize(
     ("options", "at_fault"),
     [
         ({"api_key": None}, "X-Recallr-API-Key"),
-        ({"api_key": ""}, "X-Recallr-API-Key"),
         ({"project_id": None}, "X-Recallr-Project-Id"),
         ({"api_key": "rai_wrong"}, "X-Recallr-API-Key"),
-        ({"api_key": API_KEY + "x"}, "X-Recallr-API-Key"),
         ({"api_key": OTHER_API_KEY}, "X-Recallr-API-Key"),
         ({"project_id": OTHER_PROJECT}, "X-Recallr-API-Key"),
-        ({"project_id": "no-such-project"}, "X-Recallr-API-Key"),
         ({"project_id": PROJECT.upper()}, "X-Recallr-API-Key"),
         ({"api_key": "wrong", "timezone": "Mars"}, "X-Recallr-API-Key"),
     ],
@@ -280,29 +180,12 @@ def test_any_recallr_header_makes_a_recallr_request(proxy: Proxy, provider: Prov
     assert provider.chats(user) == []
 
 
-def test_values_are_read_in_any_case_and_unknown_recallr_headers_are_ignored(
-    proxy: Proxy, provider: Provider, user: str
-) -> None:
-    reply = proxy.ask(
-        user, "Hello.", allow_new_user_creation="TRUE", recall_strategy="Deep", include_system_prompt="0", colour="red"
-    )
-
-    assert reply.memory_status == "degraded; reason=agent", "`Deep` is agentic, for which this gateway has no model"
-    assert provider.last.messages == [{"role": "user", "content": "Hello."}]
-
-
 def test_a_wrong_key_is_refused_on_formats_that_have_no_memory_too(proxy: Proxy, user: str) -> None:
     client = proxy.openai(user, api_key="rai_wrong")
     with pytest.raises(openai.AuthenticationError):
         client.embeddings.create(model=EMBEDDING_MODEL, input="hello")
     raw = proxy.openai(user).embeddings.with_raw_response.create(model=EMBEDDING_MODEL, input="hello")
     check(raw.headers, ALWAYS, status="off")
-
-
-def test_a_request_refused_for_its_user_says_that_memory_was_off(proxy: Proxy, user: str) -> None:
-    with pytest.raises(openai.NotFoundError) as caught:
-        proxy.ask(user, "Hello.", allow_new_user_creation=False)
-    assert caught.value.response.headers["x-recallr-memory-status"] == "off"
 
 
 def test_each_request_has_one_line_in_the_log(proxy: Proxy, user: str) -> None:

@@ -16,7 +16,6 @@ import litellm
 import pytest
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy import proxy_server
-from litellm.proxy._types import ProxyException
 from litellm.proxy.proxy_cli import run_server
 from starlette.requests import Request
 
@@ -41,12 +40,6 @@ def test_the_command_takes_the_options_that_serve_gives_and_reads():
     options = ["--config", "c.yaml", "--host", "127.0.0.1", "--host", "0.0.0.0", "--port", "8000"]
     chosen = run_server.make_context("litellm", options, resilient_parsing=True).params
     assert (chosen["config"], chosen["host"], chosen["port"]) == ("c.yaml", "0.0.0.0", 8000), "the last one counts"
-
-
-def test_rejections_carry_status_code_and_param():
-    error = rejection(InvalidHeaders({"X-Recallr-Timezone": "is wrong"}))
-    assert isinstance(error, ProxyException)
-    assert (error.code, error.openai_code, error.param) == ("400", "invalid_recallr_headers", "X-Recallr-Timezone")
 
 
 @pytest.mark.parametrize("text", ["", "hello world", "日本語 🦊"])

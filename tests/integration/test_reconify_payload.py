@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletionToolParam
 
+from tests.support.clients import SDKS, Sdk
 from tests.support.differences import CHAT_MESSAGES_HAVE_PROVIDER_FIELDS
 from tests.support.memory import SHORT, Memory
 from tests.support.observe import metric
@@ -253,52 +253,8 @@ def test_the_official_module_tells_the_same_of_anthropics_messages(
     assert told.payload["reconify"]["format"] == "anthropic"
 
 
-def test_the_official_module_cannot_tell_of_streams(
-    gateway: Proxy, endpoint: ReconifyEndpoint, told: Told, user: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Why there is no comparison of these: it tries to write the SDK's stream as JSON, and the client's call fails."""
-    with gateway.openai(user) as client:
-        official("reconifyOpenAIHandler", client, endpoint, monkeypatch)
-        with pytest.raises((TypeError, AttributeError, ValueError, RecursionError)):
-            client.chat.completions.create(model=CHAT_MODEL, messages=HELLO, stream=True)
-    assert told.payload["response"]["object"] == "chat.completion", "we can"
-
-
-def chat(proxy: Proxy, user: str, stream: bool, model: str = CHAT_MODEL) -> None:
-    options: Any = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
-    list(proxy.openai(user).chat.completions.create(model=model, messages=HELLO, tools=TOOLS, n=2, **options))
-
-
-def completion(proxy: Proxy, user: str, stream: bool, model: str = CHAT_MODEL) -> None:
-    options: Any = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
-    list(proxy.openai(user).completions.create(model=model, prompt="Hello.", **options))
-
-
-def responses(proxy: Proxy, user: str, stream: bool, model: str = CHAT_MODEL) -> None:
-    tools: Any = [{"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}]
-    options: Any = {"stream": True} if stream else {}
-    list(proxy.openai(user).responses.create(model=model, input="Hello.", tools=tools, **options))
-
-
-def messages(proxy: Proxy, user: str, stream: bool, model: str = CLAUDE_MODEL) -> None:
-    tools: Any = [{"name": "weather", "input_schema": {"type": "object"}}]
-    options: Any = {"stream": True} if stream else {}
-    client = proxy.anthropic(user)
-    list(client.messages.create(model=model, max_tokens=9, messages=HELLO, tools=tools, **options))
-
-
-def gemini(proxy: Proxy, user: str, stream: bool, model: str = GEMINI_MODEL) -> None:
-    client = proxy.gemini(user)
-    if stream:
-        list(client.models.generate_content_stream(model=model, contents="Hello."))
-    else:
-        client.models.generate_content(model=model, contents="Hello.")
-
-
-Ask = Callable[..., None]
-FORMATS: list[Ask] = [chat, completion, responses, messages, gemini]
-every_format = pytest.mark.parametrize("ask", FORMATS, ids=lambda ask: ask.__name__)
-
+MODELS = {"anthropic": CLAUDE_MODEL, "gemini": GEMINI_MODEL}
+"""By API; of the others `CHAT_MODEL`."""
 OF_STREAMS = {"stream", "stream_options"}
 ONLY_IN_STREAMS = {"response.usage.cost: only ours"}
 """LiteLLM writes the cost of a call into the usage of its streams, so the client gets it there only."""
@@ -315,39 +271,26 @@ def alike(value: Any) -> Any:
     return [alike(item) for item in value] if isinstance(value, list) else value
 
 
-@every_format
-def test_streamed_and_whole_are_told_alike(gateway: Proxy, provider: Provider, told: Told, user: str, ask: Ask) -> None:
-    answer = Answer(text="Let me see.") if ask is completion else Answer(text="Let me see.", tool_calls=CALLS)
-    provider.answer(answer, answer)
-    ask(gateway, user, False)
-    told.payloads(1)
-    ask(gateway, f"{user}-2", True)
+@pytest.mark.parametrize("sdk", SDKS, ids=lambda sdk: sdk.name)
+def test_streamed_and_whole_are_told_alike_with_the_model_that_the_provider_knows(
+    gateway: Proxy, provider: Provider, told: Told, user: str, sdk: Sdk
+) -> None:
+    tools = sdk.name != "completions"
+    provider.answer(*[Answer(text="Let me see.", tool_calls=CALLS if tools else ())] * 2)
+    model = MODELS.get(sdk.name, CHAT_MODEL)
+    for number, stream in enumerate((False, True), start=1):
+        turns = [sdk.user_says("Hello.")]
+        sdk.ask(gateway, f"{user}-{stream}", turns, model=f"our-{model}", stream=stream, tools=tools)
+        told.payloads(number)
 
     whole, streamed = told.payloads(2)
-    assert set(differences(alike(whole), alike(streamed))) <= ONLY_IN_STREAMS
+    alias = f"response.model: 'our-{model}' is {model!r} in ours"  # LiteLLM says the one or the other
+    assert set(differences(alike(whole), alike(streamed))) <= ONLY_IN_STREAMS | {alias}
+    assert [payload["request"]["model"] for payload in (whole, streamed)] == [model, model]
     assert "Let me see." in json.dumps(whole["response"])
-    if ask is not completion:
-        assert json.dumps(streamed["response"]).count("weather") == 2 * json.dumps(streamed["response"]).count("see.")
+    assert json.dumps(streamed["response"]).count("weather") == (2 if tools else 0)
     assert whole["session"] != streamed["session"]
     assert re.fullmatch(r"[0-9a-f]{32}", whole["session"]), "alphanumeric"
-
-
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize(
-    ("ask", "model"),
-    [
-        (chat, CHAT_MODEL),
-        (completion, CHAT_MODEL),
-        (responses, CHAT_MODEL),
-        (messages, CLAUDE_MODEL),
-        (gemini, GEMINI_MODEL),
-    ],
-)
-def test_a_model_is_told_by_the_name_that_the_provider_knows(
-    gateway: Proxy, told: Told, user: str, ask: Ask, model: str, stream: bool
-) -> None:
-    ask(gateway, user, stream, f"our-{model}")
-    assert told.payload["request"]["model"] == model
 
 
 def test_the_request_is_the_one_that_the_provider_got(
@@ -427,7 +370,7 @@ def test_what_is_wrong_about_the_user_is_refused_with_its_name(
     assert queued(gateway) == before
 
 
-def test_requests_that_are_no_recallr_requests_are_not_told(
+def test_failed_requests_and_those_that_are_no_recallr_requests_are_not_told(
     gateway: Proxy, provider: Provider, told: Told, user: str
 ) -> None:
     before = queued(gateway)
@@ -435,10 +378,18 @@ def test_requests_that_are_no_recallr_requests_are_not_told(
     gateway.ask(user, "Hello.", memory="off")
     with pytest.raises(openai.AuthenticationError):
         gateway.ask(user, "Hello.", api_key="wrong")
-    assert queued(gateway) == before
+    provider.answer(Answer(status=500))
+    with pytest.raises(openai.InternalServerError):
+        gateway.ask(user, "Hello.")
     with gateway.openai() as client:
-        client.chat.completions.create(model=CHAT_MODEL, messages=HELLO, extra_headers={"X-Reconify-User-Email": "odd"})
+        client.chat.completions.create(
+            model=CHAT_MODEL,
+            messages=HELLO,
+            metadata={"reconify_user": "mine"},
+            extra_headers={"X-Reconify-User-Email": "odd"},
+        )
     assert queued(gateway) == before, "what such a request says of its user is taken off, and not judged"
+    assert "reconify" not in repr(provider.last).lower()
 
 
 def test_with_scope_all_they_are_told(private: Proxy, provider: Provider, told: Told) -> None:
@@ -465,14 +416,6 @@ def test_with_scope_all_they_are_told(private: Proxy, provider: Provider, told: 
         assert payload["response"]["choices"][0]["finish_reason"] == "stop"
     assert "user" not in whole
     assert streamed["user"] == {"email": "jane@doe.example"}
-
-
-def test_failed_calls_are_not_told(gateway: Proxy, provider: Provider, told: Told, user: str) -> None:
-    before = queued(gateway)
-    provider.answer(Answer(status=500))
-    with pytest.raises(openai.InternalServerError):
-        gateway.ask(user, "Hello.")
-    assert queued(gateway) == before
 
 
 @pytest.mark.parametrize("end", ["provider", "client"])
@@ -530,19 +473,3 @@ def test_a_forwarded_request_is_told_without_its_key(gateway: Proxy, provider: P
     assert told.payload["request"] == {"model": "their-model", "messages": HELLO}, "only what the API documents"
     assert "sk-of-the-client" not in json.dumps(told.payload)
     assert provider.last.headers["authorization"] == "Bearer sk-of-the-client"
-
-
-def test_nothing_is_different_for_the_client(gateway: Proxy, proxy: Proxy, provider: Provider, told: Told) -> None:
-    """Requests and answers that have nothing to do with us are the same with Reconify on and off."""
-    answers = []
-    for each in (proxy, gateway):
-        answer = httpx.post(
-            f"{each.url}/v1/chat/completions",
-            json={"model": CHAT_MODEL, "messages": HELLO, "metadata": {"reconify_user": "mine"}},
-            headers={"Authorization": f"Bearer {each.master_key}"},
-            trust_env=False,
-        )
-        answers.append({key: value for key, value in answer.json().items() if key not in ("id", "created")})
-    assert answers[0] == answers[1]
-    off, on = provider.recorded
-    assert off.body == on.body

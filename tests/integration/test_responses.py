@@ -91,59 +91,6 @@ def result_of(call: Any) -> dict[str, str]:
     return {"type": "function_call_output", "call_id": call.call_id, "output": "sunny, 20 °C"}
 
 
-@every_model
-@whole_and_streamed
-def test_text_and_calls_of_one_answer_are_stored_once_as_one_message(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, model: str, stream: bool
-) -> None:
-    calls = [ToolCall(id=f"call_{n}", name="weather", arguments=f'{{"city":"{n}"}}') for n in ("Oslo", "Rome")]
-    provider.answer(Answer(text="Let me look.", tool_calls=tuple(calls)), Answer(text="Sun."), Answer(text="Bye."))
-    given: list[Any] = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "The weather?"}]
-    for number in range(3):
-        answered = respond(gateway, user, given, model=model, stream=stream, tools=TOOLS)
-        given += answered.output  # as OpenAI's guides tell clients to do
-        given += [result_of(call) for call in answered.output if call.type == "function_call"]
-        given += [{"role": "user", "content": "Thanks."}] if number == 1 else []
-
-    kept = [stored.message for stored in memory.only(user).messages]
-    assert [(message.role, message.text) for message in kept] == [
-        ("user", "The weather?"),
-        ("assistant", "Let me look."),
-        ("tool", "sunny, 20 °C"),
-        ("tool", "sunny, 20 °C"),
-        ("assistant", "Sun."),
-        ("user", "Thanks."),
-        ("assistant", "Bye."),
-    ]
-    assert [(call.id, call.name, json.loads(call.arguments)["city"]) for call in kept[1].tool_calls] == [
-        ("call_Oslo", "weather", "Oslo"),
-        ("call_Rome", "weather", "Rome"),
-    ]
-    assert [message.tool_call_id for message in kept[2:4]] == ["call_Oslo", "call_Rome"]
-
-
-def test_parts_and_settings_pass_through_untouched(gateway: Proxy, provider: Provider, user: str) -> None:
-    respond(gateway, user, "My cat is called Felix.")
-    parts = [
-        {"type": "input_text", "text": "What is this?"},
-        {"type": "input_image", "image_url": "data:image/gif;base64,R0lGODlhAQABAAAAACw=", "detail": "low"},
-    ]
-    settings = {
-        "store": False,
-        "include": ["reasoning.encrypted_content"],
-        "truncation": "auto",
-        "metadata": {"a": "b"},
-    }
-    respond(gateway, user, [{"type": "message", "role": "user", "content": parts}], **settings)
-
-    body = asked(provider)[-1]
-    [message] = body["input"]
-    block, *rest = message["content"]
-    assert rest == parts
-    assert (block["type"], parted(block["text"])[1].strip()) == ("input_text", "")
-    assert {key: body[key] for key in settings} == settings
-
-
 @whole_and_streamed
 def test_in_a_chain_nothing_piles_up_in_what_the_provider_keeps(
     gateway: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
@@ -174,21 +121,6 @@ def test_in_a_chain_nothing_piles_up_in_what_the_provider_keeps(
         "And what can my cat eat there?",
         "Any shellfish for my cat?",
     ]
-
-
-@pytest.mark.parametrize("wrapped", [False, True], ids=["in the body", "in the extra body"])
-def test_a_conversation_that_the_provider_keeps_gets_nothing_of_ours(
-    gateway: Proxy, provider: Provider, user: str, wrapped: bool
-) -> None:
-    respond(gateway, user, "My cat is called Felix.")
-    conversation: dict[str, Any] = {"conversation": "conv_1"}
-    extra = {"extra_body": conversation} if wrapped else conversation
-    respond(gateway, user, "What is my cat called?", extra_body=extra)
-
-    body = asked(provider)[-1]
-    assert body.get("conversation") == ("conv_1" if wrapped else None), "LiteLLM passes it on in the extra body only"
-    assert body["input"] == "What is my cat called?"
-    assert body["instructions"].startswith(INSTRUCTIONS)
 
 
 BLOCK_MADE_ANEW: list[dict[str, object]] = [{}, {"timezone": "Asia/Tokyo"}, {"last_n_user_messages": 5, "min_top_k": 0}]
@@ -223,49 +155,6 @@ def test_in_a_tool_turn_of_a_chain_the_model_sees_the_block_once_and_unchanged(
             assert [item["type"] for item in request["input"]] == ["function_call_output"], "as the client sent it"
     said = [stored.message for stored in memory.only(user).messages]
     assert [message.role for message in said] == ["user", "assistant", "tool", "assistant", "tool", "assistant"] * 2
-
-
-def test_in_the_instructions_the_block_is_said_in_every_request_of_a_turn(
-    into_system: Proxy, provider: Provider, user: str
-) -> None:
-    respond(into_system, user, "I live in Oslo and dislike rain.")
-    asks_for_weather = Answer(tool_calls=(ToolCall(name="weather"),))
-    provider.answer(asks_for_weather, asks_for_weather)
-    first = respond(into_system, user, "Is the weather fine where I live?", tools=TOOLS)
-    given = [result_of(first.output[0])]
-    respond(into_system, user, given, tools=TOOLS, previous_response_id=first.response.id, options=BLOCK_MADE_ANEW[1])
-
-    opening, going_on = asked(provider)[-2:]
-    assert opening["input"] == "Is the weather fine where I live?"
-    assert going_on["input"] == given
-    assert "Oslo" in opening["instructions"].partition(OPENING)[2]
-    assert going_on["instructions"] == opening["instructions"], "instructions do not outlast their response"
-
-
-def begin(gateway: Proxy, user: str, until: str, *, model: str = CHAT_MODEL) -> tuple[Any, httpx.Headers]:
-    """Ask for a stream and read it up to these words. The connection is open still."""
-    raw = gateway.openai(user).responses.with_raw_response.create(model=model, input="Count to four.", stream=True)
-    stream = raw.parse()
-    received = ""
-    while received != until:
-        event = next(stream)
-        received += event.delta if event.type == "response.output_text.delta" else ""
-    return stream, raw.headers
-
-
-@whole_and_streamed
-def test_a_request_without_our_headers_is_as_if_the_plugin_were_not_there(
-    gateway: Proxy, plain_proxy: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
-) -> None:
-    request = {"instructions": OWN, "user": user, "tools": TOOLS, "store": False, "previous_response_id": "resp_1"}
-    given = [{"role": "user", "content": [{"type": "input_text", "text": "Ünïcode 🦊."}]}]
-    with_plugin = respond(gateway, None, given, stream=stream, **request)
-    respond(plain_proxy, None, given, stream=stream, **request)
-
-    ours, plain = provider.recorded
-    assert ours.body == plain.body
-    assert not any("recallr" in name for name in with_plugin.headers)
-    assert not memory.user_known(user)
 
 
 def told(answered: Answered) -> list[dict[str, Any]]:

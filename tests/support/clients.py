@@ -131,7 +131,6 @@ class _WithStatus:
     """What is alike in the SDKs of OpenAI and of Anthropic."""
 
     def failure(self, exception: Any) -> Failure:
-        """See `Sdk.failure`."""
         return Failure(exception.status_code, exception.message, _lower(exception.response.headers))
 
 
@@ -159,7 +158,6 @@ class _OpenAI(_WithStatus):
         tools: bool = False,
         **options: object,
     ) -> Answered:
-        """See `Sdk.ask`."""
         with gateway.openai(user, **options) as client:
             return self._ask(client, turns, model=model, stream=stream, tools=tools)
 
@@ -175,7 +173,6 @@ class _OpenAI(_WithStatus):
         raise NotImplementedError
 
     def begin(self, gateway: Proxy, user: str, text: str, *, model: str) -> Stream:
-        """See `Sdk.begin`."""
         with ExitStack() as stack:
             client = stack.enter_context(gateway.openai(user))
             raw = self._create(client, [self.user_says(text)], model=model, stream=True)
@@ -183,7 +180,6 @@ class _OpenAI(_WithStatus):
             return Stream(raw.headers, map(self._text, events), stack.pop_all())
 
     def user_says(self, text: str) -> Any:
-        """See `Sdk.user_says`."""
         return {"role": "user", "content": text}
 
 
@@ -194,12 +190,11 @@ class Chat(_OpenAI):
     tools: Sequence[Any] = ({"type": "function", "function": {"name": TOOL, "parameters": _PARAMETERS}},)
 
     def results(self, calls: Iterable[Call]) -> list[Any]:
-        """See `Sdk.results`."""
         return [{"role": "tool", "tool_call_id": call.id, "content": _result(call)} for call in calls]
 
     def _ask(self, client: openai.OpenAI, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
-        request = {"tools": list(self.tools)} if tools else {}
-        raw = self._create(client, turns, model=model, stream=stream, **request)
+        request: dict[str, Any] = {"tools": list(self.tools)} if tools else {}
+        raw = self._create(client, turns, model=model, stream=stream, **_with_usage(stream), **request)
         completion = raw.parse()
         if stream:
             state = ChatCompletionStreamState()
@@ -228,7 +223,6 @@ class Responses(_OpenAI):
     tools: Sequence[Any] = ({"type": "function", "name": TOOL, "parameters": _PARAMETERS, "strict": False},)
 
     def results(self, calls: Iterable[Call]) -> list[Any]:
-        """See `Sdk.results`."""
         return [{"type": "function_call_output", "call_id": call.id, "output": _result(call)} for call in calls]
 
     def _ask(self, client: openai.OpenAI, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
@@ -263,7 +257,7 @@ class Completions(_OpenAI):
         raise NotImplementedError("the completions API has no tools")
 
     def _ask(self, client: openai.OpenAI, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
-        raw = self._create(client, turns, model=model, stream=stream)
+        raw = self._create(client, turns, model=model, stream=stream, **_with_usage(stream))
         text = "".join(map(self._text, raw.parse() if stream else [raw.parse()]))
         return Answered(text, _lower(raw.headers), turns=({"role": "assistant", "content": text},))
 
@@ -291,11 +285,9 @@ class Anthropic(_WithStatus):
     tools: Sequence[Any] = ({"name": TOOL, "input_schema": _PARAMETERS},)
 
     def user_says(self, text: str) -> Any:
-        """See `Sdk.user_says`."""
         return {"role": "user", "content": text}
 
     def results(self, calls: Iterable[Call]) -> list[Any]:
-        """See `Sdk.results`."""
         blocks = [{"type": "tool_result", "tool_use_id": call.id, "content": _result(call)} for call in calls]
         return [{"role": "user", "content": blocks}]
 
@@ -310,7 +302,6 @@ class Anthropic(_WithStatus):
         tools: bool = False,
         **options: object,
     ) -> Answered:
-        """See `Sdk.ask`."""
         with gateway.anthropic(user, **options) as client:
             return self._ask(client, turns, model=model, stream=stream, tools=tools)
 
@@ -331,7 +322,6 @@ class Anthropic(_WithStatus):
         return Answered(text, _lower(headers), tuple(calls), ({"role": "assistant", "content": content},))
 
     def begin(self, gateway: Proxy, user: str, text: str, *, model: str) -> Stream:
-        """See `Sdk.begin`."""
         with ExitStack() as stack:
             client = stack.enter_context(gateway.anthropic(user))
             events = stack.enter_context(
@@ -359,11 +349,9 @@ class Gemini:
     )
 
     def user_says(self, text: str) -> Any:
-        """See `Sdk.user_says`."""
         return types.Content(role="user", parts=[types.Part(text=text)])
 
     def results(self, calls: Iterable[Call]) -> list[Any]:
-        """See `Sdk.results`."""
         parts = [
             types.Part(
                 function_response=types.FunctionResponse(id=call.id, name=call.name, response={"output": _result(call)})
@@ -383,7 +371,6 @@ class Gemini:
         tools: bool = False,
         **options: object,
     ) -> Answered:
-        """See `Sdk.ask`."""
         with gateway.gemini(user, **options) as client:
             return self._ask(client, turns, model=model, stream=stream, tools=tools)
 
@@ -418,7 +405,6 @@ class Gemini:
             return Stream(headers or {}, pieces(), stack.pop_all())
 
     def failure(self, exception: Any) -> Failure:
-        """See `Sdk.failure`."""
         return Failure(exception.code, str(exception.message), _lower(exception.response.headers))
 
 
@@ -427,6 +413,10 @@ SDKS: list[Sdk] = [Chat(), Completions(), Responses(), Anthropic(), Gemini()]
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
+
+
+def _with_usage(stream: bool) -> dict[str, Any]:
+    return {"stream_options": {"include_usage": True}} if stream else {}
 
 
 def _result(call: Call) -> str:

@@ -20,8 +20,6 @@ GEMINI_BRIDGED_BAD_REQUEST = 400 if _since("1.108") else 500
 CHAT_MESSAGES_HAVE_PROVIDER_FIELDS = not _since("1.108")
 """Whether the message of a whole chat completion has LiteLLM's `provider_specific_fields`, as its choice has."""
 
-STREAMED_COMPLETIONS_KEEP_CHOICES_APART = _since("1.110")
-"""Whether the chunks of a native completion with several choices say of which one they are."""
 
 ANTHROPIC_STREAMS_SAY_THAT_THEY_BROKE_OFF = _since("1.106")
 """Whether a stream of Anthropic's API whose provider has gone ends with an error; as if it were whole, before."""

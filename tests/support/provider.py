@@ -76,17 +76,6 @@ class Provider:
         assert chats, "no chat request has reached the provider"
         return chats[-1]
 
-    def wait_for_chats(
-        self, count: int, containing: str = "", *, model: str | None = None, timeout: float = 120.0
-    ) -> list[Recorded]:
-        """As `chats`, once there are `count` of them. Raises AssertionError if there are fewer after `timeout` s."""
-        return eventually(
-            lambda: self.chats(containing, model=model),
-            f"{count} chat requests containing {containing!r} have reached the provider",
-            until=lambda chats: len(chats) >= count,
-            timeout=timeout,
-        )
-
     @property
     def hanging(self) -> int:
         """How many requests hang now; one whose client has gone does not."""

@@ -56,7 +56,6 @@ class StandIn:
         body, path = await self._record(request), request.url.path
         answer = self._script.take(wire.user_text(body), wire.model(path, body))
         self._answered += 1
-        await asyncio.sleep(answer.delay)
         if answer.hang and not await self._held.go_on(request.receive):
             return Response()
         if answer.raw is not None:
@@ -65,8 +64,7 @@ class StandIn:
             return JSONResponse(wire.error(answer), answer.status, answer.headers)
         if wire.streamed(path, body):
             return EventStream(answer, wire.events(answer, body, self._answered), self._held)
-        whole = JSONResponse(wire.whole(answer, body, self._answered), headers=answer.headers)
-        return whole if answer.drop_after is None else HalfResponse(whole)
+        return JSONResponse(wire.whole(answer, body, self._answered), headers=answer.headers)
 
     def _without_script(self, answer: Callable[[dict[str, Any]], Any]) -> Callable[[Request], Awaitable[Response]]:
         async def answer_body(request: Request) -> Response:
@@ -155,32 +153,13 @@ class EventStream:
         await _start(send, 200, {"content-type": "text/event-stream; charset=utf-8", **answer.headers})
         sent, hang_after = 0, answer.hang_after
         for event in self._events:
-            if event.content or sent:
-                if answer.drop_after == sent:
-                    raise Dropped
-                if hang_after == sent:
-                    hang_after = None  # once
-                    if not await self._held.go_on(receive):
-                        return
-            if event.content:
-                await asyncio.sleep(answer.chunk_delay)
-                sent += 1
+            if (event.content or sent) and hang_after == sent:
+                hang_after = None  # once
+                if not await self._held.go_on(receive):
+                    return
+            sent += event.content
             await send({"type": "http.response.body", "body": event.data, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
-
-
-class HalfResponse:
-    """The first half of a response, then the connection is closed."""
-
-    def __init__(self, whole: Response) -> None:
-        self._whole = whole
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        whole = self._whole
-        await _start(send, whole.status_code, whole.headers)
-        half = bytes(whole.body)[: len(whole.body) // 2]
-        await send({"type": "http.response.body", "body": half, "more_body": True})
-        raise Dropped
 
 
 async def _until_gone(receive: Receive) -> None:

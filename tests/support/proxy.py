@@ -50,9 +50,6 @@ PATIENT = {
 """Settings with which memory is at work in every request, on a busy machine too: there the first one, for which LiteLLM
 imports more of itself, may block the event loop for seconds."""
 
-SMALL_BUDGET = 200
-"""Most tokens of memory that the fixture `into_system` injects."""
-
 
 @dataclass(frozen=True)
 class Reply:

@@ -10,20 +10,19 @@ that can be killed, frozen and restarted.
 What it cannot show: speed (the engine scans linearly and serves one request at a time), and
 what only the server has (payload indexes are accepted and ignored, as are shards and replicas).
 
-    python -m tests.support.qdrant_server --path /tmp/q --port 6333 [--api-key secret]
+    python -m tests.support.qdrant_server --path /tmp/q --port 6333
 """
 
 import argparse
-import hmac
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
 import uvicorn
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from qdrant_client import QdrantClient, models
@@ -41,11 +40,10 @@ class QdrantServer(ServerProcess):
         client = AsyncQdrantClient(url=server.url, check_compatibility=False)
     """
 
-    def __init__(self, folder: Path, *, port: int | None = None, api_key: str | None = None) -> None:
+    def __init__(self, folder: Path, *, port: int | None = None) -> None:
         """`port`: a free one if not given; kept over restarts."""
         super().__init__(folder, name="qdrant")
         self.port = port or free_port()
-        self._api_key = api_key
 
     @property
     def url(self) -> str:
@@ -53,9 +51,8 @@ class QdrantServer(ServerProcess):
         return f"http://127.0.0.1:{self.port}"
 
     def command(self) -> Sequence[str]:
-        key = ["--api-key", self._api_key] if self._api_key else []
         where = ["--path", str(self.folder / "storage"), "--port", str(self.port)]
-        return [sys.executable, "-m", "tests.support.qdrant_server", *where, *key]
+        return [sys.executable, "-m", "tests.support.qdrant_server", *where]
 
     def environment(self) -> dict[str, str]:
         return {"PYTHONPATH": str(ROOT)}
@@ -67,7 +64,7 @@ class QdrantServer(ServerProcess):
             return False
 
 
-def build_app(engine: QdrantClient, *, api_key: str | None = None) -> FastAPI:
+def build_app(engine: QdrantClient) -> FastAPI:
     """The REST front. Handlers are coroutines that never await: one request at a time reaches the engine."""
     app = FastAPI()
 
@@ -77,13 +74,6 @@ def build_app(engine: QdrantClient, *, api_key: str | None = None) -> FastAPI:
         return name
 
     Collection = Annotated[str, Depends(existing)]
-
-    @app.middleware("http")
-    async def authenticate(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        public = request.url.path == "/healthz"
-        if api_key and not public and not hmac.compare_digest(request.headers.get("api-key", ""), api_key):
-            return PlainTextResponse("Must provide an API key or an Authorization bearer token", 401)
-        return await call_next(request)
 
     @app.exception_handler(HTTPException)
     @app.exception_handler(RequestValidationError)
@@ -197,10 +187,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--path", required=True)
     arguments.add_argument("--port", type=int, required=True)
-    arguments.add_argument("--api-key")
     options = arguments.parse_args()
     engine = QdrantClient(path=options.path)
-    uvicorn.run(build_app(engine, api_key=options.api_key), host="127.0.0.1", port=options.port, log_level="warning")
+    uvicorn.run(build_app(engine), host="127.0.0.1", port=options.port, log_level="warning")
 
 
 if __name__ == "__main__":

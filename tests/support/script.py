@@ -26,7 +26,7 @@ class Answer(BaseModel):
 
         Answer(text="Blue.")                            an answer, whole or streamed as the request asks
         Answer(status=429)                              an error in OpenAI's shape
-        Answer(text="one two three", drop_after=2)      the connection breaks after two chunks of content
+        Answer(text="one two three", hang_after=2)      two chunks of content, and the rest when the test says so
         Answer(when="my cat", text="Felix.")            for every request whose last user message says "my cat"
 
     Answers without `when` and `model` are used once each, in the order they were given. Those with
@@ -65,18 +65,11 @@ class Answer(BaseModel):
 
     chunks: Annotated[int | None, Field(ge=1)] = None
     """Content chunks of a stream, as even as can be. None: one per word."""
-    delay: float = 0.0
-    """Seconds before the first byte."""
-    chunk_delay: float = 0.0
-    """Seconds before each content chunk of a stream."""
     hang: bool = False
     """Do not answer until the test calls `release` or `drop` on the provider, or the client has gone."""
     hang_after: Annotated[int | None, Field(ge=0)] = None
     """Stream: the same, after so many content chunks. The way to break or resume a stream at a known place:
     read what has come, then `drop` or `release`."""
-    drop_after: Annotated[int | None, Field(ge=0)] = None
-    """Stream: close the connection at once after so many content chunks; a client that reads slowly may see
-    fewer. Not streamed: after half the body."""
 
     @property
     def is_rule(self) -> bool:
@@ -122,11 +115,6 @@ class Recorded:
     def user_text(self) -> str:
         """Text of the last user message, injected memory included; "" if there is none."""
         return last_user_text(self.json)
-
-    @property
-    def system_text(self) -> str:
-        """Text of all system and developer messages, joined by newlines."""
-        return "\n".join(text_of(message) for message in self.messages if message["role"] in ("system", "developer"))
 
 
 @dataclass

@@ -18,7 +18,7 @@ class Event:
     data: bytes
     """As it goes over the wire."""
     content: bool = False
-    """It brings content (text or a tool call): what `Answer.drop_after` and `hang_after` count."""
+    """It brings content (text or a tool call): what `Answer.hang_after` counts."""
 
 
 class Wire(Protocol):

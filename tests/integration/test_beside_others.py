@@ -1,0 +1,350 @@
+"""The plugin beside what else a gateway may have turned on: other callbacks, which see nothing of Recallr and group
+requests by its sessions; client headers that are forwarded; LiteLLM's cache and fallbacks; memory embedded by a model
+of the gateway.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from litellm.integrations.langfuse.langfuse import _is_session_header_trace
+
+from tests.support.clients import SDKS, Sdk
+from tests.support.memory import SHORT, Memory
+from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider
+from tests.support.proxy import (
+    API_KEY,
+    CHAT_MODEL,
+    CLAUDE_MODEL,
+    EMBEDDING_MODEL,
+    GEMINI_MODEL,
+    OTHER_API_KEY,
+    Proxy,
+)
+from tests.support.waiting import eventually
+
+FRAGILE_MODEL = "fragile-model"
+"""Falls back to `CHAT_MODEL`."""
+
+WITNESS = '''
+"""A callback that writes down all it gets, to whatever depth."""
+
+from litellm.integrations.custom_logger import CustomLogger
+
+FILE = {file!r}
+
+
+def lines(value, depth=0, seen=()):
+    if depth > 12 or id(value) in seen:
+        return
+    seen = (*seen, id(value))
+    if isinstance(value, dict):
+        for key, item in list(value.items()):  # live objects: others write to them
+            yield repr(key)
+            yield from lines(item, depth + 1, seen)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for item in list(value):
+            yield from lines(item, depth + 1, seen)
+    else:
+        yield repr(value)
+        yield from lines(getattr(value, "__dict__", {{}}), depth + 1, seen)
+
+
+def note(hook, *received):
+    text = "\\n".join([hook, *lines(received)])
+    with open(FILE, "a") as file:
+        file.write(text + "\\n" + "=" * 20 + "\\n")
+
+
+class Witness(CustomLogger):
+    def log_pre_api_call(self, model, messages, kwargs):
+        note("log_pre_api_call", messages, kwargs)
+
+    async def async_pre_call_hook(self, user_api_key_dict, cache, data, call_type):
+        note("async_pre_call_hook", user_api_key_dict, data)
+
+    async def async_moderation_hook(self, data, user_api_key_dict, call_type):
+        note("async_moderation_hook", user_api_key_dict, data)
+
+    async def async_post_call_success_hook(self, data, user_api_key_dict, response):
+        note("async_post_call_success_hook", user_api_key_dict, data, response)
+
+    async def async_post_call_failure_hook(
+        self, request_data, original_exception, user_api_key_dict, traceback_str=None
+    ):
+        note("async_post_call_failure_hook", user_api_key_dict, request_data)
+
+    async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
+        note("async_log_success_event", kwargs, response_obj)
+
+    async def async_log_failure_event(self, kwargs, response_obj, start_time, end_time):
+        note("async_log_failure_event", kwargs, response_obj)
+
+
+witness = Witness()
+'''
+RECORDER = '''
+"""A callback that writes down by which ids a logger would group a request."""
+
+import json
+
+from litellm.integrations.custom_logger import CustomLogger
+
+FILE = {file!r}
+
+
+class Recorder(CustomLogger):
+    async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
+        told = kwargs["standard_logging_object"]
+        parameters = kwargs["litellm_params"]
+        metadata = {{**(parameters.get("litellm_metadata") or {{}}), **(parameters.get("metadata") or {{}})}}
+        line = {{
+            "kind": kwargs.get("call_type"),
+            "said": str(told["messages"]),
+            "trace_id": told["trace_id"],
+            "session_id": told["session_id"],
+            "metadata": {{name: metadata.get(name) for name in ("trace_id", "session_id")}},
+            "headers": (parameters.get("proxy_server_request") or {{}}).get("headers"),
+        }}
+        with open(FILE, "a") as file:
+            file.write(json.dumps(line) + "\\n")
+
+
+recorder = Recorder()
+'''
+SEEN = {
+    "log_pre_api_call",
+    "async_pre_call_hook",
+    "async_moderation_hook",
+    "async_post_call_success_hook",
+    "async_post_call_failure_hook",
+    "async_log_success_event",
+    "async_log_failure_event",
+}
+CONTROL = {"X-Control": "control-value-of-the-client"}
+"""A header of the client's own: that it is seen shows that headers are looked at."""
+
+
+@pytest.fixture(scope="module")
+def watched(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A proxy as talkative as can be, with much of what LiteLLM has to offer."""
+    folder = tmp_path_factory.mktemp("watched")
+    (folder / "witness.py").write_text(WITNESS.format(file=str(folder / "witnessed")))
+    (folder / "recording.py").write_text(RECORDER.format(file=str(folder / "recorded")))
+    fragile = {"model": f"openai/{FRAGILE_MODEL}", "api_base": running_provider.base_url, "api_key": "sk-x"}
+    with Proxy(
+        folder,
+        running_provider,
+        callbacks=["witness.witness", "recording.recorder"],
+        settings={"RECALLR_EMBEDDING_MODEL": f"litellm/{EMBEDDING_MODEL}"},
+        config={
+            "model_list": [{"model_name": FRAGILE_MODEL, "litellm_params": fragile}],
+            "router_settings": {"fallbacks": [{FRAGILE_MODEL: [CHAT_MODEL]}]},
+            "litellm_settings": {
+                "cache": True,
+                "cache_params": {"type": "local"},
+                # trace and session id are then two fields, each of which must be right
+                "request_correlation_in_logs": True,
+            },
+            "general_settings": {"forward_client_headers_to_llm_api": True},
+        },
+        arguments=["--detailed_debug"],
+    ) as proxy:
+        ready = f"{proxy.url}/recallr/health/ready"
+        eventually(lambda: httpx.get(ready, trust_env=False).is_success, "memory has its model, which is the gateway's")
+        yield proxy
+
+
+def chat(proxy: Proxy, text: str, *, stream: bool = False, **recallr: str) -> None:
+    with proxy.openai() as client:
+        answer = client.chat.completions.create(
+            model=CHAT_MODEL,
+            messages=[{"role": "user", "content": text}],
+            stream=stream,
+            extra_headers=CONTROL | recallr,
+        )
+        if isinstance(answer, openai.Stream):
+            for _ in answer:
+                pass
+
+
+def ours_in(text: str) -> list[str]:
+    """The lines that hold one of our header names or a key."""
+    secrets = ("x-recallr", "x_recallr", API_KEY.lower())
+    return [line[:500] for line in text.splitlines() if any(secret in line.lower() for secret in secrets)]
+
+
+def test_neither_provider_nor_log_nor_other_callbacks_see_our_headers(
+    watched: Proxy, provider: Provider, user: str
+) -> None:
+    witnessed = watched.folder / "witnessed"
+    headers = watched.headers(user, timezone="Europe/Berlin", min_top_k=3)
+    chat(watched, "A whole answer.", **headers)
+    chat(watched, "A streamed answer.", stream=True, **headers)
+    provider.answer(Answer(status=500))
+    with pytest.raises(openai.InternalServerError):
+        chat(watched, "A failure.", **headers)
+
+    for request in provider.chats():
+        assert request.headers["x-control"] == CONTROL["X-Control"], "the gateway forwards what is not ours"
+        found = ours_in(json.dumps(request.headers) + request.body.decode())
+        assert found == [], f"the provider got of ours: {found}"
+    assert len(provider.chats()) == 3
+
+    # the success and failure events come when the answer is out already
+    seen = eventually(
+        lambda: set(_hooks(witnessed)),
+        f"the second callback has seen all of {sorted(SEEN)}",
+        until=lambda seen: seen >= SEEN,
+    )
+    assert seen == SEEN
+    text = witnessed.read_text()
+    assert text.count(CONTROL["X-Control"]) >= 3, "the callback does get the client's headers"
+    assert ours_in(text) == [], "the second callback got something of ours"
+    assert CONTROL["X-Control"] in watched.log, "LiteLLM logs the headers of requests"
+    assert ours_in(watched.log) == [], "LiteLLM's log has something of ours in it"
+
+
+def test_a_refused_key_is_told_to_nobody(watched: Proxy, provider: Provider, user: str) -> None:
+    witnessed = watched.folder / "witnessed"
+    before = _hooks(witnessed).count("async_post_call_failure_hook")
+    with pytest.raises(openai.AuthenticationError) as refused:
+        chat(watched, "A refusal.", **watched.headers(user, api_key=OTHER_API_KEY))
+
+    eventually(
+        lambda: _hooks(witnessed).count("async_post_call_failure_hook"),
+        "the second callback has seen that the request failed",
+        until=lambda count: count > before,
+    )
+    for where in (refused.value.response.text, witnessed.read_text(), watched.log):
+        assert OTHER_API_KEY not in where
+    assert provider.chats() == []
+
+
+def _hooks(file: Path) -> list[str]:
+    """The names of the hooks that were called, in order."""
+    parts = file.read_text().split("=" * 20 + "\n")[:-1] if file.exists() else []
+    return [part.partition("\n")[0] for part in parts]
+
+
+def test_memory_is_embedded_through_the_gateway_and_kept_from_its_loggers(
+    watched: Proxy, provider: Provider, user: str
+) -> None:
+    first = watched.ask(user, "My cat is called Felix.", session_timeout_seconds=SHORT)
+    Memory(watched).wait_processed(user, first.session_id)
+    embedded = [text for seen in provider.recorded if seen.path == "/v1/embeddings" for text in seen.json["input"]]
+    assert "My cat is called Felix." in embedded
+
+    second = watched.ask(user, "What is my cat called?")
+    assert second.memory_status == "ok"
+    assert "My cat is called Felix." in provider.last.user_text
+    recorded(watched, "What is my cat called?")  # the loggers have been told by then
+    kinds = {json.loads(line)["kind"] for line in (watched.folder / "recorded").read_text().split("\n")[:-1]}
+    assert not [kind for kind in kinds if "embedding" in kind], "loggers must not hear what memory embeds"
+
+
+def recorded(proxy: Proxy, text: str) -> dict[str, Any]:
+    """What the logger was told of the request in which this was said. The event comes after the answer."""
+    file = proxy.folder / "recorded"
+
+    def lines() -> list[dict[str, Any]]:
+        written = file.read_text().split("\n")[:-1] if file.exists() else []
+        return [line for line in map(json.loads, written) if text in line["said"]]
+
+    return eventually(lines, f"the logger has been told of {text!r}", until=lambda found: len(found) > 0)[0]
+
+
+MODELS = {"anthropic": CLAUDE_MODEL, "gemini": GEMINI_MODEL}
+
+
+def chats(provider: Provider, text: str) -> list[Recorded]:
+    """What reached the provider and holds this text, but for what is embedded."""
+    return [seen for seen in provider.recorded if text in seen.body.decode() and seen.path != "/v1/embeddings"]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("sdk", SDKS, ids=lambda sdk: sdk.name)
+def test_loggers_group_requests_by_our_session(
+    watched: Proxy, provider: Provider, user: str, sdk: Sdk, stream: bool
+) -> None:
+    texts = [f"{word} of {user}" for word in ("Beginning", "Continuation")]
+    model = MODELS.get(sdk.name, CHAT_MODEL)
+    answers = [sdk.ask(watched, user, [sdk.user_says(text)], model=model, stream=stream) for text in texts]
+
+    first, second = (answer.headers["x-recallr-session-id"] for answer in answers)
+    assert first == second, "both are of one session"
+    for text in texts:
+        told = recorded(watched, text)
+        assert (told["trace_id"], told["session_id"]) == (first, first)
+        assert told["metadata"] == {"trace_id": first, "session_id": first}, "where older loggers look"
+        assert _is_session_header_trace(first, first, {"headers": told["headers"]}), (
+            "Langfuse makes a trace of each request in that session, not one of them all"
+        )
+    requests = chats(provider, user)
+    assert len(requests) == 2
+    for request in requests:
+        sent = json.dumps(request.headers) + request.body.decode()
+        for name in (first, "litellm_", "trace_id", "session_id", "session-id"):
+            assert name not in sent.lower(), f"the provider gets no {name!r}"
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+OWN: dict[str, tuple[dict[str, Any], str | None]] = {
+    "metadata": ({"extra_body": {"metadata": {"session_id": "mine-12345"}}}, "mine-12345"),
+    "body": ({"extra_body": {"litellm_session_id": "mine-12345"}}, "mine-12345"),
+    "header": ({"extra_headers": {"x-litellm-session-id": "mine-12345"}}, "mine-12345"),
+    "trace": ({"extra_headers": {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}}, None),
+}
+
+
+@pytest.mark.parametrize(("own", "expected"), OWN.values(), ids=OWN)
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_ids_of_the_clients_own_stay(
+    watched: Proxy, provider: Provider, user: str, own: dict[str, Any], expected: str | None, api: str
+) -> None:
+    text = f"Hello from {user}."
+    with watched.openai(user) as client:
+        raw: Any = (
+            client.responses.with_raw_response.create(model=CHAT_MODEL, input=text, **{"metadata": {"a": "b"}, **own})
+            if api == "responses"
+            else client.chat.completions.with_raw_response.create(
+                model=CHAT_MODEL, messages=[{"role": "user", "content": text}], **own
+            )
+        )
+    told, ours = recorded(watched, user), raw.headers["x-recallr-session-id"]
+    if expected is None:
+        assert (told["trace_id"], told["session_id"]) == (TRACE, ours), "a trace of the client's goes on in our session"
+    else:
+        assert told["session_id"] == expected
+        assert ours not in json.dumps(told), "ours is nowhere beside it"
+
+
+def test_an_answer_of_a_fallback_is_stored_once(watched: Proxy, provider: Provider, user: str) -> None:
+    provider.answer(
+        Answer(model=FRAGILE_MODEL, status=500), Answer(when=user, model=CHAT_MODEL, text="From the other.")
+    )
+    said = f"I am {user}."
+    list(
+        watched.openai(user).chat.completions.create(
+            model=FRAGILE_MODEL, messages=[{"role": "user", "content": said}], stream=True
+        )
+    )
+    assert [request.model for request in provider.chats(user)] == [FRAGILE_MODEL, CHAT_MODEL], "it did fall back"
+    assert Memory(watched).only(user).said == [("user", said), ("assistant", "From the other.")]
+
+
+def test_an_answer_from_litellms_cache_is_stored_like_any_other(watched: Proxy, provider: Provider, user: str) -> None:
+    question, names = f"What is the number of {user}?", (f"first-{user}", f"second-{user}")
+    provider.answer(Answer(text="Forty-two."))
+    replies = [watched.ask(name, question) for name in names]
+
+    assert [reply.text for reply in replies] == ["Forty-two."] * 2
+    assert len(provider.chats(question)) == 1, "the second answer came from the cache"
+    for name in names:
+        assert Memory(watched).only(name).said == [("user", question), ("assistant", "Forty-two.")]
