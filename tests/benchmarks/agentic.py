@@ -45,7 +45,7 @@ from recallr_litellm.core.markup import escape
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import User
 from recallr_litellm.stores.embedding import SparseEncoder
-from tests.benchmarks.conversations import Conversation, ResearchQuestion, load_locomo, remember
+from tests.benchmarks.conversations import Conversation, Question, load_locomo, remember
 from tests.benchmarks.material import opened
 from tests.support.listeners import free_port
 from tests.support.provider import Answer, Provider, ThreadedProvider
@@ -137,9 +137,7 @@ async def fill(data_dir: Path, conversation: Conversation) -> None:
     await embedder.close()
 
 
-def ask(
-    proxy: Proxy, provider: Provider, tap: Tap, name: str, question: ResearchQuestion, strategy: str, top_k: int
-) -> Asked:
+def ask(proxy: Proxy, provider: Provider, tap: Tap, name: str, question: Question, strategy: str, top_k: int) -> Asked:
     """One question in a session of its own."""
     provider.clear()
     provider.answer(Answer(text="Noted."))
@@ -161,7 +159,7 @@ def ask(
     )
 
 
-def spread(questions: Sequence[ResearchQuestion], count: int) -> list[ResearchQuestion]:
+def spread(questions: Sequence[Question], count: int) -> list[Question]:
     """As many as wanted, of all categories, from all over the conversation."""
     by_category = sorted(questions, key=lambda question: question.category)
     return [by_category[number * len(by_category) // count] for number in range(min(count, len(by_category)))]

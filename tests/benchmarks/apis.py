@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.provider import Provider
-from tests.support.proxy import CHAT_MODEL, GEMINI_MODEL
+from tests.support.proxy import CHAT_MODEL, CLAUDE_MODEL, GEMINI_MODEL
 
-CLAUDE = "claude-haiku-4-5"
 INSTRUCT_MODEL = "openai/gpt-3.5-turbo-instruct"
 
 History = Sequence[Mapping[str, str]]
@@ -34,13 +32,6 @@ class Api:
         return (self.streamed if stream else self.whole), self.body(history) | said
 
 
-def config(provider: Provider) -> dict[str, Any]:
-    """What the gateway's config needs besides the models that it has anyway."""
-    root = provider.base_url.removesuffix("/v1")
-    claude = {"model": f"anthropic/{CLAUDE}", "api_base": root, "api_key": "sk-of-the-provider"}
-    return {"model_list": [{"model_name": CLAUDE, "litellm_params": claude}]}
-
-
 def _contents(history: History) -> list[dict[str, Any]]:
     roles = {"user": "user", "assistant": "model"}
     return [{"role": roles[message["role"]], "parts": [{"text": message["content"]}]} for message in history]
@@ -55,7 +46,7 @@ APIS = {
     "responses": Api(*["/v1/responses"] * 2, body=lambda history: {"model": CHAT_MODEL, "input": list(history)}),
     "anthropic": Api(
         *["/v1/messages"] * 2,
-        body=lambda history: {"model": CLAUDE, "max_tokens": 1000, "messages": list(history)},
+        body=lambda history: {"model": CLAUDE_MODEL, "max_tokens": 1000, "messages": list(history)},
     ),
     "gemini": Api(
         f"{_GEMINI}:generateContent",

@@ -45,12 +45,14 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # importing litellm would f
 from recallr_litellm.core.markup import escape
 from recallr_litellm.core.passages import split
 from recallr_litellm.litellm_host.models import count_tokens
+from tests.benchmarks.conversations import CATEGORIES
+from tests.benchmarks.facts import message_ids
 from tests.support.memory import SHORT, Memory
 from tests.support.provider import Answer, Provider, ThreadedProvider
 from tests.support.proxy import CHAT_MODEL, Proxy
 
 USER = "locomo"
-CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop", 5: "adversarial"}
+KINDS = {**CATEGORIES, 5: "adversarial"}
 OPENING, CLOSING = "Hello!", "Talk to you soon!"
 """Said for a user who does not speak first and an assistant who does not speak last."""
 
@@ -187,9 +189,9 @@ def ask(
         if not sent.endswith(question):
             raise SystemExit(f"The user's own words do not end what the model got: {sent!r}")
         block = sent.removesuffix(question).strip()
-        evidence = [id for id in dict.fromkeys(re.findall(r"D\d+:\d+", str(item["evidence"]))) if id in texts]
+        evidence = [id for id in message_ids(item["evidence"]) if id in texts]
         yield Asked(
-            category=CATEGORIES[item["category"]],
+            category=KINDS[item["category"]],
             question=question,
             expected=expected,
             evidence=tuple(evidence),
@@ -221,7 +223,7 @@ def report(asked: Sequence[Asked], console: Console) -> None:
     table = Table(
         "category", "questions", "evidence", "shown", "all of it", "none of it", title="Evidence in the block"
     )
-    kinds = [kind for kind in CATEGORIES.values() if any(one.category == kind for one in asked)]
+    kinds = [kind for kind in KINDS.values() if any(one.category == kind for one in asked)]
     for kind in (*kinds, "all"):
         ones = [one for one in asked if kind in (one.category, "all") and one.evidence]
         turns, shown = sum(len(one.evidence) for one in ones), sum(len(one.shown) for one in ones)

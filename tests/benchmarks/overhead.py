@@ -34,7 +34,7 @@ from rich.table import Table
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.stores.state.process import pid_file
 from tests.benchmarks.apis import APIS
-from tests.benchmarks.apis import config as apis_config
+from tests.benchmarks.gateways import CONFIG, SETTINGS
 from tests.benchmarks.material import TURNS_A_SESSION, Filler, Material, opened
 from tests.benchmarks.processes import Memory, cpu_seconds, load, memory_of
 from tests.support.observe import client as redis_client
@@ -52,8 +52,6 @@ TARGET_ADDED = 20.0
 """Milliseconds, p50, one at a time."""
 TARGET_MEMORY = 450.0
 """MB above plain LiteLLM."""
-SETTINGS = {"RECALLR_MIN_SESSION_TIMEOUT_SECONDS": "600", "RECALLR_PROCESS_INTERVAL_SECONDS": "1"}
-"""As in production, where the tests' proxies are in more of a hurry."""
 
 
 @dataclass(frozen=True)
@@ -338,10 +336,9 @@ def main(
         folder = Path(name)
         asyncio.run(fill(folder / "data", material.texts, turns))
         provider = running.enter_context(ProviderProcess(folder / "provider")).provider
-        config = {"general_settings": {"disable_spend_logs": True}, **apis_config(provider)}
-        plain = running.enter_context(Proxy(folder / "plain", provider, plugin=False, config=config))
+        plain = running.enter_context(Proxy(folder / "plain", provider, plugin=False, config=CONFIG))
         ours = running.enter_context(
-            Proxy(folder / "plugin", provider, settings=SETTINGS, config=config, data_dir=folder / "data")
+            Proxy(folder / "plugin", provider, settings=SETTINGS, config=CONFIG, data_dir=folder / "data")
         )
         measured = asyncio.run(_with_clients(folder / "data", plain, ours, requests, material))
     show(Console(width=200), measured["rows"], measured["memory"], measured["idle_cpu"])

@@ -259,7 +259,7 @@ async def _recall(watch: Stopwatch, recall: Any, owner: Owner, question: str, st
         count_tokens=count_tokens,
     )
     watch.lap(perf_counter() - begun, process_time() - cpu_begun)
-    return count_tokens(block)
+    return count_tokens(block.text)
 
 
 def show(console: Console, results: Sequence[Measured]) -> None:

@@ -35,6 +35,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from recallr_litellm.stores.state.process import pid_file
+from tests.benchmarks.gateways import CONFIG, SETTINGS
 from tests.benchmarks.processes import cpu_seconds_exactly, load
 from tests.support.provider import ProviderProcess
 from tests.support.proxy import CHAT_MODEL, Proxy
@@ -46,8 +47,6 @@ CLIENTS, EACH = 4, 10
 ROUNDS_A_USER = 4
 """After so many rounds, others ask: conversations stay short."""
 WARM_UP = 4
-SETTINGS = {"RECALLR_MIN_SESSION_TIMEOUT_SECONDS": "600", "RECALLR_PROCESS_INTERVAL_SECONDS": "1"}
-"""As in production, where the tests' proxies are in more of a hurry."""
 OFF, AGAIN, ON, HANGING = "off", "off again", "on", "on, endpoint hangs"
 
 
@@ -204,8 +203,7 @@ async def cost(folder: Path, rounds: int) -> tuple[Table, dict[str, Measured]]:
             gateways = []
             for number, (name, endpoint) in enumerate(conditions.items()):
                 settings = {**SETTINGS, **(endpoint.settings if endpoint else {})}
-                config = {"general_settings": {"disable_spend_logs": True}}
-                proxy = stack.enter_context(Proxy(folder / str(number), provider, settings=settings, config=config))
+                proxy = stack.enter_context(Proxy(folder / str(number), provider, settings=settings, config=CONFIG))
                 # uvicorn closes connections that are idle for 5 s, as they are while the other gateways are asked.
                 limits = httpx.Limits(keepalive_expiry=2)
                 client = await clients.enter_async_context(
