@@ -155,16 +155,17 @@ FRAMES = (
     Frame(
         "Open WebUI, retrieval",
         re.compile(r"\A### Task:\s*\nRespond to the user query using the provided context"),
-        re.compile(r"(?:\A|.*)</context>\s*(?:<user_query>)?(?P<words>.*?)(?:</user_query>\s*)?\Z", re.DOTALL),
+        re.compile(r"\A.*</context>\s*(?:<user_query>)?(?P<words>.*?)(?:</user_query>\s*)?\Z", re.DOTALL),
     ),
     Frame(
         "Cherry Studio, retrieval",
         re.compile(r"^## My question is:", re.MULTILINE),
-        re.compile(r"^## My question is:\s*(?P<words>.*?)\s*^## Reference Materials:", re.MULTILINE | re.DOTALL),
+        re.compile(r"\A(?>.*?^## My question is:)(?P<words>.*?)^## Reference Materials:", re.MULTILINE | re.DOTALL),
     ),
     Frame(
         "Dify",
-        re.compile(r"<histor(?:y|ies)>.*</histor(?:y|ies)>", re.DOTALL),
-        re.compile(r".*^Human: (?P<words>.*?)(?:^Assistant:\s*)?\Z", re.MULTILINE | re.DOTALL),
+        re.compile(r"\A(?>.*?<histor(?:y|ies)>).*</histor(?:y|ies)>", re.DOTALL),
+        re.compile(r"\A.*^Human: (?P<words>.*?)(?:^Assistant:\s*)?\Z", re.MULTILINE | re.DOTALL),
     ),
 )
+"""Each is tried once, from the beginning: a pattern that may begin anywhere costs the square of a long text."""

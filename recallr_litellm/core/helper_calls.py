@@ -9,7 +9,8 @@ first; where none speaks, the call is a real turn:
 4. It is one short message of a known probe, answered with one token at most. A classifier that asks for one token is
    no probe: it has something to classify.
 5. It quotes the running conversation: what `quotes` finds of the session's messages in one user message, beside an
-   instruction. A transcript that the user pastes from elsewhere is a real turn.
+   instruction. A transcript that the user pastes from elsewhere is a real turn, and so is a prompt that leaves the
+   assistant's line open or holds the user's words in a known place: such clients write the whole chat into one message.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+from recallr_litellm.core.client_marks import FRAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +129,16 @@ _TITLE_FOLLOWS = "Generate a title for this conversation:"
 
 _PROBES = frozenset({"quota", "ping", "test", "hi", "hello", "count", "."})
 
-_ROLE_LINE = re.compile(r"^\s*(?:\*\*)?(?:user|human|assistant|ai|model)(?:\*\*)?\s*[:>]", re.IGNORECASE | re.MULTILINE)
+_ROLE_LINE = re.compile(
+    r"^[ \t]*(?:\*\*)?(?:user|human|assistant|ai|model)(?:\*\*)?[ \t]*[:>]", re.IGNORECASE | re.MULTILINE
+)
+_OPEN_LINE = re.compile(r"^[ \t]*(?:\*\*)?(?:assistant|ai|model)(?:\*\*)?[ \t]*[:>](?:\*\*)?\s*\Z", re.I | re.MULTILINE)
+"""The line of the reply that is asked for, at the end of a prompt."""
 _HISTORY_TAG = re.compile(r"<(?:chat_?history|conversation|history|session|transcript|messages)[ >]", re.IGNORECASE)
 _SHORTEST_QUOTE = 8
 """Characters of a message whose quotation says something: `ok` stands in every text."""
+_LONGEST_READ = 200_000
+"""Characters of a message that is looked through for a quotation; a longer one is a real turn."""
 
 
 def helper_call(shape: CallShape) -> str | None:
@@ -157,6 +166,12 @@ def _is_marked(text: str) -> bool:
 
 def may_quote(text: str) -> bool:
     """Whether a user message looks as if it held a transcript, so that `quotes` is worth the reading of a session."""
+    if (
+        len(text) > _LONGEST_READ
+        or _OPEN_LINE.search(text[-100:])
+        or any(frame.known_by.search(text) for frame in FRAMES)
+    ):
+        return False  # the chat itself
     return bool(_HISTORY_TAG.search(text)) or len(_ROLE_LINE.findall(text)) >= 2
 
 

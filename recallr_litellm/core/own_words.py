@@ -28,6 +28,7 @@ from recallr_litellm.core.client_marks import (
     FRAMES,
     RESULT_FOLLOWS,
     USERS_TAGS,
+    Span,
 )
 
 _TAG = r"[ \t]*<(?P<name>[A-Za-z][\w-]*(?: HISTORY)?)(?:\s[^<>]*)?>"
@@ -166,14 +167,21 @@ def _own(part: str, left_out: Collection[str], repeated: Collection[str]) -> str
         if frame.known_by.search(part) and (found := frame.words.search(part)):
             return found["words"].strip()
     for span in CLIENTS_SPANS:
-        while (opening := span.opening.search(part)) and (closing := span.closing.search(part, opening.end())):
-            part = part[: opening.start()] + part[closing.end() :]
+        part = _without_span(part, span)
     stamp = _STAMP.match(part)
     if stamp is not None and f"[{_shape(stamp['inside'])}]" in repeated:
         part = part[stamp.end() :]
     names = {*left_out, *(key.strip("<>") for key in repeated if key.startswith("<"))}
     part = _without(part, names)
     return _unwrapped(part)
+
+
+def _without_span(text: str, span: Span) -> str:
+    pieces, position = [], 0
+    while (opening := span.opening.search(text, position)) and (closing := span.closing.search(text, opening.end())):
+        pieces.append(text[position : opening.start()])
+        position = closing.end()
+    return "".join([*pieces, text[position:]])
 
 
 def _without(text: str, names: Collection[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from recallr_litellm.core.helper_calls import CallShape, helper_call, may_quote, quotes
@@ -77,3 +79,25 @@ def test_a_transcript_from_elsewhere_is_a_real_turn() -> None:
     assert may_quote(prompt)
     assert not quotes(prompt, ["My cat is called Felix."], ["What a good name for a cat!"])
     assert not quotes("My cat is called Felix.", ["My cat is called Felix."], ["Yes."]), "said again, not quoted"
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "A friendly conversation.\n\nHuman: My cat is called Felix.\nAI: A good name!\nHuman: He sleeps a lot.\nAI:",
+        "User: My cat is called Felix.\n\n**Assistant:** A good name!\n\nUser: He sleeps a lot.\n\n**Assistant:**\n",
+        "<histories>\nHuman: My cat is called Felix.\nAssistant: A good name!\n</histories>\n\nHuman: He sleeps a lot.",
+    ],
+    ids=["LangChain", "bold", "Dify"],
+)
+def test_a_client_that_writes_the_whole_chat_into_one_message_takes_a_turn_with_it(prompt: str) -> None:
+    assert not may_quote(prompt)
+
+
+@pytest.mark.parametrize(
+    "text", ["\n" * 200_000, "user" + " " * 200_000, "assistant:" + "\n" * 200_000, "x" * 9_000_000]
+)
+def test_no_text_holds_up_the_others_by_being_looked_through_for_a_quotation(text: str) -> None:
+    begun = time.process_time()
+    assert not may_quote(text)
+    assert time.process_time() - begun < 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -147,3 +149,21 @@ def test_any_text_without_marks_is_the_users(text: str) -> None:
 def test_a_long_text_of_unclosed_tags_is_read_once() -> None:
     text = "".join(f"<t{number % 50}>\nline\n" for number in range(50_000))
     assert own_words([text]) == text.strip()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<history>\n" * 20_000,
+        "### Task:\nRespond to the user query using the provided context\n" + "a\n" * 100_000,
+        "## My question is:\n" * 10_000,
+        "## My question is:" + "\n" * 200_000,
+        "<histories></histories>" + "Human: \n" * 20_000,
+        "# AGENTS.md instructions\n</INSTRUCTIONS>\n" * 5_000,
+    ],
+    ids=["Dify", "Open WebUI", "Cherry Studio", "Cherry Studio, empty", "Dify, turns", "Codex"],
+)
+def test_no_text_that_only_looks_like_a_clients_holds_up_the_others(text: str) -> None:
+    begun = time.process_time()
+    own_words([text])
+    assert time.process_time() - begun < 2
