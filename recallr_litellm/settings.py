@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -185,6 +186,18 @@ class Settings(EnvironmentSettings):
         description="JSON list of base URLs that the forward URL may reach. Empty: none.",
     )
 
+    @field_validator("qdrant_url")
+    @classmethod
+    def _is_a_url(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "http://embedded")
+        try:
+            usable = bool(parts.hostname) and parts.scheme in ("http", "https") and parts.port != 0
+        except ValueError:  # the port is no number
+            usable = False
+        if not usable:
+            raise ValueError("must be like http://qdrant:6333 or https://host:port")
+        return url
+
     @field_validator("forward_upstreams")
     @classmethod
     def _can_be_matched(cls, urls: list[str]) -> list[str]:
@@ -240,7 +253,7 @@ def load(kind: type[_Settings]) -> _Settings:
     except SettingsError as error:  # not JSON where JSON is expected
         field = re.search(r'field "(\w+)"', str(error))
         problems = f"{prefix}{field[1].upper() if field else '…'}: is not JSON"
-    raise ConfigurationError(f"Wrong settings: {problems}")
+    raise ConfigurationError(f"Wrong settings: {problems}. {_ADVICE}")
 
 
 def _place(path: tuple[int | str, ...], prefix: str) -> str:

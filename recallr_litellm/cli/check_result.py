@@ -26,7 +26,7 @@ class CheckResult:
     detail: str
     """What was found. No secrets."""
     advice: str = ""
-    """What to do about it; set where the level is not OK."""
+    """What to do about it, where the level is not OK and the detail does not say it."""
 
 
 def ok(about: str, detail: str) -> CheckResult:
@@ -39,6 +39,6 @@ def warning(about: str, detail: str, advice: str) -> CheckResult:
     return CheckResult(about, Level.WARNING, detail, advice)
 
 
-def fault(about: str, detail: str, advice: str) -> CheckResult:
+def fault(about: str, detail: str, advice: str = "") -> CheckResult:
     """See `Level.FAULT`."""
     return CheckResult(about, Level.FAULT, detail, advice)

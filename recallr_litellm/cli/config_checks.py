@@ -25,7 +25,7 @@ def check_config(path: Path) -> CheckResult:
     try:
         GatewayConfig.read(path).require_callback()
     except ConfigurationError as error:
-        return fault(_CONFIG, str(error), "Name the config of your gateway: recallr doctor --config FILE")
+        return fault(_CONFIG, str(error))
     return ok(_CONFIG, f"{path} turns memory on")
 
 
@@ -65,7 +65,7 @@ def check_reconify() -> CheckResult:
                 sys.path.append(os.getcwd())  # as LiteLLM does at its start
             load_redaction(settings.redact)
     except ConfigurationError as error:
-        return fault(about, str(error), "Correct them; .env.example says what each one means")
+        return fault(about, str(error))
     if not settings.enabled:
         return ok(about, "off: none of its three settings is set")
     endpoint = urlsplit(settings.endpoint or "")

@@ -48,7 +48,7 @@ async def _examine(console: Console, config: Path | None) -> Counter[Level]:
         console.print(Text.assemble(level, printable(f"{finding.about}: {finding.detail}")))
         if finding.advice:
             console.print(Text(f"{'':<9}→ {finding.advice}"))
-    console.print(Text(f"\n{levels[Level.FAULT]} faults, {levels[Level.WARNING]} warnings"))
+    console.print(Text(f"\nFaults: {levels[Level.FAULT]}, warnings: {levels[Level.WARNING]}"))
     return levels
 
 
@@ -56,7 +56,7 @@ async def _findings(config: Path | None) -> AsyncIterator[CheckResult]:
     try:
         settings = load_settings()
     except ConfigurationError as error:
-        yield fault("Settings", str(error), "Correct them; .env.example says what each one means")
+        yield fault("Settings", str(error))
         return
     yield ok("Settings", f"valid; {len(settings.model_fields_set)} set, the rest at their defaults")
     for unknown in misspelt_settings():

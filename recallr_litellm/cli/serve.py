@@ -82,4 +82,5 @@ def _show_when_ready(console: Console, access: Access) -> None:
             break
     access.show(console)
     if not ready.is_success:
-        console.print(Text(f"Memory does not work yet ({ready.text}). See: recallr doctor", style="yellow"))
+        faults = ", ".join(ready.json()["faults"])
+        console.print(Text(f"Memory does not work yet: {faults}. What to do says: recallr doctor", style="yellow"))

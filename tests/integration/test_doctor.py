@@ -55,7 +55,7 @@ def examine(monkeypatch: pytest.MonkeyPatch, *arguments: str, **environment: str
 def test_doctor_finds_no_fault_before_the_first_start_and_changes_nothing(tmp_path: Path) -> None:
     found = recallr("doctor", folder=tmp_path)
     assert found.returncode == 0, found.stdout
-    assert "0 faults" in found.stdout
+    assert "Faults: 0," in found.stdout
     for about in CHECKED:
         assert about in found.stdout, f"nothing is said about {about}"
     assert not list(tmp_path.iterdir()), "looking changed something"

@@ -105,6 +105,7 @@ def test_a_config_that_gives_no_memory(content: str | None, reason: str) -> None
         ("RECALLR_PROJECTS", json.dumps({"rai_secret-4711": "acme"})),
         ("RECALLR_PROJECTS", json.dumps({"acme": []})),
         ("RECALLR_REDIS_URL", "redis://:pass-4711@host:not-a-port-4711/0"),
+        ("RECALLR_QDRANT_URL", "qdrant-4711:6333"),
         ("RECALLR_EMBEDDING_MODEL", "BAAI/bge-small-en-v15"),
         ("RECONIFY_API_KEY", "secret-4711"),
     ],

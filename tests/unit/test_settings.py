@@ -55,8 +55,20 @@ def test_a_wrong_value_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, n
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError) as raised:
         load_settings()
+    assert "Correct them: config/README.md" in str(raised.value), "nobody is told what to do"
     assert name in str(raised.value), f"it is not said that {name} is wrong: {raised.value}"
     assert value not in str(raised.value), "the value, which may be a key, is shown"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://h:999999", "http://h:x", "qdrant:6333", "ftp://qdrant", "http://", "http://h:0"]
+)
+def test_what_cannot_be_the_url_of_a_qdrant_server_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("RECALLR_QDRANT_URL", url)
+    with pytest.raises(ConfigurationError, match="RECALLR_QDRANT_URL"):
+        load_settings()
 
 
 def test_the_embedded_stores_are_in_the_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -57,8 +57,8 @@ def describe(name: str) -> BaseModelDescription:
             f"RECALLR_EMBEDDING_MODEL={name} is not an embedding model of fastembed. "
             + (f"Close to it: {', '.join(close)}. " if close else "")
             + 'All of them: python -c "from fastembed import TextEmbedding as T; '
-            "print(*(m['model'] for m in T.list_supported_models()), sep='\\n')\" — an embedding model of this "
-            "gateway is written litellm/<model>."
+            "print(*(m['model'] for m in T.list_supported_models()), sep='\\n')\". A model of this gateway is written "
+            "litellm/<model>"
         )
     description: BaseModelDescription = known[name]
     return description

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from qdrant_client import AsyncQdrantClient, models
@@ -29,17 +28,7 @@ many requests (429), failures of the server (5xx)."""
 
 
 def connect(url: str, api_key: SecretStr | None) -> AsyncQdrantClient:
-    """A client for a Qdrant server. Does not reach for it yet.
-
-    Raises:
-        ConfigurationError: this cannot be the URL of one.
-    """
-    try:
-        port = urlsplit(url).port
-    except ValueError:
-        port = 0
-    if port == 0 or not urlsplit(url).hostname or urlsplit(url).scheme not in ("http", "https"):
-        raise ConfigurationError("RECALLR_QDRANT_URL must be like http://qdrant:6333 or https://host:port")
+    """A client for a Qdrant server. Does not reach for it yet."""
     with warnings.catch_warnings():
         # Within one's own network that is a choice, and not to be told on every start.
         warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")

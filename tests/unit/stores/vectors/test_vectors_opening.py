@@ -262,14 +262,6 @@ def test_the_settings_choose_the_engine(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [], "choosing an engine must not touch the disk"
 
 
-@pytest.mark.parametrize(
-    "url", ["http://h:999999", "http://h:x", "qdrant:6333", "ftp://qdrant", "http://", "http://h:0"]
-)
-def test_what_cannot_be_the_url_of_a_server_is_refused_by_name(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="RECALLR_QDRANT_URL"):
-        open_collections(Settings(qdrant_url=url))
-
-
 def test_without_a_build_for_the_platform_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "qdrant_edge", None)
     for module in ("edge", "edge_collections"):
