@@ -90,3 +90,23 @@ def test_ranking_is_by_relevance_and_the_newer_of_equals_comes_first() -> None:
 def test_no_candidates_are_no_memories() -> None:
     assert rank_passages([], REFERENCE_MODEL, Recipe(), Asked(), at_most=9) == []
     assert rank_passages([], "a model that nobody measured", Recipe(), Asked(), at_most=9) == []
+
+
+def test_who_is_named_is_heard_first_but_only_where_lines_have_speakers() -> None:
+    line = "{}: I spent all of Sunday in the garden and planted two apple trees there."
+    ada, bo = (hit(0.3, position=place, text=line.format(name)) for place, name in ((5, "Ada"), (15, "Bo")))
+    named = signed(Question("What did Ada plant?"), ada, bo, speakers=frozenset({"Ada"}))
+    assert named[0] > named[1]
+    unnamed = signed(Question("What did I plant?"), ada, bo)
+    assert unnamed[0] == unnamed[1]
+
+
+def test_a_question_for_what_the_assistant_said_prefers_its_words() -> None:
+    user, assistant = hit(0.3, position=5), hit(0.3, position=15, role="assistant")
+    first, second = signed(Question("x", asks_what_assistant_said=True), user, assistant)
+    assert second > first
+
+
+def test_a_question_for_now_prefers_the_newest() -> None:
+    old, new = hit(0.3, at=1, position=5), hit(0.3, at=9, position=15)
+    assert signed(Question("x", asks_for_now=True), old, new)[1] > signed(Question("x"), old, new)[1]
