@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import pytest
@@ -167,3 +168,21 @@ def test_no_text_that_only_looks_like_a_clients_holds_up_the_others(text: str) -
     begun = time.process_time()
     own_words([text])
     assert time.process_time() - begun < 2
+
+
+def test_many_blocks_that_are_not_alike_are_compared_quickly() -> None:
+    letters = random.Random(1)
+    messages = [
+        [
+            "hello\n"
+            + "\n".join(f"<k{key}>{''.join(letters.choices('abcdefgh', k=1_000))}</k{key}>" for key in range(18))
+        ]
+        for _ in range(10)
+    ]
+    begun = time.process_time()
+    assert not repeated_blocks(messages)
+    assert time.process_time() - begun < 2
+
+
+def test_a_date_that_changes_is_a_small_change() -> None:
+    assert repeated_blocks([["<today>2026-11-30 Monday</today>\nHi"], ["<today>2026-12-01 Tuesday</today>\nAnd now?"]])
