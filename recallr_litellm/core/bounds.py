@@ -51,7 +51,7 @@ SHOWN_BYTES_PER_TOKEN: Final = 40
 """Bytes that a request reads for each token of its memory block, of its session and again of the user's others. The
 shortest messages take that much: their lines have about eight tokens."""
 
-_MARK = re.compile(r"\[… (\d+) characters left out …\]")
+_MARK = re.compile(r"\[… ([0-9]{1,9}) characters left out …\]")
 
 
 def cut(text: str, width: int) -> str:

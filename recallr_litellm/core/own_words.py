@@ -10,11 +10,14 @@ The one place that decides it, for every format. In this order:
    client's whatever it is called: a stamp, the state of an editor (`repeated_blocks`).
 
 Where none of this speaks, the text is the user's. Blocks in fenced code and in the middle of a line are quotations.
+
+A text may have megabytes, and nothing else runs while it is read: every step takes time in proportion to it.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,9 +36,10 @@ from recallr_litellm.core.client_marks import (
 _TAG = r"[ \t]*<(?P<name>[A-Za-z][\w-]*(?: HISTORY)?)(?:\s[^<>]*)?>"
 _AT_LINE = re.compile("^" + _TAG, re.MULTILINE)
 _AT_ONCE = re.compile(_TAG)
-_AFTER = re.compile(r"\s*>[ \t]*(?=$|<)", re.MULTILINE)
+_AFTER = re.compile(r"\s{0,100}>[ \t]*(?=$|<)", re.MULTILINE)
 _STAMP = re.compile(r"\A[ \t]*\[(?P<inside>[^\[\]\n]{1,200})\][ \t]*(?=\n|\S)")
-_FENCE = re.compile(r"^(?P<mark>```+|~~~+).*?^(?P=mark)\s*$", re.MULTILINE | re.DOTALL)
+_CLOSING = re.compile(r"</([A-Za-z][\w-]*(?: HISTORY)?)")
+_FENCE = re.compile(r"^(?P<mark>`{3,}|~{3,})(?P<rest>.*)$", re.MULTILINE)
 _SIMILAR = 0.5
 """Least similarity of two blocks' contents, 0–1, for one to be taken for the other come back."""
 _COMPARED = 1_000
@@ -104,22 +108,36 @@ def _elements(text: str) -> Iterator[_Element]:
     """The outermost elements of a text; those in fenced code are none."""
     if "</" not in text:
         return
-    hidden = _FENCE.sub(lambda fence: fence[0].replace("<", "\0"), text)  # every character keeps its place
-    unclosed: set[str] = set()
+    hidden = _without_code(text)
+    closings: dict[str, list[int]] = {}
+    for closing in _CLOSING.finditer(hidden):
+        closings.setdefault(closing[1], []).append(closing.start())
     position = 0
     adjacent = False
     while opening := (_AT_ONCE.match(hidden, position) if adjacent else None) or _AT_LINE.search(hidden, position):
         name, position, adjacent = opening["name"], opening.end(), False
-        if name in unclosed:
+        places = closings.get(name, [])
+        index = bisect_left(places, position)
+        if index == len(places):
             continue
-        closing = hidden.find(f"</{name}", position)
-        if closing < 0:
-            unclosed.add(name)  # so that a long text is read once and not once a tag
-            continue
-        after = _AFTER.match(hidden, closing + len(name) + 2)
+        after = _AFTER.match(hidden, places[index] + len(name) + 2)
         if after is not None:
-            yield _Element(name.lower(), opening.start(), after.end(), text[opening.end() : closing])
+            yield _Element(name.lower(), opening.start(), after.end(), text[opening.end() : places[index]])
             position, adjacent = after.end(), True
+
+
+def _without_code(text: str) -> str:
+    """The text without the tags in fenced code; every character keeps its place."""
+    pieces: list[str] = []
+    position = 0
+    fence: re.Match[str] | None = None
+    for line in _FENCE.finditer(text):
+        if fence is None:
+            fence = line
+        elif line["mark"].startswith(fence["mark"]) and not line["rest"].strip():
+            pieces += text[position : fence.start()], text[fence.start() : line.end()].replace("<", "\0")
+            position, fence = line.end(), None
+    return "".join([*pieces, text[position:]])
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ def test_of_a_long_text_the_beginning_and_the_end_are_kept_and_the_mark_counts_w
     assert len(twice) <= 200
     assert "98" in twice.partition("… ")[2][:5], f"what was left out before counts too: {twice}"
     assert cut("short", 5) == "short"
+    quoted = cut(f"[… {'9' * 5000} characters left out …]" * 2, 1000)
+    assert len(quoted) <= 1000, "what looks like a mark and counts too much is none"
 
 
 def test_tool_results_and_arguments_are_cut_and_words_are_not() -> None:

@@ -74,6 +74,12 @@ def test_a_message_that_quotes_the_running_conversation_is_no_turn_of_it() -> No
     assert quotes(prompt, asked, answered)
 
 
+def test_blank_lines_are_looked_at_once() -> None:
+    began = time.process_time()
+    assert not may_quote("\n" * 300_000)
+    assert time.process_time() - began < 5, "nothing else runs meanwhile"
+
+
 def test_a_transcript_from_elsewhere_is_a_real_turn() -> None:
     prompt = "Summarize:\nUser: The router is broken.\nAssistant: Did you restart it?"
     assert may_quote(prompt)

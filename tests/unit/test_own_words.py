@@ -161,8 +161,14 @@ def test_a_long_text_of_unclosed_tags_is_read_once() -> None:
         "## My question is:" + "\n" * 200_000,
         "<histories></histories>" + "Human: \n" * 20_000,
         "# AGENTS.md instructions\n</INSTRUCTIONS>\n" * 5_000,
+        "</a> in\n" + "```code\n" * 25_000,
+        "<t>\n" * 2_000 + "</t" + "\n" * 200_000 + "!",
+        "</t>\n" + "".join(f"<t{number}>\n" for number in range(50_000)),
     ],
-    ids=["Dify", "Open WebUI", "Cherry Studio", "Cherry Studio, empty", "Dify, turns", "Codex"],
+    ids=[
+        *("Dify", "Open WebUI", "Cherry Studio", "Cherry Studio, empty", "Dify, turns", "Codex"),
+        *("unclosed code", "a tag broken off", "unclosed tags"),
+    ],
 )
 def test_no_text_that_only_looks_like_a_clients_holds_up_the_others(text: str) -> None:
     begun = time.process_time()

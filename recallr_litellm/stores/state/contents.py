@@ -100,12 +100,7 @@ class SessionContents(RedisCaller):
         messages: list[StoredMessage] = []
         for page in _pages(index.entries):
             ids = [entry.id for entry in page]
-            async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
-                pipeline.hmget(keys.contents(owner, session_id, "large"), ids)
-                pipeline.hmget(keys.contents(owner, session_id, "messages"), ids)
-                large, shown = await pipeline.execute()
-            texts = (whole or short for whole, short in zip(large, shown, strict=True))
-            messages += codec.load_messages(text for text in texts if text is not None)
+            messages += await self._whole(owner, session_id, ids)
         created, last, timeout = map(int, times)
         return Snapshot(index.version, tuple(messages), created, last, timeout)
 
@@ -124,17 +119,23 @@ class SessionContents(RedisCaller):
         """Index a session that an earlier version has written to. What is not finished, for a commit has come in
         between, is done by the next reader."""
         session, prefix = keys.session(owner, session_id), keys.prefix(keys.bucket_of(owner))
-        messages = keys.contents(owner, session_id, "messages")
         async with self._reaching():
             version = await self._client.hget(session, "version")
-            ids = await self._client.hkeys(messages)
+            ids: Any = await self._client.hkeys(keys.contents(owner, session_id, "messages"))
         for start in range(0, len(ids), _OUTDATED_PAGE_MESSAGES):
             page = ids[start : start + _OUTDATED_PAGE_MESSAGES]
-            async with self._reaching():
-                texts: Any = await self._client.hmget(messages, page)
-            stored = codec.load_messages(text for text in texts if text is not None)
+            stored = await self._whole(owner, session_id, page)  # another reader may have shortened some by now
             arguments = (prefix, keys.member(owner, session_id), version, "" if start else "first")
             await self._run(self._scripts.index, [session], *arguments, *codec.dump_messages(stored))
+
+    async def _whole(self, owner: Owner, session_id: str, ids: Sequence[str]) -> tuple[StoredMessage, ...]:
+        """These messages, not shortened, by position; those no longer there are left out."""
+        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.hmget(keys.contents(owner, session_id, "large"), ids)
+            pipeline.hmget(keys.contents(owner, session_id, "messages"), ids)
+            large, shown = await pipeline.execute()
+        texts = (whole or short for whole, short in zip(large, shown, strict=True))
+        return codec.load_messages(text for text in texts if text is not None)
 
 
 def _pages(entries: Sequence[MessageEntry]) -> Iterator[list[MessageEntry]]:

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Session
 from recallr_litellm.stores.state import CommitResult, Resolved, StateStore, UnknownUser, keys
@@ -236,10 +237,13 @@ class TestWhatARequestReads:
     ) -> None:
         old = [said(number, f"{number} " + "x" * 20_000) for number in range(25)]
         session = await resolve(store)
-        for stored in old:  # all that 0.1 wrote of a message
-            everything.hset(
-                keys.contents(ANA, session.session_id, "messages"), stored.id, json.dumps(stored.model_dump())
-            )
+
+        def written_by_0_1(stored: StoredMessage) -> None:
+            messages = keys.contents(ANA, session.session_id, "messages")
+            everything.hset(messages, stored.id, json.dumps(stored.model_dump()))
+
+        for stored in old:
+            written_by_0_1(stored)
         everything.zadd(keys.open_sessions(ANA), {session.session_id: NOW})
 
         later = await resolve(store, at=NOW + 700 * SECOND)
@@ -252,6 +256,12 @@ class TestWhatARequestReads:
         assert await commit(store, session.session_id, 0, "and now") is CommitResult.STORED
         texts = await texts_in(store, session.session_id)
         assert sorted(texts) == sorted(["and now", *(stored.message.text for stored in old)])
+
+        late = said(25, "y" * 20_000)
+        written_by_0_1(late)  # by a worker that is not upgraded yet
+        again = await resolve(store, requested=session.session_id, at=NOW + 700 * SECOND)
+        assert {stored.entry for stored in (*old, late)} <= {*again.entries}
+        assert sorted(await texts_in(store, session.session_id)) == sorted([*texts, late.message.text])
 
 
 class TestReopening:
