@@ -26,7 +26,7 @@ def demo(
     Starts a gateway of its own with an empty memory, in a temporary folder. Needs no key: the default
     model answers from the memory it is handed, and says so. With a key: `--model openai/gpt-4o-mini`.
 
-    Ends with 0 when the second session recalled the first, with 1 when not.
+    Exit code 0: the second session recalled the first. 1: it did not.
     """
     # Only now: the openai SDK takes a second to import, and the other commands do without it.
     from recallr_litellm.cli.demo_conversation import hold

@@ -49,11 +49,10 @@ def reindex(
         bool, typer.Option("--drop-old", help="Delete the collections of other models, once gateways use the new one.")
     ] = False,
 ) -> None:
-    """Embed everything that is remembered anew, with the model that RECALLR_EMBEDDING_MODEL names now.
+    """Embed all memories again, with the model that RECALLR_EMBEDDING_MODEL names.
 
-    With a Qdrant server, gateways go on to serve meanwhile; with the embedded stores, none may run. Gateways use the
-    new model from their next start with it. Run it again at any time: it goes on where it was stopped, and copies what
-    was remembered since. Two at once do no harm.
+    With a Qdrant server, gateways keep serving; with embedded stores, no gateway may run. Gateways use the new model
+    after a restart with the new setting. Run again, the command resumes where it was stopped and copies what is new.
     """
     console = Console(soft_wrap=True)
     with faults_shown(console):

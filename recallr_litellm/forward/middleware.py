@@ -145,7 +145,7 @@ class Forward:
         self._authenticate(call.raw.first("project-id"), call.raw.first("api-key"))
         location = self._upstreams.allow(target)
         if location is None:
-            raise UpstreamNotAllowed("this gateway does not forward to that upstream")
+            raise UpstreamNotAllowed("this gateway does not forward to that upstream; see RECALLR_FORWARD_UPSTREAMS")
         endpoint = Endpoint.at(location)
         if endpoint is None:
             raise EndpointNotSupported(f"forward URLs end in one of {SUPPORTED}")
