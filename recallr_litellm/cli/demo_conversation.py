@@ -80,7 +80,7 @@ class DemoClient:
                 "X-Recallr-User-Id": "alice",
                 "X-Recallr-Allow-New-User-Creation": "true",
             },
-            http_client=httpx.Client(trust_env=False, timeout=120),  # a loopback address, whatever proxy is set
+            http_client=openai.DefaultHttpxClient(trust_env=False, timeout=120),  # loopback, whatever proxy is set
         )
 
     def begin(self) -> None:
