@@ -217,6 +217,9 @@ class Processor:
             self._vectors_breaker.trip(error)
         except StateUnavailable as error:
             self._state_breaker.trip(error)
+        except Exception:  # noqa: BLE001 - else no session would leave Redis any more
+            FAULTS.labels("processing").inc()
+            _log.exception("Sessions that became memory cannot be taken out of Redis")
         finally:  # what is still in Redis is due again when its lease has ended
             self._jobs.difference_update(remembered)
 

@@ -355,3 +355,26 @@ async def test_a_session_of_nothing_to_index_is_kept_all_the_same(plugin: Plugin
     assert exchange.session is not None
     await plugin.processor().process([await due(plugin, exchange)])
     assert await plugin.vectors.get_session(ANA, exchange.session.id) is not None
+
+
+async def test_a_flush_that_fails_does_not_keep_sessions_in_redis(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush, failed = plugin.vectors.flush, asyncio.Event()
+
+    async def fails_once() -> None:
+        if not failed.is_set():
+            failed.set()
+            raise VectorsRefused("Qdrant Edge could not flush")
+        await flush()
+
+    monkeypatch.setattr(plugin.vectors, "flush", fails_once)
+    session = await plugin.sessions.open(plugin.request(timeout_seconds=1))
+    said = await plugin.exchange("x1", "My cat is called Felix.", session=session)
+    assert await plugin.capture.store_or_hold(said, within=60)
+    running = asyncio.create_task(plugin.processor(lease_seconds=2.0, max_attempts=9).run())
+    async with asyncio.timeout(30):
+        while await plugin.state.load(ANA, session.id) is not None:
+            await asyncio.sleep(0.05)
+    assert failed.is_set()
+    await end({running})
