@@ -283,3 +283,8 @@ def test_refusals_reasoning_and_unknown_fields_are_kept() -> None:
         "reasoning_content": "Because.",
         "new_field": {"a": "xy", "b": [1, 2]},
     }
+
+
+def test_every_candidate_is_kept() -> None:
+    whole, assembled, _ = answered("gemini", Answer(choices=("Yes", "No")))
+    assert assembled == whole

@@ -306,3 +306,11 @@ def test_an_id_that_litellm_made_up_is_none_of_the_clients():
         "litellm_session_id": SESSION,
         "litellm_trace_id": SESSION,
     }
+
+
+def test_a_trace_id_of_the_clients_own_stays_beside_our_session():
+    body = named(metadata={"trace_id": "mine"}, proxy_server_request={"headers": {"traceparent": "00-…"}})
+    assert body["metadata"] == {"trace_id": "mine", "session_id": SESSION}
+    assert body["litellm_session_id"] == SESSION
+    assert "litellm_trace_id" not in body
+    assert body["proxy_server_request"] == {"headers": {"traceparent": "00-…"}}

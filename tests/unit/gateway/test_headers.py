@@ -115,3 +115,8 @@ def test_any_values_give_headers_or_one_clear_error(pairs):
         problems = error.problems
     assert set(problems) <= set(HEADER_NAMES.values())
     assert all(problems.values())
+
+
+def test_a_header_sent_twice_is_refused():
+    with pytest.raises(InvalidHeaders, match="sent twice"):
+        parse(RawHeaders((("x-recallr-user-id", "a"), ("x-recallr-user-id", "b"))), min_session_timeout_seconds=600)
