@@ -57,7 +57,7 @@ class Reply:
 
     text: str
     """Of the first choice."""
-    headers: httpx.Headers
+    headers: Mapping[str, str]
     """Of the response."""
 
     @property
