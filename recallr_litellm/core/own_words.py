@@ -63,6 +63,8 @@ def own_words(parts: Sequence[str], *, more_tags: Collection[str] = (), repeated
     # Tags with everyday names are left out only beside other words: alone they may be all that the user sent.
     if any(part.strip() for part in beside):
         words = beside
+    if words == list(parts):  # all of it is the user's, white space included
+        return "\n".join(words)
     return "\n".join(part for part in map(str.strip, words) if part)
 
 
