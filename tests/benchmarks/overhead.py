@@ -354,7 +354,8 @@ async def _with_clients(data_dir: Path, plain: Proxy, ours: Proxy, requests: int
 
 def _client(proxy: Proxy) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {proxy.master_key}"}
-    return httpx.AsyncClient(base_url=proxy.url, headers=headers, trust_env=False, timeout=60.0)
+    limits = httpx.Limits(keepalive_expiry=2)  # uvicorn closes an idle connection after five seconds
+    return httpx.AsyncClient(base_url=proxy.url, headers=headers, trust_env=False, timeout=60.0, limits=limits)
 
 
 if __name__ == "__main__":
