@@ -154,6 +154,19 @@ def plan(
     return Plan(new, last.id, replaced, unseen)
 
 
+def overlap(incoming: Sequence[Message], stored: Iterable[MessageEntry]) -> int:
+    """How many messages of a request a session holds in the same order; 0 where it does not hold the request's history.
+
+    A request may be compared with several sessions: it goes on with the one of the most.
+
+    Args:
+        incoming: as for `plan`.
+        stored: the messages of one session.
+    """
+    match = _best_match(_Forest(stored), incoming, [message.fingerprint for message in incoming])
+    return match.length if match is not None and _counts(match, len(incoming)) else 0
+
+
 def _best_match(forest: _Forest, incoming: Sequence[Message], prints: Sequence[str]) -> _Match | None:
     """The longest run, found in one pass: what ends at a message goes on from what ended before it."""
     best: _Match | None = None
