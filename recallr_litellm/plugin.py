@@ -18,8 +18,8 @@ from recallr_litellm.gateway.call import Call
 from recallr_litellm.gateway.middleware import RecallrMiddleware
 from recallr_litellm.gateway.request_log import RequestLog
 from recallr_litellm.gateway.runtime import Runtime
-from recallr_litellm.litellm_host.insides import BRIDGES, GATEWAY, MIDDLEWARE, SHUTDOWN, report
 from recallr_litellm.litellm_host.models import complete, count_tokens, embed_through_gateway
+from recallr_litellm.litellm_host.private_apis import BRIDGES, GATEWAY, MIDDLEWARE, SHUTDOWN, report
 from recallr_litellm.litellm_host.spend import count_own_calls
 from recallr_litellm.logs import shorten_failed_start, show_logs
 from recallr_litellm.metrics import OF_ALL_WORKERS

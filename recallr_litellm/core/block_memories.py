@@ -1,6 +1,6 @@
-"""The sections of the memory block that show what was recalled: facts, and passages of conversations.
+"""The sections of the memory block that show what was recalled: memories, and passages of conversations.
 
-Both are of one ranking and share their room: the most relevant first, be it a fact or a passage, as long as it fits.
+Both are of one ranking and share their room: the most relevant first, be it a memory or a passage, as long as it fits.
 """
 
 from __future__ import annotations
@@ -19,82 +19,82 @@ _SKIPPED = f"\n{mark('…')}\n"
 """Stands between passages of one message when something between them is not shown."""
 
 
-def memories(
+def remembered(
     writer: BlockWriter,
     passages: Sequence[RecalledPassage],
-    facts: Sequence[RecalledMemory],
+    memories: Sequence[RecalledMemory],
     room: int,
     hidden: frozenset[str],
 ) -> Filled:
-    """Facts and passages, taken most relevant first as long as they fit, whole; each kind in a section of its own.
+    """Memories and passages, taken most relevant first as long as they fit, whole; each kind in a section of its own.
 
-    What is connected with a fact that is shown comes last: it was not searched for.
+    What is connected with a memory that is shown comes last: it was not searched for.
 
     Args:
         passages: most relevant first.
-        facts: likewise.
+        memories: likewise.
         hidden: ids of messages that are shown elsewhere; what tells no more than these is left out.
     """
-    told = _Facts(writer)
+    told = _Memories(writer)
     said = _Passages(writer)
     wanted = {(p.message, p.part): p for p in passages if p.message not in hidden and p.text.strip()}
-    wanted_facts = [f for f in facts if f.text.strip() and not (f.sources and hidden.issuperset(f.sources))]
+    wanted_memories = [m for m in memories if m.text.strip() and not (m.sources and hidden.issuperset(m.sources))]
     left, complete = room, True
-    for item in ranked(wanted_facts, wanted.values()):
+    for item in ranked(wanted_memories, wanted.values()):
         taken = told.take(item, left) if isinstance(item, RecalledMemory) else said.take(item, left)
         left -= taken or 0
         complete &= taken is not None
         if taken is not None and isinstance(item, RecalledPassage) and item.asked and item.asked.message not in hidden:
             left -= said.take(item.asked, left) or 0
-    for number, fact in list(told.shown):
-        left, all_shown = told.take_connected(number, fact.connected, left)
+    for number, memory in list(told.shown):
+        left, all_shown = told.take_connected(number, memory.connected, left)
         complete &= all_shown
     return Filled(told.text + said.text, room - left, said.messages, complete)
 
 
-class _Facts:
-    """The facts that are shown, numbered; those connected with one stand below it."""
+class _Memories:
+    """The memories that are shown, numbered; those connected with one stand below it."""
 
     def __init__(self, writer: BlockWriter) -> None:
         self._writer = writer
         self._lines: dict[tuple[int, ...], str] = {}
         self.shown: list[tuple[tuple[int, ...], RecalledMemory]] = []
-        """(number, fact) of those that were recalled."""
+        """(number, memory) of those that were recalled."""
 
     @property
     def text(self) -> str:
         """Their section; "" if there are none."""
         return _FACTS + "".join(line for _, line in sorted(self._lines.items())) if self._lines else ""
 
-    def take(self, fact: RecalledMemory, room: int) -> int | None:
-        """Show a fact under the next number. Returns what it costs, or None when it does not fit."""
+    def take(self, memory: RecalledMemory, room: int) -> int | None:
+        """Show a memory under the next number. Returns what it costs, or None when it does not fit."""
         number = (len(self.shown) + 1,)
-        cost = self._write(number, fact, room)
+        cost = self._write(number, memory, room)
         if cost is not None:
-            self.shown.append((number, fact))
+            self.shown.append((number, memory))
         return cost
 
     def take_connected(
         self, number: tuple[int, ...], connected: Sequence[RecalledMemory], room: int
     ) -> tuple[int, bool]:
-        """Show what is connected with a fact, as much as fits. Returns the room that is left, and whether all fit."""
+        """Show what is connected with a memory, as much as fits. Returns the room that is left, and whether all fit."""
         complete = True
         place = 1
-        for fact in connected:
+        for memory in connected:
             below = (*number, place)
-            cost = self._write(below, fact, room)
+            cost = self._write(below, memory, room)
             if cost is None:
                 complete = False
                 continue
             place += 1
-            room, all_shown = self.take_connected(below, fact.connected, room - cost)
+            room, all_shown = self.take_connected(below, memory.connected, room - cost)
             complete &= all_shown
         return room, complete
 
-    def _write(self, number: tuple[int, ...], fact: RecalledMemory, room: int) -> int | None:
-        if too_long(fact.text, room):
+    def _write(self, number: tuple[int, ...], memory: RecalledMemory, room: int) -> int | None:
+        if too_long(memory.text, room):
             return None
-        pieces = [self._line(number, fact)]
+        pieces = [self._line(number, memory)]
         if not self._lines:
             pieces.append(_FACTS)
         cost = sum(map(self._writer.meter.cost, pieces))
@@ -103,14 +103,14 @@ class _Facts:
         self._lines[number] = pieces[0]
         return cost
 
-    def _line(self, number: tuple[int, ...], fact: RecalledMemory) -> str:
+    def _line(self, number: tuple[int, ...], memory: RecalledMemory) -> str:
         clock = self._writer.clock
-        if fact.event_start is None:
-            dates = clock.date(fact.at)
+        if memory.event_start is None:
+            dates = clock.date(memory.at)
         else:
-            dates = f"event {clock.event(fact.event_start, fact.event_end)}"
-        relevance = percent(fact.relevance) if len(number) == 1 else ""
-        return attributed(mark(".".join(map(str, number)), dates, relevance), " ".join(escape(fact.text).split()))
+            dates = f"event {clock.event(memory.event_start, memory.event_end)}"
+        relevance = percent(memory.relevance) if len(number) == 1 else ""
+        return attributed(mark(".".join(map(str, number)), dates, relevance), " ".join(escape(memory.text).split()))
 
 
 class _Passages:

@@ -32,7 +32,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from recallr_litellm.core.block_findings import findings
-from recallr_litellm.core.block_memories import memories
+from recallr_litellm.core.block_memories import remembered
 from recallr_litellm.core.block_writer import IN_PERCENT, BlockWriter, Filled, SummaryItem
 from recallr_litellm.core.markup import Clock, escape
 from recallr_litellm.core.messages import StoredMessage
@@ -127,7 +127,7 @@ def _sections(
             "memories",
             0.75,
             frozenset({"unseen", "ongoing", "recent messages"}),
-            lambda room, hidden: memories(writer, recalled.passages, recalled.memories, room, hidden),
+            lambda room, hidden: remembered(writer, recalled.passages, recalled.memories, room, hidden),
         ),
         _Section(
             "summaries",

@@ -4,7 +4,7 @@ LiteLLM translates these APIs for providers that only know chat; its own code do
 back where chat has a place for it: refusals, `n`, several parts of a system instruction, media in Gemini's own spelling
 and every field that it does not know.
 
-LiteLLM's code is named in `insides.py`. Where a version lacks a translation, the function for it raises LookupError.
+LiteLLM's code is named in `private_apis.py`. Where a version lacks a translation, its function raises LookupError.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import httpx
 from litellm.types.llms.openai import ResponsesAPIResponse
 from litellm.types.utils import ModelResponse
 
-from recallr_litellm.litellm_host.insides import GEMINI_REPLY, GEMINI_REQUEST, RESPONSES_REPLY, RESPONSES_REQUEST
+from recallr_litellm.litellm_host.private_apis import GEMINI_REPLY, GEMINI_REQUEST, RESPONSES_REPLY, RESPONSES_REQUEST
 
 Json = dict[str, Any]
 

@@ -13,7 +13,7 @@ from typing import Any
 import litellm
 from litellm.integrations.custom_logger import CustomLogger
 
-from recallr_litellm.litellm_host.insides import SPEND
+from recallr_litellm.litellm_host.private_apis import SPEND
 
 CALLER: ContextVar[Any] = ContextVar("recallr_caller", default=None)
 """LiteLLM's `UserAPIKeyAuth` of the request being served; None outside of one, and by the forward URL."""

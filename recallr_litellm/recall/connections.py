@@ -16,7 +16,7 @@ Fetch = Callable[[Sequence[str]], Awaitable[Sequence[Memory]]]
 
 
 async def with_connected(
-    facts: Sequence[RecalledMemory],
+    memories: Sequence[RecalledMemory],
     known: Mapping[str, MemoryHit],
     fetch: Fetch,
     *,
@@ -26,36 +26,35 @@ async def with_connected(
     """The recalled memories with those that they are connected with, each of which stands at one place only.
 
     Args:
-        facts: the recalled ones, most relevant first, whose connections come first.
-        known: what the search has brought anyway, by id, `facts` among it. Nothing of it is fetched.
+        memories: the recalled ones, most relevant first, whose connections come first.
+        known: what the search has brought anyway, by id, `memories` among it. Nothing of it is fetched.
         fetch: asked at most once for each step away from the recalled ones. Raises what it raises.
         at_most: memories that are added in all.
         told: ids of messages that are shown; a memory that tells no more than these is not added.
     """
-    memories: dict[str, Memory | MemoryHit] = dict(known)
+    found: dict[str, Memory | MemoryHit] = dict(known)
     below: dict[str, list[str]] = {}
-    taken = {fact.id for fact in facts}
-    level = [fact.id for fact in facts]
+    taken = {memory.id for memory in memories}
+    level = [memory.id for memory in memories]
     for most in EACH:
         chosen: dict[str, list[str]] = {}
         for parent in level:
-            others = [id for id in dict.fromkeys(memories[parent].connected) if id not in taken]
+            others = [id for id in dict.fromkeys(found[parent].connected) if id not in taken]
             chosen[parent] = others[: min(most, at_most)]
             taken.update(chosen[parent])
             at_most -= len(chosen[parent])
-        missing = [id for ids in chosen.values() for id in ids if id not in memories]
+        missing = [id for ids in chosen.values() for id in ids if id not in found]
         if missing:
-            memories |= {memory.id: memory for memory in await fetch(missing)}
+            found |= {memory.id: memory for memory in await fetch(missing)}
         below |= {
-            parent: [id for id in ids if id in memories and _tells_more(memories[id], told)]
-            for parent, ids in chosen.items()
+            parent: [id for id in ids if id in found and _tells_more(found[id], told)] for parent, ids in chosen.items()
         }
         level = [id for parent in level for id in below[parent]]
 
     def tree(id: str) -> tuple[RecalledMemory, ...]:
-        return tuple(recalled_memory(memories[child])._replace(connected=tree(child)) for child in below.get(id, ()))
+        return tuple(recalled_memory(found[child])._replace(connected=tree(child)) for child in below.get(id, ()))
 
-    return tuple(fact._replace(connected=tree(fact.id)) for fact in facts)
+    return tuple(memory._replace(connected=tree(memory.id)) for memory in memories)
 
 
 def _tells_more(memory: Memory | MemoryHit, told: frozenset[str]) -> bool:

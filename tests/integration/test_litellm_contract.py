@@ -21,8 +21,8 @@ from starlette.requests import Request
 
 from recallr_litellm.errors import InvalidHeaders
 from recallr_litellm.hooks import recallr
-from recallr_litellm.litellm_host.insides import BRIDGES, GATEWAY
 from recallr_litellm.litellm_host.models import count_tokens
+from recallr_litellm.litellm_host.private_apis import BRIDGES, GATEWAY
 from recallr_litellm.litellm_host.rejections import rejection
 
 
@@ -117,4 +117,4 @@ def test_errors_are_written_as_they_say_themselves():
 
 
 def test_nothing_is_switched_off_with_the_installed_litellm():
-    assert [inside.names[0] for inside in (*GATEWAY, *BRIDGES) if inside.missing] == []
+    assert [api.names[0] for api in (*GATEWAY, *BRIDGES) if api.missing] == []

@@ -26,8 +26,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reca
 TESTS = [f"tests/integration/{name}.py" for name in ("test_litellm_contract", "test_matrix", "test_forward")]
 
 _LACKING = """
-from recallr_litellm.litellm_host.insides import BRIDGES, GATEWAY
-print(*sorted({inside.without for inside in (*GATEWAY, *BRIDGES) if inside.missing}), sep="\\n")
+from recallr_litellm.litellm_host.private_apis import BRIDGES, GATEWAY
+print(*sorted({api.without for api in (*GATEWAY, *BRIDGES) if api.missing}), sep="\\n")
 """
 
 

@@ -71,7 +71,7 @@ class ListByDate(_Arguments):
 class Reported(_Arguments):
     """Something found."""
 
-    text: str = Field(min_length=1, description="One fact in one sentence, with names and absolute dates.")
+    text: str = Field(description="One fact in one sentence, with names and absolute dates.")
     memory_ids: Ids = Field([], description="Ids of the passages (m1, m2, …) and facts (f1, f2, …) that say so.")
     session_ids: Ids = Field([], description="session_ids (s1, s2, …) whose summary says so.")
 

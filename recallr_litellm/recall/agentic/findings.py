@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import Finding, Recalled, RecalledMemory, Remembered, by_kind, ranked
@@ -47,9 +46,9 @@ class Findings:
         text = " ".join(item.text.split())[:FINDING_CHARACTERS]
         names = dict.fromkeys([*item.memory_ids, *item.session_ids])  # m1, f1 and s1 tell themselves apart
         passages = [passage for name in names for passage in self._citations.passages(name)]
-        facts = [fact for name in names if (fact := self._citations.memory(name)) is not None]
+        memories = [memory for name in names if (memory := self._citations.memory(name)) is not None]
         sessions = [session for name in names if (session := self._citations.session(name)) is not None]
-        told: list[Remembered] = [*passages, *facts]
+        told: list[Remembered] = [*passages, *memories]
         times = [one.at for one in told]
         if not times:  # when something was said is known better from the messages than from the session
             times = [at for session in sessions for at in (session.since, session.until)]
@@ -60,7 +59,7 @@ class Findings:
             messages=tuple(dict.fromkeys(passage.message for passage in passages)),
             sessions=tuple(dict.fromkeys([*(one.session for one in told), *(s.id for s in sessions)])),
             at=(min(times), max(times)),
-            memories=tuple(fact.id for fact in facts),
+            memories=tuple(memory.id for memory in memories),
         )
 
     def before(self, recalled: Recalled, options: RecallOptions) -> Recalled:
@@ -71,8 +70,8 @@ class Findings:
         cited = {message for finding in findings for message in finding.messages}
         known = {memory for finding in findings for memory in finding.memories}
         passages = [p for p in self._citations.all_passages if p.message in cited]
-        facts = [f for f in self._citations.all_memories if f.id in known]
-        first = (one._replace(relevance=max(one.relevance, CITED_RELEVANCE)) for one in ranked(facts, passages))
+        memories = [m for m in self._citations.all_memories if m.id in known]
+        first = (one._replace(relevance=max(one.relevance, CITED_RELEVANCE)) for one in ranked(memories, passages))
         recalled = _with(recalled, [*first, *ranked(recalled.memories, recalled.passages)], options)
         return replace(recalled, findings=findings)
 
@@ -91,15 +90,3 @@ def _with(recalled: Recalled, ranked: Iterable[Remembered], options: RecallOptio
         by_place.setdefault(place, one)
     passages, memories = by_kind(islice(by_place.values(), options.max_top_k))
     return replace(recalled, passages=passages, memories=memories)
-
-
-def readable_reports(raw: Any) -> tuple[list[Reported], int]:
-    """Those of the reported findings that can be read, and how many cannot."""
-    items = raw if isinstance(raw, list) else []
-    read: list[Reported] = []
-    for item in items:
-        try:
-            read.append(Reported.model_validate(item))
-        except ValueError:
-            continue
-    return read, len(items) - len(read)

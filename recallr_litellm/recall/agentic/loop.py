@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+import json
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic import ValidationError
 
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import Recalled
@@ -17,17 +19,15 @@ from recallr_litellm.recall.agentic.arguments import (
     SEARCH_MEMORIES,
     SEARCH_SUMMARIES,
     TOOLS,
+    ReportFindings,
 )
 from recallr_litellm.recall.agentic.citations import CitationRegistry
-from recallr_litellm.recall.agentic.findings import Findings, readable_reports
+from recallr_litellm.recall.agentic.findings import Findings
 from recallr_litellm.recall.agentic.memory import OwnedMemory
-from recallr_litellm.recall.agentic.model import ChatMessage, Complete, Completion, ToolRequest
+from recallr_litellm.recall.agentic.model import ChatMessage, Complete, Completion
 from recallr_litellm.recall.agentic.prompt import REMINDER, SYSTEM, ResearchQuestion, opening
-from recallr_litellm.recall.agentic.tools import Toolbox, fault, readable, to_json
-from recallr_litellm.recall.agentic.written import is_object, objects, written_calls
+from recallr_litellm.recall.agentic.tools import Toolbox, fault, readable, to_json, wrong_arguments
 from recallr_litellm.recall.question import searchable
-
-_log = logging.getLogger(__name__)
 
 MAX_STEPS = 6
 """Answers of the model; in the last one it can only report."""
@@ -37,8 +37,6 @@ ANSWER_TOKENS = 4_000
 """Most tokens of one answer, thinking included."""
 FIRST_QUERY_CHARACTERS = 300
 """Of the user's message, as it stands in the call that the first search is shown as."""
-
-_KNOWN = frozenset(tool["function"]["name"] for tool in TOOLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,6 @@ class _Search:
         self._recalled = recalled
         self._options = options
         self._toolbox = Toolbox(memory, citations, question.timezone, count_tokens)
-        self._calls = 0
         self._silent = 0
         self.findings = Findings(citations)
         self.reported = False
@@ -143,12 +140,23 @@ class _Search:
         self.messages: list[ChatMessage] = [
             {"role": "system", "content": SYSTEM},
             {"role": "user", "content": opening(question)},
+            *self._first_search(question, recalled),
         ]
-        first = [(SEARCH_MEMORIES, self._toolbox.memories(recalled))]
+
+    def _first_search(self, question: ResearchQuestion, recalled: Recalled) -> list[ChatMessage]:
+        """What was recalled, as if the model had searched for the question itself."""
+        found = [(SEARCH_MEMORIES, self._toolbox.memories(recalled))]
         if recalled.summaries:
-            first.append((SEARCH_SUMMARIES, self._toolbox.summaries(recalled.summaries)))
+            found.append((SEARCH_SUMMARIES, self._toolbox.summaries(recalled.summaries)))
         query = to_json({"query": readable(question.text[:FIRST_QUERY_CHARACTERS])})
-        self._answer([ToolRequest("", name, query) for name, _ in first], [result for _, result in first])
+        calls = [
+            {"id": f"call_{name}", "type": "function", "function": {"name": name, "arguments": query}}
+            for name, _ in found
+        ]
+        return [
+            {"role": "assistant", "content": None, "tool_calls": calls},
+            *({"role": "tool", "tool_call_id": f"call_{name}", "content": result} for name, result in found),
+        ]
 
     @property
     def exhausted(self) -> bool:
@@ -171,70 +179,43 @@ class _Search:
         return self.findings.behind(self._recalled, self._options)
 
     async def take(self, completion: Completion) -> None:
-        """Run what the model asks for, and write down answer and results."""
-        content = completion.message.get("content")
-        text = content if isinstance(content, str) else ""
-        requests = completion.requests or written_calls(text, _KNOWN)
-        if not requests:
+        """Run the tools that the model asks for; append its answer and their results to the messages."""
+        arguments = [_object(request.arguments) for request in completion.requests]
+        if not arguments or None in arguments:
             self._silent += 1
-            # What it said is left out: small models go on with their own words rather than with what they are told.
+            # Its answer is left out: providers refuse broken arguments, and small models continue their own words.
             self.messages.append({"role": "user", "content": REMINDER})
             return
         self._silent = 0
-        results: list[str] = []
-        sound = len({request.id for request in requests}) == len(requests)
-        for number, request in enumerate(requests):
-            arguments = _object(request.arguments)
-            sound = sound and is_object(request.arguments) and bool(request.id) and request.name in _KNOWN
-            if number >= MAX_CALLS:
-                results.append(fault(f"only {MAX_CALLS} calls at once"))
-            elif arguments is None:
-                results.append(fault("the arguments are not a JSON object"))
-            elif request.name == REPORT_FINDINGS:
-                results.append(self._report(arguments))
-            else:
-                results.append(await self._toolbox.run(request.name, arguments))
-        self._answer(requests, results, message=completion.message if sound else None)
+        self.messages.append(completion.message)
+        for number, request in enumerate(completion.requests):
+            result = await self._run(request.name, arguments[number] or {}, too_many=number >= MAX_CALLS)
+            self.messages.append({"role": "tool", "tool_call_id": request.id, "content": result})
+
+    async def _run(self, name: str, arguments: dict[str, Any], *, too_many: bool) -> str:
+        if too_many:
+            return fault(f"only {MAX_CALLS} calls at once")
+        if name == REPORT_FINDINGS:
+            return self._report(arguments)
+        return await self._toolbox.run(name, arguments)
 
     def _report(self, arguments: dict[str, Any]) -> str:
-        reports, unreadable = readable_reports(arguments.get("findings"))
-        if not isinstance(arguments.get("findings"), list):
-            return fault("findings: must be a list")
-        dropped = unreadable + self.findings.add(reports)
-        complete = arguments.get("complete") is not False
+        try:
+            report = ReportFindings.model_validate(arguments)
+        except ValidationError as error:
+            return fault(wrong_arguments(error))
+        dropped = self.findings.add(report.findings)
         # A report of which nothing stands is none: the model may try again.
-        if complete and (not dropped or self.findings):
-            self.reported = True
+        self.reported = report.complete and (not dropped or bool(self.findings))
         if dropped:
             return fault(f"{dropped} findings were dropped: each needs a text and ids that a tool has returned")
-        return to_json({"accepted": len(reports)})
-
-    def _answer(
-        self, requests: Sequence[ToolRequest], results: Sequence[str], *, message: ChatMessage | None = None
-    ) -> None:
-        """Write down calls and results; the calls as the model made them, or, if they were not sound, made so."""
-        ids = [request.id for request in requests]
-        if message is None:
-            ids = [f"call_{self._calls + number}" for number in range(len(requests))]
-            self._calls += len(requests)
-            calls = [
-                {
-                    "id": id,
-                    "type": "function",
-                    "function": {
-                        "name": request.name if request.name in _KNOWN else "unknown",
-                        "arguments": to_json(_object(request.arguments) or {}),
-                    },
-                }
-                for id, request in zip(ids, requests, strict=True)
-            ]
-            message = {"role": "assistant", "content": None, "tool_calls": calls}
-        self.messages.append(message)
-        self.messages += [
-            {"role": "tool", "tool_call_id": id, "content": result} for id, result in zip(ids, results, strict=True)
-        ]
+        return to_json({"accepted": len(report.findings)})
 
 
 def _object(arguments: str) -> dict[str, Any] | None:
-    """The arguments of a call; where more stands there than a JSON object, the first one."""
-    return next(objects(arguments), None) if arguments.strip() else {}
+    """The arguments of a call; None where they are no JSON object."""
+    try:
+        value = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

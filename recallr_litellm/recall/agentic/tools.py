@@ -127,10 +127,10 @@ class Toolbox:
 
     async def _follow_connections(self, arguments: dict[str, Any]) -> str:
         asked = args.FollowConnections.model_validate(arguments)
-        fact = self._citations.memory(asked.id)
-        if fact is None:
+        memory = self._citations.memory(asked.id)
+        if memory is None:
             raise Refused("no tool has returned this id for a fact")
-        return self._result("connected", await self._memory.connected(fact.id), self._fact, id=asked.id)
+        return self._result("connected", await self._memory.connected(memory.id), self._memory_entry, id=asked.id)
 
     async def _list_by_date(self, arguments: dict[str, Any]) -> str:
         asked = args.ListByDate.model_validate(arguments)
@@ -156,14 +156,14 @@ class Toolbox:
     def _remembered(self, item: Remembered) -> dict[str, Any]:
         if isinstance(item, RecalledPassage):
             return self._passage(item)
-        connected = [self._fact(other) for other in item.connected]
+        connected = [self._memory_entry(other) for other in item.connected]
         return {
-            **self._fact(item),
+            **self._memory_entry(item),
             "relevance": round(item.relevance, 2),
             **({"connected": connected} if connected else {}),
         }
 
-    def _fact(self, memory: RecalledMemory) -> dict[str, Any]:
+    def _memory_entry(self, memory: RecalledMemory) -> dict[str, Any]:
         event = {}
         if memory.event_start is not None:
             event = {"event": self._clock.event(memory.event_start, memory.event_end)}

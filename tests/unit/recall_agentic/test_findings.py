@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from recallr_litellm.core.context import render
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import Finding, Recalled, RecalledPassage
-from recallr_litellm.recall.agentic.arguments import TOOLS
+from recallr_litellm.recall.agentic.arguments import TOOLS, Reported
 from recallr_litellm.recall.agentic.citations import CitationRegistry
-from recallr_litellm.recall.agentic.findings import Findings, readable_reports
+from recallr_litellm.recall.agentic.findings import Findings
 from recallr_litellm.recall.agentic.tools import readable
 from tests.unit.recall_agentic.kit import DAY, START, tokens
 
@@ -48,21 +48,6 @@ def test_a_name_stands_for_what_was_shown_and_nothing_else() -> None:
     assert citations.session("s") is None
 
 
-@given(
-    st.recursive(
-        st.none() | st.integers() | st.text(max_size=8),
-        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["text", "memory_ids", "session_ids"]), inner),
-    )
-)
-def test_any_report_is_read_without_a_fault(raw: Any) -> None:
-    citations = CitationRegistry()
-    citations.show_passage(passage("a", 0, 0.5))
-    findings = Findings(citations)
-    read, unreadable = readable_reports(raw)
-    dropped = findings.add(read)
-    assert unreadable + dropped + len(findings) <= (len(raw) if isinstance(raw, list) else 0)
-
-
 @pytest.mark.parametrize(
     "ids",
     [
@@ -77,8 +62,7 @@ def test_ids_are_taken_for_what_they_are_wherever_they_stand(ids: dict[str, Any]
     citations.show_session("long ago", START - 9, START - 5)
     citations.show_passage(passage("a", 0, 0.5))
     findings = Findings(citations)
-    read, unreadable = readable_reports([{"text": "So it is.", **ids}])
-    assert (findings.add(read), unreadable) == (0, 0)
+    assert findings.add([Reported.model_validate({"text": "So it is.", **ids})]) == 0
     [finding] = findings.before(Recalled(), RecallOptions()).findings
     assert (finding.messages, finding.sessions) == (("a",), ("s", "long ago"))
 
@@ -87,16 +71,14 @@ def test_ids_are_taken_for_what_they_are_wherever_they_stand(ids: dict[str, Any]
 def test_a_finding_without_a_word_is_dropped(text: str) -> None:
     citations = CitationRegistry()
     citations.show_passage(passage("a", 0, 0.5))
-    read, unreadable = readable_reports([{"text": text, "memory_ids": ["m1"]}])
-    assert Findings(citations).add(read) + unreadable == 1, "the example that the model is told is no finding"
+    assert Findings(citations).add([Reported(text=text, memory_ids=["m1"])]) == 1
 
 
 def test_findings_are_bounded_in_number_and_length() -> None:
     citations = CitationRegistry()
     citations.show_passage(passage("a", 0, 0.5))
     findings = Findings(citations)
-    read, _ = readable_reports([{"text": f"{n} " + "long " * 1000, "memory_ids": ["m1"]} for n in range(500)])
-    findings.add(read)
+    findings.add([Reported(text=f"{n} " + "long " * 1000, memory_ids=["m1"]) for n in range(500)])
     assert len(findings) == 20
     assert max(len(text) for text in findings._found) <= 600
 

@@ -15,13 +15,12 @@ from recallr_litellm.core.recalled import Recalled
 from recallr_litellm.errors import ModelUnavailable
 from recallr_litellm.recall.agentic import (
     Agent,
+    Completion,
     OwnedMemory,
     Progress,
     ResearchQuestion,
 )
-from recallr_litellm.recall.agentic.arguments import Reported
 from recallr_litellm.recall.agentic.loop import MAX_CALLS, MAX_STEPS
-from recallr_litellm.recall.agentic.written import objects
 from tests.unit.recall_agentic.kit import (
     BERLIN,
     MARA,
@@ -114,6 +113,13 @@ async def test_findings_without_a_ground_are_dropped_and_the_model_may_mend_its_
     assert end.recalled.findings[0].sessions in (("dog",), ("work",))
 
 
+@pytest.mark.parametrize("raw", [None, "none", 7, [7], [{"memory_ids": ["m1"]}], [{"text": 5, "memory_ids": ["m1"]}]])
+async def test_a_report_that_cannot_be_read_is_refused_with_a_reason_and_may_be_mended(store: Store, raw: Any) -> None:
+    model, _, events = await search(store, calls(("report_findings", {"findings": raw})), report(PASCAL))
+    assert "findings" in model.results()[-1]["error"]
+    assert [finding.text for finding in finished(events).recalled.findings] == [PASCAL["text"]]
+
+
 async def test_steps_are_bounded_and_the_last_can_only_report(store: Store) -> None:
     model, begun, events = await search(store, calls(SEARCH))
     assert len(model.asked) == MAX_STEPS
@@ -197,43 +203,36 @@ async def test_with_little_time_left_the_model_is_asked_to_report(store: Store) 
     assert model.offered[1] == ["report_findings"], "another two steps like the first would not fit"
 
 
-async def test_broken_calls_are_made_sound_before_they_are_sent_back(store: Store) -> None:
-    broken = calls(("search_memories", '{"query": "do'), ("drop table;", {}), ("search_memories", "[1]"), SEARCH)
+@pytest.mark.parametrize(
+    "broken",
+    [
+        says('{"name": "search_memories", "arguments": {"query": "dog"}}'),
+        calls(SEARCH, ("search_memories", '{"query": "do')),
+        calls(("search_memories", "[1]")),
+        calls(("search_memories", "")),
+        calls(("search_memories", '```json\n{"query": "greyhound"}\n```')),
+    ],
+)
+async def test_calls_that_cannot_be_read_are_not_sent_back_and_the_model_is_reminded_once(
+    store: Store, broken: Completion
+) -> None:
     model, _, events = await search(store, broken, report(PASCAL))
-    made = [m for m in model.asked[-1] if m["role"] == "assistant"][-1]["tool_calls"]
-    for call in made:
-        assert isinstance(json.loads(call["function"]["arguments"]), dict)
-        assert call["function"]["name"].isidentifier()
-    answered = [m["tool_call_id"] for m in model.asked[-1] if m["role"] == "tool"][-len(made) :]
-    assert answered == [call["id"] for call in made], "each call has its result"
-    assert len(set(answered)) == len(answered)
-    assert [list(result) for result in model.results()[-4:]] == [["error"]] * 3 + [["memories"]]
+    assert model.asked[1][:-1] == model.asked[0], "providers refuse a history with broken arguments"
+    assert model.asked[1][-1]["role"] == "user"
     assert finished(events).recalled.findings
 
-
-async def test_a_model_that_writes_its_calls_as_text_is_understood(store: Store) -> None:
-    looks = says('I look it up: {"name": "search_memories", "arguments": {"query": "greyhound Pascal", "k": 1}}')
-    found = says('```json\n{"findings": [{"text": "It is called Pascal.", "memory_ids": ["m1"]}]}\n```')
-    model, _, events = await search(store, looks, found)
-    end = finished(events)
-    assert end.fault is None
-    assert [finding.text for finding in end.recalled.findings] == ["It is called Pascal."]
-    [made] = model.asked[-1][-2]["tool_calls"]
-    assert made["function"]["name"] == "search_memories", "it is handed back as the call that it was meant to be"
-    assert json.loads(made["function"]["arguments"]) == {"query": "greyhound Pascal", "k": 1}
-    assert model.asked[-1][-1]["tool_call_id"] == made["id"]
-    assert len(model.results()[-1]["memories"]) == 1
+    model, begun, events = await search(store, broken)
+    assert len(model.asked) == 2
+    assert finished(events).fault == "does not use the tools"
+    assert finished(events).recalled == begun
 
 
-async def test_a_model_that_talks_is_told_how_to_report_in_words(store: Store) -> None:
-    written = says('{"findings": [{"text": "Pascal", "memory_ids": "m1"}]}')
-    model, _, events = await search(store, says("Your dog is called Pascal."), written)
-    assert "Your dog" not in json.dumps(model.asked[1]), "small models go on with their own words if they see them"
-    told = model.asked[1][-1]
-    assert told["role"] == "user"
-    [shape] = objects(told["content"])
-    assert Reported.model_validate(shape["findings"][0]), "the shape that it is told is one that is understood"
-    assert [finding.text for finding in finished(events).recalled.findings] == ["Pascal"]
+async def test_a_call_of_no_tool_has_its_result_too(store: Store) -> None:
+    model, _, events = await search(store, calls(("forget", {}), SEARCH), report(PASCAL))
+    assert [list(result) for result in model.results()[-2:]] == [["error"], ["memories"]]
+    answered = [m["tool_call_id"] for m in model.asked[-1] if m["role"] == "tool"]
+    assert answered[-2:] == ["id0", "id1"]
+    assert finished(events).recalled.findings
 
 
 @pytest.mark.parametrize(("day", "session"), [(5, "dog"), (12, "work")])
@@ -275,11 +274,3 @@ async def test_nothing_of_another_user_can_be_reached(store: Store) -> None:
     async for _ in Agent(ottos, count_tokens=tokens)(store.of(OTTO), asked, begun, RecallOptions(), until=until):
         pass
     assert "4711" in json.dumps(ottos.results()), "the owner himself finds it with the same tools"
-
-
-async def test_arguments_in_a_fence_are_read(store: Store) -> None:
-    fenced = calls(("search_memories", 'Sure!\n```json\n{"query": "greyhound", "k": 1}\n```'))
-    model, _, _ = await search(store, fenced, report())
-    assert len(model.results()[-1]["memories"]) == 1
-    [made] = model.asked[-1][-2]["tool_calls"]
-    assert json.loads(made["function"]["arguments"]) == {"query": "greyhound", "k": 1}

@@ -1,4 +1,4 @@
-"""The private parts of LiteLLM that the plugin uses: looked up here only, once, at the start.
+"""The private APIs of LiteLLM that the plugin uses: looked up here only, once, at the start.
 
 LiteLLM promises none of them. What an installed version lacks switches off what needs it and nothing else, and one
 line in the log names both. A part that was renamed is looked up under both names.
@@ -19,10 +19,10 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Inside:
-    """A private part of LiteLLM.
+class PrivateApi:
+    """A private API of LiteLLM.
 
-    >>> Inside("litellm.proxy.proxy_server", ("llm_router",), "models of the gateway cannot be called").missing
+    >>> PrivateApi("litellm.proxy.proxy_server", ("llm_router",), "models of the gateway cannot be called").missing
     False
     """
 
@@ -62,13 +62,13 @@ def _attribute(module: Any, name: str) -> Any:
     return holder
 
 
-MIDDLEWARE = Inside("litellm.proxy.proxy_server", ("app.middleware_stack",), "the plugin cannot start")
-SHUTDOWN = Inside(
+MIDDLEWARE = PrivateApi("litellm.proxy.proxy_server", ("app.middleware_stack",), "the plugin cannot start")
+SHUTDOWN = PrivateApi(
     "litellm.proxy.proxy_server",
     ("proxy_shutdown_event",),
     "exchanges that are not stored when the gateway is stopped are lost",
 )
-SPEND = Inside(
+SPEND = PrivateApi(
     "litellm.proxy.hooks.proxy_track_cost_callback",
     ("_ProxyDBLogger",),
     "agentic recall is not counted in the spend of the key that asked",
@@ -76,22 +76,22 @@ SPEND = Inside(
 GATEWAY = (MIDDLEWARE, SHUTDOWN, SPEND)
 """What the plugin needs in every gateway."""
 
-RESPONSES_REQUEST = Inside(
+RESPONSES_REQUEST = PrivateApi(
     "litellm.responses.litellm_completion_transformation.transformation",
     ("LiteLLMCompletionResponsesConfig.transform_responses_api_request_to_chat_completion_request",),
     "Reconify gets no requests of /v1/responses",
 )
-RESPONSES_REPLY = Inside(
+RESPONSES_REPLY = PrivateApi(
     "litellm.completion_extras.litellm_responses_transformation.transformation",
     ("LiteLLMResponsesTransformationHandler.transform_response",),
     "Reconify gets no requests of /v1/responses",
 )
-GEMINI_REQUEST = Inside(
+GEMINI_REQUEST = PrivateApi(
     "litellm.google_genai.adapters.transformation",
     ("GoogleGenAIAdapter.translate_generate_content_to_completion",),
     "Reconify gets no requests of Gemini's API",
 )
-GEMINI_REPLY = Inside(
+GEMINI_REPLY = PrivateApi(
     "litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini",
     (
         "VertexGeminiConfig.transform_google_generate_content_to_openai_model_response",
@@ -103,9 +103,9 @@ BRIDGES = (RESPONSES_REQUEST, RESPONSES_REPLY, GEMINI_REQUEST, GEMINI_REPLY)
 """What Reconify needs: LiteLLM's translations into chat completions."""
 
 
-def report(insides: Iterable[Inside]) -> None:
-    """Log each part that the installed version lacks."""
-    for inside in insides:
-        if inside.missing:
-            name = f"{inside.module}.{inside.names[0]}"
-            _log.warning("LiteLLM %s lacks %s: %s", version("litellm"), name, inside.without)
+def report(apis: Iterable[PrivateApi]) -> None:
+    """Log each private API that the installed version lacks."""
+    for api in apis:
+        if api.missing:
+            name = f"{api.module}.{api.names[0]}"
+            _log.warning("LiteLLM %s lacks %s: %s", version("litellm"), name, api.without)
