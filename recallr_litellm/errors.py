@@ -22,6 +22,7 @@
      │   ├─ StateUnavailable        Redis
      │   ├─ VectorsUnavailable      Qdrant
      │   ├─ EmbeddingUnavailable    the embedding model
+     │   │   ├─ EmbeddingBusy           its endpoint answered 429
      │   │   └─ EmbeddingMisconfigured  its endpoint refuses the key, or does not know the model
      │   └─ ModelUnavailable        the model of `RECALLR_MEMORY_MODEL`
      └─ CallRefused             a dependency works but refused one call; only that request or session is affected
@@ -187,6 +188,18 @@ class EmbeddingUnavailable(Unavailable):
     """The embedding model cannot be reached, did not answer in time, or answered 429 or 5xx."""
 
     reason = "embedding"
+
+
+class EmbeddingBusy(EmbeddingUnavailable):
+    """The endpoint of the embedding model answered 429.
+
+    Args:
+        retry_after: seconds, where the endpoint named them.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class EmbeddingMisconfigured(EmbeddingUnavailable):

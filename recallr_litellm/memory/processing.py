@@ -14,7 +14,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from recallr_litellm.errors import EmbeddingUnavailable, StateRefused, StateUnavailable, Unavailable, VectorsUnavailable
+from recallr_litellm.errors import (
+    EmbeddingBusy,
+    EmbeddingMisconfigured,
+    EmbeddingUnavailable,
+    StateRefused,
+    StateUnavailable,
+    Unavailable,
+    VectorsUnavailable,
+)
 from recallr_litellm.memory.remembering import SessionMemory
 from recallr_litellm.metrics import FAULTS, PROCESSING, SESSIONS
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
@@ -27,6 +35,9 @@ _log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 16
 """Sessions processed at the same time. More make each one slower; fewer make short ones wait for long ones."""
+
+_LONGEST_PAUSE: Final = 600.0
+"""Seconds until an embedding model is tried again that asks for a longer pause."""
 
 _KILLED: Final = "the process ended while processing it"
 
@@ -67,7 +78,7 @@ class Processor:
     ) -> None:
         self._state = state
         self._vectors = vectors
-        self._memory = SessionMemory(vectors, embedder, sparse)
+        self._memory = SessionMemory(vectors, embedder, sparse, wait=self._wait_for_model)
         self._state_breaker = state_breaker
         self._vectors_breaker = vectors_breaker
         self._embedding_breaker = embedding_breaker
@@ -184,6 +195,17 @@ class Processor:
             still_wanted=lambda: self._state.extend(claim, self._lease_seconds),
         )
         job.remembered = True
+
+    async def _wait_for_model(self, error: EmbeddingUnavailable, failures: int) -> None:
+        """Wait until the model may be tried again. The session stays leased: begun anew, it would be paid for again."""
+        if isinstance(error, EmbeddingMisconfigured):
+            raise error
+        if not isinstance(error, EmbeddingBusy):  # a limit per minute does not keep requests from asking
+            self._embedding_breaker.trip(error)
+        named = error.retry_after if isinstance(error, EmbeddingBusy) else None
+        pause = named if named is not None else 2.0 ** min(failures, 6)
+        _log.info("Processing waits %.0f s for the embedding model: %s", pause, error)
+        await asyncio.sleep(min(_LONGEST_PAUSE, pause) * random.uniform(1.0, 1.5))  # noqa: S311 - not a secret
 
     async def _postpone(self, claim: Claim, delay_seconds: float, reason: str, *, counts: bool) -> None:
         await self._state.postpone(claim, delay_seconds, reason, counts=counts)

@@ -17,18 +17,23 @@ from recallr_litellm.core.passages import split
 from recallr_litellm.core.records import Passage, Session, Turn, User
 from recallr_litellm.memory.summarise import summarise
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
-from recallr_litellm.stores.embedding.passages import embed_passages
+from recallr_litellm.stores.embedding.passages import Wait, embed_passages
 from recallr_litellm.stores.state import Snapshot
 from recallr_litellm.stores.vectors import VectorStore
 
 
 class SessionMemory:
-    """Writes sessions into Qdrant."""
+    """Writes sessions into Qdrant.
 
-    def __init__(self, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder) -> None:
+    Args:
+        wait: on an outage of the embedding model, see `embed_passages`.
+    """
+
+    def __init__(self, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder, *, wait: Wait) -> None:
         self._vectors = vectors
         self._embedder = embedder
         self._sparse = sparse
+        self._wait = wait
 
     async def save(
         self, owner: Owner, session_id: str, snapshot: Snapshot, still_wanted: Callable[[], Awaitable[bool]]
@@ -39,7 +44,7 @@ class SessionMemory:
             still_wanted: asked before the first write; False: nothing is written.
 
         Raises:
-            Unavailable: the embedding model or Qdrant does not answer.
+            Unavailable: Qdrant does not answer, or `wait` gave up.
             VectorsRefused: Qdrant does not take the session.
         """
         turns = await self._turns(snapshot.messages)
@@ -82,4 +87,4 @@ class SessionMemory:
         return (await self._embed([text]))[0] if text else None
 
     async def _embed(self, texts: list[str]) -> list[Passage | None]:
-        return await embed_passages(self._embedder, self._sparse, texts)
+        return await embed_passages(self._embedder, self._sparse, texts, wait=self._wait)

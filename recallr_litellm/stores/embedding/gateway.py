@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recallr_litellm.core.records import Vector
-from recallr_litellm.errors import EmbeddingMisconfigured, EmbeddingRefused, EmbeddingUnavailable, RecallrError
+from recallr_litellm.errors import (
+    EmbeddingBusy,
+    EmbeddingMisconfigured,
+    EmbeddingRefused,
+    EmbeddingUnavailable,
+    RecallrError,
+)
 from recallr_litellm.stores.embedding.base import GatewayEmbed, bounded, unit
 from recallr_litellm.stores.embedding.queries import QueryCache
 
@@ -17,6 +23,7 @@ _BY_STATUS: dict[int | None, type[RecallrError]] = {
     **dict.fromkeys((401, 403, 404), EmbeddingMisconfigured),
 }
 """`status_code` of an error of LiteLLM or the openai library → what is wrong. Any other is an outage."""
+_BUSY = 429
 
 
 class GatewayEmbedder:
@@ -88,7 +95,19 @@ class GatewayEmbedder:
             status = getattr(error, "status_code", None)
             kind = _BY_STATUS.get(status, EmbeddingUnavailable)
             # Not the message: it may quote the text.
-            raise kind(f"the embedding model {self.name} failed: {type(error).__name__}, status {status}") from error
+            problem = f"the embedding model {self.name} failed: {type(error).__name__}, status {status}"
+            if status == _BUSY:
+                raise EmbeddingBusy(problem, retry_after=_retry_after(error)) from error
+            raise kind(problem) from error
         if len(vectors) != len(texts):
             raise EmbeddingUnavailable(f"{self.name} returned {len(vectors)} vectors for {len(texts)} texts")
         return vectors
+
+
+def _retry_after(error: Exception) -> float | None:
+    """Seconds that the provider's answer, or LiteLLM's router, asks to wait."""
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    try:
+        return float(headers.get("retry-after") or getattr(error, "cooldown_time", None) or "")
+    except (TypeError, ValueError):  # none, or a date
+        return None

@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import redis
 
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Vector
-from recallr_litellm.errors import EmbeddingMisconfigured, EmbeddingRefused, VectorsRefused
-from recallr_litellm.memory import remembering
+from recallr_litellm.errors import (
+    EmbeddingBusy,
+    EmbeddingMisconfigured,
+    EmbeddingRefused,
+    EmbeddingUnavailable,
+    VectorsRefused,
+)
+from recallr_litellm.memory import processing, remembering
 from recallr_litellm.memory.capture import Exchange
+from recallr_litellm.stores.embedding.base import unit
 from recallr_litellm.stores.state import Claim, keys
 from recallr_litellm.stores.vectors.engine import Point
 from recallr_litellm.tasks import end
@@ -133,6 +142,46 @@ async def test_a_misconfigured_endpoint_uses_up_no_attempt(plugin: Plugin, monke
         assert claim.attempts == 1
         await plugin.processor(max_attempts=1).process([claim])
     assert await plugin.state.failed() == []
+
+
+@pytest.mark.parametrize(
+    ("a_minute", "outage"),
+    [
+        (100, EmbeddingBusy("status 429", retry_after=0.0)),
+        (20, EmbeddingUnavailable("status 503")),
+        (1, EmbeddingBusy("status 429")),
+    ],
+    ids=str,
+)
+async def test_a_session_past_the_endpoints_limit_is_embedded_bit_by_bit_and_nothing_is_paid_for_twice(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch, a_minute: int, outage: EmbeddingUnavailable
+) -> None:
+    monkeypatch.setattr(processing, "random", SimpleNamespace(uniform=lambda *_: 0.0))
+    paid: list[str] = []
+    left, refused = a_minute, 0
+
+    async def passages(texts: Sequence[str]) -> list[Vector]:
+        nonlocal left, refused
+        if len(texts) > left:
+            refused += 1
+            if refused % 2 == 0:
+                left = a_minute
+            raise outage
+        left -= len(texts)
+        paid.extend(texts)
+        return [unit(np.random.default_rng(len(text)).normal(size=384)) for text in texts]
+
+    monkeypatch.setattr(plugin.embedder, "passages", passages)
+    said = "\n\n".join(f"On day {day} we visited museum number {day * 7}. " * 12 for day in range(130))
+    last = await talked(plugin, ("Tell me of our journey.", said[:60_000]))
+    assert last.session is not None
+    async with asyncio.timeout(120):
+        await plugin.processor(max_attempts=1).process([await due(plugin, last)])
+    assert await plugin.state.load(ANA, last.session.id) is None, "the session is begun anew"
+    assert refused, "the limit was never reached"
+    assert len(paid) > 100
+    assert len(paid) == len(set(paid)), "a text was paid for twice"
+    assert plugin.embedding_breaker.allows_requests == isinstance(outage, EmbeddingBusy)
 
 
 def refusing(plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import onnxruntime
 import pytest
@@ -18,6 +19,7 @@ from tokenizers import Tokenizer
 from recallr_litellm.core.records import SparseVector, Vector
 from recallr_litellm.errors import (
     ConfigurationError,
+    EmbeddingBusy,
     EmbeddingMisconfigured,
     EmbeddingRefused,
     EmbeddingUnavailable,
@@ -381,7 +383,7 @@ class TestGatewayModel:
             (413, EmbeddingRefused),
             (401, EmbeddingMisconfigured),
             (404, EmbeddingMisconfigured),
-            (429, EmbeddingUnavailable),
+            (429, EmbeddingBusy),
             (503, EmbeddingUnavailable),
             ([], EmbeddingUnavailable),
             ([[1.0, 2.0], [1.0, 2.0]], EmbeddingUnavailable),
@@ -409,6 +411,29 @@ class TestGatewayModel:
             await embedder.query("my secret", "acme")
         assert type(failure.value) is expected
         assert "secret" not in str(failure.value), "the text of a user is in an error message"
+
+    @pytest.mark.parametrize(
+        ("attributes", "seconds"),
+        [
+            ({"response": httpx.Response(429, headers={"Retry-After": "7.5"})}, 7.5),
+            ({"response": httpx.Response(429, headers={"Retry-After": "Mon, 30 Nov 2026 12:00:00 GMT"})}, None),
+            ({"response": httpx.Response(429)}, None),
+            ({"cooldown_time": 5}, 5.0),
+            ({}, None),
+        ],
+        ids=str,
+    )
+    async def test_a_provider_or_a_router_says_how_long_to_wait(
+        self, attributes: dict[str, object], seconds: float | None
+    ) -> None:
+        async def embed(model: str, texts: list[str]) -> list[list[float]]:
+            error = Answered(429)
+            vars(error).update(attributes)
+            raise error
+
+        with pytest.raises(EmbeddingBusy) as failure:
+            await open_embedder(settings("litellm/my-embedder"), embed).open()
+        assert failure.value.retry_after == seconds
 
     async def test_a_model_that_the_gateway_does_not_have_is_a_misconfiguration(self) -> None:
         async def embed(model: str, texts: list[str]) -> list[list[float]]:
