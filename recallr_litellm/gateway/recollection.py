@@ -126,6 +126,7 @@ class Recollection:
                 self._projects,
                 binding,
                 min_session_timeout_seconds=self._settings.min_session_timeout_seconds,
+                key=key,
             )
             self._reporter.identify(call, takes_part=admission is not None)
             if admission is None:

@@ -161,7 +161,11 @@ def test_an_unknown_user_passes_without_memory_unless_it_may_be_created(
     assert say(gateway, key, "Hello.", user=user).memory_status == "ok", "once it is known, nothing more is needed"
 
 
-@pytest.mark.parametrize(("named", "stream"), [(None, False), ("a\x07b", True)], ids=["none", "control"])
+@pytest.mark.parametrize(
+    ("named", "stream"),
+    [(None, False), ("a\x07b", True), ("{{LIBRECHAT_USER_ID}}", False), ("undefined", True)],
+    ids=["none", "control", "template", "undefined"],
+)
 def test_a_bound_request_without_a_user_we_can_take_passes_without_memory(
     gateway: Proxy, provider: Provider, named: str | None, stream: bool
 ) -> None:

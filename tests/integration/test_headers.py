@@ -25,6 +25,14 @@ ALWAYS = {"x-recallr-request-id", "x-recallr-process-time", "x-recallr-memory-st
 ONCE_KNOWN = ALWAYS | {"x-recallr-session-id", "x-recallr-user-id"}
 """On those to requests that got as far as having a session."""
 
+PLACEHOLDERS = (
+    *("{{LIBRECHAT_USER_ID}}", "undefined", "null", "None", "[object Object]", "${user.id}"),
+    *("user-undefined", "<user_id>", "%USERNAME%", "(nil)"),
+)
+UNFILLED = (
+    "must be filled in: a placeholder such as {{user_id}} or undefined would give many users one memory. "
+    "If it is the id of one user, put a prefix before it, such as person-"
+)
 USER_MISSING = "is required, here or as `user` in the body (`metadata.user_id` for Anthropic)"
 
 
@@ -115,8 +123,8 @@ def test_the_header_wins_over_the_user_in_the_body(proxy: Proxy, provider: Provi
         ("x" * 257, "the `user` of the body must have 1 to 256 characters"),
         ("a\nb", "the `user` of the body must not contain control characters"),
         (["a"], USER_MISSING),
+        *((id, f"the `user` of the body {UNFILLED}") for id in PLACEHOLDERS),
     ],
-    ids=["empty", "too long", "line feed", "list"],
 )
 def test_a_bad_user_in_the_body_is_named(proxy: Proxy, provider: Provider, user: str, id: object, reason: str) -> None:
     body = {"model": CHAT_MODEL, "messages": hello(user), "user": id}
@@ -124,6 +132,16 @@ def test_a_bad_user_in_the_body_is_named(proxy: Proxy, provider: Provider, user:
 
     assert refused.status_code == 400, refused.text
     assert refused.json()["error"]["message"] == f"X-Recallr-User-Id: {reason}"
+    assert refused.json()["error"]["param"] == "X-Recallr-User-Id"
+    assert provider.chats(user) == [], "the model is not called"
+
+
+@pytest.mark.parametrize("id", PLACEHOLDERS)
+def test_a_placeholder_is_no_user_and_the_reason_is_given(proxy: Proxy, provider: Provider, user: str, id: str) -> None:
+    refused = post(proxy, proxy.headers(id), {"model": CHAT_MODEL, "messages": hello(user)})
+
+    assert refused.status_code == 400, refused.text
+    assert refused.json()["error"]["message"] == f"X-Recallr-User-Id: {UNFILLED}"
     assert refused.json()["error"]["param"] == "X-Recallr-User-Id"
     assert provider.chats(user) == [], "the model is not called"
 

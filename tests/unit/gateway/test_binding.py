@@ -193,6 +193,44 @@ def test_a_user_that_cannot_be_one_passes_unless_the_client_speaks_to_us():
         admitted({"project_id": "acme"}, "a\x07b", timezone="UTC")
 
 
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ("{{LIBRECHAT_USER_ID}}", {}),
+        ("undefined", {"timezone": "UTC"}),
+        (None, {"user_id": "${user.id}"}),
+        ("ana", {"user_id": ""}),
+    ],
+    ids=["body", "body, other headers", "header", "empty header"],
+)
+def test_a_placeholder_for_a_user_passes_under_a_bound_key_and_is_refused_without_one(
+    body: str | None, headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    holder = key({"project_id": "acme"}, key_alias=f"alias-{body}-{headers}")
+    bindings = Bindings(min_session_timeout_seconds=600)
+    for _ in range(2):
+        call = Call(raw(**headers))
+        found = admit(call, body, PROJECTS, bindings.of(holder), min_session_timeout_seconds=600, key=holder)
+        assert found is None
+        assert call.reason == "the user id is a placeholder"
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 1, f"once for each key and value: {told}"
+    assert repr(holder.key_alias) in told[0]
+    assert LITELLM_KEY not in told[0]
+    with pytest.raises(InvalidHeaders) as refused:
+        admitted(None, body, project_id=PROJECT, api_key=KEY, **headers)
+    assert set(refused.value.problems) == {"X-Recallr-User-Id"}
+
+
+@pytest.mark.parametrize("metadata", [None, {"project_id": "acme"}])
+def test_a_placeholder_is_no_matter_where_memory_is_off(
+    metadata: dict[str, str] | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours = {} if metadata else {"project_id": PROJECT, "api_key": KEY}
+    assert admitted(metadata, "undefined", memory="off", **ours) is None
+    assert not caplog.records
+
+
 def test_a_recallr_key_of_its_own_makes_the_binding_void():
     metadata = {"project_id": "acme", "user_from": "header", "enabled": False, "defaults": {"timezone": "Asia/Tokyo"}}
     found = served(metadata, "alice", api_key=OTHER_KEY, project_id=OTHER_PROJECT)
