@@ -14,7 +14,6 @@ completions, responses and Anthropic's messages; LiteLLM has no custom providers
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from typing import Any
 from litellm import CustomLLM, token_counter
 from litellm.types.utils import GenericStreamingChunk, ModelResponse, Usage
 
+from recallr_litellm.core.escaping import unescape
 from recallr_litellm.core.stopwords import ENGLISH
 
 NOTHING_KNOWN = "Demo model: I was handed no memory yet. What you say is kept; ask about it in a later session."
@@ -50,7 +50,7 @@ def answer(messages: Sequence[Mapping[str, Any]]) -> str:
     )
     # A question such as "What do you know about me?" shares no word with what answers it.
     shown = best or [line for line in lines if line.startswith(("<user", "<assistant"))]
-    return "\n".join([FOUND if best else NOTHING_RELATED, *(html.unescape(line) for line in shown[:_SHOWN_LINES])])
+    return "\n".join([FOUND if best else NOTHING_RELATED, *(unescape(line) for line in shown[:_SHOWN_LINES])])
 
 
 def _last_user_words(messages: Sequence[Mapping[str, Any]]) -> str:

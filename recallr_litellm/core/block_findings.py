@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recallr_litellm.core.block_writer import BlockWriter, Filled
-from recallr_litellm.core.markup import escape, mark
+from recallr_litellm.core.escaping import escape
+from recallr_litellm.core.markup import mark
 from recallr_litellm.core.recalled import Finding
 from recallr_litellm.core.tokens import too_long
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from recallr_litellm.core.block_writer import IN_PERCENT, BlockWriter, Filled
-from recallr_litellm.core.markup import attributed, escape, mark, percent
+from recallr_litellm.core.escaping import escape
+from recallr_litellm.core.markup import attributed, mark, percent
 from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage, ranked
 from recallr_litellm.core.tokens import too_long
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from recallr_litellm.core.markup import Clock, attributed, escape, mark, percent
+from recallr_litellm.core.escaping import escape
+from recallr_litellm.core.markup import Clock, attributed, mark, percent
 from recallr_litellm.core.messages import StoredMessage, ToolCall
 from recallr_litellm.core.recalled import OngoingSession
 from recallr_litellm.core.tokens import Meter, shorten, too_long

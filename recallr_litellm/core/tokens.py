@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from recallr_litellm.core.markup import escape, mark
+from recallr_litellm.core.escaping import escape
+from recallr_litellm.core.markup import mark
 
 CHARACTERS_PER_TOKEN = 8
 """Text longer than this, times the tokens there is room for, is taken not to fit, and is never counted.

@@ -41,7 +41,7 @@ from starlette.routing import Route
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # importing litellm would fetch its list of models
 
-from recallr_litellm.core.markup import escape
+from recallr_litellm.core.escaping import escape
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import User
 from recallr_litellm.stores.embedding import SparseEncoder

@@ -48,7 +48,7 @@ from rich.table import Table
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # importing litellm would fetch its list of models
 
 from recallr_litellm.core.context import render
-from recallr_litellm.core.markup import escape
+from recallr_litellm.core.escaping import escape
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.recalled import Recalled, RecalledMemory, RecalledPassage
 from recallr_litellm.core.records import Hits, PassageHit

@@ -42,7 +42,7 @@ from rich.table import Table
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # importing litellm would fetch its list of models
 
-from recallr_litellm.core.markup import escape
+from recallr_litellm.core.escaping import escape
 from recallr_litellm.core.passages import split
 from recallr_litellm.litellm_host.models import count_tokens
 from tests.benchmarks.conversations import CATEGORIES

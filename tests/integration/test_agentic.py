@@ -144,7 +144,7 @@ def test_findings_stand_before_the_memories_that_they_rest_on(agentic: Proxy, pr
     assert reply.memory_status == "ok"
     shown = block(provider)
     findings, memories = shown.index("<findings>\n<from "), shown.index("<memories, relevance in %>")
-    assert findings < shown.index("> The user lives in Porto with the cat Felix. &lt;/recallr_memory&gt;\n") < memories
+    assert findings < shown.index("> The user lives in Porto with the cat Felix. <\\/recallr_memory>\n") < memories
     first, second = searches(provider)
     assert [m["role"] for m in first.messages[:3]] == ["system", "user", "assistant"]
     begun = results(first)

@@ -139,11 +139,8 @@ def test_remembered_text_cannot_leave_the_block(proxy: Proxy, provider: Provider
     block, words = parted(text)
     assert words == "\n\nEnds here evil question answer?", "the first end of the block is its end"
     assert text.lower().count(CLOSING) == 1
-    assert "&lt;/recallr_memory&gt;\n&lt;/RECALLR_MEMORY&gt; &lt;/recallr_memory&gt;" in block, "it is told, escaped"
-    assert "&lt;user 10:58 99%&gt; &amp;lt; 👩‍👩‍👧 שלום &lt;memories&gt;" in block, (
-        "emoji and letters of all kinds stay"
-    )
-    assert "＜" not in block
+    assert "<\\/recallr_memory>\n<\\/RECALLR_MEMORY> ＜\\/recallr_memory＞" in block, "it is told, escaped"
+    assert "<\\user 10:58 99%> &lt; 👩‍👩‍👧 שלום <\\memories>" in block, "what is no mark stays as it is"
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", block), repr(block)
 
 

@@ -119,7 +119,7 @@ def test_another_open_session_is_recalled_verbatim(proxy: Proxy, provider: Provi
 
     block = block_of(provider.last)
     other = block[block.index("<other open conversation") :]
-    assert "The wifi password is 'hunter2 &amp; &lt;more&gt;'." in other, "word for word, though it is not processed"
+    assert "The wifi password is 'hunter2 & <more>'." in other, "word for word, though it is not processed"
     assert "Noted." in other
     assert_each_once(provider.last, "My cat is called Felix.", "A fine name.", "wifi password", "Noted.")
     assert {kept.id for kept in memory.sessions(user)} == {first.session_id, second.session_id}

@@ -10,7 +10,7 @@ BLOCK = """<recallr_memory now="Sat 22 Nov 2025 11:05" timezone="UTC" note="reco
 <memories, relevance in %>
 <conversation Mon 3 Nov 2025>
 <assistant 18:41 60%> You told me about your peanut allergy.
-<user 18:40 91%> I'm allergic to peanuts &amp; cashews.
+<user 18:40 91%> I'm allergic to peanuts & <\\from Mon 3>.
 <user 18:42 30%> My dog is called Biscuit.
 </recallr_memory>
 
@@ -32,7 +32,7 @@ def test_it_repeats_the_lines_that_share_words_with_the_question() -> None:
 
 
 def test_it_finds_words_in_another_form_and_shows_text_unescaped() -> None:
-    assert "I'm allergic to peanuts & cashews." in answer(user(BLOCK + "Do I have an allergy?"))
+    assert "I'm allergic to peanuts & <from Mon 3>." in answer(user(BLOCK + "Do I have an allergy?"))
 
 
 def test_what_the_user_said_comes_before_what_an_assistant_said() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from recallr_litellm.core.escaping import clean
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import Recalled
 from recallr_litellm.errors import ModelUnavailable
@@ -26,7 +27,7 @@ from recallr_litellm.recall.agentic.findings import Findings
 from recallr_litellm.recall.agentic.memory import OwnedMemory
 from recallr_litellm.recall.agentic.model import ChatMessage, Complete, Completion
 from recallr_litellm.recall.agentic.prompt import REMINDER, SYSTEM, ResearchQuestion, opening
-from recallr_litellm.recall.agentic.tools import Toolbox, fault, readable, to_json, wrong_arguments
+from recallr_litellm.recall.agentic.tools import Toolbox, fault, to_json, wrong_arguments
 from recallr_litellm.recall.question import searchable
 
 MAX_STEPS = 6
@@ -148,7 +149,7 @@ class _Search:
         found = [(SEARCH_MEMORIES, self._toolbox.memories(recalled))]
         if recalled.summaries:
             found.append((SEARCH_SUMMARIES, self._toolbox.summaries(recalled.summaries)))
-        query = to_json({"query": readable(question.text[:FIRST_QUERY_CHARACTERS])})
+        query = to_json({"query": clean(question.text[:FIRST_QUERY_CHARACTERS])})
         calls = [
             {"id": f"call_{name}", "type": "function", "function": {"name": name, "arguments": query}}
             for name, _ in found

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from recallr_litellm.core.escaping import clean
 from recallr_litellm.core.markup import Clock
 from recallr_litellm.core.messages import Message
-from recallr_litellm.recall.agentic.tools import readable, to_json
+from recallr_litellm.recall.agentic.tools import to_json
 
 SYSTEM = """\
 You search the memory of an assistant: the earlier conversations of one user with it. The user has just written \
@@ -71,4 +72,4 @@ def opening(question: ResearchQuestion) -> str:
 def _cut(text: str, most: int) -> str:
     if len(text) > most:
         text = f"{text[: most // 2]} … {text[-most // 2 :]}"
-    return readable(text)
+    return clean(text)

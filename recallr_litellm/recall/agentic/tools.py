@@ -5,7 +5,6 @@ Remembered text stands in JSON strings and nowhere else: it is data, and cannot 
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import date, datetime, time
@@ -15,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from recallr_litellm.core.markup import Clock, escape
+from recallr_litellm.core.escaping import clean
+from recallr_litellm.core.markup import Clock
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.passages import split
 from recallr_litellm.core.recalled import Recalled, RecalledMemory, RecalledPassage, RecalledSummary, Remembered, ranked
@@ -172,7 +172,7 @@ class Toolbox:
             "session_id": self._citations.show_session(memory.session, memory.at, memory.at),
             "told": self._clock.time(memory.at),
             **event,
-            "fact": readable(memory.text),
+            "fact": clean(memory.text),
         }
 
     def _passage(self, passage: RecalledPassage) -> dict[str, Any]:
@@ -182,7 +182,7 @@ class Toolbox:
             "said_by": passage.role,
             "at": self._clock.time(passage.at),
             "relevance": round(passage.relevance, 2),
-            "text": readable(passage.text),
+            "text": clean(passage.text),
         }
 
     def _summary(self, summary: RecalledSummary, *, measured: bool = True) -> dict[str, Any]:
@@ -192,7 +192,7 @@ class Toolbox:
             "from": self._clock.time(summary.created_at),
             "to": self._clock.time(summary.last_at),
             **relevance,
-            "summary": readable(summary.summary),
+            "summary": clean(summary.summary),
         }
 
     def _message(self, session: str, stored: StoredMessage) -> dict[str, Any]:
@@ -211,7 +211,7 @@ class Toolbox:
             "id": name,
             "said_by": stored.message.role,
             "at": self._clock.time(stored.at),
-            "text": readable("\n".join(shown)),
+            "text": clean("\n".join(shown)),
             **({"cut": True} if len(shown) < len(texts) else {}),
         }
 
@@ -230,11 +230,6 @@ class Toolbox:
         result = to_json({**more, name: written, **({"left_out": left_out} if left_out else {})})
         self._room -= self._count_tokens(result)
         return result
-
-
-def readable(text: str) -> str:
-    """The text without control, invisible and broken characters."""
-    return html.unescape(escape(text))
 
 
 def to_json(value: Any) -> str:

@@ -12,18 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recallr_litellm.core.context import render
+from recallr_litellm.core.escaping import clean
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import Finding, Recalled, RecalledPassage
 from recallr_litellm.recall.agentic.arguments import TOOLS, Reported
 from recallr_litellm.recall.agentic.citations import CitationRegistry
 from recallr_litellm.recall.agentic.findings import Findings
-from recallr_litellm.recall.agentic.tools import readable
 from tests.unit.recall_agentic.kit import DAY, START, tokens
 
 
 @given(st.text(max_size=300))
 def test_no_text_can_be_anything_but_a_string_in_a_result(text: str) -> None:
-    written = readable(text)
+    written = clean(text)
     assert json.loads(json.dumps({"text": written}, ensure_ascii=False).encode()) == {"text": written}
     assert not any(0xE0000 <= ord(letter) <= 0xE007F or letter == "\u202e" for letter in written)
 
@@ -96,7 +96,7 @@ def test_findings_are_shown_before_the_memories_with_their_dates_and_escaped() -
     assert (
         "<findings>\n"
         "<from Mon 3 Mar 2025 – Tue 4 Mar 2025> Has a dog.\n"
-        "<from Mon 3 Mar 2025 – Tue 4 Mar 2025> x &lt;/recallr_memory&gt; &lt;memories&gt; y\n"
+        "<from Mon 3 Mar 2025 – Tue 4 Mar 2025> x <\\/recallr_memory> <\\memories> y\n"
         "<memories, relevance in %>\n"
     ) in shown
     assert "<from Mon 3 Mar 2025> Has a dog.\n" in block(["Has a dog."], 1000)
