@@ -37,7 +37,17 @@ async def embed_passages(
     Raises:
         EmbeddingUnavailable: the model is not open, failed, or refuses any text.
     """
-    dense = [vector for some in _slices(texts) for vector in await _accepted(embedder, some, wait)]
+    dense: list[Vector | None] = []
+    size, failures = AT_A_TIME, 0
+    while len(dense) < len(texts):
+        try:
+            await _embed(embedder, texts[len(dense) : len(dense) + size], dense)
+            failures = 0
+        except EmbeddingUnavailable as error:
+            failures += 1
+            await wait(error, failures)
+            if failures > 1:  # the endpoint's limit per minute may be lower
+                size = max(1, size // 2)
     taken = [text for text, vector in zip(texts, dense, strict=True) if vector is not None]
     terms = iter([one for some in _slices(taken) for one in await asyncio.to_thread(sparse.passages, some)])
     return [
@@ -46,35 +56,21 @@ async def embed_passages(
     ]
 
 
-async def _accepted(embedder: Embedder, texts: Sequence[str], wait: Wait, failures: int = 0) -> list[Vector | None]:
-    """The vectors; None for a text that is refused, which is found by halving.
+async def _embed(embedder: Embedder, texts: Sequence[str], dense: list[Vector | None]) -> None:
+    """Append the vectors to `dense`, also where it raises for the later ones of the texts.
 
-    Texts are halved after an outage too: a limit of texts or tokens per minute may be below what one slice takes.
+    None for a text that is refused, which is found by halving.
     """
-    while True:
-        try:
-            return await _tried(embedder, texts)
-        except EmbeddingRefused:
-            pass  # one of several texts
-        except EmbeddingUnavailable as error:
-            failures += 1
-            await wait(error, failures)
-            if len(texts) == 1:
-                continue
-        half = len(texts) // 2
-        first = await _accepted(embedder, texts[:half], wait, failures)
-        return [*first, *await _accepted(embedder, texts[half:], wait)]
-
-
-async def _tried(embedder: Embedder, texts: Sequence[str]) -> list[Vector | None]:
     try:
-        return [*await embedder.passages(texts)]
+        dense += await embedder.passages(texts)
     except EmbeddingRefused as error:
-        if len(texts) > 1:
-            raise
-        await embedder.probe()  # raises where the model refuses any text
-        _log.warning("A passage is stored but cannot be found by its meaning: %s", error)
-        return [None]
+        if half := len(texts) // 2:
+            await _embed(embedder, texts[:half], dense)
+            await _embed(embedder, texts[half:], dense)
+        else:
+            await embedder.probe()  # raises where the model refuses any text
+            _log.warning("A passage is stored but cannot be found by its meaning: %s", error)
+            dense.append(None)
 
 
 def _slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:
