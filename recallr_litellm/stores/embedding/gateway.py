@@ -106,7 +106,7 @@ class GatewayEmbedder:
 
 def _retry_after(error: Exception) -> float | None:
     """Seconds that the provider's answer, or LiteLLM's router, asks to wait."""
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    headers = getattr(error, "litellm_response_headers", None) or {}
     try:
         return float(headers.get("retry-after") or getattr(error, "cooldown_time", None) or "")
     except (TypeError, ValueError):  # none, or a date

@@ -415,9 +415,9 @@ class TestGatewayModel:
     @pytest.mark.parametrize(
         ("attributes", "seconds"),
         [
-            ({"response": httpx.Response(429, headers={"Retry-After": "7.5"})}, 7.5),
-            ({"response": httpx.Response(429, headers={"Retry-After": "Mon, 30 Nov 2026 12:00:00 GMT"})}, None),
-            ({"response": httpx.Response(429)}, None),
+            ({"litellm_response_headers": httpx.Headers({"Retry-After": "7.5"})}, 7.5),
+            ({"litellm_response_headers": httpx.Headers({"Retry-After": "Mon, 30 Nov 2026 12:00:00 GMT"})}, None),
+            ({"litellm_response_headers": httpx.Headers()}, None),
             ({"cooldown_time": 5}, 5.0),
             ({}, None),
         ],
