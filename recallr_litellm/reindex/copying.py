@@ -109,7 +109,7 @@ class Copy:
         """All points but the `meta` one, which each collection has of its own."""
         after: str | None = None
         while True:
-            page, after = await self._patience(partial(engine.walk, _PAGE, after=after))
+            page, after = await self._patience(partial(engine.scroll, None, _PAGE, after=after))
             yield [point for point in page if point.id != points.META_ID]
             if after is None:
                 return

@@ -43,7 +43,7 @@ def points(collections: Collections, name: str) -> dict[str, Any]:
     async def read() -> dict[str, Any]:
         engine = collections.engine(name)
         await engine.open(0)
-        found, after = await engine.walk(10_000)
+        found, after = await engine.scroll(None, 10_000)
         assert after is None
         await collections.close()
         return {point.id: point.payload for point in found if point.id != META_ID}

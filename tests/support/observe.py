@@ -128,10 +128,11 @@ async def _remembered(collections: Collections, owners: Sequence[Owner]) -> list
 
 async def _of_owner(engine: Engine, owner: Owner) -> list[Kept]:
     fields = [schema.SESSION, schema.FIRST, schema.RECORD, schema.HIT]
-    points, after = await engine.page(Where(owner, Kind.TURN), fields, PAGE)
+    found, after = await engine.scroll(Where(owner, Kind.TURN), PAGE, fields=fields)
     while after is not None:
-        more, after = await engine.page(Where(owner, Kind.TURN), fields, PAGE, after=after)
-        points += more
+        more, after = await engine.scroll(Where(owner, Kind.TURN), PAGE, fields=fields, after=after)
+        found += more
+    points = [point.payload for point in found]
     first = [point for point in points if point.get(schema.FIRST)]
     kept = [Kept(owner.key, point[schema.SESSION], record_of(point, StoredMessage)) for point in first]
     hits = [passage_hit(Found("", 0.0, point), 0.0) for point in points if schema.HIT in point]

@@ -156,7 +156,7 @@ async def open_collection(collections: Collections, wanted: Description) -> tupl
     if dimension == wanted.dimension:
         # Kept if it exists: of workers that start at the same time, one describes the collection.
         await engine.upsert([points.meta_point(wanted)], keep_existing=True)
-    meta = await engine.get(points.META_ID)
+    meta = (await engine.read([points.META_ID])).get(points.META_ID)
     if meta is None and dimension == wanted.dimension:
         raise VectorsUnavailable("The description of the Qdrant collection cannot be read back")
     found = points.description_of(meta) if meta else Description("unknown", dimension)

@@ -146,42 +146,34 @@ class EdgeEngine:
         operation = q.UpdateOperation.delete_points_by_filter(_filter(where))
         await self._call("delete", lambda shard: shard.update(operation))
 
-    async def get(self, point_id: str) -> Payload | None:
-        records = await self._call("read", lambda shard: shard.retrieve([point_id], True, False))
-        return (records[0].payload or {}) if records else None
+    async def read(self, ids: Sequence[str]) -> dict[str, Payload]:
+        records = await self._call("read", lambda shard: shard.retrieve(list(ids), True, False))
+        return {str(record.id): record.payload or {} for record in records}
 
-    async def page(
-        self, where: Where, fields: Sequence[str], limit: int, *, after: str | None = None
-    ) -> tuple[list[Payload], str | None]:
+    async def scroll(
+        self,
+        where: Where | None,
+        limit: int,
+        *,
+        fields: Sequence[str] | None = None,
+        after: str | None = None,
+        newest_first: bool = False,
+    ) -> tuple[list[Stored], str | None]:
         request = q.ScrollRequest(
-            offset=after, limit=limit, filter=_filter(where), with_payload=list(fields), with_vector=False
+            offset=after,
+            limit=limit,
+            filter=_filter(where) if where else None,
+            with_payload=True if fields is None else list(fields),
+            with_vector=False,
+            order_by=q.OrderBy(AT, direction=q.Direction.Desc) if newest_first else None,
         )
         records, following = await self._call("read", lambda shard: shard.scroll(request))
-        return [record.payload or {} for record in records], None if following is None else str(following)
-
-    async def newest(self, where: Where, fields: Sequence[str], limit: int) -> list[Payload]:
-        request = q.ScrollRequest(
-            limit=limit,
-            filter=_filter(where),
-            with_payload=list(fields),
-            with_vector=False,
-            order_by=q.OrderBy(AT, direction=q.Direction.Desc),
-        )
-        records, _ = await self._call("read", lambda shard: shard.scroll(request))
-        return [record.payload or {} for record in records]
+        stored = [Stored(str(record.id), record.payload or {}) for record in records]
+        return stored, None if following is None else str(following)
 
     async def query(self, queries: Sequence[Nearest]) -> list[list[Found]]:
         answers = self._translated("search", lambda: self._opened.query_batch(q.QueryBatchRequest(_requests(queries))))
         return [[Found(point.id, point.score, point.payload or {}) for point in answer] for answer in answers]
-
-    async def walk(self, limit: int, *, after: str | None = None) -> tuple[list[Stored], str | None]:
-        request = q.ScrollRequest(offset=after, limit=limit, with_payload=True, with_vector=False)
-        records, following = await self._call("read", lambda shard: shard.scroll(request))
-        return _stored(records), None if following is None else str(following)
-
-    async def read(self, ids: Sequence[str]) -> dict[str, Payload]:
-        records = await self._call("read", lambda shard: shard.retrieve(list(ids), True, False))
-        return {point.id: point.payload for point in _stored(records)}
 
     async def remove(self, ids: Sequence[str]) -> None:
         await self._call("delete", lambda shard: shard.update(q.UpdateOperation.delete_points(list(ids))))
@@ -278,10 +270,6 @@ def _point(point: Point) -> q.Point:
     if point.sparse is not None:
         vectors[SPARSE] = _vector(point.sparse)
     return q.Point(point.id, vectors, point.payload)
-
-
-def _stored(records: Sequence[q.Record]) -> list[Stored]:
-    return [Stored(str(record.id), record.payload or {}) for record in records]
 
 
 def _vector(vector: Vector | SparseVector) -> q.NamedVector:

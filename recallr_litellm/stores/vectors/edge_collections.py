@@ -55,8 +55,8 @@ class EdgeCollections:
             return None
         engine = self.engine(name)
         await engine.open(0)  # it is there: none of no dimensions is made
-        payload = await engine.get(points.META_ID)
-        return points.description_of(payload) if payload else None
+        found = await engine.read([points.META_ID])
+        return points.description_of(found[points.META_ID]) if found else None
 
     def engine(self, name: str) -> EdgeEngine:
         if name not in self._engines:
@@ -84,11 +84,6 @@ class EdgeCollections:
                 file.flush()
                 os.fsync(file.fileno())
             aside.replace(self._pointer)
-            directory = os.open(self._pointer.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
         except OSError as error:
             raise VectorsUnavailable(f"{self._pointer} cannot be written: {error.strerror}") from error
 

@@ -141,20 +141,30 @@ class Engine(Protocol):
     async def delete(self, where: Where) -> None:
         """Delete all points that fit."""
 
-    async def get(self, point_id: str) -> Payload | None:
-        """All fields of a point, or None."""
+    async def read(self, ids: Sequence[str]) -> dict[str, Payload]:
+        """All fields of the points with these ids, by id; those that are not there are left out."""
 
-    async def page(
-        self, where: Where, fields: Sequence[str], limit: int, *, after: str | None = None
-    ) -> tuple[list[Payload], str | None]:
-        """Some of the points that fit, in an order of the engine's.
+    async def scroll(
+        self,
+        where: Where,
+        limit: int,
+        *,
+        fields: Sequence[str] | None = None,
+        after: str | None = None,
+        newest_first: bool = False,
+    ) -> tuple[list[Stored], str | None]:
+        """Some of the points that fit, in the order of their ids.
+
+        Args:
+            limit: at least 1.
+            fields: payload fields to fetch; None for all.
+            after: what the page before has returned; None for the first.
+            newest_first: in the order of `at` instead; then there is one page. Points of the same instant come in any
+                order.
 
         Returns:
-            Their fields, and what to give as `after` for the next page: None when this was the last.
+            The points, and what to give as `after` for the next page: None when this was the last.
         """
-
-    async def newest(self, where: Where, fields: Sequence[str], limit: int) -> list[Payload]:
-        """The points that fit with the greatest `at`, newest first. Points of the same instant come in any order."""
 
     async def query(self, queries: Sequence[Nearest]) -> list[list[Found]]:
         """Answer several queries in one call, in their order."""
@@ -163,19 +173,16 @@ class Engine(Protocol):
 class WholeEngine(Engine, Protocol):
     """An engine that reaches all points of its collection, whoever's they are: to copy them, never to answer from."""
 
-    async def walk(self, limit: int, *, after: str | None = None) -> tuple[list[Stored], str | None]:
-        """Some of the points, in the order of their ids.
-
-        Args:
-            limit: at least 1.
-            after: what the page before has returned; None for the first.
-
-        Returns:
-            The points, and what to give as `after` for the next page: None when this was the last.
-        """
-
-    async def read(self, ids: Sequence[str]) -> dict[str, Payload]:
-        """All fields of the points with these ids, by id; those that are not there are left out."""
+    async def scroll(
+        self,
+        where: Where | None,
+        limit: int,
+        *,
+        fields: Sequence[str] | None = None,
+        after: str | None = None,
+        newest_first: bool = False,
+    ) -> tuple[list[Stored], str | None]:
+        """See `Engine.scroll`. `where`: None for all points."""
 
     async def remove(self, ids: Sequence[str]) -> None:
         """Delete the points with these ids."""

@@ -128,47 +128,36 @@ class ServerEngine:
         async with translated("delete"):
             await self._client.delete(self._collection, models.FilterSelector(filter=_filter(where)), wait=True)
 
-    async def get(self, point_id: str) -> Payload | None:
+    async def read(self, ids: Sequence[str]) -> dict[str, Payload]:
         async with translated("read"):
-            records = await self._client.retrieve(self._collection, [point_id], with_payload=True)
-        return (records[0].payload or {}) if records else None
+            records = await self._client.retrieve(self._collection, ids, with_payload=True)
+        return {str(record.id): record.payload or {} for record in records}
 
-    async def page(
-        self, where: Where, fields: Sequence[str], limit: int, *, after: str | None = None
-    ) -> tuple[list[Payload], str | None]:
+    async def scroll(
+        self,
+        where: Where | None,
+        limit: int,
+        *,
+        fields: Sequence[str] | None = None,
+        after: str | None = None,
+        newest_first: bool = False,
+    ) -> tuple[list[Stored], str | None]:
         async with translated("read"):
             records, following = await self._client.scroll(
-                self._collection, _filter(where), limit=limit, offset=after, with_payload=list(fields)
-            )
-        return [record.payload or {} for record in records], None if following is None else str(following)
-
-    async def newest(self, where: Where, fields: Sequence[str], limit: int) -> list[Payload]:
-        async with translated("read"):
-            records, _ = await self._client.scroll(
                 self._collection,
-                _filter(where),
+                _filter(where) if where else None,
                 limit=limit,
-                with_payload=list(fields),
-                order_by=models.OrderBy(key=AT, direction=models.Direction.DESC),
+                offset=after,
+                with_payload=True if fields is None else list(fields),
+                order_by=models.OrderBy(key=AT, direction=models.Direction.DESC) if newest_first else None,
             )
-        return [record.payload or {} for record in records]
+        stored = [Stored(str(record.id), record.payload or {}) for record in records]
+        return stored, None if following is None else str(following)
 
     async def query(self, queries: Sequence[Nearest]) -> list[list[Found]]:
         async with translated("search"):
             answers = await self._client.query_batch_points(self._collection, [_query(query) for query in queries])
         return [[Found(point.id, point.score, point.payload or {}) for point in answer.points] for answer in answers]
-
-    async def walk(self, limit: int, *, after: str | None = None) -> tuple[list[Stored], str | None]:
-        async with translated("read"):
-            records, following = await self._client.scroll(
-                self._collection, limit=limit, offset=after, with_payload=True
-            )
-        return _stored(records), None if following is None else str(following)
-
-    async def read(self, ids: Sequence[str]) -> dict[str, Payload]:
-        async with translated("read"):
-            records = await self._client.retrieve(self._collection, ids, with_payload=True)
-        return {point.id: point.payload for point in _stored(records)}
 
     async def remove(self, ids: Sequence[str]) -> None:
         async with translated("delete"):
@@ -226,14 +215,6 @@ def _point(point: Point) -> models.PointStruct:
     return models.PointStruct(id=point.id, vector=vectors, payload=point.payload)
 
 
-def _stored(records: Sequence[models.Record]) -> list[Stored]:
-    return [Stored(str(record.id), record.payload or {}) for record in records]
-
-
-def _is_empty(name: str) -> models.Condition:
-    return models.IsEmptyCondition(is_empty=models.PayloadField(key=name))
-
-
 def _sparse(vector: SparseVector) -> models.SparseVector:
     return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
 
@@ -255,7 +236,7 @@ def _filter(where: Where) -> models.Filter:
     must_not: list[models.Condition] = [
         models.FieldCondition(key=name, match=models.MatchAny(any=values)) for name, values in where.none_of.items()
     ]
-    must_not += [_is_empty(name) for name in where.having]
+    must_not += [models.IsEmptyCondition(is_empty=models.PayloadField(key=name)) for name in where.having]
     if where.ids is not None:
         must.append(models.HasIdCondition(has_id=list(where.ids)))
     if where.exclude_ids:

@@ -115,7 +115,7 @@ class VectorStore:
 
     async def ping(self) -> None:
         """Return when Qdrant answers and holds our collection. One that is gone is made anew by the next `open`."""
-        if await self._engine.get(points.META_ID) is None:
+        if not await self._engine.read([points.META_ID]):
             self._opened = None
             raise VectorsUnavailable("The Qdrant collection is gone")
 
@@ -341,8 +341,8 @@ class VectorStore:
     ) -> list[Session]:
         """Of the sessions that went on in this time the `n` ≥ 1 that ended last, oldest first."""
         where = _gone_on(owner, within, exclude_sessions)
-        found = await self._engine.newest(where, [schema.RECORD], n)
-        sessions = [points.record_of(payload, Session) for payload in found]
+        found, _ = await self._engine.scroll(where, n, fields=[schema.RECORD], newest_first=True)
+        sessions = [points.record_of(point.payload, Session) for point in found]
         return sorted(sessions, key=lambda session: (session.last_at, session.id))
 
     async def _delete(self, where: Where) -> None:
@@ -352,7 +352,8 @@ class VectorStore:
             await self._collections.engine(other.name).delete(where)
 
     async def _get(self, owner: Owner, kind: Kind, *natural_key: str) -> Payload | None:
-        payload = await self._engine.get(points.point_id(owner, kind, *natural_key))
+        id = points.point_id(owner, kind, *natural_key)
+        payload = (await self._engine.read([id])).get(id)
         return payload if payload and payload[schema.SCOPE] == scope(owner, kind) else None
 
     async def _newest(self, where: Where, n: int, fields: Sequence[str]) -> list[Payload]:
@@ -361,17 +362,17 @@ class VectorStore:
         Messages that arrive together bear the same time, and Qdrant orders by time alone: asked
         for n, it may cut through an instant anywhere. So it is only asked where the n-th lies.
         """
-        newest = await self._engine.newest(where, [schema.AT], n)
+        newest, _ = await self._engine.scroll(where, n, fields=[schema.AT], newest_first=True)
         if not newest:
             return []
-        return await self._all(replace(where, since=min(payload[schema.AT] for payload in newest)), fields)
+        return await self._all(replace(where, since=min(point.payload[schema.AT] for point in newest)), fields)
 
     async def _all(self, where: Where, fields: Sequence[str]) -> list[Payload]:
-        found, after = await self._engine.page(where, fields, _READ_PAGE)
+        found, after = await self._engine.scroll(where, _READ_PAGE, fields=fields)
         while after is not None:
-            page, after = await self._engine.page(where, fields, _READ_PAGE, after=after)
+            page, after = await self._engine.scroll(where, _READ_PAGE, fields=fields, after=after)
             found += page
-        return found
+        return [point.payload for point in found]
 
 
 def _said(owner: Owner, within: Span | None, exclude_sessions: Collection[str] = ()) -> Where:

@@ -95,7 +95,7 @@ class Store:
     async def points(self, name: str) -> dict[str, dict[str, object]]:
         """Id → payload of every point of a collection but its description."""
         engine = self.collections.engine(name)
-        found, after = await engine.walk(1000)
+        found, after = await engine.scroll(None, 1000)
         assert after is None
         return {point.id: point.payload for point in found if point.id != META_ID}
 
@@ -105,8 +105,8 @@ class Store:
         for owner in OWNERS:
             for kind in (Kind.TURN, Kind.SESSION):
                 where = Where(owner, kind, having=[HIT])
-                page, _ = await engine.page(where, [SCOPE, HIT], 1000)
-                for text in filter(None, map(text_of, page)):
+                page, _ = await engine.scroll(where, 1000, fields=[SCOPE, HIT])
+                for text in filter(None, (text_of(point.payload) for point in page)):
                     vectors = (model.vector(text), self.sparse.query(text))
                     meant, said = await engine.query([Nearest(v, where, 1, fields=(SCOPE, HIT)) for v in vectors])
                     assert meant[0].score > 0.999, f"{text!r} does not have its vector of {model.name}"

@@ -72,10 +72,10 @@ def session(id: str = "s1", *, messages: int = 1, summary: str = "", last_at: in
 async def count(engine: Engine, owner: Owner, kind: Kind) -> int:
     """Number of points that the engine holds, as opposed to what the store makes of them."""
     found: list[object] = []
-    page, after = await engine.page(Where(owner, kind), [SCOPE], 100)
+    page, after = await engine.scroll(Where(owner, kind), 100, fields=[SCOPE])
     found += page
     while after is not None:
-        page, after = await engine.page(Where(owner, kind), [SCOPE], 100, after=after)
+        page, after = await engine.scroll(Where(owner, kind), 100, fields=[SCOPE], after=after)
         found += page
     return len(found)
 
