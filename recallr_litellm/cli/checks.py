@@ -20,20 +20,11 @@ from recallr_litellm.stores.data_dir import DataDir
 SHORTEST_KEY = 16
 """Minimum length of a key that is not called short. LiteLLM refuses only an empty and a well-known one."""
 
-PACKAGE = "recallr-litellm"
-
 
 def check_litellm() -> CheckResult:
     """Whether LiteLLM is in the range that the package asks for."""
     version = metadata.version("litellm")
-    try:
-        requirements = [Requirement(line) for line in metadata.requires(PACKAGE) or ()]
-    except metadata.PackageNotFoundError:
-        return warning(
-            "LiteLLM",
-            f"{version}; the supported range is not known, since this package is not installed",
-            "Install it: pip install .",
-        )
+    requirements = map(Requirement, metadata.requires("recallr-litellm") or ())
     tested = next(requirement.specifier for requirement in requirements if requirement.name == "litellm")
     if version in tested:
         return ok("LiteLLM", f"{version}, supported ({tested})")

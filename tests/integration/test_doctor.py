@@ -102,21 +102,21 @@ def test_doctor_looks_at_servers_counts_failed_sessions_and_makes_no_collection(
 async def test_a_real_redis_is_judged_by_how_it_is_set_up(tmp_path: Path) -> None:
     with RedisServer(tmp_path) as server, redis.Redis.from_url(server.url) as client:
         settings = Settings(redis_url=server.url)
-        good = await check_redis(settings)
+        good = (await check_redis(settings))[0]
         assert good.level is Level.OK, good
 
         client.config_set("appendonly", "no")
-        forgetful = await check_redis(settings)
+        forgetful = (await check_redis(settings))[0]
         assert (forgetful.level, "no append-only file" in forgetful.detail) == (Level.WARNING, True), forgetful
 
         client.config_set("maxmemory", "100mb")
         client.config_set("maxmemory-policy", "allkeys-lru")
-        evicting = await check_redis(settings)
+        evicting = (await check_redis(settings))[0]
         assert (evicting.level, "allkeys-lru" in evicting.detail) == (Level.FAULT, True), evicting
 
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", 1)
-        full = await check_redis(settings)
+        full = (await check_redis(settings))[0]
         assert (full.level, "takes no writes" in full.detail) == (Level.FAULT, True), full
 
 

@@ -13,10 +13,10 @@ import redis
 
 from recallr_litellm.cli.check_result import CheckResult, Level
 from recallr_litellm.cli.checks import check_data_dir, check_litellm, check_master_key, check_projects
-from recallr_litellm.cli.store_checks import check_embedded_qdrant, check_outbox, check_redis_access, judge_redis
+from recallr_litellm.cli.store_checks import check_contents, check_qdrant, check_redis_access, judge_redis
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
-from recallr_litellm.stores.embedding import open_embedder
+from recallr_litellm.stores.state import connect
 from recallr_litellm.stores.state.url import RedisUrl
 from recallr_litellm.stores.vectors import VectorStore, open_collections
 
@@ -125,12 +125,7 @@ async def test_a_store_filled_with_another_model_is_a_fault(tmp_path: Path) -> N
     filled = VectorStore(open_collections(chosen), SimpleNamespace(name="another-model", dimension=384))
     await filled.open()
     await filled.close()
-    embedder = open_embedder(chosen, gateway_embed=None)
-    await embedder.open()
-    try:
-        found = await check_embedded_qdrant(chosen, embedder)
-    finally:
-        await embedder.close()
+    found = await check_qdrant(chosen, "configured-model")
     assert found.level is Level.FAULT, found
     assert "another-model" in found.detail, "it is not said which model the store was filled with"
     assert_useful(found)
@@ -152,24 +147,23 @@ async def test_a_store_filled_with_another_model_is_a_fault(tmp_path: Path) -> N
 )
 def test_a_redis_that_a_network_can_read_is_a_warning(url: str, lacks: str | None) -> None:
     found = check_redis_access(RedisUrl.parse(url))
-    if lacks is None:
-        assert found is None
-    else:
-        assert found is not None
-        assert found.level is Level.WARNING
-        assert f"{lacks}:" in found.detail
-        assert "secret" not in found.detail
+    assert [one.level for one in found] == ([Level.WARNING] if lacks else [])
+    for one in found:
+        assert f"{lacks}:" in one.detail
+        assert "secret" not in one.detail
 
 
 async def test_a_redis_too_small_for_the_outbox_is_named(embedded_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"APP_KEY": "a", "API_KEY": "b", "ENDPOINT": "https://reconify.example"}.items():
         monkeypatch.setenv(f"RECONIFY_{name}", value)
-    assert await check_outbox(embedded_url) is None, "without a maxmemory there is nothing to compare with"
+    link = connect(embedded_url, timeout_seconds=5)
+    [before] = await check_contents(link)
+    assert before.about == "Failed sessions", "without a maxmemory there is nothing to compare with"
     with redis.Redis.from_url(embedded_url) as client:
         client.config_set("maxmemory", 256 * 1024**2)
         try:
-            found = await check_outbox(embedded_url)
+            found, _ = await check_contents(link)
         finally:
             client.config_set("maxmemory", 0)
-    assert found is not None
+            await link.close()
     assert (found.level, "32 MB of the 512" in found.detail) == (Level.WARNING, True), found
