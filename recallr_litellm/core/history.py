@@ -1,32 +1,35 @@
 """Which messages of a request are new, which of a session the client did not send, which are replaced.
 
 Clients differ: some send their whole history each time, some a window of it, some only the newest
-message. What they send is matched against the session, a forest in which every stored message knows
-the one that stood before it in the client's own history:
+message, and many rewrite what they send again. What they send is aligned with the session
+(`core/alignment.py`), which yields a run of matched messages:
 
-- *Match*: the longest run of request messages that is also a path in the forest. It counts when it
-  has at least two messages, or when it begins with the request's first message and something follows.
-  A single message alone is never taken for an old one ("yes" said twice is said twice), unless the
-  client says that it retries, or the stored answer to it broke off.
-- *New* is what follows the match. Without a match, it is what follows the last answer in the request:
+- The run counts when it has at least two messages, or begins with the request's first and something follows.
+  Of a single answer, the user message before it must stand in the same place. A single user message is never taken
+  for an old one ("yes" said twice is said twice), unless the client says that it retries, or the stored answer to it
+  broke off.
+- *New* is what follows the run. Without one, it is what follows the last answer in the request:
   the history before it was stored when it was said, in an earlier session.
-- *Replaced* is what hangs below the end of the match: an answer that is generated again, or the old
+- *Replaced* is what hangs below the end of the run: an answer that is generated again, or the old
   branch of an edited history. Of several answers (`n` > 1), those that the client did not go on with.
-- *Unseen* is what the session holds and the request does not: the model is shown it as context.
+- *Unseen* is what the session holds and the request does not, in any form: the model is shown it as context.
+- *Rewritten* is what the session holds with another text: where it holds more than the client sends now, the client
+  had put it there for the model.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from recallr_litellm.core.messages import Message, MessageEntry, Role, StoredMessage
+from recallr_litellm.core.alignment import Forest, Match, align, last_turn
+from recallr_litellm.core.messages import Message, MessageEntry, StoredMessage, composed, utf8_bytes
 
-_MOST_PAIRS = 20_000
-"""Pairs of equal messages, one of the request and one of the session, that are looked at."""
+_COMPARED, _COMPARED_BYTES = 4, 200_000
+"""Most rewritten messages of a request, and most bytes of them, whose stored texts are read."""
+_OPENS, _CLOSES = frozenset("\n:>\"'“„«([{") | {""}, frozenset("\n<\"'”“»)]}") | {""}
+"""What may stand right before and right behind the user's words in a wrapper; "" where nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,79 +44,8 @@ class Plan:
     """Ids of stored messages that the new exchange takes the place of."""
     unseen: tuple[MessageEntry, ...]
     """Stored messages that the client did not send, by position."""
-
-
-class _Match(NamedTuple):
-    """A run of request messages that is a path in the forest; built from its first message on."""
-
-    end: int
-    """Index of the last matched message of the request."""
-    last: MessageEntry
-    """What it matched."""
-    before: _Match | None
-    length: int
-    from_start: bool
-    """The run begins with the request's first message."""
-    from_root: bool
-    """The run begins with a stored message that has no parent."""
-
-    @property
-    def rank(self) -> tuple[int, bool, int, bool, int]:
-        # Of runs as long as each other, one that begins where the request or a thread of the session begins is no
-        # coincidence; of those the later leaves less that would be stored again. A single message says too little
-        # for that: there the beginning of the request counts first.
-        anchored = self.from_start or self.from_root
-        return self.length, anchored, self.end if self.length > 1 else 0, self.from_start, self.end
-
-    @property
-    def path(self) -> Iterator[MessageEntry]:
-        """The matched stored messages, last first."""
-        match: _Match | None = self
-        while match is not None:
-            yield match.last
-            match = match.before
-
-
-class _Forest:
-    """The stored messages of a session with their family relations."""
-
-    def __init__(self, stored: Iterable[MessageEntry]) -> None:
-        self.messages = sorted(stored, key=lambda message: message.position)
-        self.by_id = {message.id: message for message in self.messages}
-        self.children: dict[str | None, list[MessageEntry]] = defaultdict(list)
-        self.by_fingerprint: dict[str, list[MessageEntry]] = defaultdict(list)
-        self._user_above: dict[str, MessageEntry | None] = {}
-        for message in self.messages:
-            self.children[message.parent].append(message)
-            self.by_fingerprint[message.fingerprint].append(message)
-            above = self.parent(message)
-            self._user_above[message.id] = (
-                above if above is None or above.role == "user" else self._user_above.get(above.id)
-            )
-
-    def parent(self, message: MessageEntry) -> MessageEntry | None:
-        return self.by_id.get(message.parent) if message.parent else None
-
-    def before(self, message: MessageEntry, role: Role) -> MessageEntry | None:
-        """What a request's message of this role, standing before `message`, can be: the parent, or, since some
-        clients leave answers out of their history, the user message above."""
-        return self._user_above[message.id] if role == "user" else self.parent(message)
-
-    def below(self, roots: Iterable[MessageEntry]) -> frozenset[str]:
-        """Ids of these messages and of everything under them."""
-        found: set[str] = set()
-        waiting = list(roots)
-        while waiting:
-            message = waiting.pop()
-            found.add(message.id)
-            waiting.extend(self.children[message.id])
-        return frozenset(found)
-
-    def last_answer_under(self, message: MessageEntry) -> MessageEntry:
-        """Follow the answers (and tool results) below a message that a client has left out of its history."""
-        while answers := [child for child in self.children[message.id] if child.role != "user"]:
-            message = answers[-1]
-        return message
+    rewritten: tuple[tuple[MessageEntry, Message], ...] = ()
+    """User messages that the client sent with another text than is stored, the newest first."""
 
 
 def plan(
@@ -132,26 +64,29 @@ def plan(
         replaceable: if given, only these ids may be replaced. A request may not replace what was stored
             after it began: that belongs to a request running beside it.
     """
-    forest = _Forest(stored)
-    prints = [message.fingerprint for message in incoming]
-    match = _best_match(forest, incoming, prints)
-    if match is None or not _counts(match, len(incoming)):
-        match = _repeated(forest, prints, retry=retry)
-    if match is None:
-        return Plan(_after_last_answer(incoming), None, frozenset(), tuple(forest.messages))
+    forest = Forest(stored)
+    alignment = align(forest, incoming)
+    match, sent = alignment.match, alignment.sent
+    replaced: frozenset[str] = frozenset()
+    if match is not None:
+        end, last = match.place, match.entry
+        replaced = _answers_not_chosen(forest, match)
+    elif (repeated := _repeated(forest, incoming, retry=retry)) is not None:
+        end, last = 0, repeated
+        sent |= {last.id}
+    else:
+        unseen = tuple(message for message in forest.messages if message.id not in sent)
+        return Plan(tuple(incoming[last_turn(incoming) :]), None, frozenset(), unseen)
 
-    new = tuple(incoming[match.end + 1 :])
-    last = match.last
+    new = tuple(incoming[end + 1 :])
     if new and new[0].role == "user" and last.role == "user":
         last = forest.last_answer_under(last)
-    replaced = _answers_not_chosen(forest, match)
-    if match.from_start or match.from_root:  # a run that begins amid both may be a coincidence: nothing goes for it
+    if match is None or (match.anchored and match.certain):  # nothing goes for what may be a coincidence
         replaced |= forest.below(forest.children[last.id])
     if replaceable is not None:
         replaced &= frozenset(replaceable)
-    not_unseen = replaced | {message.id for message in match.path}
-    unseen = tuple(message for message in forest.messages if message.id not in not_unseen)
-    return Plan(new, last.id, replaced, unseen)
+    unseen = tuple(message for message in forest.messages if message.id not in replaced | sent)
+    return Plan(new, last.id, replaced, unseen, alignment.rewritten)
 
 
 def overlap(incoming: Sequence[Message], stored: Iterable[MessageEntry]) -> int:
@@ -163,81 +98,61 @@ def overlap(incoming: Sequence[Message], stored: Iterable[MessageEntry]) -> int:
         incoming: as for `plan`.
         stored: the messages of one session.
     """
-    match = _best_match(_Forest(stored), incoming, [message.fingerprint for message in incoming])
-    return match.length if match is not None and _counts(match, len(incoming)) else 0
+    match = align(Forest(stored), incoming).match
+    return match.length if match is not None else 0
 
 
-def _best_match(forest: _Forest, incoming: Sequence[Message], prints: Sequence[str]) -> _Match | None:
-    """The longest run, found in one pass: what ends at a message goes on from what ended before it."""
-    best: _Match | None = None
-    ending: dict[str, _Match] = {}
-    first = _affordable(forest, prints)
-    for index in range(first, len(incoming)):
-        ended, ending = ending, {}
-        for stored in forest.by_fingerprint.get(prints[index], ()):
-            above = forest.before(stored, incoming[index - 1].role) if index else forest.parent(stored)
-            run = ended.get(above.id) if above else None
-            match = _Match(
-                end=index,
-                last=stored,
-                before=run,
-                length=run.length + 1 if run else 1,
-                from_start=run.from_start if run else index == 0,
-                from_root=run.from_root if run else above is None,
-            )
-            ending[stored.id] = match
-            # of equal ones the newest: the client goes on from there
-            if best is None or (match.length >= best.length and match.rank >= best.rank):
-                best = match
-    return best
-
-
-def _affordable(forest: _Forest, prints: Sequence[str]) -> int:
-    """Where to begin matching. Thousands of equal messages on both sides must not hold up the gateway: of such a
-    request only the end is matched."""
-    pairs = 0
-    for index in range(len(prints) - 1, -1, -1):
-        pairs += len(forest.by_fingerprint.get(prints[index], ()))
-        if pairs > _MOST_PAIRS:
-            return index + 1
-    return 0
-
-
-def _counts(match: _Match, length: int) -> bool:
-    return match.length >= 2 or (match.from_start and match.end < length - 1)
-
-
-def _repeated(forest: _Forest, prints: Sequence[str], *, retry: bool) -> _Match | None:
+def _repeated(forest: Forest, incoming: Sequence[Message], *, retry: bool) -> MessageEntry | None:
     """The stored message that a single-message request says again, if it does."""
-    if len(prints) != 1:
+    if len(incoming) != 1:
         return None
-    for candidate in reversed(forest.by_fingerprint[prints[0]]):
+    for candidate in reversed(forest.by_fingerprint[incoming[0].fingerprint]):
         if retry or any(answer.partial for answer in forest.children[candidate.id]):
-            return _Match(0, candidate, None, 1, from_start=True, from_root=candidate.parent is None)
+            return candidate
     return None
 
 
-def _after_last_answer(incoming: Sequence[Message]) -> tuple[Message, ...]:
-    turn = len(incoming)
-    while turn and incoming[turn - 1].role == "assistant":
-        turn -= 1  # the beginning of the answer that the client puts into the model's mouth is part of the turn
-    while turn and incoming[turn - 1].role != "assistant":
-        turn -= 1
-    return tuple(incoming[turn:])
-
-
-def _answers_not_chosen(forest: _Forest, match: _Match) -> frozenset[str]:
+def _answers_not_chosen(forest: Forest, match: Match) -> frozenset[str]:
     """Of several answers to one request, those beside the one that the client's history goes on with."""
     others: set[str] = set()
-    for message in match.path:
-        if message.role == "assistant":
-            siblings = [
-                sibling
-                for sibling in forest.children[message.parent]
-                if sibling.exchange == message.exchange and sibling.id != message.id
-            ]
-            others |= forest.below(siblings)
+    for entry in (step.entry for step in match.run if step.entry.role == "assistant"):
+        siblings = [
+            sibling
+            for sibling in forest.children[entry.parent]
+            if sibling.exchange == entry.exchange and sibling.id != entry.id
+        ]
+        others |= forest.below(siblings)
     return frozenset(others)
+
+
+def to_shorten(plan: Plan) -> dict[str, Message]:
+    """Of the rewritten messages those whose texts may have to be read: id → what the client sends now.
+
+    Few are: what is shortened once is equal from then on.
+    """
+    left = _COMPARED_BYTES
+    found: dict[str, Message] = {}
+    for entry, sent in plan.rewritten[:_COMPARED]:
+        left -= entry.content_bytes
+        if left >= 0 and sent.text.strip() and utf8_bytes(sent.text) < entry.content_bytes:
+            found[entry.id] = sent
+    return found
+
+
+def shortened(stored: StoredMessage, sent: Message) -> StoredMessage | None:
+    """The stored message with the text that the client sends now, where it holds that text in a place of its own.
+    What stood around it was the client's. None where it does not: a text cut in the middle of a line is no wrapper's.
+    """
+    lines = "\n".join(" ".join(line.split()) for line in composed(stored.message.text).splitlines() if line.strip())
+    words = " ".join(composed(sent.text).split())
+    if len(words) == len(lines):
+        return None
+    start = lines.replace("\n", " ").rfind(words)
+    end = start + len(words)
+    if start < 0 or lines[:start].rstrip(" ")[-1:] not in _OPENS or lines[end:].lstrip(" ")[:1] not in _CLOSES:
+        return None
+    message = Message.model_validate({**stored.message.model_dump(), "text": sent.text})
+    return stored.model_copy(update={"message": message})
 
 
 def place(

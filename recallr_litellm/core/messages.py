@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import unicodedata
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -18,6 +20,7 @@ _SAMPLE = 1_000
 _NORMALISED_CHARACTERS = 64_000
 _OVERHEAD = 300
 """Bytes that a stored message takes besides its text."""
+_NO_WORD = re.compile(r"[\W_]+")
 
 
 class ToolCall(BaseModel):
@@ -73,6 +76,21 @@ class Message(BaseModel):
         ]
         return _digest(json.dumps(parts))[:16]
 
+    @cached_property
+    def likeness(self) -> str:
+        """16 hex characters, equal for two copies of a message of which a client has rewritten one; "" where nothing
+        of it would be left.
+
+        Tool results and calls are known by the ids of the calls, whatever became of their texts. Of other texts the
+        letters and digits count, of long ones those at either end: not marks, composition, or what was attached.
+        """
+        calls = [(call.id, call.name) for call in self.tool_calls if call.id]
+        if self.role == "tool" or calls:
+            kept = [self.tool_call_id, *calls] if self.tool_call_id or calls else []
+        else:
+            kept = list(filter(None, [_letters(self.text)]))
+        return _digest(json.dumps([self.role, kept]))[:16] if kept else ""
+
     @property
     def hashed_characters(self) -> int:
         """How much text its fingerprint is made of."""
@@ -81,12 +99,24 @@ class Message(BaseModel):
 
 
 def _spaced(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(composed(text).split())
+
+
+def composed(text: str) -> str:
+    """Unicode's normal form C: the same letters in the same characters."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _ends(text: str) -> str:
     """The text, or the beginning and the end of a long one."""
     return text if len(text) <= 2 * _SAMPLE else f"{text[:_SAMPLE]} … {text[-_SAMPLE:]}"
+
+
+def _letters(text: str) -> str:
+    """The letters and digits of a text, or the first and the last of a long one."""
+    if len(text) <= 8 * _SAMPLE:
+        return _NO_WORD.sub("", unicodedata.normalize("NFKC", text))
+    return f"{_letters(text[: 4 * _SAMPLE])[:_SAMPLE]} {_letters(text[-4 * _SAMPLE :])[-_SAMPLE:]}"
 
 
 def _digest(text: str) -> str:
@@ -105,6 +135,13 @@ class MessageEntry(NamedTuple):
     fingerprint: str
     size: int
     """Bytes that the message takes in Redis, about."""
+    likeness: str = ""
+    """"" of a message stored by version 0.2.0 or earlier."""
+
+    @property
+    def content_bytes(self) -> int:
+        """Bytes of its text and of the arguments of its tool calls."""
+        return self.size - _OVERHEAD
 
 
 class StoredMessage(BaseModel):
@@ -142,9 +179,10 @@ class StoredMessage(BaseModel):
             role=message.role,
             partial=self.partial,
             fingerprint=message.fingerprint,
-            size=_OVERHEAD + sum(map(_bytes, texts)),
+            size=_OVERHEAD + sum(map(utf8_bytes, texts)),
+            likeness=message.likeness,
         )
 
 
-def _bytes(text: str) -> int:
+def utf8_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from recallr_litellm.core.bounds import bounded, overflow
-from recallr_litellm.core.history import Plan, place, plan
-from recallr_litellm.core.messages import Message, MessageEntry
+from recallr_litellm.core.history import Plan, place, plan, shortened, to_shorten
+from recallr_litellm.core.messages import Message, MessageEntry, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.errors import RecallrError, RequestError, StateUnavailable, Unavailable
 from recallr_litellm.memory.sessions import OpenedSession, SessionRequest, Sessions
@@ -272,7 +272,7 @@ class Capture:
             attempt.session_id,
             exchange=exchange.id,
             expected_version=attempt.version,
-            add=messages,
+            add=(*messages, *(await self._shortened(exchange, attempt, todo) if exchange.final else ())),
             drop=todo.replaced | ({entry.id for entry in own} - {entry.id for entry in written}),
             final=exchange.final,
             move=[entry.id for entry in overflow([*kept, *written])] if exchange.final else [],
@@ -281,6 +281,14 @@ class Capture:
             raise _Contended
         if result is CommitResult.STORED:
             EXCHANGES.labels("partial" if exchange.partial else "stored").inc()
+
+    async def _shortened(self, exchange: Exchange, attempt: _Attempt, todo: Plan) -> list[StoredMessage]:
+        """Stored messages without the text that the client had put around the user's words for the model."""
+        sent = to_shorten(todo)
+        if not sent:
+            return []
+        stored = await self._state.whole(exchange.request.owner, attempt.session_id, list(sent))
+        return [short for message in stored if (short := shortened(message, sent[message.id])) is not None]
 
     def _drop(self, exchange: Exchange, why: str) -> None:
         self._refused.pop(exchange.id, None)

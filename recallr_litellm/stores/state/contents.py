@@ -100,7 +100,7 @@ class SessionContents(RedisCaller):
         messages: list[StoredMessage] = []
         for page in _pages(index.entries):
             ids = [entry.id for entry in page]
-            messages += await self._whole(owner, session_id, ids)
+            messages += await self.whole(owner, session_id, ids)
         created, last, timeout = map(int, times)
         return Snapshot(index.version, tuple(messages), created, last, timeout)
 
@@ -124,11 +124,11 @@ class SessionContents(RedisCaller):
             ids: Any = await self._client.hkeys(keys.contents(owner, session_id, "messages"))
         for start in range(0, len(ids), _OUTDATED_PAGE_MESSAGES):
             page = ids[start : start + _OUTDATED_PAGE_MESSAGES]
-            stored = await self._whole(owner, session_id, page)  # another reader may have shortened some by now
+            stored = await self.whole(owner, session_id, page)  # another reader may have shortened some by now
             arguments = (prefix, keys.member(owner, session_id), version, "" if start else "first")
             await self._run(self._scripts.index, [session], *arguments, *codec.dump_messages(stored))
 
-    async def _whole(self, owner: Owner, session_id: str, ids: Sequence[str]) -> tuple[StoredMessage, ...]:
+    async def whole(self, owner: Owner, session_id: str, ids: Sequence[str]) -> tuple[StoredMessage, ...]:
         """These messages, not shortened, by position; those no longer there are left out."""
         async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
             pipeline.hmget(keys.contents(owner, session_id, "large"), ids)

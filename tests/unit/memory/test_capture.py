@@ -68,6 +68,21 @@ async def test_a_session_that_was_processed_meanwhile_is_reopened(plugin: Plugin
     assert await plugin.texts(session.id) == ["my cat is Felix", "nice", "and my dog is Rex", "good"]
 
 
+async def test_what_a_client_put_around_a_message_goes_once_it_sends_the_message_alone(plugin: Plugin) -> None:
+    context = "### Context\n" + "The contract runs for two years.\n" * 2000
+    first = await plugin.exchange("x1", f"{context}\nWhat is the notice period?", reply="Three months.")
+    assert first.session is not None
+    await plugin.capture.store_or_hold(first, within=60)
+    history = [Message(role="user", text="What is the notice period?"), Message(role="assistant", text="Three months.")]
+    second = await plugin.exchange("x2", f"{context}\nAnd for part-timers?", reply="Two.")
+    second = replace(second, incoming=(*history, *second.incoming))
+    assert await plugin.capture.store_or_hold(beginning_of(second), within=60)
+    assert (await plugin.texts(first.session.id))[0].startswith(context), "the beginning of an answer changes nothing"
+    assert await plugin.capture.store_or_hold(second, within=60)
+    texts = await plugin.texts(first.session.id)
+    assert texts == ["What is the notice period?", "Three months.", f"{context}\nAnd for part-timers?", "Two."]
+
+
 async def test_while_redis_is_away_exchanges_are_held_and_stored_in_order_when_it_is_back(plugin: Plugin) -> None:
     session = await plugin.sessions.open(plugin.request())
     exchanges = [await plugin.exchange(f"x{n}", f"q{n}", reply=f"a{n}", session=session) for n in range(3)]
