@@ -137,6 +137,25 @@ CLIENTS_OPENINGS = (
 )
 """How a part begins that is a client's as a whole."""
 
+_COMPACTION = re.compile(
+    r"""\A[\s#*<\[]*(?:
+        This\ session\ is\ being\ continued\ from\ a\ previous\ conversation  # Claude Code
+        | Another\ language\ model\ started\ to\ solve\ this\ problem  # Codex
+        | What\ did\ we\ do\ so\ far\?  # opencode
+        | state_snapshot>  # Gemini CLI
+        | (?:(?:here|this|the\ following)\ is\ )? (?:an?\ |the\ )? (?:\w+\ )?
+            (?:summary|recap)\ of\ (?:the|our|this|an?|your)\ (?:\w+\ )?(?:conversation|chat|session|discussion)
+        | (?:\w+\ )? (?:conversation|chat|session)[\ _-](?:summary|so\ far|recap)  # Roo, and many that write their own
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def is_compaction(text: str) -> bool:
+    """Whether a message stands for the conversation before it, which the client no longer sends."""
+    return _COMPACTION.match(text) is not None
+
+
 RESULT_FOLLOWS = "Called the Read tool with the following input:"
 """After a part that begins like this, the next one is what the tool returned."""
 

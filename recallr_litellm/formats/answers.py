@@ -10,6 +10,7 @@ import codecs
 import logging
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from httpx_sse._decoders import SSEDecoder, SSELineDecoder
@@ -111,7 +112,7 @@ class StreamedAnswer:
             self._fault()
             return Reply()
         complete = not self._given_up and (self._reader.complete or read.complete)  # Gemini's readers never say so
-        return Reply(read.messages, complete=complete)
+        return replace(read, complete=complete)
 
     def _fault(self) -> None:
         self._given_up = True

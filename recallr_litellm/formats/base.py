@@ -112,6 +112,8 @@ class Reply:
     """One message for each choice (`n`), in order; empty ones left out."""
     complete: bool = False
     """The provider said that every choice is finished."""
+    id: str | None = None
+    """By which a later request may go on from this answer."""
 
 
 class StreamReader(Protocol):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -73,7 +74,8 @@ class Responses:
         status = body.get("status")
         output = (_message(item) for item in items(body.get("output")))
         said = [message for message in output if message is not None and message.role == "assistant"]
-        return reply_of([_joined(said)], complete=isinstance(status, str) and status in FINISHED)
+        reply = reply_of([_joined(said)], complete=isinstance(status, str) and status in FINISHED)
+        return replace(reply, id=_text(body, "id") or None)
 
     def stream_reader(self, body: Mapping[str, Any]) -> ResponsesStream:
         return ResponsesStream()

@@ -28,7 +28,7 @@ _METADATA_OF = {BoundBy.KEY: "metadata", BoundBy.TEAM: "team_metadata"}
 METADATA = "recallr"
 """The field of a key's or a team's metadata."""
 
-_OF_ONE_REQUEST = frozenset({"api_key", "project_id", "session_id"})
+_OF_ONE_REQUEST = frozenset({"api_key", "project_id", "session_id", "conversation_id"})
 """Headers that can have no default."""
 
 

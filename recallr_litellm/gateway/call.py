@@ -41,7 +41,15 @@ class AdmittedRequest:
     strategy: Strategy
     session: OpenedSession | None = None
 
-    def exchange(self, id: str, replies: tuple[Message, ...], *, partial: bool, retried: bool) -> Exchange:
+    def exchange(
+        self,
+        id: str,
+        replies: tuple[Message, ...],
+        *,
+        partial: bool,
+        retried: bool,
+        answer_id: str | None = None,
+    ) -> Exchange:
         """The exchange that this request and these replies make."""
         return Exchange(
             id=id,
@@ -51,6 +59,7 @@ class AdmittedRequest:
             answered_at=now_ms(),
             partial=partial,
             retried=retried,
+            answer_id=answer_id,
             session=self.session,
         )
 
@@ -78,8 +87,9 @@ class Call:
     and its LiteLLM key, as far as is known, is bound to no project."""
     retried: bool = False
     """The client library says that it repeats a request (`x-stainless-retry-count` of the OpenAI SDK)."""
-    client_marks: Mapping[str, str] = field(default_factory=dict)
-    """Headers by which clients mark calls that serve themselves (`core/helper_calls.py`), names in lower case."""
+    client_headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers by which clients mark calls that serve themselves (`core/helper_calls.py`) or name their chats
+    (`core/chat_ids.py`), names in lower case."""
     request_id: str = field(default_factory=lambda: secrets.token_hex(16))
     received_at: int = field(default_factory=now_ms)
     spent: float = 0.0
@@ -98,6 +108,8 @@ class Call:
     """Set once the request may use the project."""
     user_id: str | None = None
     session_id: str | None = None
+    found_by: str | None = None
+    """How the session was found: `header`, `client`, `history`, `current` or `new`."""
     forwarded: bool = False
     """It came by the forward URL: its body goes to the upstream as it is, so nothing of LiteLLM's may be in it."""
     about_user: tuple[tuple[str, str], ...] = field(default=(), repr=False)
@@ -111,7 +123,13 @@ class Call:
         """What is to be stored; None where the request was not admitted or nothing was answered."""
         if self.admitted is None or not reply.messages:
             return None
-        return self.admitted.exchange(self.request_id, reply.messages, partial=not reply.complete, retried=self.retried)
+        return self.admitted.exchange(
+            self.request_id,
+            reply.messages,
+            partial=not reply.complete,
+            retried=self.retried,
+            answer_id=reply.id,
+        )
 
     @property
     def degraded(self) -> bool:

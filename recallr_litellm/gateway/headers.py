@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from recallr_litellm.core.options import RecallOptions, Strategy
+from recallr_litellm.core.placeholders import is_placeholder
 from recallr_litellm.errors import InvalidHeaders
 from recallr_litellm.header_values import Boolean, Pairs, check_text, describe, say, take
 from recallr_litellm.logs import Once
@@ -73,6 +74,13 @@ def check_user_id(value: str) -> str:
     return check_text(value, not_utf8="must be UTF-8; send other ids as `user` in the body")
 
 
+def _conversation_id(value: str) -> str | None:
+    # Clients that fill the header in from a template send it empty where there is no chat yet.
+    if is_placeholder(value) and value:
+        raise ValueError("must be filled in: a placeholder would make one chat of many")
+    return check_text(value) if value else None
+
+
 TopK = Annotated[int, Field(ge=0, le=200)]
 Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 UserId = Annotated[str, AfterValidator(check_user_id)]
@@ -90,6 +98,7 @@ class RecallrHeaders(BaseModel):
     allow_new_user_creation: Boolean = False
     session_timeout_seconds: int | None = None
     session_id: SessionId | None = None
+    conversation_id: Annotated[str | None, AfterValidator(_conversation_id)] = None
     recall_strategy: Annotated[Strategy, BeforeValidator(_strategy)] = Strategy.BALANCED
     min_top_k: TopK = 10
     max_top_k: Annotated[TopK, Field(validate_default=True)] = 50

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from recallr_litellm.core.chat_ids import HEADER_NAMES
 from recallr_litellm.core.helper_calls import CLASS_HEADER, MARKING_HEADERS
 from recallr_litellm.gateway.answer import Answer, Deadline, Store
 from recallr_litellm.gateway.asgi import App, Event, Receive, Send
@@ -12,6 +13,8 @@ from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.memory.capture import Exchange, beginning_of
 from recallr_litellm.metrics import REQUESTS
+
+_OF_CLIENTS = frozenset({CLASS_HEADER, *MARKING_HEADERS, *HEADER_NAMES})
 
 Later = Callable[[Exchange], None]
 """Stores an exchange in a task of its own, which a shutdown waits for."""
@@ -54,7 +57,11 @@ class RecallrMiddleware:
             await self._app(scope, receive, send)
             return
         call = Call(
-            raw, awake=bool(raw.pairs), retried=_is_retry(rest), client_marks=_marks(rest), about_user=about_user
+            raw,
+            awake=bool(raw.pairs),
+            retried=_is_retry(rest),
+            client_headers=_client_headers(rest),
+            about_user=about_user,
         )
         answer = Answer(call, send, store=self._store, deadline=self._deadline, reporter=self._reporter)
         token = CURRENT.set(call)
@@ -83,11 +90,11 @@ class RecallrMiddleware:
                 self._later(beginning_of(exchange))
 
 
-def _marks(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
+def _client_headers(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
     return {
         lower: value.decode("latin-1")
         for name, value in headers
-        if (lower := name.decode("latin-1").lower()) in (CLASS_HEADER, *MARKING_HEADERS)
+        if (lower := name.decode("latin-1").lower()) in _OF_CLIENTS
     }
 
 

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from recallr_litellm.core.bounds import newest
+from recallr_litellm.core.chats import chat_of
 from recallr_litellm.core.context import render
 from recallr_litellm.core.helper_calls import CallShape, helper_call, may_quote, quotes
 from recallr_litellm.core.history import plan
@@ -36,7 +37,7 @@ from recallr_litellm.gateway.admission import Admission, admit, authorise
 from recallr_litellm.gateway.binding import Bindings
 from recallr_litellm.gateway.call import AdmittedRequest, Call
 from recallr_litellm.gateway.reporter import Reporter
-from recallr_litellm.litellm_host.tracing import name_session
+from recallr_litellm.litellm_host.tracing import body_as_sent, client_session, name_session
 from recallr_litellm.memory.sessions import OpenedSession, Sessions
 from recallr_litellm.metrics import ADDED, FAULTS, HELPER_CALLS, RECALL, REJECTED
 from recallr_litellm.projects import Projects
@@ -131,7 +132,8 @@ class Recollection:
             self._reporter.identify(call, takes_part=admission is not None)
             if admission is None:
                 return
-            shape = replace(conversation.shape, headers=call.client_marks)
+            as_sent = conversation.messages
+            shape = replace(conversation.shape, headers=call.client_headers)
             own = partial(conversation.of_the_user, self._settings.client_tags)
             long = sum(len(message.text) for message in conversation.messages) > _HASHED_AT_ONCE
             conversation = await asyncio.to_thread(own) if long else own()
@@ -141,7 +143,16 @@ class Recollection:
                 return
             conversation = replace(conversation, messages=newest(conversation.messages))
             await _hash(conversation.messages)
-            admitted = AdmittedRequest(format, body, conversation, admission.session, admission.headers.recall_strategy)
+            chat = chat_of(
+                conversation.messages,
+                as_sent=as_sent[:2],
+                header=admission.headers.conversation_id,
+                client_headers=call.client_headers,
+                body=body_as_sent(body),
+                litellm_session=client_session(body),
+            )
+            request = replace(admission.session, chat=chat)
+            admitted = AdmittedRequest(format, body, conversation, request, admission.headers.recall_strategy)
             # From here on the exchange is kept, whatever happens to its memory: only what succeeds is ever stored.
             call.admitted = admitted
             try:
@@ -222,7 +233,7 @@ class Recollection:
         admitted = stage.admitted
         self._state_breaker.require()
         session = admitted.session = await self._sessions.open(admitted.request)
-        stage.call.session_id = session.id
+        stage.call.session_id, stage.call.found_by = session.id, session.found_by
         owner, conversation = admitted.request.owner, admitted.conversation
         turn, question = conversation.turn, conversation.question
         if not turn:  # the provider keeps the history, and this request brings only the results of tools

@@ -44,6 +44,7 @@ class RequestLog:
             "project": call.project_id or call.raw.first("project-id"),
             "user": self._user(call.user_id or call.raw.first("user-id")),
             "session": call.session_id or call.raw.first("session-id"),
+            "chat": call.found_by,
             "strategy": call.strategy,
             "status": call.status,
             "reason": call.reason,

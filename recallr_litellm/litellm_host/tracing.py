@@ -5,12 +5,16 @@ Langfuse's sessions: https://docs.litellm.ai/docs/observability/langfuse_integra
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 _HEADER = "x-litellm-session-id"
 _GENERATED = "litellm_session_id_generated"
 """LiteLLM's mark of a session id that it made up for a request that had none (`missing_session_id: generate`)."""
+
+_READ_BY_LITELLM = re.compile("session|trace|thread|conversation|baggage", re.IGNORECASE)
+"""Headers from which LiteLLM may take a session id."""
 
 
 def name_session(body: dict[str, Any], session_id: str) -> None:
@@ -35,6 +39,33 @@ def name_session(body: dict[str, Any], session_id: str) -> None:
     if generated or not _any(places, "trace_id", "litellm_trace_id"):
         body["litellm_trace_id"] = ours["trace_id"] = session_id
         _tell_langfuse(body, session_id)
+
+
+def client_session(body: Mapping[str, Any]) -> str | None:
+    """LiteLLM's session id, if the client put it into the body as `litellm_session_id` or `metadata.session_id`.
+
+    LiteLLM writes its own into the same places: one that it read from a header, a trace id too, or made up.
+    """
+    places = [body, *(body[name] for name in ("litellm_metadata", "metadata") if isinstance(body.get(name), dict))]
+    if any(place.get(_GENERATED) for place in places):
+        return None
+    request = body.get("proxy_server_request")
+    headers = request.get("headers") if isinstance(request, dict) else None
+    named = headers.items() if isinstance(headers, Mapping) else ()
+    in_headers = [str(value) for name, value in named if _READ_BY_LITELLM.search(str(name))]
+    for place in places:
+        for name in ("litellm_session_id", *(("session_id",) if place is not body else ())):
+            value = place.get(name)
+            if isinstance(value, str) and value and not any(value in header for header in in_headers):
+                return value
+    return None
+
+
+def body_as_sent(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The request's body with the fields that LiteLLM's own hooks have changed by now, as the client sent them."""
+    request = body.get("proxy_server_request")
+    sent = request.get("body") if isinstance(request, dict) else None
+    return sent if isinstance(sent, Mapping) else body
 
 
 def _any(places: tuple[Mapping[str, Any], ...], *names: str) -> bool:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from recallr_litellm.core.bounds import bounded, overflow
+from recallr_litellm.core.chat_ids import answer_id
+from recallr_litellm.core.chats import digest
 from recallr_litellm.core.history import Plan, place, plan, shortened, to_shorten
 from recallr_litellm.core.messages import Message, MessageEntry, StoredMessage
 from recallr_litellm.core.owner import Owner
@@ -50,6 +52,8 @@ class Exchange:
     """False for the beginning of an answer that is still coming in."""
     retried: bool = False
     """The client marked its request as a repetition."""
+    answer_id: str | None = None
+    """By which a later request may name this answer (`previous_response_id`)."""
     session: OpenedSession | None = None
     """The session as it was when the request came; None when it could not be opened then."""
 
@@ -275,6 +279,7 @@ class Capture:
             add=(*messages, *(await self._shortened(exchange, attempt, todo) if exchange.final else ())),
             drop=todo.replaced | ({entry.id for entry in own} - {entry.id for entry in written}),
             final=exchange.final,
+            answer=digest(answer_id(exchange.answer_id)) if exchange.answer_id else None,
             move=[entry.id for entry in overflow([*kept, *written])] if exchange.final else [],
         )
         if result in {CommitResult.CONFLICT, CommitResult.GONE}:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from recallr_litellm.core.bounds import SHOWN_BYTES_PER_TOKEN
+from recallr_litellm.core.chats import Chat, holds, in_doubt, says_the_same
 from recallr_litellm.core.messages import Message, MessageEntry, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import OngoingSession
 from recallr_litellm.core.records import Session, User
 from recallr_litellm.errors import SessionNotFound, UserNotFound
-from recallr_litellm.stores.state import Resolved, StateStore, UnknownSession, UnknownUser
+from recallr_litellm.stores.state import Candidate, Resolved, StateStore, UnknownSession, UnknownUser, Why
 from recallr_litellm.stores.vectors import VectorStore
 
 DEFAULT_TIMEOUT_SECONDS = 600
+
+_MOST_REFUSED = 3
+"""Sessions that are looked at for a history they turn out not to hold."""
+_MOST_DOUBTS, _DOUBT_BYTES = 4, 100_000
+"""Messages, and bytes of them, that are read to find that out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,8 @@ class SessionRequest:
     """When the request came, milliseconds since the epoch."""
     allow_new_user: bool = False
     session_id: str | None = None
-    """A session to continue; None = the user's current one."""
+    """A session to continue; None: that of the chat."""
+    chat: Chat = field(default_factory=Chat)
     timeout_seconds: int | None = None
     """None leaves a session's timeout as it is and gives a new one the default."""
 
@@ -42,6 +50,8 @@ class OpenedSession:
     """Its messages without their texts, by position."""
     other_ids: tuple[str, ...]
     """The user's other sessions not yet processed, newest first."""
+    found_by: str = "current"
+    """How the session was found, for the log: `header`, `client`, `history`, `current` or `new`."""
 
 
 class Sessions:
@@ -72,7 +82,13 @@ class Sessions:
             resolved = await self._resolve(request, replay=replay)
         if not isinstance(resolved, Resolved):
             raise _no_such_session()
-        return OpenedSession(resolved.session_id, resolved.version, resolved.entries, resolved.other_sessions)
+        return OpenedSession(
+            resolved.session_id,
+            resolved.version,
+            resolved.entries,
+            resolved.other_sessions,
+            _found_by(resolved.why, request.chat),
+        )
 
     async def read(
         self, owner: Owner, session_id: str, entries: Sequence[MessageEntry], *, tokens: int
@@ -122,14 +138,45 @@ class Sessions:
             await self._state.restore(owner, session, ())
 
     async def _resolve(self, request: SessionRequest, *, replay: bool) -> Resolved | UnknownUser | UnknownSession:
-        return await self._state.resolve(
-            request.owner,
-            new_session_id=secrets.token_hex(16),
-            timeout_seconds=request.timeout_seconds,
-            default_timeout_seconds=self._default_timeout_seconds,
-            requested=request.session_id,
-            now_ms=request.at if replay else None,
-        )
+        preferred: str | None = None
+        refused: list[str] = []
+        chat = request.chat
+        while True:
+            if len(refused) == _MOST_REFUSED:
+                chat = replace(chat, history=())
+            found = await self._state.resolve(
+                request.owner,
+                new_session_id=secrets.token_hex(16),
+                timeout_seconds=request.timeout_seconds,
+                default_timeout_seconds=self._default_timeout_seconds,
+                requested=request.session_id,
+                chat=chat,
+                preferred=preferred,
+                refused=refused,
+                now_ms=request.at if replay else None,
+            )
+            if isinstance(found, UnknownUser | UnknownSession):
+                return found
+            if isinstance(found, Resolved) and found.why is not Why.HISTORY:
+                return found
+            if not await self._holds(request.owner, found, chat.history):
+                refused.append(found.session_id)
+            elif isinstance(found, Resolved):
+                return found
+            else:
+                preferred = found.session_id
+
+    async def _holds(self, owner: Owner, session: Candidate | Resolved, history: Sequence[Message]) -> bool:
+        """Whether a session that holds messages of a history is the one that it is of."""
+        if holds(history, session.entries):
+            return True
+        doubts = list(islice(in_doubt(history, session.entries), _MOST_DOUBTS))
+        ids = [id for _, id in doubts if id is not None]
+        stored = {
+            found.id: found.message
+            for found in await self._state.read(owner, session.session_id, ids, most_bytes=_DOUBT_BYTES)
+        }
+        return any(said is None or (id in stored and says_the_same(said.text, stored[id].text)) for said, id in doubts)
 
     async def _admit_user(self, request: SessionRequest) -> None:
         owner = request.owner
@@ -142,6 +189,17 @@ class Sessions:
                 )
             await self._vectors.put_user(owner, User(project=owner.project, user=owner.user, created_at=request.at))
         await self._state.remember_user(owner)
+
+
+def _found_by(why: Why, chat: Chat) -> str:
+    match why:
+        case Why.REQUESTED:
+            return "header"
+        case Why.HISTORY | Why.PREFERRED | Why.OPENING:
+            return "history"
+        case Why.CURRENT:
+            return "current"
+    return chat.named_by or "new"
 
 
 def _no_such_session() -> SessionNotFound:

@@ -3,6 +3,7 @@
 from recallr_litellm.stores.state.connection import Link, connect
 from recallr_litellm.stores.state.embedded import EmbeddedValkey
 from recallr_litellm.stores.state.records import (
+    Candidate,
     Claim,
     CommitResult,
     Resolved,
@@ -10,10 +11,12 @@ from recallr_litellm.stores.state.records import (
     Snapshot,
     UnknownSession,
     UnknownUser,
+    Why,
 )
 from recallr_litellm.stores.state.store import StateStore
 
 __all__ = [
+    "Candidate",
     "Claim",
     "CommitResult",
     "EmbeddedValkey",
@@ -24,5 +27,6 @@ __all__ = [
     "StateStore",
     "UnknownSession",
     "UnknownUser",
+    "Why",
     "connect",
 ]

@@ -11,11 +11,15 @@ Per bucket:
 Per owner (`<owner>` is `Owner.key`):
     {recallr:7}:user:<owner>                   string marker: the user exists; expires
     {recallr:7}:current:<owner>                string id of the session the user is in
+    {recallr:7}:chat:<owner>:<digest>          string id of the session that a chat is in; the digest is of the chat's
+                                                      id, of an answer's id, or of the first messages of a history that
+                                                      nobody knew; expires
     {recallr:7}:open:<owner>                   zset   ids of the sessions that hold messages → last activity, ms
     {recallr:7}:exchange:<owner>:<exchange>    string `final`, or `<base version> <version>` of a partial; expires
 Per session (`<member>` is `<owner>:<session id>`):
     {recallr:7}:session:<member>               hash   owner (JSON of project and user), created, last, timeout,
-                                                      version, attempts; lease and reason while they apply
+                                                      version, attempts; lease and reason while they apply;
+                                                      named: the client names its chat
     {recallr:7}:messages:<member>              hash   message id → StoredMessage as JSON, as a request reads it: long
                                                       texts shortened
     {recallr:7}:large:<member>                 hash   message id → the same whole, where it was shortened
@@ -90,6 +94,10 @@ def user(owner: Owner) -> str:
 
 def current(owner: Owner) -> str:
     return _key(bucket_of(owner), "current", owner.key)
+
+
+def chat(owner: Owner, digest: str) -> str:
+    return _key(bucket_of(owner), "chat", owner.key, digest)
 
 
 def open_sessions(owner: Owner) -> str:

@@ -20,6 +20,32 @@ class UnknownSession:
     """The requested session is not in motion: never was, is processed, or belongs to somebody else."""
 
 
+class Why(StrEnum):
+    """How the session of a request was found."""
+
+    REQUESTED = "requested"
+    """By its id."""
+    CHAT = "chat"
+    """By the name of its chat."""
+    HISTORY = "history"
+    """It holds messages of the request's history."""
+    PREFERRED = "preferred"
+    """The caller knows that it is the one."""
+    OPENING = "opening"
+    """Its first request had a history that began alike."""
+    CURRENT = "current"
+    """The user is in it."""
+    NEW = "new"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A session that may be the request's: it holds a message of its history. The user is not active in it yet."""
+
+    session_id: str
+    entries: tuple[MessageEntry, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """The session of a request."""
@@ -27,6 +53,7 @@ class Resolved:
     session_id: str
     created: bool
     """True when this call made the session."""
+    why: Why
     version: int
     """For `StateStore.commit`; grows with every commit."""
     entries: tuple[MessageEntry, ...]

@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
+from recallr_litellm.core.chats import Chat
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Session
 from recallr_litellm.stores.state import codec, keys
 from recallr_litellm.stores.state.contents import OTHER_SESSIONS, SessionContents
-from recallr_litellm.stores.state.records import CommitResult, Resolved, UnknownSession, UnknownUser
+from recallr_litellm.stores.state.records import Candidate, CommitResult, Resolved, UnknownSession, UnknownUser, Why
 
 MARKER_SECONDS: Final = 24 * 60 * 60
 """How long Redis remembers that a user exists (since the last request), and that an exchange is stored."""
@@ -36,27 +37,46 @@ class OpenSessions(SessionContents):
         timeout_seconds: int | None,
         default_timeout_seconds: int,
         requested: str | None = None,
+        chat: Chat | None = None,
+        preferred: str | None = None,
+        refused: Collection[str] = (),
         now_ms: int | None = None,
-    ) -> Resolved | UnknownUser | UnknownSession:
-        """The session of a request: the requested one, or the current one if it has been quiet for less than its
-        timeout, or else a new one. Any number of concurrent calls make one session.
+    ) -> Resolved | Candidate | UnknownUser | UnknownSession:
+        """The session of a request: the requested one; else that of its chat, or the one that holds its history; else,
+        as the chat says, the current one, the one of a history that begins alike, or a new one. Any of them only if it
+        has been quiet for less than its timeout. Any number of concurrent calls make one session.
 
-        The session becomes the current one and is due for processing after its timeout from now. Anything its
-        processing had come to is void: a lease on it, its failed attempts, its being set aside as failed.
+        The session of a request whose client does not name its chat becomes the current one. It is due for processing
+        after its timeout from now. Anything its processing had come to is void: a lease on it, its failed attempts, its
+        being set aside as failed.
 
         Args:
             new_session_id: the id of the session, if one has to be made; not used before.
             timeout_seconds: replaces the session's timeout from this request on; None leaves it.
             default_timeout_seconds: for a new session when `timeout_seconds` is None.
             requested: id of the session to continue.
+            preferred: id of a session that is known to hold the history.
+            refused: ids of sessions that are known not to hold it.
 
         Returns:
-            `UnknownUser` (nothing was created) or `UnknownSession` where Redis does not know them.
+            `Candidate` where a session holds one message of the history only; nothing was changed, and the caller is to
+            call again. `UnknownUser` (nothing was created) or `UnknownSession` where Redis does not know them.
         """
         bucket = keys.bucket_of(owner)
+        chat = chat or Chat()
+        unused = keys.current(owner)  # a script's keys cannot be left out
+        compared = dict.fromkeys(message.fingerprint for message in chat.history)
         reply = await self._run(
             self._scripts.resolve,
-            [keys.user(owner), keys.current(owner), keys.open_sessions(owner), keys.due(bucket), keys.failed(bucket)],
+            [
+                keys.user(owner),
+                keys.current(owner),
+                keys.open_sessions(owner),
+                keys.due(bucket),
+                keys.failed(bucket),
+                keys.chat(owner, chat.key) if chat.key else unused,
+                keys.chat(owner, chat.opening) if chat.opening else unused,
+            ],
             now_ms,
             owner.key,
             codec.dump_owner(owner),
@@ -68,16 +88,26 @@ class OpenSessions(SessionContents):
             OTHER_SESSIONS,
             keys.sessions(bucket),
             keys.prefix(bucket),
+            None if chat.key is None else "part" if chat.part else "chat",
+            chat.otherwise,
+            preferred,
+            len(compared),
+            *compared,
+            *refused,
         )
         match reply:
             case ["unknown_user"]:
                 return UnknownUser()
             case ["unknown_session"]:
                 return UnknownSession()
-        _, session_id, version, timeout, rows, count, others = reply
+            case ["candidate", session_id, rows, count]:
+                return Candidate(session_id, await self._entries(owner, session_id, rows, count))
+        _, session_id, version, timeout, rows, count, others, why = reply
+        created = session_id == new_session_id  # so that a repeated call says the same
         return Resolved(
             session_id=session_id,
-            created=session_id == new_session_id,  # so that a repeated call says the same
+            created=created,
+            why=Why.NEW if created else Why(why),
             version=version,
             entries=await self._entries(owner, session_id, rows, count),
             timeout_seconds=timeout,
@@ -120,6 +150,7 @@ class OpenSessions(SessionContents):
         drop: Collection[str],
         final: bool,
         move: Collection[str] = (),
+        answer: str | None = None,
         now_ms: int | None = None,
     ) -> CommitResult:
         """Write an exchange into its session: all of it or nothing, and its final form once.
@@ -133,6 +164,7 @@ class OpenSessions(SessionContents):
             expected_version: of the session as it was when `add` and `drop` were worked out.
             drop: ids of messages to remove; unknown ones are ignored.
             move: ids of messages that go to a session of their own, to be processed now.
+            answer: digest of the answer's id, by which a later request names it (`Chat.key`).
         """
         bucket = keys.bucket_of(owner)
         part = hashlib.sha256(f"{session_id}:{exchange}".encode()).hexdigest()[:32]
@@ -145,6 +177,7 @@ class OpenSessions(SessionContents):
                 keys.failed(bucket),
                 keys.open_sessions(owner),
                 keys.exchange(owner, exchange),
+                keys.chat(owner, answer) if answer else keys.exchange(owner, exchange),
             ],
             now_ms,
             keys.prefix(bucket),
@@ -154,6 +187,7 @@ class OpenSessions(SessionContents):
             expected_version,
             "final" if final else "partial",
             MARKER_SECONDS,
+            answer,
             len(add),
             len(drop),
             *codec.dump_messages(add),

@@ -66,10 +66,11 @@ def sent(**headers: str) -> RawHeaders:
 def test_a_request_that_was_served() -> None:
     call = Call(sent(project_id="acme", user_id="alice"), request_id="a1", status="ok", strategy="auto:low_latency")
     call.project_id, call.user_id, call.session_id, call.spent, call.block = "acme", "alice", "5e", 0.0123, BLOCK
+    call.found_by = "history"
     digest = hashlib.sha256(b"alice").hexdigest()[:12]
     assert line(call) == (
-        f"Request id=a1 project=acme user={digest} session=5e strategy=auto:low_latency status=ok reason=- http=200 "
-        f"memories=3 tokens={len(BLOCK.split())} ms=12.3"
+        f"Request id=a1 project=acme user={digest} session=5e chat=history strategy=auto:low_latency status=ok "
+        f"reason=- http=200 memories=3 tokens={len(BLOCK.split())} ms=12.3"
     )
 
 
@@ -78,8 +79,8 @@ def test_a_request_that_was_refused_says_what_it_asked_for_and_why_not() -> None
         sent(project_id="acme", user_id="alice", session_id="gone"), request_id="a1", reason="session_not_found"
     )
     assert line(call, 404, LogUsers.PLAIN) == (
-        "Request id=a1 project=acme user=alice session=gone strategy=- status=off reason=session_not_found http=404 "
-        "memories=0 tokens=0 ms=0.0"
+        "Request id=a1 project=acme user=alice session=gone chat=- strategy=- status=off "
+        "reason=session_not_found http=404 memories=0 tokens=0 ms=0.0"
     )
 
 
@@ -104,10 +105,10 @@ def test_nothing_that_a_client_sends_forges_or_floods_the_line(project: str, use
     text = line(Call(sent(project_id=project, user_id=user, session_id=user)), 401, LogUsers.PLAIN)
     assert text.isascii()
     assert text.isprintable()
-    assert len(text) < 12 * 3 * 256 + 500
+    assert len(text) < 13 * 3 * 256 + 500
     unquoted = re.sub(r'"(?:\\.|[^"\\])*"', '""', text)
     assert re.findall(r" (\w+)=", unquoted) == (
-        "id project user session strategy status reason http memories tokens ms".split()
+        "id project user session chat strategy status reason http memories tokens ms".split()
     )
 
 

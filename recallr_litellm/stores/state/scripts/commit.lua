@@ -1,7 +1,8 @@
 -- Write one exchange into its session, once, if nobody else wrote to the session since it was read.
-local session, part_session, due, failed, open, exchange = unpack(KEYS)
-local given_now, prefix, owner, id, part, expected, kind, marker_ttl, added, dropped = unpack(ARGV, 1, 10)
-local FIRST_MESSAGE = 11 -- five values for each of `added`; then ids: `dropped`, and the rest to be moved to the part
+local session, part_session, due, failed, open, exchange, answer_chat = unpack(KEYS)
+local given_now, prefix, owner, id, part, expected, kind, marker_ttl, answer, added, dropped =
+  unpack(ARGV, 1, 11)
+local FIRST_MESSAGE = 12 -- five values for each of `added`; then ids: `dropped`, and the rest to be moved to the part
 
 local mark = redis.call('GET', exchange)
 if mark == 'final' then return 'duplicate' end
@@ -43,4 +44,5 @@ end
 redis.call('HSET', session, 'version', version + 1)
 if kind == 'partial' then kind = string.format('%.0f %.0f', base, version + 1) end
 redis.call('SET', exchange, kind, 'EX', marker_ttl)
+if answer ~= '' then redis.call('SET', answer_chat, id, 'EX', redis.call('HGET', session, 'timeout') + marker_ttl) end
 return 'stored'

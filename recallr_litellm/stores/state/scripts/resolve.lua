@@ -1,20 +1,93 @@
 -- Find the session of a request, or make one; the user is then active in it.
-local user, current, open, due, failed = unpack(KEYS)
-local given_now, owner, who, new, timeout, default_timeout, requested, marker_ttl, most, sessions, prefix = unpack(ARGV)
+local user, current, open, due, failed, chat, opening = unpack(KEYS)
+local given_now, owner, who, new, timeout, default_timeout, requested, marker_ttl, most, sessions, prefix, names, otherwise,
+  preferred, compared = unpack(ARGV, 1, 15)
+local FIRST_COMPARED = 16 -- fingerprints of the history, as many as `compared`; then ids of sessions that do not hold it
 
 local function member(id) return owner .. ':' .. id end
 
 if redis.call('EXPIRE', user, marker_ttl) == 0 then return {'unknown_user'} end
 local now = clock(given_now)
+most = tonumber(most)
 
-local id = requested
+-- The id, if the session has been quiet for less than its timeout; else false.
+local function alive(id)
+  if not id or id == '' then return false end
+  local meta = redis.call('HMGET', sessions .. member(id), 'last', 'timeout')
+  return meta[1] and now - meta[1] < meta[2] * 1000 and id
+end
+
+local indices = {}
+local function index(id)
+  if not indices[id] then
+    local at = contents(prefix, member(id))
+    indices[id] = {redis.call('HVALS', at.index), redis.call('HLEN', at.messages)}
+  end
+  return indices[id]
+end
+
+local prints, refused = {}, {}
+for i = FIRST_COMPARED, FIRST_COMPARED + compared - 1 do prints[ARGV[i]] = true end
+for i = FIRST_COMPARED + compared, #ARGV do refused[ARGV[i]] = true end
+
+-- How many messages of the history a session holds. One that an earlier version wrote to has to be looked at.
+local function held(id)
+  local rows, count = unpack(index(id))
+  if #rows ~= count then return 1 end
+  local found, seen = 0, {}
+  for _, row in ipairs(rows) do
+    for print in string.gmatch(row, '"(%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x)"') do
+      if prints[print] and not seen[print] then
+        seen[print] = true
+        found = found + 1
+      end
+    end
+  end
+  return found
+end
+
+-- The open session that holds most of the history, the current one first, and how many messages it holds.
+local function holder(without_name)
+  local best, most_held = false, 0
+  local function consider(id)
+    if refused[id] or not alive(id) then return end
+    if without_name and redis.call('HEXISTS', sessions .. member(id), 'named') == 1 then return end
+    local count = held(id)
+    if count > most_held then best, most_held = id, count end
+  end
+  if compared == '0' then return false, 0 end
+  local first = redis.call('GET', current)
+  if first then consider(first) end
+  if most_held < 2 then
+    for _, id in ipairs(redis.call('ZREVRANGE', open, 0, most)) do
+      if id ~= first then consider(id) end
+    end
+  end
+  return best, most_held
+end
+
+local id, why = false, 'new'
+local function settle(found, reason)
+  if found then id, why = found, reason end
+  return found
+end
+
 if requested ~= '' then
-  if redis.call('EXISTS', sessions .. member(id)) == 0 then return {'unknown_session'} end
+  if redis.call('EXISTS', sessions .. member(requested)) == 0 then return {'unknown_session'} end
+  settle(requested, 'requested')
 else
-  id = redis.call('GET', current)
-  if id then
-    local meta = redis.call('HMGET', sessions .. member(id), 'last', 'timeout')
-    if not meta[1] or now - meta[1] >= meta[2] * 1000 then id = false end
+  local known = names ~= '' and redis.call('GET', chat)
+  settle(known and alive(known), 'chat')
+  if not id and not (known and names == 'part') then
+    if not settle(alive(preferred), 'preferred') then
+      local found, count = holder(names == 'chat')
+      if found and count < 2 then return {'candidate', found, unpack(index(found))} end
+      settle(found, 'history')
+    end
+    if not id and names ~= 'chat' then
+      if otherwise == 'current' then settle(alive(redis.call('GET', current)), 'current') end
+      if otherwise == 'opening' then settle(alive(redis.call('GET', opening)), 'opening') end
+    end
   end
 end
 
@@ -25,14 +98,25 @@ end
 local session = sessions .. member(id)
 if timeout ~= '' then redis.call('HSET', session, 'timeout', timeout) end
 local last = touch(session, due, failed, member(id), now)
-redis.call('SET', current, id)
 redis.call('ZADD', open, 'XX', last, id)
+local meta = redis.call('HMGET', session, 'version', 'timeout')
+
+-- A chat is found by its name as long as its session can go on, with time for long answers.
+local lasts = meta[2] + marker_ttl
+if names ~= '' then redis.call('SET', chat, id, 'EX', lasts) end
+if names ~= 'chat' and otherwise == 'opening' and (why == 'opening' or why == 'new') then
+  redis.call('SET', opening, id, 'EX', lasts)
+end
+if names == 'chat' then redis.call('HSET', session, 'named', 1) end
+if names ~= 'chat' or why == 'requested' then
+  redis.call('SET', current, id)
+elseif redis.call('GET', current) == id and why ~= 'chat' then
+  redis.call('DEL', current) -- it now belongs to a chat with a name
+end
 
 local others = {}
 for _, other in ipairs(redis.call('ZREVRANGE', open, 0, most)) do
-  if other ~= id and #others < tonumber(most) then others[#others + 1] = other end
+  if other ~= id and #others < most then others[#others + 1] = other end
 end
-local meta = redis.call('HMGET', session, 'version', 'timeout')
-local at = contents(prefix, member(id))
-local entries, count = redis.call('HVALS', at.index), redis.call('HLEN', at.messages)
-return {'resolved', id, tonumber(meta[1]), tonumber(meta[2]), entries, count, others}
+local entries, count = unpack(index(id))
+return {'resolved', id, tonumber(meta[1]), tonumber(meta[2]), entries, count, others, why}
