@@ -14,12 +14,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 from recallr_litellm.core.bounds import for_showing
 from recallr_litellm.core.chat_ids import ChatId, chat_id
 from recallr_litellm.core.client_marks import is_compaction
-from recallr_litellm.core.history import overlap
 from recallr_litellm.core.messages import Message, MessageEntry
 
 _COMPARED: Final = 12
@@ -114,14 +114,22 @@ def holds(history: Sequence[Message], stored: Sequence[MessageEntry]) -> bool:
     """
     prints = {entry.fingerprint for entry in stored}
     held = [message.fingerprint in prints for message in history]
-    if overlap(history, stored) >= 2:
+    if _neighbours(history, stored):
         return 2 * sum(held) >= len(held) or all(held[-2:])
-    said = [message for message, is_held in zip(history, held, strict=True) if is_held]
-    if any(message.role != "user" for message in said):
+    found = [message for message, is_held in zip(history, held, strict=True) if is_held]
+    if any(message.role != "user" for message in found):
         return False
-    roots = {entry.fingerprint for entry in stored if entry.parent is None}
-    first = history[0]
-    return len(said) >= 2 or (first.role == "user" and first.fingerprint in roots and len(first.text) >= _TELLING)
+    first, roots = history[0], {entry.fingerprint for entry in stored if entry.parent is None}
+    return len(found) >= 2 or (first.role == "user" and first.fingerprint in roots and len(first.text) >= _TELLING)
+
+
+def _neighbours(history: Sequence[Message], stored: Sequence[MessageEntry]) -> bool:
+    """Whether two messages follow each other in both."""
+    pairs = {(before.fingerprint, after.fingerprint) for before, after in pairwise(history)}
+    by_id = {entry.id: entry for entry in stored}
+    return any(
+        (by_id[entry.parent].fingerprint, entry.fingerprint) in pairs for entry in stored if entry.parent in by_id
+    )
 
 
 def in_doubt(history: Sequence[Message], stored: Sequence[MessageEntry]) -> Iterator[tuple[Message | None, str | None]]:
@@ -147,3 +155,41 @@ def says_the_same(sent: str, stored: str) -> bool:
     if not shorter:
         return not longer
     return re.search(rf"(?<!\w){re.escape(shorter)}(?!\w)", longer) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """Messages of a session that turn out to be of two chats."""
+
+    leaving: frozenset[str]
+    """Ids of the messages that go to a session of their own."""
+    with_request: bool
+    """They are those of the request's chat."""
+
+
+def parting(stored: Sequence[MessageEntry], *, parent: str | None, unseen: Sequence[MessageEntry]) -> Parting | None:
+    """How the chats of a session part, once a client shows by its history that they are not one.
+
+    The first message of a chat has no history, so it goes on with the user's current session, whichever chat that is
+    of. When the next one brings the history from this first message on, what else the session holds is another chat.
+    The chat that was there first keeps the session.
+
+    Args:
+        stored: the session's messages, by position.
+        parent: the stored message that the request goes on from.
+        unseen: the stored messages that the client did not send.
+    """
+    root_of: dict[str, str] = {}
+    for entry in stored:
+        root_of[entry.id] = root_of.get(entry.parent or "", entry.id)
+    root = root_of.get(parent or "")
+    not_sent = {entry.id for entry in unseen}
+    if root is None or root in not_sent:
+        return None
+    sent = {root_of[entry.id] for entry in stored if entry.id not in not_sent}
+    others = frozenset(id for id, own_root in root_of.items() if own_root not in sent)
+    if not others:
+        return None
+    if root_of[stored[0].id] not in sent:
+        return Parting(frozenset(root_of) - others, with_request=True)
+    return Parting(others, with_request=False)

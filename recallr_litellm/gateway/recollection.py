@@ -244,7 +244,11 @@ class Recollection:
             if stage.block is not None:
                 return
         if not conversation.history_elsewhere:
-            unseen = plan(session.entries, conversation.messages, retry=stage.call.retried).unseen
+            todo = plan(session.entries, conversation.messages, retry=stage.call.retried)
+            session = admitted.session = await self._sessions.part(admitted.request, session, todo)
+            stage.call.session_id = session.id
+            here = set(session.entries)
+            unseen = [entry for entry in todo.unseen if entry in here]
             stage.unseen = await self._sessions.read(owner, session.id, unseen, tokens=self._settings.context_tokens)
         stage.ongoing = await self._sessions.ongoing(owner, session.other_ids, tokens=self._settings.context_tokens)
         self._vectors_breaker.require()

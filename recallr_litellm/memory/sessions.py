@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from recallr_litellm.core.bounds import SHOWN_BYTES_PER_TOKEN
-from recallr_litellm.core.chats import Chat, holds, in_doubt, says_the_same
+from recallr_litellm.core.chats import Chat, holds, in_doubt, parting, says_the_same
+from recallr_litellm.core.history import Plan
 from recallr_litellm.core.messages import Message, MessageEntry, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import OngoingSession
@@ -89,6 +90,38 @@ class Sessions:
             resolved.other_sessions,
             _found_by(resolved.why, request.chat),
         )
+
+    async def part(self, request: SessionRequest, session: OpenedSession, todo: Plan) -> OpenedSession:
+        """The session of a request without the messages of other chats, if the request's history shows that it holds
+        some; they go to a session of their own. What the client names as one chat stays one.
+
+        Args:
+            todo: what the request means for the session.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        if request.chat.otherwise != "opening" or session.found_by in {"header", "client"}:
+            return session
+        apart = parting(session.entries, parent=todo.parent, unseen=todo.unseen)
+        if apart is None:
+            return session
+        new = secrets.token_hex(16)
+        parted = await self._state.part(
+            request.owner,
+            session.id,
+            new,
+            ids=apart.leaving,
+            expected_version=session.version,
+            enter=apart.with_request,
+        )
+        if not parted:
+            return session  # somebody wrote to it meanwhile: the chat's next request will part them
+        leaving = tuple(entry for entry in session.entries if entry.id in apart.leaving)
+        staying = tuple(entry for entry in session.entries if entry.id not in apart.leaving)
+        if apart.with_request:
+            return replace(session, id=new, version=0, entries=leaving, other_ids=(session.id, *session.other_ids))
+        return replace(session, version=session.version + 1, entries=staying, other_ids=(new, *session.other_ids))
 
     async def read(
         self, owner: Owner, session_id: str, entries: Sequence[MessageEntry], *, tokens: int

@@ -62,6 +62,27 @@ def test_a_chat_with_a_history_of_its_own_is_shown_the_other_one_as_another(
     assert not {"Make it thinner"} & set(memory.session(user, first.session_id).texts)
 
 
+@pytest.mark.parametrize("order", ["abab", "aabb", "abba", "abaabbab"])
+def test_chats_that_begin_without_a_name_part_once_their_histories_show_it(
+    proxy: Proxy, provider: Provider, memory: Memory, user: str, order: str
+) -> None:
+    topics = {"a": "letter", "b": "pancakes"}
+    tabs = {name: Tab(proxy, user) for name in topics}
+    sessions: dict[str, set[str]] = {name: set() for name in topics}
+    for number, name in enumerate(order + "ab"):
+        first = not tabs[name].history
+        reply = tabs[name].say(f"{topics[name]} {number}")
+        if not first:
+            sessions[name].add(reply.session_id)
+            assert EARLIER not in block(provider), f"{name} {number}: the client has sent its chat"
+    assert [len(ids) for ids in sessions.values()] == [1, 1]
+    assert sessions["a"] != sessions["b"]
+    for name, topic in topics.items():
+        said = memory.session(user, *sessions[name]).said
+        assert [text for role, text in said if role == "user" and topic not in text] == []
+        assert len(said) == len(tabs[name].history), "each message is kept once"
+
+
 def test_two_chats_with_the_same_answers_stay_apart(proxy: Proxy, provider: Provider, user: str) -> None:
     provider.answer(*[Answer(text="Done.")] * 4)
     one, two = Tab(proxy, user), Tab(proxy, user, ("Remind me of the milk", "Done."))

@@ -34,6 +34,7 @@ class Scripts(_Registered):
     resolve: AsyncScript
     restore: AsyncScript
     commit: AsyncScript
+    part: AsyncScript
     index: AsyncScript
     read: AsyncScript
     recent: AsyncScript

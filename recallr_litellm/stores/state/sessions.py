@@ -196,6 +196,37 @@ class OpenSessions(SessionContents):
         )
         return CommitResult(reply)
 
+    async def part(
+        self,
+        owner: Owner,
+        session_id: str,
+        new_session_id: str,
+        *,
+        ids: Collection[str],
+        expected_version: int,
+        enter: bool,
+        now_ms: int | None = None,
+    ) -> bool:
+        """Move messages of a session to a new one, whose version is 0 and which is as active as of now. The version of
+        the session grows by one.
+
+        Args:
+            enter: the new session becomes the current one.
+
+        Returns:
+            False where somebody wrote to the session since its version was read: nothing was done.
+        """
+        bucket = keys.bucket_of(owner)
+        names = [
+            keys.session(owner, session_id),
+            keys.session(owner, new_session_id),
+            keys.due(bucket),
+            keys.open_sessions(owner),
+            keys.current(owner),
+        ]
+        fixed = (keys.prefix(bucket), owner.key, session_id, new_session_id, expected_version, int(enter))
+        return bool(await self._run(self._scripts.part, names, now_ms, *fixed, *ids))
+
     async def save_block(self, owner: Owner, session_id: str, turn: str, block: str) -> None:
         """Keep the memory block that was injected in a turn, as long as the session and not more than the newest
         `KEPT_BLOCKS`. Saved again, it is replaced. Does nothing if the session is not in Redis."""
