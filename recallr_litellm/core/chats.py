@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, Final, Literal
 
 from recallr_litellm.core.bounds import for_showing
@@ -22,7 +22,7 @@ from recallr_litellm.core.chat_ids import ChatId, chat_id
 from recallr_litellm.core.client_marks import is_compaction
 from recallr_litellm.core.messages import Message, MessageEntry
 
-_COMPARED: Final = 12
+_COMPARED: Final = 8
 """Messages at the end of a history that are looked for in sessions."""
 _OPENING: Final = 4
 """Messages at the beginning of a history by which a session that does not hold them is found again."""
@@ -112,8 +112,8 @@ def holds(history: Sequence[Message], stored: Sequence[MessageEntry]) -> bool:
         history: of `Chat`.
         stored: the session's messages.
     """
-    prints = {entry.fingerprint for entry in stored}
-    held = [message.fingerprint in prints for message in history]
+    prints = {print for entry in stored for print in _prints(entry)}
+    held = [not prints.isdisjoint(_prints(message)) for message in history]
     if _neighbours(history, stored):
         return 2 * sum(held) >= len(held) or all(held[-2:])
     found = [message for message, is_held in zip(history, held, strict=True) if is_held]
@@ -125,11 +125,18 @@ def holds(history: Sequence[Message], stored: Sequence[MessageEntry]) -> bool:
 
 def _neighbours(history: Sequence[Message], stored: Sequence[MessageEntry]) -> bool:
     """Whether two messages follow each other in both."""
-    pairs = {(before.fingerprint, after.fingerprint) for before, after in pairwise(history)}
+    pairs = {pair for before, after in pairwise(history) for pair in product(_prints(before), _prints(after))}
     by_id = {entry.id: entry for entry in stored}
     return any(
-        (by_id[entry.parent].fingerprint, entry.fingerprint) in pairs for entry in stored if entry.parent in by_id
+        not pairs.isdisjoint(product(_prints(by_id[entry.parent]), _prints(entry)))
+        for entry in stored
+        if entry.parent in by_id
     )
+
+
+def _prints(message: Message | MessageEntry) -> set[str]:
+    """By which a message is known, as it was sent or rewritten."""
+    return {message.fingerprint, message.likeness} - {""}
 
 
 def in_doubt(history: Sequence[Message], stored: Sequence[MessageEntry]) -> Iterator[tuple[Message | None, str | None]]:
@@ -137,9 +144,9 @@ def in_doubt(history: Sequence[Message], stored: Sequence[MessageEntry]) -> Iter
     the answer, and the id of the user's message before it in the session. Two chats may have one answer ("Done."): only
     these messages tell whether it is one chat, whose client writes its messages anew. The latest first."""
     by_id = {entry.id: entry for entry in stored}
-    by_print = {entry.fingerprint: entry for entry in stored if entry.role == "assistant"}
+    answers = {print: entry for entry in stored if entry.role == "assistant" for print in _prints(entry)}
     for index in range(len(history) - 1, -1, -1):
-        answer = by_print.get(history[index].fingerprint)
+        answer = next((answers[print] for print in _prints(history[index]) if print in answers), None)
         if answer is None:
             continue
         said = next((message for message in reversed(history[:index]) if message.role == "user"), None)

@@ -65,7 +65,6 @@ class OpenSessions(SessionContents):
         bucket = keys.bucket_of(owner)
         chat = chat or Chat()
         unused = keys.current(owner)  # a script's keys cannot be left out
-        compared = dict.fromkeys(message.fingerprint for message in chat.history)
         reply = await self._run(
             self._scripts.resolve,
             [
@@ -91,8 +90,8 @@ class OpenSessions(SessionContents):
             None if chat.key is None else "part" if chat.part else "chat",
             chat.otherwise,
             preferred,
-            len(compared),
-            *compared,
+            len(chat.history),
+            *(print for message in chat.history for print in (message.fingerprint, message.likeness)),
             *refused,
         )
         match reply:

@@ -2,7 +2,7 @@
 local user, current, open, due, failed, chat, opening = unpack(KEYS)
 local given_now, owner, who, new, timeout, default_timeout, requested, marker_ttl, most, sessions, prefix, names, otherwise,
   preferred, compared = unpack(ARGV, 1, 15)
-local FIRST_COMPARED = 16 -- fingerprints of the history, as many as `compared`; then ids of sessions that do not hold it
+local FIRST_COMPARED = 16 -- two prints of each of `compared` messages; then ids of sessions that do not hold them
 
 local function member(id) return owner .. ':' .. id end
 
@@ -26,9 +26,9 @@ local function index(id)
   return indices[id]
 end
 
-local prints, refused = {}, {}
-for i = FIRST_COMPARED, FIRST_COMPARED + compared - 1 do prints[ARGV[i]] = true end
-for i = FIRST_COMPARED + compared, #ARGV do refused[ARGV[i]] = true end
+local message_of, refused = {}, {}
+for i = 0, 2 * compared - 1 do message_of[ARGV[FIRST_COMPARED + i]] = math.floor(i / 2) end
+for i = FIRST_COMPARED + 2 * compared, #ARGV do refused[ARGV[i]] = true end
 
 -- How many messages of the history a session holds. One that an earlier version wrote to has to be looked at.
 local function held(id)
@@ -37,8 +37,9 @@ local function held(id)
   local found, seen = 0, {}
   for _, row in ipairs(rows) do
     for print in string.gmatch(row, '"(%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x)"') do
-      if prints[print] and not seen[print] then
-        seen[print] = true
+      local message = message_of[print]
+      if message and not seen[message] then
+        seen[message] = true
         found = found + 1
       end
     end
