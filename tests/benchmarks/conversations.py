@@ -63,8 +63,6 @@ class Question:
     category: str
     previous: str = ""
     """The user's message before it, in the conversation that is going on."""
-    answer: str = ""
-    """In a few words; "" where only the evidence is known."""
 
 
 @dataclass(frozen=True)
@@ -123,12 +121,7 @@ def locomo(sample: dict[str, Any], *, facts: bool = False) -> Conversation:
     )
     known = {one.id: tuple(split(one.text)) for session in sessions for one in session.said}
     questions = tuple(
-        Question(
-            item["question"],
-            {id: known[id] for id in evidence},
-            CATEGORIES[item["category"]],
-            answer=str(item.get("answer", "")),
-        )
+        Question(item["question"], {id: known[id] for id in evidence}, CATEGORIES[item["category"]])
         for item in sample["qa"]
         if item["category"] in CATEGORIES and (evidence := known.keys() & message_ids(item["evidence"]))
     )

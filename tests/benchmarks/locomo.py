@@ -1,6 +1,6 @@
 """How much of what answers a question is recalled, and how fast, on LoCoMo or the first-person set beside this file.
 
-    python -m tests.benchmarks.locomo --data FOLDER [--facts] [--strategy balanced] [--budget 2000]
+    python -m tests.benchmarks.locomo --data FOLDER [--facts]
     python -m tests.benchmarks.locomo --first-person
 
 FOLDER holds `conv-*.json` of LoCoMo ("Evaluating Very Long-Term Conversational Memory of LLM
@@ -20,16 +20,13 @@ turns alone, with the facts alone, and with both.
   of the k, and tells the messages that it rests on.
 - coverage@n: share of them that the memory block shows within n tokens, with the default headers: their words, or a
   fact that rests on them.
-- answer@n: share of the words of the answer, stop words left out, that stand in that block.
 - tokens@n: what the block took of them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import re
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -52,7 +49,6 @@ from recallr_litellm.core.escaping import escape
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.recalled import Recalled, RecalledMemory, RecalledPassage
 from recallr_litellm.core.records import Hits, PassageHit
-from recallr_litellm.core.stopwords import ENGLISH
 from recallr_litellm.litellm_host.models import count_tokens
 from recallr_litellm.recall import Recall
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
@@ -79,7 +75,8 @@ EVERYTHING: dict[str, Any] = {"min_top_k": 200, "max_top_k": 200, "memories_thre
 """For the ranking; what is shown is chosen with the default headers."""
 TIMED = ("embedding", "words", "search", "rest", "rendering", "recall")
 WARM_UP = 20
-FOUND, SHOWN = ("MRR", "R@", "session"), ("coverage@", "answer@", "tokens@")
+FOUND, SHOWN = ("MRR", "R@", "session"), ("coverage@", "tokens@")
+STRATEGIES = (Strategy.LOW_LATENCY, Strategy.BALANCED)
 
 
 class Bench:
@@ -118,20 +115,13 @@ class Bench:
             by_meaning.ranking(question, [_told(h) for h in sorted(hits, key=lambda h: -h.dense)])
 
     async def strategy(
-        self,
-        strategy: Strategy,
-        conversations: Sequence[Conversation],
-        budgets: Sequence[int],
-        name: str,
-        kinds: frozenset[str],
+        self, strategy: Strategy, conversations: Sequence[Conversation], name: str, kinds: frozenset[str]
     ) -> Milliseconds:
         """Ask every question with a strategy, of some kinds of memory; returns how long its parts took."""
         with patch.object(self._vectors, "search", _only(kinds, self._vectors.search)):
-            return await self._strategy(strategy, conversations, budgets, name)
+            return await self._strategy(strategy, conversations, name)
 
-    async def _strategy(
-        self, strategy: Strategy, conversations: Sequence[Conversation], budgets: Sequence[int], name: str
-    ) -> Milliseconds:
+    async def _strategy(self, strategy: Strategy, conversations: Sequence[Conversation], name: str) -> Milliseconds:
         tally, watch = self._tallies.setdefault(name, Tally()), Stopwatch()
         options = RecallOptions(strategy=strategy)
         for number in range(WARM_UP):
@@ -140,18 +130,16 @@ class Bench:
             with self._timed(watch):
                 begun, cpu_begun = perf_counter(), process_time()
                 found = await self._ask(conversation, question, options)
-                watch.plain("rendering", _render)(conversation, found, max(budgets))
+                watch.plain("rendering", _render)(conversation, found, max(BUDGETS))
                 watch.lap(perf_counter() - begun, process_time() - cpu_begun)
             # The embedding is cached by now, and nothing of this is timed.
             everything = await self._ask(conversation, question, replace(options, **EVERYTHING))
             ranked = sorted((*everything.passages, *everything.memories), key=lambda item: item.relevance, reverse=True)
             tally.ranking(question, map(_told, ranked))
             tally.add(question, "shown", (len(found.passages) + len(found.memories)) / 100)
-            for budget in budgets:
+            for budget in BUDGETS:
                 block = _render(conversation, found, budget)
                 tally.add(question, f"coverage@{budget}", _coverage(block, found, question))
-                if answer := _telling(question.answer):
-                    tally.add(question, f"answer@{budget}", len(answer & _telling(block)) / len(answer))
                 tally.add(question, f"tokens@{budget}", count_tokens(block) / 100)
         return watch.milliseconds()
 
@@ -213,10 +201,6 @@ def _with_connected(facts: Iterable[RecalledMemory]) -> Iterator[RecalledMemory]
         yield from _with_connected(fact.connected)
 
 
-def _telling(text: str) -> set[str]:
-    return {word for word in re.findall(r"\w+", text.lower()) if word not in ENGLISH}
-
-
 def _only(kinds: frozenset[str], search: Callable[..., Awaitable[Hits]]) -> Callable[..., Awaitable[Hits]]:
     """A search of the store that finds nothing but these kinds, and summaries."""
 
@@ -229,25 +213,19 @@ def _only(kinds: frozenset[str], search: Callable[..., Awaitable[Hits]]) -> Call
     return searching
 
 
-async def measure(
-    conversations: Sequence[Conversation],
-    strategies: Sequence[Strategy],
-    budgets: Sequence[int],
-    folder: Path | None,
-) -> tuple[Mapping[str, Tally], Mapping[str, Milliseconds]]:
-    """All methods on all conversations. A folder keeps the store; one that is there is used again."""
+async def measure(conversations: Sequence[Conversation]) -> tuple[Mapping[str, Tally], Mapping[str, Milliseconds]]:
+    """All methods on all conversations."""
     times: dict[str, Milliseconds] = {}
     tallies: dict[str, Tally] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        place = folder or Path(temporary) / "store"
-        if not place.exists():
-            async with _bench(place, tallies) as bench:
-                await bench.fill(conversations)
+        place = Path(temporary) / "store"
+        async with _bench(place, tallies) as bench:
+            await bench.fill(conversations)
         views = VIEWS if any(conversation.memories for conversation in conversations) else {"": VIEWS["turns"]}
-        for strategy, (view, kinds) in product(strategies, views.items()):
+        for strategy, (view, kinds) in product(STRATEGIES, views.items()):
             name = f"{strategy.value} {view}".strip()
             async with _bench(place, tallies) as bench:  # each without a question in its model's cache
-                times[name] = await bench.strategy(strategy, conversations, budgets, name, kinds)
+                times[name] = await bench.strategy(strategy, conversations, name, kinds)
         async with _bench(place, tallies) as bench:
             await bench.baselines(conversations)
         if mem0_installed():
@@ -309,25 +287,12 @@ def main(
     data: Annotated[Path | None, typer.Option(help="Folder of LoCoMo's conv-*.json.")] = None,
     facts: Annotated[bool, typer.Option("--facts", help="Remember LoCoMo's recorded facts and summaries too.")] = False,
     first_person: Annotated[bool, typer.Option("--first-person", help="The set beside this file instead.")] = False,
-    only: Annotated[list[str], typer.Option(help="Name of a conversation, such as conv-26.")] = [],  # noqa: B006
-    strategy: Annotated[list[Strategy], typer.Option(help="May be given several times.")] = [  # noqa: B006
-        Strategy.LOW_LATENCY,
-        Strategy.BALANCED,
-    ],
-    budget: Annotated[list[int], typer.Option(help="Tokens of the memory block.")] = list(BUDGETS),  # noqa: B006
-    folder: Annotated[Path | None, typer.Option(help="Keeps the store; used as it is when it is there.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Where to write all figures.")] = None,
 ) -> None:
     """Measure recall of evidence."""
     if first_person == (data is not None):
         raise typer.BadParameter("either --data FOLDER or --first-person")
-    loaded = load_locomo(data, facts=facts) if data else load_first_person()
-    conversations = [conversation for conversation in loaded if not only or conversation.name in only]
-    tallies, times = asyncio.run(measure(conversations, strategy, budget, folder))
-    show(Console(width=220), tallies, times)
-    if json_file is not None:
-        means = {method: tally.means() for method, tally in tallies.items()}
-        json_file.write_text(json.dumps({"figures": means, "milliseconds": times}, indent=1))
+    conversations = load_locomo(data, facts=facts) if data else load_first_person()
+    show(Console(width=220), *asyncio.run(measure(conversations)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What Reconify costs a request.
 
-    python -m tests.benchmarks.reconify --rounds 200 --json reconify.json
+    python -m tests.benchmarks.reconify --rounds 200
 
 Four gateways in front of one provider that answers at once: two with Reconify off, one with it on, one with it on and
 an endpoint that takes connections and never answers. In each round all of them, in another order each time, get the
@@ -16,7 +16,6 @@ does not include 0. CPU is that of the worker and its Valkey, until the outbox i
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import tempfile
 import time
@@ -188,12 +187,11 @@ def interval(differences: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-async def cost(folder: Path, rounds: int) -> tuple[Table, dict[str, Measured]]:
+async def cost(folder: Path, rounds: int) -> Table:
     """Start the gateways, and measure all ways."""
     table = Table(
         "way", "gateway", "rounds", "p50 ms", "p95 ms", "beside off", "", "CPU ms a request", "beside off", ""
     )
-    kept: dict[str, Measured] = {}
     with ExitStack() as stack, Progress() as progress:
         provider = stack.enter_context(ProviderProcess(folder / "provider")).provider
         works, hangs = (stack.enter_context(ReconifyEndpoint()) for _ in range(2))
@@ -211,26 +209,19 @@ async def cost(folder: Path, rounds: int) -> tuple[Table, dict[str, Measured]]:
                 )
                 gateways.append(Gateway(name, proxy, client, works if endpoint is works else None))
             for way in progress.track(WAYS, description="measuring"):
-                kept[way.name] = await measure(gateways, way, max(1, round(rounds * way.share)))
-                for row in rows(way, kept[way.name]):
+                for row in rows(way, await measure(gateways, way, max(1, round(rounds * way.share)))):
                     table.add_row(*row)
         assert hangs.posted, "the endpoint that hangs was never asked: nothing was measured"
-    return table, kept
+    return table
 
 
-def main(
-    rounds: Annotated[int, typer.Option(help="Of the first way; of the others, a share.")] = 200,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Where to write all figures.")] = None,
-) -> None:
+def main(rounds: Annotated[int, typer.Option(help="Of the first way; of the others, a share.")] = 200) -> None:
     """Measure, and print a table."""
     console = Console(width=200)
     console.print(f"before: {load()}")
     with tempfile.TemporaryDirectory() as folder:
-        table, kept = asyncio.run(cost(Path(folder), rounds))
-    console.print(table)
+        console.print(asyncio.run(cost(Path(folder), rounds)))
     console.print(f"after: {load()}")
-    if json_file is not None:
-        json_file.write_text(json.dumps(kept, default=vars))
 
 
 if __name__ == "__main__":

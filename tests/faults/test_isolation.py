@@ -1,37 +1,25 @@
 """Nobody is ever shown what somebody else said, whatever their ids look like: joined by the separators of another
 pair, equal but for case, for Unicode's composition, for characters that cannot be seen.
 
-Once on the two stores, with ids that Hypothesis makes up, and once through a real gateway, with many users at once.
+Through a real gateway, with many users at once. The stores alone: unit/stores/test_state_isolation.py and
+unit/stores/vectors/test_vectors_isolation.py.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from recallr_litellm.core.messages import Message, StoredMessage
-from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import Memory, Passage, Session, SparseVector, Turn, User
-from recallr_litellm.stores.state import Resolved, StateStore, UnknownSession
-from recallr_litellm.stores.vectors import VectorStore
-from recallr_litellm.stores.vectors.edge_collections import EdgeCollections
-from tests.support.observe import client, embedded_redis_url, wait_until_processed, wait_until_sound
+from tests.support.observe import embedded_redis_url, wait_until_processed, wait_until_sound
 from tests.support.provider import Provider, ThreadedProvider
 from tests.support.proxy import CHAT_MODEL, Proxy
-from tests.support.redis_server import RedisServer
 
 AT_ONCE = 12
 
@@ -83,9 +71,7 @@ PEOPLE = [Person(project, user, f"quux{number:03d}zork") for number, (project, u
 
 @pytest.fixture(scope="module")
 def _gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    environment = {
-        "RECALLR_PROJECTS": json.dumps({project: [key] for project, key in KEYS.items()}),
-    }
+    environment = {"RECALLR_PROJECTS": json.dumps({project: [key] for project, key in KEYS.items()})}
     with Proxy(tmp_path_factory.mktemp("isolation"), running_provider, settings=environment) as proxy:
         yield proxy
 
@@ -200,119 +186,3 @@ def _nobody_enters_the_session_of_the_next(gateway: Proxy, pool: ThreadPoolExecu
         return chat(gateway, PEOPLE[number], "Let me in.", session_id=foreign).status_code
 
     assert set(pool.map(intrude, range(len(PEOPLE)))) == {404}, "somebody could continue the session of somebody else"
-
-
-# The stores themselves
-
-TEXTS = st.text(min_size=1, max_size=6) | st.sampled_from(
-    ["a", "A", "a ", "a:b", "b", "a\u0301", "\u00e1", "\u200b", "*"]
-)
-OWNERS = st.lists(st.builds(Owner, TEXTS, TEXTS), min_size=2, max_size=4, unique=True)
-SAME = np.full(8, 8**-0.5, dtype=np.float32)
-"""The vector of everything: nothing but the owner tells one memory from another."""
-WORDS = SparseVector((1,), (1.0,))
-MEMORY, OTHER_MEMORY = "a" * 32, "b" * 32
-
-
-class NoModel:
-    """The name and dimension that the vector store has to know."""
-
-    name = "all-the-same"
-    dimension = 8
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("isolation-redis")) as server:
-        yield server
-
-
-def test_owners_of_any_ids_with_the_same_sessions_and_words_never_meet_in_the_stores(redis: RedisServer) -> None:
-    with asyncio.Runner() as runner, tempfile.TemporaryDirectory() as folder:
-        state = StateStore.from_url(redis.url, timeout_seconds=60)
-        vectors = VectorStore(EdgeCollections(Path(folder) / "qdrant"), NoModel())
-        runner.run(vectors.open())
-
-        @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-        @given(owners=OWNERS, session_id=TEXTS, id=TEXTS)
-        def never_meet(owners: list[Owner], session_id: str, id: str) -> None:
-            with client(redis.url) as connection:
-                connection.flushall()  # of an example before this one that has failed
-            runner.run(_live(state, vectors, owners, session_id, id))
-
-        try:
-            never_meet()
-        finally:
-            runner.run(vectors.close())
-            runner.run(state.close())
-
-
-async def _live(state: StateStore, vectors: VectorStore, owners: list[Owner], session_id: str, id: str) -> None:
-    """All owners use the same session, exchange and message ids and the same vectors; the text is each one's own."""
-    secrets = {owner: f"secret {number} of {owner.key}" for number, owner in enumerate(owners)}
-    for owner in owners:
-        await state.remember_user(owner)
-        await vectors.put_user(owner, User(project=owner.project, user=owner.user, created_at=0))
-    for owner in owners:
-        stranger = await _resolve(state, owner, f"{session_id}-own", requested=session_id)
-        assert stranger == UnknownSession(), f"{owner} was given the session of another owner"
-        opened = await _resolve(state, owner, session_id)
-        assert isinstance(opened, Resolved)
-        assert (opened.entries, opened.other_sessions) == ((), ()), f"{owner} sees what another owner has in Redis"
-        said = StoredMessage(id=id, exchange=id, position=0, at=0, message=Message(role="user", text=secrets[owner]))
-        await state.commit(
-            owner, session_id, exchange=id, expected_version=opened.version, add=[said], drop=[], final=True
-        )
-
-    for owner in owners:
-        again = await _resolve(state, owner, "unused")
-        assert isinstance(again, Resolved)
-        shown = await state.read(owner, session_id, [entry.id for entry in again.entries], most_bytes=10_000)
-        assert [one.message.text for one in shown] == [secrets[owner]]
-
-    far_ahead = again.timeout_seconds * 1000 + 10**14
-    claims = await state.claim(100, lease_seconds=60, now_ms=far_ahead)
-    assert {claim.owner for claim in claims} == secrets.keys(), "a session was claimed for the wrong owner"
-    for claim in claims:
-        snapshot = await state.load(claim.owner, claim.session_id)
-        assert snapshot is not None
-        [said] = snapshot.messages
-        assert said.message.text == secrets[claim.owner]
-        passage = Passage(said.message.text, SAME, WORDS)
-        session = Session(
-            id=session_id, created_at=0, last_at=0, timeout_seconds=1, message_count=1, summary=passage.text
-        )
-        await vectors.save_session(claim.owner, session, [Turn(said, (passage,))], passage)
-        known = [
-            Memory(id=one, content=passage.text, created_at=0, session=session_id, sources=(id,), connected=(other,))
-            for one, other in ((MEMORY, OTHER_MEMORY), (OTHER_MEMORY, MEMORY))
-        ]
-        await vectors.save_memories(claim.owner, [(memory, passage) for memory in known], replacing=session_id)
-        await state.finish(claim)
-
-    for owner in owners:
-        passages, summaries, memories = await vectors.search(owner, SAME, WORDS, exclude_sessions=())
-        recent = await vectors.last_user_messages(owner, 9, exclude_sessions=())
-        ended = await vectors.last_summaries(owner, 9, exclude_sessions=())
-        seen = {
-            *(hit.text for hit in passages),
-            *(hit.summary for hit in summaries),
-            *(hit.content for hit in memories),
-            *(memory.content for memory in await vectors.get_memories(owner, [MEMORY, OTHER_MEMORY])),
-            *(one.message.text for _, one in recent),
-            *(one.summary for one in ended),
-            *(one.message.text for one in await vectors.read_messages(owner, session_id)),
-        }
-        foreign = seen - {text for text in seen if text.endswith(owner.key)}
-        assert not foreign, f"{owner} sees what others have in Qdrant: {foreign}"
-        assert secrets[owner] in seen, f"{owner} does not see its own"
-
-
-async def _resolve(
-    state: StateStore, owner: Owner, new: str, *, requested: str | None = None
-) -> Resolved | UnknownSession:
-    found = await state.resolve(
-        owner, new_session_id=new, timeout_seconds=None, default_timeout_seconds=600, requested=requested
-    )
-    assert isinstance(found, Resolved | UnknownSession), f"{owner} is unknown although it was remembered"
-    return found

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import redis
 
+from recallr_litellm.core.owner import Owner
 from recallr_litellm.reconify.outbox import Outbox
 from recallr_litellm.reconify.records import OutboxStatus
 from recallr_litellm.reconify.service import Reconify
@@ -56,14 +58,9 @@ def running_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSer
 
 @pytest.fixture
 def redis_url(running_redis: RedisServer) -> str:
-    asyncio.run(_flush(running_redis.url))
+    with redis.Redis.from_url(running_redis.url) as client:
+        client.flushall()
     return running_redis.url
-
-
-async def _flush(url: str) -> None:
-    outbox = Outbox.open(url, ReconifySettings(), timeout_seconds=30)
-    await outbox._client.flushall()
-    await outbox.close()
 
 
 @pytest.fixture
@@ -210,20 +207,6 @@ def test_a_worker_killed_at_any_moment_loses_nothing(
     assert_all_arrived(endpoint, added)
 
 
-def test_another_worker_takes_over_from_a_killed_one(
-    worker: ReconifyWorker, endpoint: ReconifyEndpoint, redis_url: str, tmp_path: Path
-) -> None:
-    endpoint.answers = lambda posted: HANGS
-    worker.start()
-    added = queue(redis_url, sessions=10, each=2)
-    eventually(lambda: endpoint.waiting, "payloads are on their way")
-    with ReconifyWorker(tmp_path / "other", redis_url, {**endpoint.settings, **SETTINGS}):
-        worker.kill()
-        endpoint.answers = lambda posted: OK
-        assert wait_until_empty(redis_url) == []
-    assert_all_arrived(endpoint, added)
-
-
 def test_a_killed_gateway_reports_every_answer_that_a_client_has_seen(
     start_proxy: StartProxy, endpoint: ReconifyEndpoint, user: str
 ) -> None:
@@ -263,80 +246,71 @@ def test_a_killed_gateway_reports_every_answer_that_a_client_has_seen(
     assert endpoint.repeats, "nothing was sent twice: the test did not show that a repeat can be recognised"
 
 
+@asynccontextmanager
+async def reporting(
+    monkeypatch: pytest.MonkeyPatch, endpoint: ReconifyEndpoint, url: str, *, capacity: int = 10
+) -> AsyncIterator[tuple[Reconify, Outbox, CircuitBreaker]]:
+    """What a gateway reports with; its breaker has not asked Redis yet, so that interactions are held."""
+    for name, value in {**endpoint.settings, **SETTINGS}.items():
+        monkeypatch.setenv(name, value)
+    settings = load_reconify_settings()
+    outbox = Outbox.open(url, settings, timeout_seconds=30)
+    breaker = CircuitBreaker("redis", outbox.probe, interval=0.1, probe_timeout=60)
+    reconify = Reconify(settings, url, breaker, timeout_seconds=30, interval=0.1, capacity=capacity)
+    yield reconify, outbox, breaker
+    await reconify.close()
+    await outbox.close()
+
+
+async def add(reconify: Reconify, message_id: str, owner: Owner = ANA, session: str = "s1") -> bool:
+    return await reconify.add(owner, session, message_id, json.loads(body(session, message_id)), within=60)
+
+
 async def test_with_redis_away_interactions_are_held_and_queued_when_it_is_back(
     tmp_path: Path, endpoint: ReconifyEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {**endpoint.settings, **SETTINGS}.items():
-        monkeypatch.setenv(name, value)
-    with RedisServer(tmp_path / "redis-that-dies") as redis:
-        settings = load_reconify_settings()
-        outbox = Outbox.open(redis.url, settings, timeout_seconds=30)
-        breaker = CircuitBreaker("redis", outbox.probe, interval=0.1, probe_timeout=60)
-        assert await breaker.probe()
-        reconify = Reconify(settings, redis.url, breaker, timeout_seconds=30, interval=0.1, capacity=4)
+    with RedisServer(tmp_path / "redis-that-dies") as server:
+        async with reporting(monkeypatch, endpoint, server.url, capacity=4) as (reconify, _, breaker):
+            assert await breaker.probe()
+            assert await add(reconify, "m0"), "with Redis there, an interaction is only held"
+            await asyncio.to_thread(server.kill)
+            assert [await add(reconify, f"m{number}") for number in range(1, 6)] == [False] * 5
+            assert reconify.held == 4, "the oldest of five has to go where there is room for four"
+            await asyncio.to_thread(server.start)
+            assert await breaker.probe()
+            assert await add(reconify, "m6"), "Redis is back, and the interaction is only held"
 
-        async def add(message_id: str, owner: object = ANA) -> bool:
-            payload = json.loads(body("s1", message_id))
-            return await reconify.add(ANA if owner is ANA else BEN, "s1", message_id, payload, within=60)
-
-        assert await add("m0"), "with Redis there, an interaction is only held"
-        await asyncio.to_thread(redis.kill)
-        assert [await add(f"m{number}") for number in range(1, 6)] == [False] * 5
-        assert reconify.held == 4, "the oldest of five has to go where there is room for four"
-        await asyncio.to_thread(redis.start)
-        assert await breaker.probe()
-        assert await add("m6"), "Redis is back, and the interaction is only held"
-
-        tasks = {asyncio.create_task(work()) for work in reconify.background}
-        async with asyncio.timeout(120):
-            while len(endpoint.accepted_ids) < 6:
-                await asyncio.sleep(0.02)
-        await end(tasks)
-        await reconify.close()
-        await outbox.close()
+            tasks = {asyncio.create_task(work()) for work in reconify.background}
+            async with asyncio.timeout(120):
+                while len(endpoint.accepted_ids) < 6:
+                    await asyncio.sleep(0.02)
+            await end(tasks)
     assert endpoint.accepted == {"s1": ["m0", "m2", "m3", "m4", "m5", "m6"]}
 
 
 async def test_purging_takes_what_is_held_too(
-    tmp_path: Path, redis_url: str, endpoint: ReconifyEndpoint, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, endpoint: ReconifyEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in endpoint.settings.items():
-        monkeypatch.setenv(name, value)
-    settings = load_reconify_settings()
-    outbox = Outbox.open(redis_url, settings, timeout_seconds=30)
-    breaker = CircuitBreaker("redis", outbox.probe, probe_timeout=60)
-    reconify = Reconify(settings, redis_url, breaker, timeout_seconds=30, interval=0.1, capacity=10)
-    for owner in (ANA, BEN):  # the breaker was not asked yet: held
-        assert not await reconify.add(owner, "s1", "held", json.loads(body("s1", "held")), within=60)
-    await breaker.probe()
-    assert await reconify.add(ANA, "s2", "queued", json.loads(body("s2", "queued")), within=60)
-    assert await reconify.purge(ANA) == 2
-    assert reconify.held == 1, "another user's interaction was purged"
-    await reconify.drain()
-    status = await outbox.status()
-    assert status.queued == 1
-    assert await reconify.add(BEN, "s1", "no json", {"reconify": {}, "x": object()}, within=60) is False
-    await reconify.close()
-    await outbox.close()
+    async with reporting(monkeypatch, endpoint, redis_url) as (reconify, outbox, breaker):
+        assert [await add(reconify, "held", owner) for owner in (ANA, BEN)] == [False, False]
+        await breaker.probe()
+        assert await add(reconify, "queued", session="s2")
+        assert await reconify.purge(ANA) == 2
+        assert reconify.held == 1, "another user's interaction was purged"
+        await reconify.drain()
+        assert (await outbox.status()).queued == 1
+        assert await reconify.add(BEN, "s1", "no json", {"reconify": {}, "x": object()}, within=60) is False
 
 
 async def test_a_payload_that_redis_refuses_does_not_hold_up_the_others(
     redis_url: str, endpoint: ReconifyEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in endpoint.settings.items():
-        monkeypatch.setenv(name, value)
-    settings = load_reconify_settings()
-    outbox = Outbox.open(redis_url, settings, timeout_seconds=30)
-    breaker = CircuitBreaker("redis", outbox.probe, probe_timeout=60)
-    reconify = Reconify(settings, redis_url, breaker, timeout_seconds=30, interval=0.1, capacity=10)
-    for owner in (ANA, BEN):  # the breaker was not asked yet: held
-        assert not await reconify.add(owner, "s1", "held", json.loads(body("s1", "held")), within=60)
-    damaged = keys.outbox_member(ANA, "s1")
-    with redis.Redis.from_url(redis_url) as client:
-        client.set(keys.outbox_queues(keys.outbox_bucket(damaged)) + damaged, "garbage")
-    await breaker.probe()
-    await reconify.drain()
-    assert reconify.held == 0
-    assert (await outbox.status()).queued == 1, "another user's interaction is held up, or lost"
-    await reconify.close()
-    await outbox.close()
+    async with reporting(monkeypatch, endpoint, redis_url) as (reconify, outbox, breaker):
+        assert [await add(reconify, "held", owner) for owner in (ANA, BEN)] == [False, False]
+        damaged = keys.outbox_member(ANA, "s1")
+        with redis.Redis.from_url(redis_url) as client:
+            client.set(keys.outbox_queues(keys.outbox_bucket(damaged)) + damaged, "garbage")
+        await breaker.probe()
+        await reconify.drain()
+        assert reconify.held == 0
+        assert (await outbox.status()).queued == 1, "another user's interaction is held up, or lost"

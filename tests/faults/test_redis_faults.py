@@ -1,13 +1,13 @@
 """Redis down at the start, killed in mid-traffic, hung, slow, wiped, full, read-only: every chat gets its answer, the
 client is told that memory is not at work, and what could not be written is written when Redis is back: once, in order.
 
-Redis is a real server behind a relay that can slow it down. One gateway serves all tests but those of the start.
+One gateway serves all tests but those of the start: see conftest.py.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ import redis as redis_py
 
 from recallr_litellm.stores.state import keys
 from tests.conftest import StartProxy
+from tests.faults.conftest import OnServers
 from tests.support.listeners import free_port
 from tests.support.observe import (
     assert_once,
@@ -24,62 +25,17 @@ from tests.support.observe import (
     log_lines,
     metric,
     owner_of,
-    remembered,
-    server,
     wait_until_noticed,
     wait_until_processed,
     wait_until_sound,
 )
-from tests.support.provider import Provider, ThreadedProvider
-from tests.support.proxy import Proxy
-from tests.support.qdrant_server import QdrantServer
+from tests.support.provider import Provider
 from tests.support.redis_server import RedisServer
-from tests.support.relay import Relay
 from tests.support.traffic import Traffic, answer_to
 
 STORE_AWAY = "degraded; reason=store"
 AWAY = {STORE_AWAY, "degraded; reason=timeout"}
 """What may be said by the request that finds out that Redis is away."""
-
-
-class Gateway:
-    """A gateway with its two stores as separate processes, Redis behind a relay."""
-
-    def __init__(self, proxy: Proxy, redis: RedisServer, relay: Relay, qdrant: QdrantServer) -> None:
-        self.proxy = proxy
-        self.redis = redis
-        self.relay = relay
-        self.qdrant = qdrant
-
-
-@pytest.fixture(scope="module")
-def _gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    folder: Path = tmp_path_factory.mktemp("redis-faults")
-    with (
-        RedisServer(folder / "redis") as redis,
-        Relay(redis.port) as relay,
-        QdrantServer(folder / "qdrant") as qdrant,
-        Proxy(
-            folder / "proxy",
-            running_provider,
-            redis_url=f"redis://{relay.address}/0",
-            qdrant_url=qdrant.url,
-            settings={"RECALLR_LEASE_SECONDS": "2", "RECALLR_STORE_TIMEOUT_MS": "3000"},
-        ) as proxy,
-    ):
-        yield Gateway(proxy, redis, relay, qdrant)
-
-
-@pytest.fixture
-def gateway(_gateway: Gateway, provider: Provider) -> Iterator[Gateway]:
-    """With both stores sound, at the beginning of a test and after it."""
-    wait_until_sound(_gateway.proxy)
-    yield _gateway
-    _gateway.relay.delay = 0.0
-    if not _gateway.redis.running:
-        _gateway.redis.start()
-    _gateway.redis.thaw()
-    wait_until_sound(_gateway.proxy)
 
 
 def conversation(url: str, user: str) -> list[str]:
@@ -90,7 +46,7 @@ def conversation(url: str, user: str) -> list[str]:
 
 
 def test_with_redis_killed_every_chat_is_answered_and_stored_later_in_order(
-    gateway: Gateway, provider: Provider, user: str
+    gateway: OnServers, provider: Provider, user: str
 ) -> None:
     said = [f"Message {number}." for number in range(8)]
     first = gateway.proxy.ask(user, said[0])
@@ -112,7 +68,7 @@ def test_with_redis_killed_every_chat_is_answered_and_stored_later_in_order(
     assert conversation(gateway.redis.url, user) == [text for one in said for text in (one, answer_to(one))]
 
 
-def test_redis_killed_in_the_middle_of_traffic_costs_no_answer_and_no_memory(gateway: Gateway, user: str) -> None:
+def test_redis_killed_in_the_middle_of_traffic_costs_no_answer_and_no_memory(gateway: OnServers, user: str) -> None:
     users = [f"{user}-{number}" for number in range(3)]
     with Traffic(gateway.proxy, users) as traffic:
         traffic.wait_for(6)
@@ -131,7 +87,7 @@ def test_redis_killed_in_the_middle_of_traffic_costs_no_answer_and_no_memory(gat
         assert conversation(gateway.redis.url, one) == said, "lost, doubled, or in another order than it was said"
 
 
-def test_a_redis_that_hangs_holds_up_no_chat(gateway: Gateway, user: str) -> None:
+def test_a_redis_that_hangs_holds_up_no_chat(gateway: OnServers, user: str) -> None:
     said = [f"Message {number}." for number in range(5)]
     gateway.proxy.ask(user, said[0])
 
@@ -164,7 +120,7 @@ def back_to_normal(redis: redis_py.Redis) -> None:
 
 @pytest.mark.parametrize("refuse_writes", [out_of_memory, read_only])
 def test_a_redis_that_answers_but_takes_no_writes_is_seen_and_nothing_is_lost(
-    gateway: Gateway, user: str, refuse_writes: Callable[[redis_py.Redis], None]
+    gateway: OnServers, user: str, refuse_writes: Callable[[redis_py.Redis], None]
 ) -> None:
     said = [f"Message {number}." for number in range(4)]
     gateway.proxy.ask(user, said[0])
@@ -183,7 +139,7 @@ def test_a_redis_that_answers_but_takes_no_writes_is_seen_and_nothing_is_lost(
     assert conversation(gateway.redis.url, user) == [text for one in said for text in (one, answer_to(one))]
 
 
-def test_a_damaged_value_of_one_user_costs_nobody_else_anything(gateway: Gateway, user: str) -> None:
+def test_a_damaged_value_of_one_user_costs_nobody_else_anything(gateway: OnServers, user: str) -> None:
     first = gateway.proxy.ask(user, "Mine.")
     key = keys.session(owner_of(user), first.session_id)
     with client(gateway.redis.url) as redis:
@@ -200,7 +156,7 @@ def test_a_damaged_value_of_one_user_costs_nobody_else_anything(gateway: Gateway
 
 
 def test_a_redis_that_hangs_while_the_model_answers_costs_nothing(
-    gateway: Gateway, provider: Provider, user: str
+    gateway: OnServers, provider: Provider, user: str
 ) -> None:
     """The session was opened before, the exchange is to be stored after Redis stopped answering."""
     with Traffic(gateway.proxy, [user]) as traffic:
@@ -214,24 +170,24 @@ def test_a_redis_that_hangs_while_the_model_answers_costs_nothing(
     assert conversation(gateway.redis.url, user) == traffic.expected
 
 
-def test_a_redis_that_is_too_slow_is_gone_without_and_a_slow_one_is_used(gateway: Gateway, user: str) -> None:
-    gateway.relay.delay = 0.02
+def test_a_redis_that_is_too_slow_is_gone_without_and_a_slow_one_is_used(gateway: OnServers, user: str) -> None:
+    gateway.redis_relay.delay = 0.02
     slow = gateway.proxy.ask(user, "First.")
     assert slow.memory_status == "empty", "an answer of Redis that comes a little late was not waited for"
 
-    gateway.relay.delay = 8.0
+    gateway.redis_relay.delay = 8.0
     too_slow = [gateway.proxy.ask(user, text) for text in ("Second.", "Third.")]
     assert {reply.memory_status for reply in too_slow} <= AWAY
     assert [reply.text for reply in too_slow] == [answer_to("Second."), answer_to("Third.")]
 
-    gateway.relay.delay = 0.0
+    gateway.redis_relay.delay = 0.0
     wait_until_sound(gateway.proxy)
     assert conversation(gateway.redis.url, user) == [
         text for one in ("First.", "Second.", "Third.") for text in (one, answer_to(one))
     ]
 
 
-def test_a_wiped_redis_takes_nothing_that_was_processed(gateway: Gateway, provider: Provider, user: str) -> None:
+def test_a_wiped_redis_takes_nothing_that_was_processed(gateway: OnServers, provider: Provider, user: str) -> None:
     gateway.proxy.ask(user, "My bicycle is orange.", session_timeout_seconds=1)
     wait_until_processed(gateway.redis.url, owner_of(user))
 
@@ -241,12 +197,11 @@ def test_a_wiped_redis_takes_nothing_that_was_processed(gateway: Gateway, provid
     reply = gateway.proxy.ask(user, "What colour is my bicycle?", allow_new_user_creation=False)
     assert reply.memory_status == "ok"
     assert "My bicycle is orange." in provider.last.user_text, "what was remembered went away with Redis"
-    kept = remembered(server(gateway.qdrant.url), [owner_of(user)])
-    assert_once(kept, expected=["My bicycle is orange.", answer_to("My bicycle is orange.")])
+    assert_once(gateway.remembered(user), expected=["My bicycle is orange.", answer_to("My bicycle is orange.")])
 
 
 def test_a_gateway_that_starts_without_redis_serves_holds_a_bounded_number_and_recovers(
-    start_proxy: StartProxy, gateway: Gateway, provider: Provider, user: str, tmp_path: Path
+    start_proxy: StartProxy, gateway: OnServers, provider: Provider, user: str, tmp_path: Path
 ) -> None:
     late = RedisServer(tmp_path / "redis")
     proxy = start_proxy(redis_url=late.url, qdrant_url=gateway.qdrant.url, settings={"RECALLR_HELD_EXCHANGES": "3"})

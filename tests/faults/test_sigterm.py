@@ -7,9 +7,8 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from openai import Stream
-from openai.types.chat import ChatCompletionChunk
 
+from tests.support.clients import Chat, Stream
 from tests.support.observe import (
     assert_once,
     edge,
@@ -30,34 +29,12 @@ BEGINNING = "The sea is"
 """What the client has when the stream stands still."""
 
 
-class OpenStream:
-    """A streamed answer that the provider holds back after three words."""
-
-    def __init__(self, proxy: Proxy, provider: Provider, user: str, **options: object) -> None:
-        provider.answer(Answer(when=QUESTION, text=ANSWER, hang_after=3, times=1))
-        self._client = proxy.openai(user, **options)
-        self._stream: Stream[ChatCompletionChunk] = self._client.chat.completions.create(
-            model=CHAT_MODEL, messages=[{"role": "user", "content": QUESTION}], stream=True
-        )
-        self._pieces = self._texts()
-        self.text = ""
-        while self.text != BEGINNING:
-            self.text += next(self._pieces)
-
-    def read_on(self) -> str:
-        """The whole text, once the stream has ended."""
-        self.text += "".join(self._pieces)
-        return self.text
-
-    def _texts(self) -> Iterator[str]:
-        return (choice.delta.content or "" for chunk in self._stream for choice in chunk.choices)
-
-    def __enter__(self) -> OpenStream:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
-        self._client.close()
+def held_stream(proxy: Proxy, provider: Provider, user: str, **options: object) -> Stream:
+    """A streamed answer that the provider holds back after three words, which the client has."""
+    provider.answer(Answer(when=QUESTION, text=ANSWER, hang_after=3, times=1))
+    stream = Chat().begin(proxy, user, QUESTION, model=CHAT_MODEL, **options)
+    stream.read_until(BEGINNING)
+    return stream
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +55,11 @@ def proxy(_gateway: Proxy, provider: Provider) -> Proxy:
 def test_a_stream_that_ends_after_sigterm_reaches_client_and_memory_whole(
     proxy: Proxy, provider: Provider, user: str
 ) -> None:
-    with OpenStream(proxy, provider, user) as stream:
+    with held_stream(proxy, provider, user) as stream:
         os.kill(proxy.pid, signal.SIGTERM)
         _wait_for_the_beginning(proxy, user)
         provider.release()
-        assert stream.read_on() == ANSWER, "the server cut off a running stream at SIGTERM"
+        assert BEGINNING + stream.rest() == ANSWER, "the server cut off a running stream at SIGTERM"
     assert proxy.terminate() in (0, -signal.SIGTERM)
 
     proxy.start()
@@ -94,7 +71,7 @@ def test_a_stream_that_ends_after_sigterm_reaches_client_and_memory_whole(
 def test_the_beginning_of_a_stream_survives_sigkill_after_sigterm_and_is_remembered_as_such(
     proxy: Proxy, provider: Provider, user: str
 ) -> None:
-    with OpenStream(proxy, provider, user, session_timeout_seconds=5):
+    with held_stream(proxy, provider, user, session_timeout_seconds=5):
         os.kill(proxy.pid, signal.SIGTERM)
         _wait_for_the_beginning(proxy, user)
         proxy.kill()

@@ -1,25 +1,16 @@
-"""Memory through Anthropic's Messages API and SDK: to Anthropic's own API, and to models that LiteLLM bridges."""
+"""Memory through Anthropic's Messages API and SDK: what stays byte for byte as the client sent it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import anthropic
-import httpx
-import pytest
-
-from tests.support.memory import SHORT, Memory
-from tests.support.provider import Provider, Recorded
+from tests.support.memory import remember
+from tests.support.provider import Provider
 from tests.support.proxy import CLAUDE_MODEL, Proxy
+from tests.support.shown import OPENING, leading_block
 
-NATIVE = CLAUDE_MODEL
-"""Behind it Anthropic's API: LiteLLM passes requests and answers on."""
-
-OPENING, CLOSING = "<recallr_memory now=", "</recallr_memory>"
 INSTRUCTIONS = "# Memory\nThis conversation may hold a block"
 """How the instructions begin."""
 CACHED = {"cache_control": {"type": "ephemeral"}}
@@ -36,107 +27,46 @@ DOCUMENT = {
     "title": "Tale",
     "citations": {"enabled": True},
 }
-THINKING = {"type": "thinking", "thinking": "Hm, a cat.", "signature": "c2lnbmF0dXJl"}
+THOUGHTS = [
+    {"type": "thinking", "thinking": "Hm, a cat.", "signature": "c2lnbmF0dXJl"},
+    {"type": "redacted_thinking", "data": "ZW5jcnlwdGVk"},
+]
 
 
-@pytest.fixture(scope="module")
-def gateway(proxy: Proxy) -> Proxy:
-    return proxy
+def text_block(text: str, **more: Any) -> dict[str, Any]:
+    return {"type": "text", "text": text, **more}
 
 
-@pytest.fixture(scope="module")
-def plain(plain_proxy: Proxy) -> Proxy:
-    """The same gateway without the plugin."""
-    return plain_proxy
+def user_says(*content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": list(content)}
 
 
-@pytest.fixture
-def memory(gateway: Proxy) -> Memory:
-    return Memory(gateway)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the SDK makes of an answer."""
-
-    content: Sequence[anthropic.types.ContentBlock]
-    headers: Mapping[str, str]
-
-    @property
-    def text(self) -> str:
-        return "".join(block.text for block in self.content if block.type == "text")
-
-
-def user_says(content: Any) -> dict[str, Any]:
-    return {"role": "user", "content": content}
-
-
-def assistant_says(content: Any) -> dict[str, Any]:
-    return {"role": "assistant", "content": content}
-
-
-def ask(
-    gateway: Proxy,
-    user: str | None,
-    model: str,
-    messages: str | Sequence[Any],
-    *,
-    stream: bool = False,
-    options: Mapping[str, object] | None = None,
-    **body: Any,
-) -> Asked:
-    """One request through the SDK. A string is the user's message; `options` are Recallr headers."""
-    turns: Any = [user_says(messages)] if isinstance(messages, str) else list(messages)
-    with gateway.anthropic(user, **(options or {})) as client:
-        if stream:
-            with client.messages.stream(model=model, max_tokens=2000, messages=turns, **body) as events:
-                return Asked(events.get_final_message().content, events.response.headers)
-        raw = client.messages.with_raw_response.create(model=model, max_tokens=2000, messages=turns, **body)
-        return Asked(raw.parse().content, raw.headers)
-
-
-def remember(gateway: Proxy, user: str, model: str, text: str) -> None:
-    """Let the user say this in a session that is over and processed."""
-    first = ask(gateway, user, model, text, options={"session_timeout_seconds": SHORT})
-    Memory(gateway).wait_processed(user, first.headers["x-recallr-session-id"])
-
-
-def parted(text: str) -> tuple[str, str]:
-    """The memory block at the start of a message, and the words after it. Fails the test if there is none."""
-    assert text.startswith(OPENING), f"the message should begin with the memory block: {text!r}"
-    block, closing, words = text.partition(CLOSING)
-    return block + closing, words.strip()
-
-
-def last(provider: Provider) -> Recorded:
-    """The request that reached the provider last. Fails the test if there was none."""
-    assert provider.recorded, "no request has reached the provider"
-    return provider.recorded[-1]
+def ask(proxy: Proxy, user: str, messages: Any, **body: Any) -> str:
+    """One request through the SDK; the text of its answer."""
+    with proxy.anthropic(user) as client:
+        message = client.messages.create(model=CLAUDE_MODEL, max_tokens=2000, messages=messages, **body)
+    return "".join(block.text for block in message.content if block.type == "text")
 
 
 def test_all_before_the_last_user_message_is_byte_identical_and_cache_markers_stay(
-    gateway: Proxy, provider: Provider, user: str
+    proxy: Proxy, provider: Provider, user: str
 ) -> None:
-    remember(gateway, user, NATIVE, "My cat Felix loves the sea; I am allergic to shellfish.")
+    remember(proxy, user, "My cat Felix loves the sea; I am allergic to shellfish.")
     provider.clear()
-    system = [
-        {"type": "text", "text": "You are a travel agent. Ünïcode 🦊."},
-        {"type": "text", "text": "Rules.", **CACHED},
-    ]
+    system = [text_block("You are a travel agent. Ünïcode 🦊."), text_block("Rules.", **CACHED)]
     history: list[Any] = []
     sent: list[list[Any]] = []
     for text in ("Where could I go with my cat?", "And what — naïvely 🦐 — can I eat there?", "Any shellfish?"):
-        blocks = [{"type": "text", "text": "The date is set."}, {"type": "text", "text": text, **CACHED}]
-        history.append(user_says(blocks))
+        history.append(user_says(text_block("The date is set."), text_block(text, **CACHED)))
         sent.append(list(history))
-        reply = ask(gateway, user, NATIVE, history, tools=TOOLS, system=system)
-        history.append(assistant_says([{"type": "text", "text": reply.text}]))
+        answer = ask(proxy, user, history, tools=TOOLS, system=system)
+        history.append({"role": "assistant", "content": [text_block(answer)]})
 
     turns = provider.recorded
     for turn, messages in zip(turns, sent, strict=True):
         assert turn.messages[:-1] == messages[:-1], "history is what the client sent, without any block"
         *own, block = turn.messages[-1]["content"]
-        assert "Felix" in parted(block["text"])[0], "every turn has its memory"
+        assert "Felix" in leading_block(block["text"])[0], "every turn has its memory"
         assert block.keys() == {"type", "text"}, "without a cache marker: there may be four in all"
         assert own == messages[-1]["content"], "the user's own blocks come first: the next turn finds them in the cache"
         *own, instructions = turn.json["system"]
@@ -147,38 +77,28 @@ def test_all_before_the_last_user_message_is_byte_identical_and_cache_markers_st
     for earlier, later in pairwise(turns):
         block_at = earlier.body.rindex(b"{", 0, earlier.body.index(OPENING.encode()))
         start = len(earlier.body[:block_at].rstrip(b", "))
-        assert later.body[:start] == earlier.body[:start], (
-            "up to the block, the next turn's messages are the same bytes"
-        )
+        assert later.body[:start] == earlier.body[:start], "up to the block, the next turn has the same bytes"
         for part in ("system", "tools"):
             assert json.dumps(later.json[part]) == json.dumps(earlier.json[part]), f"{part}: the same in every turn"
 
 
-def test_thinking_images_and_documents_are_untouched(gateway: Proxy, provider: Provider, user: str) -> None:
-    ask(gateway, user, NATIVE, "My cat is called Felix.")
-    redacted = {"type": "redacted_thinking", "data": "ZW5jcnlwdGVk"}
+def test_thinking_images_and_documents_are_untouched(proxy: Proxy, provider: Provider, user: str) -> None:
+    ask(proxy, user, [user_says(text_block("My cat is called Felix."))])
     messages = [
-        user_says([IMAGE, {"type": "text", "text": "Who is this?"}]),
-        assistant_says([THINKING, redacted, {"type": "text", "text": "A cat."}]),
-        user_says([DOCUMENT, IMAGE, {"type": "text", "text": "And in this?"}]),
+        user_says(IMAGE, text_block("Who is this?")),
+        {"role": "assistant", "content": [*THOUGHTS, text_block("A cat.")]},
+        user_says(DOCUMENT, IMAGE, text_block("And in this?")),
     ]
     thinking = {"type": "enabled", "budget_tokens": 1024}
-    ask(gateway, user, NATIVE, messages, thinking=thinking)
-    assert last(provider).messages[:2] == messages[:2]
-    block, *rest = last(provider).messages[2]["content"]
+    ask(proxy, user, messages, thinking=thinking)
+    sent = provider.recorded[-1]
+    assert sent.messages[:2] == messages[:2]
+    block, *rest = sent.messages[2]["content"]
     assert rest == messages[2]["content"]
-    assert "Felix" in parted(block["text"])[0]
-    assert last(provider).json["thinking"] == thinking
+    assert "Felix" in leading_block(block["text"])[0]
+    assert sent.json["thinking"] == thinking
 
-    ask(gateway, user, NATIVE, [user_says([IMAGE])])
-    block, *rest = last(provider).messages[0]["content"]
+    ask(proxy, user, [user_says(IMAGE)])
+    block, *rest = provider.recorded[-1].messages[0]["content"]
     assert rest == [IMAGE], "an image alone is a message too"
-    parted(block["text"])
-
-
-def post(gateway: Proxy, body: Any, headers: Mapping[str, str] | None = None) -> httpx.Response:
-    """A request as plain HTTP, for what no SDK sends and for the bytes of the answer."""
-    sent = {"x-api-key": gateway.master_key, "content-type": "application/json", **(headers or {})}
-    content = json.dumps(body)  # in ASCII: what is not Unicode can be sent too
-    with httpx.Client(trust_env=False, timeout=60.0) as client:
-        return client.post(f"{gateway.url}/v1/messages", headers=sent, content=content)
+    leading_block(block["text"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -11,12 +10,9 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
 from tests.support.memory import SHORT, Memory
-from tests.support.provider import Answer, Provider, ThreadedProvider
+from tests.support.provider import Answer, Provider
 from tests.support.proxy import CHAT_MODEL, GEMINI_MODEL, NEW_GEMINI_MODEL, Proxy
 from tests.support.waiting import eventually
-
-FRAGILE_MODEL = "fragile-model"
-"""Falls back to `CHAT_MODEL` in the proxy `resilient`."""
 
 Said = list[tuple[str, str]]
 
@@ -24,19 +20,6 @@ Said = list[tuple[str, str]]
 @pytest.fixture
 def memory(proxy: Proxy) -> Memory:
     return Memory(proxy)
-
-
-@pytest.fixture(scope="module")
-def resilient(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """A proxy with a fallback and a cache of LiteLLM's own."""
-    parameters = {"model": f"openai/{FRAGILE_MODEL}", "api_base": running_provider.base_url, "api_key": "sk-x"}
-    config = {
-        "model_list": [{"model_name": FRAGILE_MODEL, "litellm_params": parameters}],
-        "router_settings": {"fallbacks": [{FRAGILE_MODEL: [CHAT_MODEL]}]},
-        "litellm_settings": {"cache": True, "cache_params": {"type": "local"}},
-    }
-    with Proxy(tmp_path_factory.mktemp("resilient"), running_provider, config=config) as proxy:
-        yield proxy
 
 
 def user_says(text: str) -> ChatCompletionMessageParam:

@@ -21,7 +21,7 @@ from tests.support.clients import SDKS, Answered, Sdk
 from tests.support.hostile_urls import CHAT
 from tests.support.listeners import Listener
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider
-from tests.support.proxy import API_KEY, CHAT_MODEL, CLAUDE_MODEL, OTHER_API_KEY, Proxy
+from tests.support.proxy import API_KEY, CHAT_MODEL, OTHER_API_KEY, Proxy
 from tests.support.waiting import eventually
 
 KEY = "sk-of-the-client-itself"
@@ -31,27 +31,6 @@ GATEWAYS_KEY = "sk-of-the-provider"
 ALWAYS = {"x-recallr-request-id", "x-recallr-process-time", "x-recallr-memory-status"}
 ONCE_KNOWN = ALWAYS | {"x-recallr-session-id", "x-recallr-user-id"}
 HELLO = [{"role": "user", "content": "Hello there."}]
-
-SECRET = "a-skill-of-the-gateways-own"
-SKILLS = f'''
-"""A skill in LiteLLM's store, without a database: every owner may use it."""
-
-from types import SimpleNamespace
-
-from litellm.integrations.custom_logger import CustomLogger
-from litellm.llms.litellm_proxy.skills.handler import LiteLLMSkillsHandler
-
-
-async def skill(skill_id, **_):
-    fields = dict(display_title="x", description="{SECRET}", instructions=None, metadata=None, file_content=None)
-    return SimpleNamespace(skill_id=skill_id, **fields)
-
-
-LiteLLMSkillsHandler.fetch_skill_from_db = staticmethod(skill)
-LiteLLMSkillsHandler.get_skill = staticmethod(skill)
-nothing = CustomLogger()
-'''
-"""LiteLLM looks up ids that begin with `litellm_skill_` in its hooks."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +95,6 @@ def running(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("forward")
     witnessed = folder / "witnessed"
     (folder / "witness.py").write_text(WITNESS.format(file=str(witnessed)))
-    (folder / "skills.py").write_text(SKILLS)
     answer = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
     with contextlib.ExitStack() as stack:
         silent, other = stack.enter_context(Listener(answer=answer)), stack.enter_context(Listener(answer=answer))
@@ -126,7 +104,7 @@ def running(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPat
         proxy = Proxy(
             folder,
             running_provider,
-            callbacks=["witness.witness", "skills.nothing"],
+            callbacks=["witness.witness"],
             settings={"RECALLR_FORWARD_UPSTREAMS": json.dumps(upstreams), "OPENAI_ORG_ID": "org-of-the-gateway"},
             config={
                 "litellm_settings": {
@@ -218,7 +196,7 @@ def test_the_sdk_of_each_api_reaches_its_provider_and_is_remembered(
     assert b"My cat is called Felix." in second.body, "what was said in the first request is known in the second"
 
 
-FOR_LITELLM: dict[str, Any] = {
+MEANT_FOR_LITELLM: dict[str, Any] = {
     "api_base": "http://{other}/v1",
     "base_url": "http://{other}/v1",
     "api_key": "sk-x",
@@ -234,66 +212,33 @@ FOR_LITELLM: dict[str, Any] = {
     "num_retries": 5,
     "timeout": 0.0001,
     "vertex_credentials": "/etc/passwd",
-    "prompt_id": "x",
     "no-log": True,
     "metadata": {"tags": ["x"], "session_id": "s"},
     "of_tomorrow": {"new": 1},
+    # of what the gateway owns: a prompt, a skill, an MCP server, a vector store, a file
+    "prompt_id": "of-the-gateway",
+    "container": {"skills": [{"type": "custom", "skill_id": "litellm_skill_1"}]},
+    "tools": [
+        {"type": "mcp", "server_label": "files", "server_url": "litellm_proxy/mcp/files"},
+        {"type": "file_search", "vector_store_ids": ["vs_gateway"]},
+    ],
+    "input": [{"role": "user", "content": [{"type": "input_file", "file_id": "bGl0"}]}],
 }
 
 
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/v1/responses"])
 def test_every_field_of_the_body_reaches_the_provider_and_means_nothing_here(
-    gateway: Gateway, provider: Provider, user: str
+    gateway: Gateway, provider: Provider, user: str, path: str
 ) -> None:
-    fields = json.loads(json.dumps(FOR_LITELLM).replace("{other}", gateway.other.address))
-    body = {"model": CHAT_MODEL, "messages": HELLO, "temperature": 0.5, **fields}
+    fields = json.loads(json.dumps(MEANT_FOR_LITELLM).replace("{other}", gateway.other.address))
+    body = {"model": CHAT_MODEL, "messages": HELLO, "max_tokens": 9, **fields}
     before = gateway.other.connections
-    response = gateway.post(gateway.provider.base_url + "/chat/completions", body, user=user)
-    assert response.status_code == 200, response.text
-    sent = only(provider).json
-    assert {name: sent.get(name) for name in fields} == fields
-    assert sent.keys() == body.keys(), "and nothing that the client did not send"
-    assert gateway.other.connections == before
-
-
-THINGS: dict[str, tuple[str, dict[str, Any]]] = {
-    "a skill": ("/v1/messages", {"container": {"skills": [{"type": "custom", "skill_id": "litellm_skill_1"}]}}),
-    "an MCP server": (
-        "/v1/responses",
-        {"tools": [{"type": "mcp", "server_label": "files", "server_url": "litellm_proxy/mcp/files"}]},
-    ),
-    "a vector store": ("/v1/responses", {"tools": [{"type": "file_search", "vector_store_ids": ["vs_gateway"]}]}),
-    "a prompt": (CHAT, {"prompt_id": "of-the-gateway", "prompt_variables": {}}),
-    "a file": ("/v1/responses", {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "bGl0"}]}]}),
-}
-
-
-@pytest.mark.parametrize("name", THINGS)
-def test_what_the_gateway_owns_reaches_nobody(gateway: Gateway, provider: Provider, user: str, name: str) -> None:
-    path, named = THINGS[name]
-    body = {"model": CLAUDE, "messages": HELLO, "input": "Hello.", "max_tokens": 9, **named}
-    before = gateway.other.connections
-    response = gateway.post(gateway.origin + path, body, user=user)
+    response = gateway.post(gateway.origin + path, body, user=user, x_recallr_include_system_prompt="false")
     assert response.status_code == 200, response.text
     sent = only(provider)
-    assert {field: sent.json[field] for field in named if field != "input"} == {
-        field: value for field, value in named.items() if field != "input"
-    }, "an id means what it means to the client's own provider"
-    assert SECRET not in sent.body.decode() + response.text
-    assert gateway.other.connections == before, "no server of the gateway's is asked"
+    assert sent.json == body
     assert key_of(sent) == KEY
-
-
-def test_without_the_forward_url_litellm_does_look_a_skill_up(gateway: Gateway, provider: Provider) -> None:
-    _, named = THINGS["a skill"]
-    response = httpx.post(
-        f"{gateway.proxy.url}/v1/messages",
-        json={"model": CLAUDE_MODEL, "messages": HELLO, "max_tokens": 9, **named},
-        headers={"authorization": f"Bearer {gateway.proxy.master_key}"},
-        timeout=60,
-        trust_env=False,
-    )
-    assert response.status_code == 200, response.text
-    assert SECRET in only(provider).body.decode(), "the test of the skill above shows nothing"
+    assert gateway.other.connections == before, "no server of the gateway's is asked"
 
 
 def test_the_key_of_gemini_may_stand_in_the_url(gateway: Gateway, provider: Provider, user: str) -> None:

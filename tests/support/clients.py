@@ -120,7 +120,7 @@ class Sdk(Protocol):
     ) -> Answered:
         """One request, a streamed answer read to its end. Options are Recallr headers (see `Proxy.headers`)."""
 
-    def begin(self, gateway: Proxy, user: str, text: str, *, model: str) -> Stream:
+    def begin(self, gateway: Proxy, user: str, text: str, *, model: str, **options: object) -> Stream:
         """Ask for a stream, of which nothing is read yet."""
 
     def failure(self, exception: Any) -> Failure:
@@ -172,9 +172,9 @@ class _OpenAI(_WithStatus):
         """What one event of a stream adds."""
         raise NotImplementedError
 
-    def begin(self, gateway: Proxy, user: str, text: str, *, model: str) -> Stream:
+    def begin(self, gateway: Proxy, user: str, text: str, *, model: str, **options: object) -> Stream:
         with ExitStack() as stack:
-            client = stack.enter_context(gateway.openai(user))
+            client = stack.enter_context(gateway.openai(user, **options))
             raw = self._create(client, [self.user_says(text)], model=model, stream=True)
             events = stack.enter_context(raw.parse())
             return Stream(raw.headers, map(self._text, events), stack.pop_all())
@@ -321,9 +321,9 @@ class Anthropic(_WithStatus):
         content = [block.model_dump(exclude_none=True) for block in message.content]
         return Answered(text, _lower(headers), tuple(calls), ({"role": "assistant", "content": content},))
 
-    def begin(self, gateway: Proxy, user: str, text: str, *, model: str) -> Stream:
+    def begin(self, gateway: Proxy, user: str, text: str, *, model: str, **options: object) -> Stream:
         with ExitStack() as stack:
-            client = stack.enter_context(gateway.anthropic(user))
+            client = stack.enter_context(gateway.anthropic(user, **options))
             events = stack.enter_context(
                 client.messages.stream(model=model, max_tokens=2000, messages=[self.user_says(text)])
             )
@@ -388,10 +388,10 @@ class Gemini:
         turn = types.Content(role="model", parts=[part for part in parts if part.text or part.function_call])
         return Answered(text, _lower(headers or {}), tuple(calls), (turn,))
 
-    def begin(self, gateway: Proxy, user: str, text: str, *, model: str) -> Stream:
+    def begin(self, gateway: Proxy, user: str, text: str, *, model: str, **options: object) -> Stream:
         """See `Sdk.begin`. The headers come with the first piece, which is therefore read already."""
         with ExitStack() as stack:
-            client = stack.enter_context(gateway.gemini(user))
+            client = stack.enter_context(gateway.gemini(user, **options))
             answers: Any = client.models.generate_content_stream(model=model, contents=text)
             first = next(answers)
             headers = first.sdk_http_response.headers if first.sdk_http_response else None

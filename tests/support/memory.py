@@ -40,6 +40,14 @@ class Kept:
         return [text for _, text in self.said]
 
 
+def remember(proxy: Proxy, user: str, *texts: str) -> str:
+    """Let the user say this in a session that is over and processed. Returns its id."""
+    for number, text in enumerate(texts, start=1):
+        reply = proxy.ask(user, text, session_timeout_seconds=SHORT if number == len(texts) else 600)
+    Memory(proxy).wait_processed(user, reply.session_id)
+    return reply.session_id
+
+
 class Memory:
     """The sessions in the embedded Valkey of a running proxy.
 

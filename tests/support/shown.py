@@ -50,6 +50,13 @@ def parted(text: str) -> tuple[str, str, str]:
     return before, opening + block + closing, after
 
 
+def leading_block(text: str) -> tuple[str, str]:
+    """The memory block at the start of a message, and the words after it. Fails the test if there is none."""
+    before, block, words = parted(text)
+    assert before == "", f"the message should begin with the memory block: {text!r}"
+    return block, words
+
+
 def _system(body: Mapping[str, Any]) -> str:
     """Wherever the APIs have it: in a field of its own or, of OpenAI's, in messages."""
     instruction = body.get("systemInstruction") or body.get("system_instruction") or {}

@@ -50,18 +50,18 @@ class Traffic:
         """`words`: length of a message, of which the last two of three are streamed, one slowly. Options: as in
         `Proxy.headers`."""
         self._proxy = proxy
-        self._users = list(users)
+        self.users = list(users)
         self._words = words
         self._options = options
         self._said: list[Said] = []
         self._going = threading.Event()
         self._ending = threading.Event()
-        self._threads = [threading.Thread(target=self._talk, args=(user,), daemon=True) for user in self._users]
+        self._threads = [threading.Thread(target=self._talk, args=(user,), daemon=True) for user in self.users]
 
     @property
     def owners(self) -> list[Owner]:
         """The users, as the stores know them."""
-        return [owner_of(user) for user in self._users]
+        return [owner_of(user) for user in self.users]
 
     @property
     def answered(self) -> list[Said]:
