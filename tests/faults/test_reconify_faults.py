@@ -32,8 +32,6 @@ from tests.support.reconify_endpoint import (
     HALF_CLOSED,
     HANGS,
     OK,
-    WRONG,
-    Posted,
     Reaction,
     ReconifyEndpoint,
 )
@@ -171,23 +169,6 @@ def test_a_fault_now_and_then(
     assert len(endpoint.posted) > 300, "no fault was met: the test did not show anything"
     if reaction is CUT:
         assert endpoint.repeats, "no payload was taken and sent again: the test did not show anything"
-
-
-def test_dead_letters_are_exactly_what_was_refused(
-    worker: ReconifyWorker, endpoint: ReconifyEndpoint, redis_url: str
-) -> None:
-    def judge(posted: Posted) -> Reaction:
-        if int(posted.message_id.split("-")[1]) % 4 == 2:
-            return WRONG
-        return BROKEN if posted.number % 17 == 3 else OK
-
-    endpoint.answers = judge
-    added = queue(redis_url, sessions=20, each=8)
-    worker.start()
-    dead = wait_until_empty(redis_url)
-    refused = {message_id for ids in added.values() for message_id in ids if int(message_id.split("-")[1]) % 4 == 2}
-    assert sorted(dead) == sorted(refused)
-    assert_all_arrived(endpoint, {session: [i for i in ids if i not in refused] for session, ids in added.items()})
 
 
 @pytest.mark.parametrize("seed", [20261122])

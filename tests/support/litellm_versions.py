@@ -14,7 +14,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +83,7 @@ def _pip(python: Path, *arguments: str, check: bool = False) -> bool:
     return subprocess.run(command, check=check, stderr=None if check else subprocess.DEVNULL).returncode == 0
 
 
-def run(version: str, tests: Sequence[str], options: Sequence[str]) -> Outcome:
+def run(version: str) -> Outcome:
     """Test one version."""
     try:
         python, installed = environment(version)
@@ -96,7 +95,7 @@ def run(version: str, tests: Sequence[str], options: Sequence[str]) -> Outcome:
     )
     off = lacking.stdout.strip() or "nothing" if lacking.returncode == 0 else "cannot be imported"
     tested = subprocess.run(
-        [python, "-m", "pytest", "-q", *options, *tests], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
+        [python, "-m", "pytest", "-q", "-n0", *TESTS], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
     )
     (CACHE / version / "pytest.log").write_text(tested.stdout)
     counts = re.findall(r"\d+ (?:passed|failed|errors?|skipped)", (tested.stdout.splitlines() or [""])[-1])
@@ -107,10 +106,7 @@ def main() -> None:
     """Test the versions of the command line and print a table; the exit code is 1 where one fails."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.litellm_versions", description=__doc__)
     parser.add_argument("versions", nargs="+")
-    parser.add_argument("--tests", nargs="+", default=TESTS, help="files to run instead")
-    parser.add_argument("--options", default="-n0", help="options of pytest (default: -n0)")
-    chosen = parser.parse_args()
-    outcomes = [run(version, chosen.tests, chosen.options.split()) for version in chosen.versions]
+    outcomes = [run(version) for version in parser.parse_args().versions]
     table = Table("LiteLLM", "installed", "tests", "switched off", title="Versions of LiteLLM")
     for outcome in outcomes:
         table.add_row(outcome.version, outcome.installed, outcome.tests, outcome.off)

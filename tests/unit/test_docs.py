@@ -34,9 +34,9 @@ def rows(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def names(heading: str) -> list[str]:
-    """The first column of that table, without backticks."""
-    return [row[0].strip("`") for row in rows(heading)]
+def column(heading: str, number: int) -> dict[str, str]:
+    """First column of that table, without backticks → another one."""
+    return {row[0].strip("`"): row[number] for row in rows(heading)}
 
 
 def written(default: Any) -> str:
@@ -52,64 +52,32 @@ def written(default: Any) -> str:
     return f"`{text}`"
 
 
-def test_the_request_headers_are_those_that_are_parsed() -> None:
-    listed = names("Request headers")
-    assert sorted(listed) == sorted(HEADER_NAMES.values()), (
-        "The request headers (left) are not those of gateway/headers.py (right)"
-    )
-
-
-@pytest.mark.parametrize(
-    "field", [name for name, info in RecallrHeaders.model_fields.items() if not info.is_required()]
-)
-def test_a_request_header_has_its_default_in_the_table(field: str) -> None:
-    default = getattr(RecallrHeaders(), field)
-    listed = {row[0].strip("`"): row[2] for row in rows("Request headers")}[HEADER_NAMES[field]]
-    if default is None:
-        assert "`" not in listed, f"The page gives {HEADER_NAMES[field]} the default {listed}, but it has none"
-    else:
-        assert listed == written(default), f"The page says that {HEADER_NAMES[field]} defaults to {listed}"
+def test_the_request_headers_are_those_that_are_parsed_with_their_defaults() -> None:
+    listed = column("Request headers", 2)
+    assert sorted(listed) == sorted(HEADER_NAMES.values())
+    for field, info in RecallrHeaders.model_fields.items():
+        if not info.is_required():
+            default, told = getattr(RecallrHeaders(), field), listed[HEADER_NAMES[field]]
+            assert told == written(default) if default is not None else "`" not in told, HEADER_NAMES[field]
+    assert listed["X-Recallr-Session-Timeout-Seconds"] == f"{DEFAULT_TIMEOUT_SECONDS} for a new session"
 
 
 def test_the_recall_defaults_are_the_same_where_no_header_is_parsed() -> None:
     assert RecallrHeaders().recall_options == RecallOptions(), "two places give recall options different defaults"
 
 
-def test_the_timeout_of_a_new_session_is_the_documented_one() -> None:
-    listed = {row[0].strip("`"): row[2] for row in rows("Request headers")}["X-Recallr-Session-Timeout-Seconds"]
-    assert listed == f"{DEFAULT_TIMEOUT_SECONDS} for a new session", (
-        "The page gives another default timeout than the code"
-    )
-
-
 def test_the_response_headers_are_those_that_are_sent() -> None:
     call = Call(RawHeaders(()), user_id="alice", session_id="0" * 32)
     sent = {name.decode() for name, _ in _response_headers(call)}
-    listed = names("Response headers")
-    assert sorted(name.lower() for name in listed) == sorted(sent), (
-        "The page's response headers (left) are not those of a request whose user and session are known (right)"
-    )
+    assert {name.lower() for name in column("Response headers", 1)} == sent
 
 
-def test_the_settings_are_those_that_are_read() -> None:
-    read = [f"RECALLR_{field.upper()}" for field in Settings.model_fields]
-    assert sorted(names("Settings")) == sorted(read), "The page's settings (left) are not those of settings.py (right)"
-
-
-@pytest.mark.parametrize("field", list(Settings.model_fields))
-def test_a_setting_has_its_default_in_the_table(field: str) -> None:
-    name = f"RECALLR_{field.upper()}"
-    default = written(Settings.model_fields[field].get_default())
-    listed = {row[0].strip("`"): row[1] for row in rows("Settings")}[name]
-    assert listed == default, f"The page says that {name} defaults to {listed}, settings.py says {default}"
-
-
-def test_the_settings_of_reconify_are_those_that_are_read() -> None:
-    read = {
-        f"RECONIFY_{name.upper()}": written(info.get_default()) for name, info in ReconifySettings.model_fields.items()
-    }
-    listed = {row[0].strip("`"): row[1] for row in rows("Reconify")}
-    assert listed == read, "The page's settings of Reconify and their defaults (left) are not those of the code (right)"
+@pytest.mark.parametrize(
+    ("heading", "prefix", "settings"), [("Settings", "RECALLR", Settings), ("Reconify", "RECONIFY", ReconifySettings)]
+)
+def test_the_settings_are_those_that_are_read_with_their_defaults(heading: str, prefix: str, settings: Any) -> None:
+    read = {f"{prefix}_{name.upper()}": written(info.get_default()) for name, info in settings.model_fields.items()}
+    assert column(heading, 1) == read
 
 
 def test_the_errors_are_those_that_a_client_can_get() -> None:

@@ -140,7 +140,7 @@ def test_only_the_beginning_of_an_enormous_text_is_indexed() -> None:
     assert compact("".join(passages)) == compact(text[:MAX_INDEXED_CHARACTERS]), "not the beginning was indexed"
 
 
-@pytest.mark.parametrize("unit", [".", "> ", "`", "- x\n", "...a", "\n ", ".)", "–"])
+@pytest.mark.parametrize("unit", [".", "- x\n", "...a", "\n "])
 def test_adversarial_texts_take_linear_time(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Linear work on this length takes about a second, quadratic work many minutes: the timeout is the assertion.
     monkeypatch.setattr("recallr_litellm.core.passages.MAX_INDEXED_CHARACTERS", 500_000)

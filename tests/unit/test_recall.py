@@ -15,7 +15,7 @@ from recallr_litellm.core.messages import Role
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import Recalled
-from recallr_litellm.errors import EmbeddingUnavailable, VectorsUnavailable
+from recallr_litellm.errors import EmbeddingUnavailable
 from recallr_litellm.recall import Recall
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import Embedder, GatewayEmbed, SparseEncoder, open_embedder
@@ -154,16 +154,6 @@ async def test_what_the_assistant_said_is_recalled_like_what_the_user_said(
     assert [p for p in found.passages[:4] if p.message == evidence and p.role == "assistant" and words in p.text]
 
 
-async def test_what_is_recalled_says_where_and_when_it_was_said(memory: Memory) -> None:
-    found = await ask(memory, "Which hotel in Lisbon did you recommend?")
-    [hotel] = [passage for passage in found.passages if passage.message == "lisbon-1"]
-    assert (hotel.session, hotel.position, hotel.part) == ("lisbon", 1, 0)
-    assert hotel.at == START + DAY + 60_000
-    assert found.summaries[0].session == "lisbon"
-    assert found.summaries[0].created_at == START + DAY
-    assert "Lisbon" in found.summaries[0].summary
-
-
 async def test_users_never_meet(memory: Memory) -> None:
     found = await ask(memory, "When does my shift start, and what am I allergic to?", memories_threshold=0.0)
     assert found.passages
@@ -231,14 +221,6 @@ async def test_without_words_only_the_recent_things_come_back_and_no_model_is_ne
         assert await recall(MARA, question, RecallOptions(), exclude_sessions=frozenset()) == Recalled()
     with pytest.raises(EmbeddingUnavailable):
         await recall(MARA, "What is my dog called?", options, exclude_sessions=frozenset())
-
-
-async def test_a_store_that_is_away_is_said_to_be_away(memory: Memory, tmp_path: Path) -> None:
-    closed = VectorStore(open_collections(settings(tmp_path)), memory.embedder)
-    with pytest.raises(VectorsUnavailable):
-        await Recall(closed, memory.embedder, memory.sparse)(
-            MARA, "What is my dog called?", RecallOptions(), exclude_sessions=frozenset()
-        )
 
 
 async def test_what_a_model_searches_on_from_is_what_balanced_recalls(memory: Memory) -> None:

@@ -178,14 +178,6 @@ async def test_what_differs_in_case_and_punctuation_only_is_shown_once(ask: Aski
     assert greetings == ["meeting:2"], "the one said last"
 
 
-async def test_nobody_is_recalled_anothers_words(ask: Asking, strategy: Strategy) -> None:
-    for question in ("What came of the loan for the yacht in June?", "What did Ada plant?"):
-        found = await ask(NORA, question, strategy)
-        assert {p.session for p in found.passages} <= {session.id for session in NORA.sessions}
-    theirs = await ask(OTHER, "What came of the loan in June, and what did Ada plant?", strategy)
-    assert {p.session for p in theirs.passages} == {"theirs"}
-
-
 @pytest.mark.parametrize(
     "question",
     [

@@ -104,6 +104,7 @@ def test_a_config_that_gives_no_memory(content: str | None, reason: str) -> None
         ("RECALLR_PROJECTS", '{"acme": ["rai_secret-4711"]'),
         ("RECALLR_PROJECTS", json.dumps({"rai_secret-4711": "acme"})),
         ("RECALLR_PROJECTS", json.dumps({"acme": []})),
+        ("RECALLR_FORWARD_UPSTREAMS", "secret-4711"),
         ("RECALLR_REDIS_URL", "redis://:pass-4711@host:not-a-port-4711/0"),
         ("RECALLR_QDRANT_URL", "qdrant-4711:6333"),
         ("RECALLR_EMBEDDING_MODEL", "BAAI/bge-small-en-v15"),
@@ -121,7 +122,9 @@ def test_a_setting_that_is_wrong_is_named_without_its_value(
 
 def test_projects_are_named_as_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECALLR_PROJECTS", '{"p": "rai_key"}')
-    assert "RECALLR_PROJECTS[p]: Input should be a valid list" in refused()
+    last = refused()
+    assert "RECALLR_PROJECTS[p]: Input should be a valid list" in last
+    assert "Correct them: config/README.md" in last, "nobody is told what to do"
 
 
 def test_a_misspelt_setting_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:

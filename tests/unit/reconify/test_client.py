@@ -78,20 +78,9 @@ async def test_the_payload_goes_out_with_the_keys_and_the_message_id(
 @pytest.mark.parametrize(
     ("status", "verdict"),
     [
-        (200, Verdict.DELIVERED),
-        (202, Verdict.DELIVERED),
-        (204, Verdict.DELIVERED),
-        (404, Verdict.RETRY),
-        (408, Verdict.RETRY),
-        (425, Verdict.RETRY),
-        (429, Verdict.RETRY),
-        (500, Verdict.RETRY),
-        (503, Verdict.RETRY),
-        (400, Verdict.REFUSED),
-        (401, Verdict.REFUSED),
-        (413, Verdict.REFUSED),
-        (301, Verdict.REFUSED),
-        (307, Verdict.REFUSED),
+        *((status, Verdict.DELIVERED) for status in (200, 202, 204)),
+        *((status, Verdict.RETRY) for status in (404, 408, 425, 429, 500, 503)),
+        *((status, Verdict.REFUSED) for status in (400, 401, 413, 301, 307)),
     ],
 )
 async def test_what_a_status_means(

@@ -104,11 +104,7 @@ def redis_url(embedded_url: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def at_work(
-    redis_url: str,
-    *,
-    max_attempts: int = 3,
-) -> AsyncIterator[Running]:
+async def at_work(redis_url: str, *, max_attempts: int = 3) -> AsyncIterator[Running]:
     changed = {"max_attempts": max_attempts, "timeout_seconds": TIMEOUT, "max_pause_seconds": PAUSE}
     settings = load_reconify_settings().model_copy(update=changed)
     outbox = Outbox.open(redis_url, settings, timeout_seconds=60)
@@ -117,15 +113,7 @@ async def at_work(
     await breaker.probe()
     circuit = WatchedCircuit(Backoff(PAUSE))
     in_flight = InFlight()
-    at_it = Sender(
-        outbox,
-        client,
-        circuit,
-        breaker,
-        in_flight,
-        settings,
-        interval=0.02,
-    )
+    at_it = Sender(outbox, client, circuit, breaker, in_flight, settings, interval=0.02)
     work = asyncio.create_task(at_it.run())
     try:
         yield Running(outbox, at_it, circuit, in_flight)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import signal
@@ -15,11 +14,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from recallr_litellm.core.owner import Owner
-from recallr_litellm.errors import ConfigurationError, PlatformUnsupported, StateUnavailable
-from recallr_litellm.stores.state import CommitResult, EmbeddedValkey, StateStore, embedded, process
+from recallr_litellm.errors import ConfigurationError, PlatformUnsupported
+from recallr_litellm.stores.state import EmbeddedValkey, embedded, process
 from tests.support.waiting import eventually
-from tests.unit.stores.state_kit import commit, resolve, texts_in
 
 OWNER = """
 import os, signal, sys, time
@@ -264,40 +261,3 @@ class TestAskingFromBeside:
         assert beside.running_url() == url, "whoever only asks has ended a server that is not its own"
         server.stop()
         assert beside.running_url() is None
-
-
-async def test_no_acknowledged_commit_is_lost_to_kill_minus_nine(server: EmbeddedValkey) -> None:
-    """Ten users write as fast as they can; the server is killed in the middle, three times."""
-    owners = [Owner("acme", f"user {number}") for number in range(10)]
-    acknowledged: dict[Owner, list[str]] = {owner: [] for owner in owners}
-
-    async def write(store: StateStore, owner: Owner) -> None:
-        await store.remember_user(owner)
-        for number in range(100_000):
-            session = await resolve(store, owner)
-            text = f"{owner.user} says {len(session.entries)} {number}"
-            if await commit(store, session.session_id, session.version, text, owner=owner) is CommitResult.STORED:
-                acknowledged[owner].append(text)
-
-    for round_number in range(3):
-        store = StateStore.from_url(server.start(), timeout_seconds=60)
-        pid = pid_of(server.start())
-        writers = [asyncio.create_task(write(store, owner)) for owner in owners]
-        enough = (round_number + 1) * 20
-        await asyncio.to_thread(
-            eventually,
-            lambda enough=enough: min(map(len, acknowledged.values())) >= enough,
-            f"each user has {enough} commits",
-        )
-        os.kill(pid, signal.SIGKILL)
-        ended = await asyncio.gather(*writers, return_exceptions=True)
-        assert all(isinstance(error, StateUnavailable) for error in ended), f"unexpected: {ended}"
-        await store.close()
-
-    store = StateStore.from_url(server.start(), timeout_seconds=60)
-    for owner in owners:
-        session = await resolve(store, owner)
-        found = set(await texts_in(store, session.session_id, owner))
-        lost = set(acknowledged[owner]) - found
-        assert not lost, f"{len(lost)} of {len(acknowledged[owner])} acknowledged commits of {owner} are lost"
-    await store.close()

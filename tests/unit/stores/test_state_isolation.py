@@ -174,9 +174,6 @@ def test_colliding_ids_never_meet(embedded_url: str) -> None:
     run_state_machine_as_test(
         type("OwnersHere", (Owners,), {"url": embedded_url}),
         settings=settings(
-            max_examples=40,
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
+            max_examples=15, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

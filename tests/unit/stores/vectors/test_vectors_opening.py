@@ -3,10 +3,8 @@
 import asyncio
 import json
 import sys
-import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from recallr_litellm.stores.vectors.collections import name_of
 from recallr_litellm.stores.vectors.edge_collections import EdgeCollections
 from recallr_litellm.stores.vectors.server import connect
 from recallr_litellm.stores.vectors.server_collections import ServerCollections
+from tests.support.listeners import Listener
 from tests.unit.stores.vectors.vector_samples import (
     ADA,
     DIMENSION,
@@ -273,30 +272,8 @@ def test_without_a_build_for_the_platform_the_way_out_is_named(monkeypatch: pyte
 @contextmanager
 def serving(status: int, body: dict[str, object]) -> Iterator[str]:
     """A web server that always answers the same; yields its URL."""
-
-    class Always(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            if status == 429:
-                self.send_header("Retry-After", "1")
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_PUT = do_POST = answer
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Always)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    content = json.dumps(body).encode()
+    head = f"HTTP/1.1 {status} Said\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+    retry = "Retry-After: 1\r\n" if status == 429 else ""
+    with Listener(answer=f"{head}{retry}\r\n".encode() + content) as server:
+        yield f"http://{server.address}"
