@@ -11,14 +11,15 @@ A turn is what the SDK itself takes and gives, so that what is sent back is what
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from itertools import chain
+from typing import Any, Self
 
 import anthropic
 import openai
-from google import genai
 from google.genai import errors, types
 from openai.lib.streaming.chat import ChatCompletionStreamState
 
@@ -90,7 +91,7 @@ class Stream:
         self._owned.close()
 
 
-class Sdk(Protocol):
+class Sdk(ABC):
     """An API of the gateway as its own SDK speaks it."""
 
     name: str
@@ -98,12 +99,14 @@ class Sdk(Protocol):
     """Status → the SDK's own exception."""
     broken: tuple[type[Exception], ...]
     """What a client sees of a stream that breaks in the middle."""
-    system_apart: bool
+    system_apart = True
     """The API has a place for the system message."""
 
     def user_says(self, text: str) -> Any:
         """A turn of the user."""
+        return {"role": "user", "content": text}
 
+    @abstractmethod
     def results(self, calls: Iterable[Call]) -> list[Any]:
         """The turns that bring the results of tool calls."""
 
@@ -119,22 +122,33 @@ class Sdk(Protocol):
         **options: object,
     ) -> Answered:
         """One request, a streamed answer read to its end. Options are Recallr headers (see `Proxy.headers`)."""
+        with self._client(gateway, user, options) as client:
+            return self._ask(client, turns, model=model, stream=stream, tools=tools)
 
     def begin(self, gateway: Proxy, user: str, text: str, *, model: str, **options: object) -> Stream:
         """Ask for a stream, of which nothing is read yet."""
+        with ExitStack() as stack:
+            client = stack.enter_context(self._client(gateway, user, options))
+            headers, pieces = self._begin(client, text, model, stack)
+            return Stream(headers, pieces, stack.pop_all())
 
     def failure(self, exception: Any) -> Failure:
         """What one of `exceptions` says."""
-
-
-class _WithStatus:
-    """What is alike in the SDKs of OpenAI and of Anthropic."""
-
-    def failure(self, exception: Any) -> Failure:
         return Failure(exception.status_code, exception.message, _lower(exception.response.headers))
 
+    @abstractmethod
+    def _client(self, gateway: Proxy, user: str, options: Mapping[str, object]) -> Any: ...
 
-class _OpenAI(_WithStatus):
+    @abstractmethod
+    def _ask(self, client: Any, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered: ...
+
+    @abstractmethod
+    def _begin(
+        self, client: Any, text: str, model: str, stack: ExitStack
+    ) -> tuple[Mapping[str, str], Iterator[str]]: ...
+
+
+class _OpenAI(Sdk):
     """What is alike in the APIs that OpenAI's SDK speaks."""
 
     exceptions: Mapping[int, type[Exception]] = {
@@ -145,42 +159,21 @@ class _OpenAI(_WithStatus):
         500: openai.InternalServerError,
     }
     broken: tuple[type[Exception], ...] = (openai.APIError,)
-    system_apart = True
 
-    def ask(
-        self,
-        gateway: Proxy,
-        user: str,
-        turns: Sequence[Any],
-        *,
-        model: str,
-        stream: bool,
-        tools: bool = False,
-        **options: object,
-    ) -> Answered:
-        with gateway.openai(user, **options) as client:
-            return self._ask(client, turns, model=model, stream=stream, tools=tools)
+    def _client(self, gateway: Proxy, user: str, options: Mapping[str, object]) -> Any:
+        return gateway.openai(user, **options)
 
-    def _ask(self, client: openai.OpenAI, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
-        raise NotImplementedError
-
+    @abstractmethod
     def _create(self, client: openai.OpenAI, turns: Sequence[Any], **request: Any) -> Any:
         """The raw response."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _text(self, event: Any) -> str:
         """What one event of a stream adds."""
-        raise NotImplementedError
 
-    def begin(self, gateway: Proxy, user: str, text: str, *, model: str, **options: object) -> Stream:
-        with ExitStack() as stack:
-            client = stack.enter_context(gateway.openai(user, **options))
-            raw = self._create(client, [self.user_says(text)], model=model, stream=True)
-            events = stack.enter_context(raw.parse())
-            return Stream(raw.headers, map(self._text, events), stack.pop_all())
-
-    def user_says(self, text: str) -> Any:
-        return {"role": "user", "content": text}
+    def _begin(self, client: Any, text: str, model: str, stack: ExitStack) -> tuple[Mapping[str, str], Iterator[str]]:
+        raw = self._create(client, [self.user_says(text)], model=model, stream=True)
+        return raw.headers, map(self._text, stack.enter_context(raw.parse()))
 
 
 class Chat(_OpenAI):
@@ -192,7 +185,7 @@ class Chat(_OpenAI):
     def results(self, calls: Iterable[Call]) -> list[Any]:
         return [{"role": "tool", "tool_call_id": call.id, "content": _result(call)} for call in calls]
 
-    def _ask(self, client: openai.OpenAI, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
+    def _ask(self, client: Any, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
         request: dict[str, Any] = {"tools": list(self.tools)} if tools else {}
         raw = self._create(client, turns, model=model, stream=stream, **_with_usage(stream), **request)
         completion = raw.parse()
@@ -225,7 +218,7 @@ class Responses(_OpenAI):
     def results(self, calls: Iterable[Call]) -> list[Any]:
         return [{"type": "function_call_output", "call_id": call.id, "output": _result(call)} for call in calls]
 
-    def _ask(self, client: openai.OpenAI, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
+    def _ask(self, client: Any, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
         request = {"tools": list(self.tools)} if tools else {}
         raw = self._create(client, turns, model=model, stream=stream, **request)
         response = list(raw.parse())[-1].response if stream else raw.parse()
@@ -256,7 +249,7 @@ class Completions(_OpenAI):
         """See `Sdk.results`. Raises NotImplementedError: there are no tools here."""
         raise NotImplementedError("the completions API has no tools")
 
-    def _ask(self, client: openai.OpenAI, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
+    def _ask(self, client: Any, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
         raw = self._create(client, turns, model=model, stream=stream, **_with_usage(stream))
         text = "".join(map(self._text, raw.parse() if stream else [raw.parse()]))
         return Answered(text, _lower(raw.headers), turns=({"role": "assistant", "content": text},))
@@ -269,7 +262,7 @@ class Completions(_OpenAI):
         return "".join(choice.text or "" for choice in event.choices)
 
 
-class Anthropic(_WithStatus):
+class Anthropic(Sdk):
     """Anthropic Messages."""
 
     name = "anthropic"
@@ -281,33 +274,16 @@ class Anthropic(_WithStatus):
         500: anthropic.InternalServerError,
     }
     broken: tuple[type[Exception], ...] = (anthropic.APIError,)
-    system_apart = True
     tools: Sequence[Any] = ({"name": TOOL, "input_schema": _PARAMETERS},)
-
-    def user_says(self, text: str) -> Any:
-        return {"role": "user", "content": text}
 
     def results(self, calls: Iterable[Call]) -> list[Any]:
         blocks = [{"type": "tool_result", "tool_use_id": call.id, "content": _result(call)} for call in calls]
         return [{"role": "user", "content": blocks}]
 
-    def ask(
-        self,
-        gateway: Proxy,
-        user: str,
-        turns: Sequence[Any],
-        *,
-        model: str,
-        stream: bool,
-        tools: bool = False,
-        **options: object,
-    ) -> Answered:
-        with gateway.anthropic(user, **options) as client:
-            return self._ask(client, turns, model=model, stream=stream, tools=tools)
+    def _client(self, gateway: Proxy, user: str, options: Mapping[str, object]) -> Any:
+        return gateway.anthropic(user, **options)
 
-    def _ask(
-        self, client: anthropic.Anthropic, turns: Sequence[Any], *, model: str, stream: bool, tools: bool
-    ) -> Answered:
+    def _ask(self, client: Any, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
         request: dict[str, Any] = {"model": model, "max_tokens": 2000, "messages": list(turns)}
         request |= {"tools": list(self.tools)} if tools else {}
         if stream:
@@ -321,29 +297,22 @@ class Anthropic(_WithStatus):
         content = [block.model_dump(exclude_none=True) for block in message.content]
         return Answered(text, _lower(headers), tuple(calls), ({"role": "assistant", "content": content},))
 
-    def begin(self, gateway: Proxy, user: str, text: str, *, model: str, **options: object) -> Stream:
-        with ExitStack() as stack:
-            client = stack.enter_context(gateway.anthropic(user, **options))
-            events = stack.enter_context(
-                client.messages.stream(model=model, max_tokens=2000, messages=[self.user_says(text)])
-            )
-            return Stream(events.response.headers, iter(events.text_stream), stack.pop_all())
+    def _begin(self, client: Any, text: str, model: str, stack: ExitStack) -> tuple[Mapping[str, str], Iterator[str]]:
+        request = {"model": model, "max_tokens": 2000, "messages": [self.user_says(text)]}
+        events = stack.enter_context(client.messages.stream(**request))
+        return events.response.headers, iter(events.text_stream)
 
 
-class Gemini:
+class Gemini(Sdk):
     """Gemini's generateContent and streamGenerateContent."""
 
     name = "gemini"
     exceptions: Mapping[int, type[Exception]] = {
-        400: errors.ClientError,
-        401: errors.ClientError,
-        404: errors.ClientError,
-        429: errors.ClientError,
+        **dict.fromkeys((400, 401, 404, 429), errors.ClientError),
         500: errors.ServerError,
     }
     # TypeError: LiteLLM's error frame has the code as text, and the SDK fails to compare it with a number.
     broken: tuple[type[Exception], ...] = (errors.APIError, TypeError)
-    system_apart = True
     tools: Sequence[Any] = (
         types.Tool(function_declarations=[types.FunctionDeclaration(name=TOOL, parameters_json_schema=_PARAMETERS)]),
     )
@@ -352,29 +321,15 @@ class Gemini:
         return types.Content(role="user", parts=[types.Part(text=text)])
 
     def results(self, calls: Iterable[Call]) -> list[Any]:
-        parts = [
-            types.Part(
-                function_response=types.FunctionResponse(id=call.id, name=call.name, response={"output": _result(call)})
-            )
-            for call in calls
+        given = [
+            types.FunctionResponse(id=call.id, name=call.name, response={"output": _result(call)}) for call in calls
         ]
-        return [types.Content(role="user", parts=parts)]
+        return [types.Content(role="user", parts=[types.Part(function_response=one) for one in given])]
 
-    def ask(
-        self,
-        gateway: Proxy,
-        user: str,
-        turns: Sequence[Any],
-        *,
-        model: str,
-        stream: bool,
-        tools: bool = False,
-        **options: object,
-    ) -> Answered:
-        with gateway.gemini(user, **options) as client:
-            return self._ask(client, turns, model=model, stream=stream, tools=tools)
+    def _client(self, gateway: Proxy, user: str, options: Mapping[str, object]) -> Any:
+        return gateway.gemini(user, **options)
 
-    def _ask(self, client: genai.Client, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
+    def _ask(self, client: Any, turns: Sequence[Any], *, model: str, stream: bool, tools: bool) -> Answered:
         config: dict[str, Any] = {"automatic_function_calling": {"disable": True}}
         config |= {"tools": list(self.tools)} if tools else {}
         request: dict[str, Any] = {"model": model, "contents": list(turns), "config": config}
@@ -383,26 +338,16 @@ class Gemini:
         parts = [part for answer in answers for part in answer.parts or ()]
         made = [part.function_call for part in parts if part.function_call is not None]
         calls = [Call(call.id, call.name or "", dict(call.args or {})) for call in made]
-        headers = answers[0].sdk_http_response.headers if answers[0].sdk_http_response else None
         text = "".join(part.text or "" for part in parts)
         turn = types.Content(role="model", parts=[part for part in parts if part.text or part.function_call])
-        return Answered(text, _lower(headers or {}), tuple(calls), (turn,))
+        return Answered(text, _lower(_headers(answers[0])), tuple(calls), (turn,))
 
-    def begin(self, gateway: Proxy, user: str, text: str, *, model: str, **options: object) -> Stream:
-        """See `Sdk.begin`. The headers come with the first piece, which is therefore read already."""
-        with ExitStack() as stack:
-            client = stack.enter_context(gateway.gemini(user, **options))
-            answers: Any = client.models.generate_content_stream(model=model, contents=text)
-            first = next(answers)
-            headers = first.sdk_http_response.headers if first.sdk_http_response else None
-            stack.callback(answers.close)
-
-            def pieces() -> Iterator[str]:
-                yield first.text or ""
-                for answer in answers:
-                    yield answer.text or ""
-
-            return Stream(headers or {}, pieces(), stack.pop_all())
+    def _begin(self, client: Any, text: str, model: str, stack: ExitStack) -> tuple[Mapping[str, str], Iterator[str]]:
+        """The headers come with the first piece, which is therefore read already."""
+        answers = client.models.generate_content_stream(model=model, contents=text)
+        stack.callback(answers.close)
+        first = next(answers)
+        return _headers(first), (answer.text or "" for answer in chain([first], answers))
 
     def failure(self, exception: Any) -> Failure:
         return Failure(exception.code, str(exception.message), _lower(exception.response.headers))
@@ -413,6 +358,10 @@ SDKS: list[Sdk] = [Chat(), Completions(), Responses(), Anthropic(), Gemini()]
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
+
+
+def _headers(answer: types.GenerateContentResponse) -> Mapping[str, str]:
+    return (answer.sdk_http_response.headers if answer.sdk_http_response else None) or {}
 
 
 def _with_usage(stream: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 import threading
@@ -32,36 +33,21 @@ def free_port() -> int:
         return port
 
 
-class Listener:
-    """A TCP server that accepts and, unless told otherwise, never answers.
+class Server:
+    """A TCP server on a loopback port, from `with` on."""
 
-        with Listener() as hung:
-            Proxy(..., qdrant_url=f"http://{hung.address}")
-        with Listener(answer=b"+PONG\\r\\n", delay=2.0) as slow: ...
-
-    With an `answer`, each piece of data received is answered by those bytes after `delay` seconds.
-    `connections` counts what came in, so that a test can show that somebody really tried.
-    """
-
-    def __init__(self, *, answer: bytes | None = None, delay: float = 0.0) -> None:
-        self._answer = answer
-        self._delay = delay
+    def __init__(self) -> None:
         self._closing = threading.Event()
         self._open: list[socket.socket] = []
         self._server = socket.create_server(("127.0.0.1", 0))
         self._server.settimeout(0.1)  # how soon the accepting thread notices that it should end
-        self._thread = threading.Thread(target=self._accept, name="listener", daemon=True)
+        self._thread = threading.Thread(target=self._accept, name=type(self).__name__, daemon=True)
         self.port: int = self._server.getsockname()[1]
 
     @property
     def address(self) -> str:
         """`127.0.0.1:<port>`."""
         return f"127.0.0.1:{self.port}"
-
-    @property
-    def connections(self) -> int:
-        """How many were accepted so far."""
-        return len(self._open)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -71,21 +57,50 @@ class Listener:
         self._closing.set()
         self._thread.join()
         for connection in (self._server, *self._open):
-            connection.close()
+            hang_up(connection)
 
     def _accept(self) -> None:
         while not self._closing.is_set():
-            try:
-                connection, _ = self._server.accept()
-            except TimeoutError:
-                continue
-            self._open.append(connection)
-            if self._answer is not None:
-                threading.Thread(target=self._reply, args=(connection, self._answer), daemon=True).start()
+            with contextlib.suppress(TimeoutError):
+                self._accepted(self._server.accept()[0])
+
+    def _accepted(self, connection: socket.socket) -> None:
+        """What becomes of a connection; must not block."""
+        raise NotImplementedError
+
+
+def hang_up(connection: socket.socket) -> None:
+    """Close a connection, whatever state it is in."""
+    with contextlib.suppress(OSError):  # it is closed already
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
+
+
+class Listener(Server):
+    """A TCP server that accepts and, unless told otherwise, never answers.
+
+        with Listener() as hung:
+            Proxy(..., qdrant_url=f"http://{hung.address}")
+        with Listener(answer=b"+PONG\\r\\n") as answering: ...
+
+    With an `answer`, each piece of data received is answered by those bytes.
+    """
+
+    def __init__(self, *, answer: bytes | None = None) -> None:
+        super().__init__()
+        self._answer = answer
+
+    @property
+    def connections(self) -> int:
+        """How many were accepted so far: a test can show that somebody really tried."""
+        return len(self._open)
+
+    def _accepted(self, connection: socket.socket) -> None:
+        self._open.append(connection)
+        if self._answer is not None:
+            threading.Thread(target=self._reply, args=(connection, self._answer), daemon=True).start()
 
     def _reply(self, connection: socket.socket, answer: bytes) -> None:
-        try:
-            while connection.recv(65536) and not self._closing.wait(self._delay):
+        with contextlib.suppress(OSError):  # the other side, or `__exit__`, closed the connection
+            while connection.recv(65536):
                 connection.sendall(answer)
-        except OSError:
-            return  # the other side, or `__exit__`, closed the connection: this conversation is over

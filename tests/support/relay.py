@@ -7,10 +7,11 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Self
+
+from tests.support.listeners import Server, hang_up
 
 
-class Relay:
+class Relay(Server):
     """Passes bytes between its own port and a server's, both on loopback.
 
         with Relay(redis.port) as relay:
@@ -22,55 +23,27 @@ class Relay:
     """
 
     def __init__(self, port: int) -> None:
+        super().__init__()
         self._target = port
         self.delay = 0.0
         """Seconds that each piece of an answer is held back."""
         self.refuse: bytes | None = None
         """A connection over which these bytes are sent is closed, and they do not arrive."""
-        self.refused = 0
-        """How many connections were closed for what they said."""
-        self._closing = threading.Event()
-        self._open: list[socket.socket] = []
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._server.settimeout(0.1)  # how soon the accepting thread notices that it should end
-        self._thread = threading.Thread(target=self._accept, name="relay", daemon=True)
-        self.port: int = self._server.getsockname()[1]
 
-    @property
-    def address(self) -> str:
-        """`127.0.0.1:<port>`."""
-        return f"127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closing.set()
-        self._thread.join()
-        for connection in (self._server, *self._open):
-            _hang_up(connection)
-
-    def _accept(self) -> None:
-        while not self._closing.is_set():
-            try:
-                client, _ = self._server.accept()
-            except TimeoutError:
-                continue
-            try:
-                server = socket.create_connection(("127.0.0.1", self._target))
-            except OSError:  # the server is down: the client is to find its connection closed
-                _hang_up(client)
-                continue
-            self._open += [client, server]
-            for pump, source, sink in ((self._ask, client, server), (self._answer, server, client)):
-                threading.Thread(target=pump, args=(source, sink), name="relay", daemon=True).start()
+    def _accepted(self, connection: socket.socket) -> None:
+        try:
+            server = socket.create_connection(("127.0.0.1", self._target))
+        except OSError:  # the server is down: the client is to find its connection closed
+            hang_up(connection)
+            return
+        self._open += [connection, server]
+        for pump, source, sink in ((self._ask, connection, server), (self._answer, server, connection)):
+            threading.Thread(target=pump, args=(source, sink), name="relay", daemon=True).start()
 
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
         with _until_closed(client, server):
             while data := client.recv(1 << 20):
                 if self.refuse is not None and self.refuse in data:
-                    self.refused += 1
                     return
                 server.sendall(data)
 
@@ -89,10 +62,4 @@ def _until_closed(*connections: socket.socket) -> Iterator[None]:
             yield
     finally:
         for connection in connections:
-            _hang_up(connection)
-
-
-def _hang_up(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # it is closed already
-        connection.shutdown(socket.SHUT_RDWR)
-    connection.close()
+            hang_up(connection)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.support.script import Answer, text_of
-from tests.support.wires.base import Event, data_event, pieces_of, said_back
+from tests.support.wires.base import Event, Wire, data_event, pieces_of, said_back
 
 _ERRORS = {
     400: "invalid_request_error",
@@ -21,19 +21,13 @@ _ERRORS = {
 }
 
 
-class Anthropic:
+class Anthropic(Wire):
     """See `Wire`. A request with `thinking` enabled is answered with a thinking block first.
 
     `Answer(finish_reason="error")` ends a stream with an `error` event in place of the stop reason.
     """
 
     paths: tuple[str, ...] = ("/v1/messages",)
-
-    def streamed(self, path: str, body: dict[str, Any]) -> bool:
-        return bool(body.get("stream"))
-
-    def model(self, path: str, body: dict[str, Any]) -> str:
-        return str(body.get("model"))
 
     def user_text(self, body: dict[str, Any]) -> str:
         texts = [text_of(message) for message in body.get("messages", ()) if message["role"] == "user"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from tests.support.script import Answer
 
@@ -21,27 +22,33 @@ class Event:
     """It brings content (text or a tool call): what `Answer.hang_after` counts."""
 
 
-class Wire(Protocol):
-    """One API of the provider, with the answers of a script in its own shapes."""
+class Wire(ABC):
+    """One API of the provider, with the answers of a script in its own shapes; by default as OpenAI's are."""
 
     paths: tuple[str, ...]
     """Starlette routes, for POST."""
 
     def streamed(self, path: str, body: dict[str, Any]) -> bool:
         """Whether the request asks for a stream."""
+        return bool(body.get("stream"))
 
     def model(self, path: str, body: dict[str, Any]) -> str:
         """The model asked for."""
+        return str(body.get("model"))
 
+    @abstractmethod
     def user_text(self, body: dict[str, Any]) -> str:
         """Text of the last user message, injected memory included; "" if there is none."""
 
     def error(self, answer: Answer) -> dict[str, Any]:
         """The error object for `answer.status`."""
+        return error(answer)
 
+    @abstractmethod
     def whole(self, answer: Answer, body: dict[str, Any], number: int) -> dict[str, Any]:
         """A whole answer; `number` makes the id."""
 
+    @abstractmethod
     def events(self, answer: Answer, body: dict[str, Any], number: int) -> Iterator[Event]:
         """A streamed answer, to its very end."""
 

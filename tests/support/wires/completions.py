@@ -7,25 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.support.script import Answer
-from tests.support.wires.base import Event, data_event, error, pieces_of, said_back
+from tests.support.wires.base import Event, Wire, data_event, pieces_of, said_back
 
 
-class Completions:
+class Completions(Wire):
     """See `Wire`."""
 
     paths: tuple[str, ...] = ("/v1/completions",)
 
-    def streamed(self, path: str, body: dict[str, Any]) -> bool:
-        return bool(body.get("stream"))
-
-    def model(self, path: str, body: dict[str, Any]) -> str:
-        return str(body.get("model"))
-
     def user_text(self, body: dict[str, Any]) -> str:
         return "\n".join(_prompts(body))
-
-    def error(self, answer: Answer) -> dict[str, Any]:
-        return error(answer)
 
     def whole(self, answer: Answer, body: dict[str, Any], number: int) -> dict[str, Any]:
         texts = _texts(answer, body)

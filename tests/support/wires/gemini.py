@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.support.script import Answer
-from tests.support.wires.base import Event, data_event, pieces_of, said_back
+from tests.support.wires.base import Event, Wire, data_event, pieces_of, said_back
 
 _STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -20,7 +20,7 @@ _STATUSES = {
 }
 
 
-class Gemini:
+class Gemini(Wire):
     """See `Wire`."""
 
     paths: tuple[str, ...] = (

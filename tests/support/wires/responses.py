@@ -8,25 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.support.script import Answer
-from tests.support.wires.base import Event, data_event, error, pieces_of, said_back
+from tests.support.wires.base import Event, Wire, data_event, pieces_of, said_back
 
 
-class Responses:
+class Responses(Wire):
     """See `Wire`. A `finish_reason` of `length` makes an incomplete response."""
 
     paths: tuple[str, ...] = ("/v1/responses",)
 
-    def streamed(self, path: str, body: dict[str, Any]) -> bool:
-        return bool(body.get("stream"))
-
-    def model(self, path: str, body: dict[str, Any]) -> str:
-        return str(body.get("model"))
-
     def user_text(self, body: dict[str, Any]) -> str:
         return user_text(body)
-
-    def error(self, answer: Answer) -> dict[str, Any]:
-        return error(answer)
 
     def whole(self, answer: Answer, body: dict[str, Any], number: int) -> dict[str, Any]:
         return _response(answer, body, number, _output(answer, body, number), _status(answer))
