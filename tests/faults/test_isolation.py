@@ -41,7 +41,7 @@ LOOK_ALIKES = [
             ["caf\u00e9", "cafe\u0301", "cafe"],
             ["fi", "\ufb01", "stra\u00dfe", "strasse", "K", "\u212a", "I", "\u0130", "i\u0307"],
             ["\u05d3\u05e0\u05d9", "\u05d9\u05e0\u05d3", "abc", "\u202ecba"],  # read from the right
-            ["*", "?", "null", "None", "0", '"', "\\", "%41", "A", "../x", '["p","x"]', "{recallr:0}"],
+            ["*", "?", "0", '"', "\\", "%41", "A", "../x", '["p","x"]', "{recallr:0}"],
         )
         for user in group
     ),

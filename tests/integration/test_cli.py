@@ -125,13 +125,10 @@ def test_serve_makes_keys_that_only_their_owner_can_read_and_says_where_they_are
     assert stat.S_IMODE(served.data.stat().st_mode) == 0o700, "others can look into the data folder"
 
 
-def test_serve_says_that_it_is_ready_once_it_answers(served: Served) -> None:
+def test_serve_says_that_it_is_ready_once_it_answers_this_machine_only(served: Served) -> None:
+    assert f"Uvicorn running on http://127.0.0.1:{served.port}" in served.log
     assert served.log.index("Application startup complete") < served.log.index("Try it from another shell")
     assert "RECALLR_MIN_SESSION_TIMEOUT_SECONDS" in served.log, "it is not said how to see memory soon"
-
-
-def test_serve_listens_for_this_machine_only(served: Served) -> None:
-    assert f"Uvicorn running on http://127.0.0.1:{served.port}" in served.log
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")

@@ -21,15 +21,13 @@ from tests.support.clients import SDKS, Answered, Sdk
 from tests.support.hostile_urls import CHAT
 from tests.support.listeners import Listener
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider
-from tests.support.proxy import API_KEY, CHAT_MODEL, OTHER_API_KEY, Proxy
+from tests.support.proxy import ALWAYS, API_KEY, CHAT_MODEL, ONCE_KNOWN, OTHER_API_KEY, Proxy
 from tests.support.waiting import eventually
 
 KEY = "sk-of-the-client-itself"
 CLAUDE = "claude-of-the-tests"
 GATEWAYS_KEY = "sk-of-the-provider"
 """What `Proxy` configures for the gateway's own models."""
-ALWAYS = {"x-recallr-request-id", "x-recallr-process-time", "x-recallr-memory-status"}
-ONCE_KNOWN = ALWAYS | {"x-recallr-session-id", "x-recallr-user-id"}
 HELLO = [{"role": "user", "content": "Hello there."}]
 
 

@@ -27,7 +27,7 @@ from tests.support.differences import (
 )
 from tests.support.memory import SHORT, Memory
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
-from tests.support.proxy import CHAT_MODEL, CLAUDE_MODEL, GEMINI_MODEL, Proxy
+from tests.support.proxy import ALWAYS, CHAT_MODEL, CLAUDE_MODEL, GEMINI_MODEL, ONCE_KNOWN, Proxy
 from tests.support.shown import OPENING, Shown, parted, shown
 from tests.support.waiting import eventually
 
@@ -99,8 +99,6 @@ MISSING: dict[Cell, str] = {
 COVERED: set[Cell] = set()
 """The cells for which there are tests."""
 
-ALWAYS = {"x-recallr-request-id", "x-recallr-process-time", "x-recallr-memory-status"}
-ONCE_KNOWN = ALWAYS | {"x-recallr-session-id", "x-recallr-user-id"}
 INSTRUCTIONS = "# Memory\nThis conversation may hold a block"
 """How the instructions begin."""
 FACT = "My cat is called Felix and we live in Oslo."

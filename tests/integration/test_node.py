@@ -15,14 +15,12 @@ import pytest
 from tests.support.memory import SHORT, Memory
 from tests.support.process import clean_environment
 from tests.support.provider import Answer, Provider, ToolCall
-from tests.support.proxy import CHAT_MODEL, Proxy
+from tests.support.proxy import CHAT_MODEL, ONCE_KNOWN, Proxy
 from tests.support.shown import parted, shown
 
 SCRIPTS = Path(__file__).with_name("node")
 PATHS = {"chat": "/v1/chat/completions", "responses": "/v1/responses"}
 
-ALWAYS = {"x-recallr-request-id", "x-recallr-process-time", "x-recallr-memory-status"}
-ONCE_KNOWN = ALWAYS | {"x-recallr-session-id", "x-recallr-user-id"}
 
 Told = list[dict[str, Any]]
 Tell = Callable[..., Told]

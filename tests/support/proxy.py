@@ -43,6 +43,11 @@ OPEN_MODEL = "open-weights"
 BRIDGED_MODEL = "bridged-model"
 """Of a provider without a Responses API: LiteLLM makes a chat request of it."""
 
+ALWAYS = {"x-recallr-request-id", "x-recallr-process-time", "x-recallr-memory-status"}
+"""Headers on every response to a Recallr request."""
+ONCE_KNOWN = ALWAYS | {"x-recallr-session-id", "x-recallr-user-id"}
+"""Headers on those to requests that got as far as having a session."""
+
 PATIENT = {
     "RECALLR_STORE_TIMEOUT_MS": "30000",
     **{f"RECALLR_DEADLINE_MS_{strategy}": "30000" for strategy in ("LOW_LATENCY", "BALANCED", "AGENTIC")},

@@ -14,26 +14,17 @@ from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.recalled import Recalled, RecalledMemory
 from recallr_litellm.core.records import Memory
 from recallr_litellm.recall import Recall
-from recallr_litellm.stores.embedding import SparseEncoder
-from recallr_litellm.stores.vectors import VectorStore
-from tests.benchmarks.conversations import Conversation, Said, Spoken, remember
-from tests.benchmarks.material import opened
+from tests.benchmarks.conversations import Conversation
+from tests.unit.recall_kit import NOW, chat, remembering
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.parametrize("strategy", [Strategy.LOW_LATENCY, Strategy.BALANCED]),
 ]
 
-NOW = datetime(2025, 7, 1, 12, 0, tzinfo=UTC)
-
 
 def ms(*day: int) -> int:
     return int(datetime(*day, tzinfo=UTC).timestamp() * 1000)
-
-
-def chat(name: str, begun: tuple[int, int, int], *texts: str) -> Spoken:
-    said = (Said(f"{name}:{n}", "assistant" if n % 2 else "user", text) for n, text in enumerate(texts))
-    return Spoken(name, datetime(*begun, 9, tzinfo=UTC), tuple(said))
 
 
 def known(id: str, content: str, session: str, *connected: str, **more: Any) -> Memory:
@@ -81,13 +72,11 @@ TWIN = Conversation(
         known("f", "The secret of the twin.", "trip"),
     ),
 )
-BARE = Conversation("bare", SESSIONS, ())
 
 
 @dataclass
 class Asking:
     recall: Recall
-    vectors: VectorStore
 
     async def __call__(
         self, of: Conversation, question: str, strategy: Strategy, exclude: frozenset[str] = frozenset(), **more: Any
@@ -98,13 +87,8 @@ class Asking:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def ask(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Asking]:
-    vectors, embedder = await opened(tmp_path_factory.mktemp("data"))
-    sparse = SparseEncoder()
-    for conversation in (VERA, TWIN, BARE):
-        await remember(conversation, vectors, embedder, sparse)
-    yield Asking(Recall(vectors, embedder, sparse), vectors)
-    await vectors.close()
-    await embedder.close()
+    async with remembering(tmp_path_factory.mktemp("data"), VERA, TWIN) as recall:
+        yield Asking(recall)
 
 
 def every(facts: tuple[RecalledMemory, ...]) -> list[RecalledMemory]:

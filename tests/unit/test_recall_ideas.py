@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,61 +13,52 @@ import pytest_asyncio
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.recalled import Recalled
 from recallr_litellm.recall import Recall
-from recallr_litellm.stores.embedding import SparseEncoder
-from tests.benchmarks.conversations import Conversation, Said, Spoken, remember
-from tests.benchmarks.material import opened
+from tests.benchmarks.conversations import Conversation
+from tests.unit.recall_kit import NOW, chat, remembering
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.parametrize("strategy", [Strategy.LOW_LATENCY, Strategy.BALANCED]),
 ]
 
-NOW = datetime(2025, 7, 1, 12, 0, tzinfo=UTC)
 
-
-def chat(name: str, begun: tuple[int, int, int], *texts: str) -> Spoken:
-    said = (Said(f"{name}:{n}", "assistant" if n % 2 else "user", text) for n, text in enumerate(texts))
-    return Spoken(name, datetime(*begun, 9, tzinfo=UTC), tuple(said))
-
-
-def memory_of(name: str, *sessions: Spoken) -> Conversation:
-    return Conversation(name, sessions, ())
-
-
-NORA = memory_of(
+NORA = Conversation(
     "nora",
-    chat(
-        "garden",
-        (2025, 2, 10),
-        "I want to repaint the kitchen. What would go with oak?",
-        "Sage green goes well with oak. Take an eggshell finish, since it can be wiped.",
-        "Good morning, everyone!",
-        "Good morning! What can I do for you?",
+    (
+        chat(
+            "garden",
+            (2025, 2, 10),
+            "I want to repaint the kitchen. What would go with oak?",
+            "Sage green goes well with oak. Take an eggshell finish, since it can be wiped.",
+            "Good morning, everyone!",
+            "Good morning! What can I do for you?",
+        ),
+        chat(
+            "meeting",
+            (2025, 3, 5),
+            "I had a meeting with the bank about the loan, they want three payslips.",
+            "Then collect the payslips of January, February and March.",
+            "good morning everyone",
+            "Good morning! What is it today?",
+        ),
+        chat(
+            "second meeting",
+            (2025, 6, 12),
+            "I had a meeting with the bank about the loan, they agreed to everything.",
+            "Splendid! Read the small print before you sign.",
+            "My brother Emil is visiting in August, he eats no meat. I weigh 84 kg.",
+            "I will keep it in mind for the menus.",
+        ),
+        chat(
+            "flat",
+            (2025, 6, 20),
+            "At which time does the gym in our street open on Sundays, did I tell you?",
+            "At half past seven.",
+            "I weigh 79 kg.",
+            "Well done!",
+        ),
     ),
-    chat(
-        "meeting",
-        (2025, 3, 5),
-        "I had a meeting with the bank about the loan, they want three payslips.",
-        "Then collect the payslips of January, February and March.",
-        "good morning everyone",
-        "Good morning! What is it today?",
-    ),
-    chat(
-        "second meeting",
-        (2025, 6, 12),
-        "I had a meeting with the bank about the loan, they agreed to everything.",
-        "Splendid! Read the small print before you sign.",
-        "My brother Emil is visiting in August, he eats no meat. I weigh 84 kg.",
-        "I will keep it in mind for the menus.",
-    ),
-    chat(
-        "flat",
-        (2025, 6, 20),
-        "At which time does the gym in our street open on Sundays, did I tell you?",
-        "At half past seven.",
-        "I weigh 79 kg.",
-        "Well done!",
-    ),
+    (),
 )
 
 _LINES = [
@@ -85,10 +75,7 @@ _LINES = [
         strict=True,
     )
 ]
-EXPORT = memory_of("export", chat("export", (2025, 5, 1), *_LINES))
-OTHER = memory_of(
-    "other", chat("theirs", (2025, 6, 12), "I had a meeting with the bank about the loan for my yacht.", "Ahoy!")
-)
+EXPORT = Conversation("export", (chat("export", (2025, 5, 1), *_LINES),), ())
 
 
 @dataclass
@@ -103,13 +90,8 @@ class Asking:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def ask(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Asking]:
-    vectors, embedder = await opened(tmp_path_factory.mktemp("data"))
-    sparse = SparseEncoder()
-    for conversation in (NORA, EXPORT, OTHER):
-        await remember(conversation, vectors, embedder, sparse)
-    yield Asking(Recall(vectors, embedder, sparse))
-    await vectors.close()
-    await embedder.close()
+    async with remembering(tmp_path_factory.mktemp("data"), NORA, EXPORT) as recall:
+        yield Asking(recall)
 
 
 def first(found: Recalled) -> str:
