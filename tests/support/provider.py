@@ -152,10 +152,11 @@ class ProviderProcess(ServerProcess):
 
 def _config() -> uvicorn.Config:
     # "critical": a dropped connection is an exception that uvicorn would report as an error.
-    # The graceful time bounds how long a hanging answer holds up the end of a test. Idle connections stay: LiteLLM would
-    # fail on one that is closed just when it is used again.
-    times = {"timeout_graceful_shutdown": 1, "timeout_keep_alive": 600}
-    return uvicorn.Config(StandIn().app, log_level="critical", lifespan="off", **times)
+    # The graceful time bounds how long a hanging answer holds up the end of a test. Idle connections stay open:
+    # LiteLLM fails on one that is closed just when it is used again.
+    return uvicorn.Config(
+        StandIn().app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1, timeout_keep_alive=600
+    )
 
 
 def main() -> None:
