@@ -13,6 +13,7 @@ from litellm.integrations.custom_logger import CustomLogger
 from recallr_litellm.errors import RequestError
 from recallr_litellm.gateway.call import CURRENT
 from recallr_litellm.gateway.runtime import Runtime
+from recallr_litellm.litellm_host.refusals import refuses_content
 from recallr_litellm.litellm_host.rejections import rejection
 from recallr_litellm.litellm_host.spend import CALLER
 from recallr_litellm.plugin import start
@@ -46,6 +47,14 @@ class RecallrHooks(CustomLogger):  # type: ignore[misc]
             raise rejection(error, call_type) from None
         self._runtime.reporter.sent(call, data)
         return data if call.awake else None
+
+    async def async_post_call_failure_hook(
+        self, request_data: dict[str, Any], original_exception: Exception, *args: Any, **kwargs: Any
+    ) -> None:
+        """Note that a guardrail refuses what was injected: the request is made again without it."""
+        call = CURRENT.get()
+        if call is not None and call.injected and not call.answering and refuses_content(original_exception):
+            call.refused = True
 
     async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
         """Note for Reconify which model the router has chosen."""

@@ -100,6 +100,12 @@ class Call:
     """For the log: why the request was refused, or why it continues without all of its memory."""
     strategy: str | None = None
     """How memory was searched, once that is known; `auto:balanced` where `auto` chose."""
+    injected: bool = False
+    """The request goes on with something of ours in it."""
+    refused: bool = False
+    """A guardrail has refused it with that, before anything was answered. The request is made again, without."""
+    answering: bool = False
+    """The answer has begun."""
     block: str = ""
     """The memory block that the model is shown."""
     block_tokens: int | None = None
@@ -130,6 +136,11 @@ class Call:
             retried=self.retried,
             answer_id=reply.id,
         )
+
+    def take_back(self) -> None:
+        """Take back what was injected, for a second attempt without it."""
+        self.injected, self.block, self.block_tokens = False, "", None
+        self.degrade("guardrail")
 
     @property
     def degraded(self) -> bool:

@@ -10,6 +10,7 @@ from recallr_litellm.gateway.answer import Answer, Deadline, Store
 from recallr_litellm.gateway.asgi import App, Event, Receive, Send
 from recallr_litellm.gateway.call import CURRENT, Call
 from recallr_litellm.gateway.headers import RawHeaders
+from recallr_litellm.gateway.replay import Replay
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.memory.capture import Exchange, beginning_of
 from recallr_litellm.metrics import REQUESTS
@@ -68,7 +69,7 @@ class RecallrMiddleware:
         self._answers.add(answer)
         try:
             with self._reporter.serving():
-                await self._app(scope, receive, answer)
+                await self._serve(call, scope, receive, answer)
         except Exception:
             await answer.fail()
             raise  # the server logs it
@@ -83,11 +84,39 @@ class RecallrMiddleware:
             if call.awake:
                 self._log(call, answer.http_status)
 
+    async def _serve(self, call: Call, scope: Event, receive: Receive, answer: Answer) -> None:
+        """Get the answer; where a guardrail refuses what was injected, that of the request as the client sent it."""
+        if _is_form(scope):
+            await self._app(scope, receive, answer)
+            return
+        again = {**scope, **({"state": {**scope["state"]}} if "state" in scope else {})}  # applications write to both
+        body = Replay(receive)
+
+        async def send(event: Event) -> None:
+            if not call.refused:
+                body.forget()
+                call.answering = True
+                await answer(event)
+
+        try:
+            await self._app(scope, body, send)
+        except Exception:
+            if not call.refused:
+                raise
+        if call.refused:
+            call.take_back()
+            await self._app(again, body.again(), answer)
+
     def store_beginnings(self) -> None:
         """Store what has been received of the answers still coming in. Called when the process is told to end."""
         for answer in self._answers:
             if (exchange := answer.unstored()) is not None:
                 self._later(beginning_of(exchange))
+
+
+def _is_form(scope: Event) -> bool:
+    """Whether it uploads a form, such as a file: nothing is injected into one, and it can be large."""
+    return any(name == b"content-type" and value.startswith(b"multipart/") for name, value in scope["headers"])
 
 
 def _client_headers(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -109,6 +109,9 @@ class Recollection:
         """
         begun = perf_counter()
         try:
+            if call.refused:
+                self._go_on_without(call, body, call_type)
+                return
             binding = self._bindings.of(key)
             call.awake = call.awake or binding is not None
             self._reporter.begin(call, body, call_type)
@@ -165,9 +168,11 @@ class Recollection:
             if call.session_id is not None and not call.forwarded:
                 name_session(body, call.session_id)
             call.block = memory
+            told = instructions(admitted.strategy) if admission.headers.include_system_prompt else ""
+            call.injected = bool(memory or told)
             format.inject(
                 body,
-                instructions=instructions(admitted.strategy) if admission.headers.include_system_prompt else "",
+                instructions=told,
                 memory=memory,
                 into_system=self._settings.inject is InjectInto.SYSTEM,
                 words_behind=conversation.words_behind,
@@ -183,7 +188,15 @@ class Recollection:
         finally:
             if call.awake:
                 call.spent += perf_counter() - begun
-                ADDED.observe(call.spent)
+                if not call.refused:
+                    ADDED.observe(call.spent)
+
+    def _go_on_without(self, call: Call, body: dict[str, Any], call_type: str) -> None:
+        """Prepare the second attempt of a request of which a guardrail has refused what was injected."""
+        self._reporter.begin(call, body, call_type)
+        self._reporter.identify(call, takes_part=True)
+        if call.session_id is not None:
+            name_session(body, call.session_id)
 
     async def _helper_call(self, shape: CallShape, admission: Admission) -> str | None:
         """The rule by which a request only serves its client; None for a turn of the user's."""

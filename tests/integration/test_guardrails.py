@@ -1,0 +1,104 @@
+"""Guardrails that refuse what is remembered: the request is made once more without it, and nothing is done twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import openai
+import pytest
+
+from tests.support import guardrails
+from tests.support.clients import SDKS, Chat, Sdk
+from tests.support.memory import Memory
+from tests.support.observe import log_lines
+from tests.support.provider import Answer, Provider, ThreadedProvider
+from tests.support.proxy import CHAT_MODEL, CLAUDE_MODEL, GEMINI_MODEL, Proxy
+
+MODELS = {"anthropic": CLAUDE_MODEL, "gemini": GEMINI_MODEL}
+REFUSED = "degraded; reason=guardrail"
+
+
+@pytest.fixture(scope="module")
+def guarded(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    folder = tmp_path_factory.mktemp("guarded")
+    callbacks = [f"{guardrails.__name__}.callback"]
+    with Proxy(folder, running_provider, callbacks=callbacks, config=guardrails.CONFIG) as proxy:
+        yield proxy
+
+
+def learn(proxy: Proxy, provider: Provider, user: str, word: str) -> None:
+    """The model says a word, which is remembered."""
+    provider.answer(Answer(text=f"Your fish is the {word}."))
+    assert proxy.ask(user, "Which fish is mine?").memory_status == "empty"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("sdk", SDKS, ids=lambda sdk: sdk.name)
+def test_a_recalled_word_that_is_refused_is_left_out_and_the_request_answered(
+    guarded: Proxy, provider: Provider, user: str, sdk: Sdk, stream: bool
+) -> None:
+    learn(guarded, provider, user, "swordfish")
+    provider.answer(Answer(text="I see."))
+    question = sdk.user_says("What do you say to that?")
+    model = MODELS.get(sdk.name, CHAT_MODEL)
+    answered = sdk.ask(guarded, user, [question], model=model, stream=stream)
+
+    assert answered.text == "I see."
+    assert answered.headers["x-recallr-memory-status"] == REFUSED
+    assert "recallr" not in provider.recorded[-1].body.decode(), "the request is as the client sent it"
+    kept = Memory(guarded).only(user)
+    assert kept.id == answered.headers["x-recallr-session-id"]
+    assert kept.said[-2:] == [("user", "What do you say to that?"), ("assistant", "I see.")]
+    assert len(kept.said) == 4, "the exchange is kept once"
+    [line] = log_lines(guarded.folder, answered.headers["x-recallr-request-id"])
+    assert f'status="{REFUSED}"' in line
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("word", ["herring", "mackerel", "trout"])
+def test_every_way_to_refuse_counts(guarded: Proxy, provider: Provider, user: str, word: str, stream: bool) -> None:
+    learn(guarded, provider, user, word)
+    provider.answer(Answer(when="What do", text="I see."))
+    reply = guarded.ask(user, "What do you say to that?", stream=stream)
+    assert (reply.text, reply.memory_status) == ("I see.", REFUSED)
+    assert Memory(guarded).only(user).texts[-2:] == ["What do you say to that?", "I see."]
+
+
+def test_a_refusal_of_the_models_provider_counts(guarded: Proxy, provider: Provider, user: str) -> None:
+    learn(guarded, provider, user, "pike")
+    refusal = {"error": {"message": "Invalid prompt: violating our usage policy", "code": "invalid_prompt"}}
+    provider.answer(Answer(status=400, raw=json.dumps(refusal)), Answer(text="I see."))
+    reply = guarded.ask(user, "What do you say to that?")
+    assert (reply.text, reply.memory_status) == ("I see.", REFUSED)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_what_the_user_says_is_refused_as_without_memory(
+    guarded: Proxy, provider: Provider, user: str, stream: bool
+) -> None:
+    learn(guarded, provider, user, "perch")
+    before = len(provider.recorded)
+    for client in (None, user):
+        with pytest.raises(openai.BadRequestError, match="swordfish is refused") as refused:
+            guarded.ask(client, "Is a swordfish a fish?", stream=stream)
+    assert refused.value.response.headers["x-recallr-memory-status"] == REFUSED
+    assert len(provider.recorded) == before, "the model is not called"
+    assert len(Memory(guarded).only(user).said) == 2, "what is refused is not kept"
+
+
+@pytest.mark.parametrize(("word", "error"), [("haddock", openai.InternalServerError), ("limit", openai.RateLimitError)])
+def test_what_is_no_refusal_is_not_tried_again(
+    guarded: Proxy, provider: Provider, user: str, word: str, error: type[openai.APIStatusError]
+) -> None:
+    learn(guarded, provider, user, word)
+    with pytest.raises(error) as failed:
+        guarded.ask(user, "What do you say to that?")
+    assert failed.value.response.headers["x-recallr-memory-status"] == "ok", "it has failed with its memory"
+
+
+def test_an_unknown_model_is_not_tried_again(guarded: Proxy, provider: Provider, user: str) -> None:
+    learn(guarded, provider, user, "perch")
+    with pytest.raises(openai.APIStatusError) as failed:
+        Chat().ask(guarded, user, [{"role": "user", "content": "Hm?"}], model="no-such-model", stream=False)
+    assert failed.value.response.headers["x-recallr-memory-status"] == "ok"
