@@ -138,8 +138,8 @@ class Recollection:
             as_sent = conversation.messages
             shape = replace(conversation.shape, headers=call.client_headers)
             own = partial(conversation.of_the_user, self._settings.client_tags)
-            long = sum(len(message.text) for message in conversation.messages) > _HASHED_AT_ONCE
-            conversation = await asyncio.to_thread(own) if long else own()
+            said = (len(message.text) for message in conversation.messages if message.role == "user")
+            conversation = await asyncio.to_thread(own) if sum(said) > _HASHED_AT_ONCE else own()
             if (rule := await self._helper_call(shape, admission)) is not None:
                 HELPER_CALLS.labels(rule).inc()
                 call.status, call.reason = "off", f"helper call: {rule}"

@@ -93,9 +93,14 @@ class Processor:
         """Work for ever. Ends only by cancellation, which cuts processing off: call `give_back` then."""
         await self.give_back()  # of a run that a fault has ended
         background = [asyncio.create_task(self._keep_leases()), asyncio.create_task(self._keep_finishing())]
+        for task in background:
+            task.add_done_callback(lambda _: self._job_ended.set())
         try:
             while True:
                 self._job_ended.clear()
+                for task in background:
+                    if task.done():
+                        task.result()  # raises the fault that has ended it
                 for claim in await self._claim():
                     self._start(claim)
                 try:

@@ -29,6 +29,8 @@ MEMORY_SHARE: Final = 8
 """Queued payloads take at most an eighth of the `maxmemory` of Redis, and dead letters too: sessions need the rest."""
 _MEMORY_SECONDS: Final = 60.0
 """How often Redis is asked for its `maxmemory`."""
+_NO_ENTRY: Final = "0-0"
+"""No payload has this id."""
 _AT_A_TIME: Final = 50
 """Dead letters that one script or answer handles."""
 
@@ -115,11 +117,16 @@ class Outbox(LeasedQueue):
             for lease, _ in leased:
                 pipeline.xrange(keys.outbox_queues(lease.bucket) + lease.member, count=1)
             heads: list[Any] = await pipeline.execute() if leased else []
-        return [
-            Delivery(**asdict(lease), entry=entry, message_id=fields["message"], payload=fields["payload"])
-            for (lease, _), head in zip(leased, heads, strict=True)
-            for entry, fields in head  # none where its user was purged meanwhile
-        ]
+        deliveries = []
+        for (lease, _), head in zip(leased, heads, strict=True):
+            for entry, fields in head:
+                deliveries.append(
+                    Delivery(**asdict(lease), entry=entry, message_id=fields["message"], payload=fields["payload"])
+                )
+            if not head:  # purged meanwhile, or deleted by hand: nothing is left to lease
+                nothing = Delivery(**asdict(lease), entry=_NO_ENTRY, message_id="", payload="")
+                await self._settle(nothing, "delivered", None, "", "")
+        return deliveries
 
     async def delivered(self, delivery: Delivery, *, lease_seconds: float | None) -> Delivery | None:
         """The payload was accepted: take it out, and go on with the session's next.
@@ -186,7 +193,7 @@ class Outbox(LeasedQueue):
             [
                 await self._run(
                     self._outbox_scripts.outbox_purge,
-                    [keys.outbox(bucket, name) for name in ("due", "totals", "dead")],
+                    [keys.outbox(bucket, name) for name in ("due", "failed", "totals", "dead")],
                     keys.outbox_prefix(owner),
                     keys.outbox_queues(bucket),
                     keys.outbox_states(bucket),

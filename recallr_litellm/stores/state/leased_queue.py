@@ -15,8 +15,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from redis.commands.core import AsyncScript
+
+from recallr_litellm.errors import StateRefused
+from recallr_litellm.logs import Once
 from recallr_litellm.stores.state import keys
-from recallr_litellm.stores.state.calls import RedisCaller
+from recallr_litellm.stores.state.calls import RedisCaller, is_outage
 from recallr_litellm.stores.state.connection import Link
 from recallr_litellm.stores.state.lua import QueueScripts
 
@@ -47,6 +51,7 @@ class LeasedQueue(RedisCaller):
     def __init__(self, link: Link, *, timeout_seconds: float) -> None:
         super().__init__(link, timeout_seconds=timeout_seconds)
         self._queue_scripts = QueueScripts.of(link.client)
+        self._damaged = Once()
 
     async def extend(self, lease: Lease, lease_seconds: float, *, now_ms: int | None = None) -> bool:
         """Let the lease end `lease_seconds` from now. False if it has ended already: stop working."""
@@ -80,7 +85,7 @@ class LeasedQueue(RedisCaller):
         """Members that are `due` now, `waiting` (not due yet, or leased) and `failed`."""
         counts = await asyncio.gather(
             *(
-                self._run(self._queue_scripts.depth, [self.queue.due(bucket), self.queue.failed(bucket)], now_ms)
+                self._run_in(bucket, self._queue_scripts.depth, now_ms, otherwise=[0, 0, 0])
                 for bucket in range(keys.BUCKETS)
             )
         )
@@ -111,9 +116,9 @@ class LeasedQueue(RedisCaller):
             if len(leased) >= limit:
                 break
             token = uuid.uuid4().hex
-            now, rows, damaged = await self._run(
+            now, rows, damaged = await self._run_in(
+                bucket,
                 self._queue_scripts.claim,
-                [self.queue.due(bucket), self.queue.failed(bucket)],
                 now_ms,
                 limit - len(leased),
                 milliseconds(lease_seconds),
@@ -122,6 +127,7 @@ class LeasedQueue(RedisCaller):
                 int(taken is not None),
                 " ".join(taken or ()),
                 *fields,
+                otherwise=[earliest, [], []],
             )
             for member in damaged:
                 _log.error("%s%s in Redis is damaged and is set aside", self.queue.states(bucket), member)
@@ -134,12 +140,40 @@ class LeasedQueue(RedisCaller):
         return leased
 
     async def _heads(self, buckets: Collection[int]) -> list[tuple[float, int]]:
-        """When the first member of each bucket is due (ms), and the bucket; earliest first."""
+        """When the first member of each bucket is due (ms), and the bucket; earliest first. Without damaged buckets."""
         async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
             for bucket in buckets:
                 pipeline.zrange(self.queue.due(bucket), 0, 0, withscores=True)
-            heads: list[Any] = await pipeline.execute()
-        return sorted((head[0][1], bucket) for bucket, head in zip(buckets, heads, strict=True) if head)
+            heads: list[Any] = await pipeline.execute(raise_on_error=False)
+            for error in heads:
+                if isinstance(error, Exception) and is_outage(error):
+                    raise error
+        for bucket, head in zip(buckets, heads, strict=True):
+            if isinstance(head, Exception):
+                self._report_damage(bucket, head)
+        return sorted(
+            (head[0][1], bucket)
+            for bucket, head in zip(buckets, heads, strict=True)
+            if head and not isinstance(head, Exception)
+        )
+
+    async def _run_in(
+        self, bucket: int, script: AsyncScript, *arguments: str | float | None, otherwise: list[Any]
+    ) -> list[Any]:
+        """Run a script on what is due and what has failed in a bucket; `otherwise` where the bucket is damaged, so that
+        the others go on."""
+        try:
+            names = [self.queue.due(bucket), self.queue.failed(bucket)]
+            found: list[Any] = await self._run(script, names, *arguments)
+        except StateRefused as error:
+            self._report_damage(bucket, error)
+            return otherwise
+        return found
+
+    def _report_damage(self, bucket: int, error: Exception) -> None:
+        due = self.queue.due(bucket)
+        if self._damaged.first(due):
+            _log.error("%s in Redis is damaged: what is queued there waits until it is repaired (%s)", due, error)
 
     def _names(self, lease: Lease) -> list[str]:
         return [self.queue.states(lease.bucket) + lease.member, self.queue.due(lease.bucket)]

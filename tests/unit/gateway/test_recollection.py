@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import OngoingSession
+from recallr_litellm.formats import Conversation
 from recallr_litellm.gateway.call import Call, now_ms
 from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.gateway.runtime import Runtime
@@ -52,7 +54,7 @@ async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
     await runtime.stop()
 
 
-async def ask(runtime: Runtime, text: str) -> tuple[Call, str]:
+async def ask(runtime: Runtime, text: str, *more: dict[str, Any]) -> tuple[Call, str]:
     """A chat request of Ana's; returns what became of it and what the model is shown."""
     headers = {
         "project-id": "acme",
@@ -63,7 +65,7 @@ async def ask(runtime: Runtime, text: str) -> tuple[Call, str]:
     }
     raw = RawHeaders(tuple((f"x-recallr-{name}", value) for name, value in headers.items()))
     call = Call(raw)
-    body: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": text}]}
+    body: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": text}, *more]}
     await runtime.recollection.enrich(call, body, "acompletion")
     return call, str(body["messages"])
 
@@ -92,6 +94,25 @@ async def test_a_session_that_becomes_memory_while_the_request_looks_for_it_is_r
     assert asked.session_id != told.session_id
     assert "My cat is called Felix." in shown
     assert asked.status == "ok"
+
+
+async def test_what_tools_returned_is_no_reason_to_read_a_request_on_a_thread(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the user's messages are read for their own words; a thread waits for whatever else the gateway computes."""
+    threads: list[threading.Thread] = []
+    of_the_user = Conversation.of_the_user
+
+    def noted(conversation: Conversation, tags: Collection[str] = ()) -> Conversation:
+        threads.append(threading.current_thread())
+        return of_the_user(conversation, tags)
+
+    monkeypatch.setattr(Conversation, "of_the_user", noted)
+    result = {"role": "tool", "tool_call_id": "c", "content": "row " * 200_000}
+    await ask(runtime, "Read the table.", result, {"role": "user", "content": "And now?"})
+    assert threads == [threading.main_thread()]
+    await ask(runtime, "word " * 100_000)
+    assert threads[1] is not threading.main_thread(), "a long text of the user's holds up all others"
 
 
 class Endpoint:

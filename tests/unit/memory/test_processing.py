@@ -398,6 +398,26 @@ async def test_the_loop_processes_what_is_due_and_survives_an_outage(plugin: Plu
     await end({running, watching})
 
 
+async def test_a_fault_that_ends_the_keeping_of_leases_ends_the_run_so_that_it_is_taken_up_again(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(texts: list[str]) -> list[Vector]:
+        await asyncio.Event().wait()
+        return []
+
+    async def fails(claim: Claim, lease_seconds: float) -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(plugin.embedder, "passages", never)
+    monkeypatch.setattr(plugin.state, "extend", fails)
+    session = await plugin.sessions.open(plugin.request(timeout_seconds=1))
+    said = await plugin.exchange("x1", "My cat is called Felix.", session=session)
+    assert await plugin.capture.store_or_hold(said, within=60)
+    with pytest.raises(ZeroDivisionError):
+        async with asyncio.timeout(60):
+            await plugin.processor(lease_seconds=0.5).run()
+
+
 async def test_a_session_of_nothing_to_index_is_kept_all_the_same(plugin: Plugin) -> None:
     exchange = await plugin.exchange("x1", "   ", reply="🙂")
     await plugin.capture.store_or_hold(exchange, within=60)

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from recallr_litellm.core.owner import Owner
+from recallr_litellm.errors import StateRefused
 from recallr_litellm.reconify.outbox import MEMORY_SHARE, Outbox
 from recallr_litellm.reconify.records import Added, Delivery
 from recallr_litellm.reconify.settings import ReconifySettings
@@ -110,6 +111,40 @@ async def test_sessions_of_the_same_name_of_two_users_and_of_nobody_are_three(ou
     for number in range(3):
         await add(outbox, f"m{number}", owner=None, session="")
     assert len(await claim(outbox)) == 6, "payloads of others, or without a session, wait for each other"
+
+
+async def test_a_session_whose_payloads_were_deleted_by_hand_is_leased_no_more(
+    outbox: Outbox, everything: Everything
+) -> None:
+    await add(outbox, "m1")
+    member = keys.outbox_member(ANA, "s1")
+    everything.delete(keys.outbox_queues(keys.outbox_bucket(member)) + member)
+    assert await claim(outbox) == []
+    assert await outbox.depth(now_ms=SOON) == {"due": 0, "waiting": 0, "failed": 0}, "it is leased again and again"
+    assert await add(outbox, "m2") is Added.ADDED
+    assert await drain(outbox) == ["m2"]
+
+
+@pytest.mark.parametrize("damaged", ["queue", "state", "totals"])
+async def test_what_could_not_be_added_for_a_damaged_key_is_added_once_it_is_repaired(
+    outbox: Outbox, everything: Everything, damaged: str
+) -> None:
+    await add(outbox, "m1")
+    member = keys.outbox_member(ANA, "s1")
+    bucket = keys.outbox_bucket(member)
+    name = {
+        "queue": keys.outbox_queues(bucket) + member,
+        "state": keys.outbox_states(bucket) + member,
+        "totals": keys.outbox(bucket, "totals"),
+    }[damaged]
+    everything.rename(name, f"{name} as it was")
+    everything.set(name, "of another type")
+    with pytest.raises(StateRefused):
+        await add(outbox, "m2")
+    everything.rename(f"{name} as it was", name)
+    assert (await outbox.status()).queued == 1, "an entry is counted that is not there, or is there uncounted"
+    assert await add(outbox, "m2") is Added.ADDED
+    assert await drain(outbox) == ["m1", "m2"]
 
 
 async def test_a_message_id_is_queued_once(outbox: Outbox) -> None:
@@ -217,11 +252,16 @@ async def test_purging_a_user_leaves_nothing_of_theirs_and_all_of_others(
     for number in range(60):
         for owner in (ANA, BEN, None):
             await add(outbox, f"{number} of {owner}", owner=owner, session=f"s{number % 20}")
+    await add(outbox, "set aside", session="broken")
+    member = keys.outbox_member(ANA, "broken")
+    state = keys.outbox_states(keys.outbox_bucket(member)) + member
+    everything.delete(state)
+    everything.set(state, "of another type")
     for delivery in await claim(outbox, 100):
         await bury(outbox, delivery)
     in_flight = next(delivery for delivery in await claim(outbox, 100) if delivery.member.startswith(ANA.key))
 
-    assert await outbox.purge(ANA) == 60
+    assert await outbox.purge(ANA) == 61
 
     assert await outbox.delivered(in_flight, lease_seconds=LEASE) is None, "a purged session goes on"
     status = await outbox.status()

@@ -6,6 +6,8 @@ import asyncio
 import itertools
 from collections import Counter
 
+import pytest
+
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Session
 from recallr_litellm.stores.state import Claim, CommitResult, StateStore, keys
@@ -124,6 +126,32 @@ class TestFairness:
         assert (await store.depth(now_ms=DUE))["failed"] == 1
         assert await store.failed() == [], "whose it was cannot be read"
         assert await store.requeue_failed(now_ms=DUE) == 0
+
+    async def test_a_damaged_queue_costs_only_the_users_of_its_bucket_their_turn(
+        self, store: StateStore, everything: Everything, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        others = [owner for owner in await users(store, 20) if keys.bucket_of(owner) != keys.bucket_of(ANA)]
+        for owner in (ANA, *others):
+            await session_with(store, "hello", owner=owner)
+        everything.delete(keys.due(keys.bucket_of(ANA)))
+        everything.set(keys.due(keys.bucket_of(ANA)), "no sorted set")
+        assert {claim.owner for claim in await claim(store, 100)} == set(others)
+        assert (await store.depth(now_ms=DUE))["waiting"] == len(others)
+        assert await claim(store) == []
+        told = [record for record in caplog.records if "waits until it is repaired" in record.getMessage()]
+        assert len(told) == 1, "every look at the queue is logged"
+
+    async def test_a_list_of_what_failed_that_is_damaged_costs_nobody_else_their_turn(
+        self, store: StateStore, everything: Everything
+    ) -> None:
+        others = [owner for owner in await users(store, 20) if keys.bucket_of(owner) != keys.bucket_of(ANA)]
+        broken = await session_with(store, "hello")
+        for owner in others:
+            await session_with(store, "hello", owner=owner)
+        for key in (keys.session(ANA, broken), keys.failed(keys.bucket_of(ANA))):
+            everything.delete(key)
+            everything.set(key, "of another type")
+        assert {claim.owner for claim in await claim(store, 100)} == set(others)
 
 
 class TestFinishing:

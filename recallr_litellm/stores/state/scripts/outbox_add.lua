@@ -3,16 +3,18 @@ local queue, state, due, totals, marker = unpack(KEYS)
 local given_now, member, message, payload, most, most_bytes, marker_seconds = unpack(ARGV)
 
 if redis.call('EXISTS', marker) == 1 then return 'duplicate' end
-redis.call('SET', marker, 1, 'EX', marker_seconds)
 local there = redis.call('HMGET', totals, 'queued', 'bytes')
 if tonumber(there[1] or 0) >= tonumber(most) or tonumber(there[2] or 0) + #payload > tonumber(most_bytes) then
   redis.call('HINCRBY', totals, 'dropped', 1)
+  redis.call('SET', marker, 1, 'EX', marker_seconds)
   return 'full'
 end
-redis.call('XADD', queue, '*', 'message', message, 'payload', payload)
+-- In this order a damaged key ends the script before anything is written that it would leave without its count.
 redis.call('HINCRBY', state, 'bytes', #payload)
+redis.call('XADD', queue, '*', 'message', message, 'payload', payload)
 redis.call('ZADD', due, 'NX', clock(given_now), member)
 redis.call('HINCRBY', totals, 'queued', 1)
 redis.call('HINCRBY', totals, 'bytes', #payload)
 redis.call('HINCRBY', totals, 'added', 1)
+redis.call('SET', marker, 1, 'EX', marker_seconds)
 return 'added'

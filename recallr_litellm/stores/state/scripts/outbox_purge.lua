@@ -1,17 +1,32 @@
 -- Delete all payloads of a user in a bucket, queued and dead. Returns how many there were.
 -- A worker that is just sending one of them finds its lease ended.
-local due, totals, dead = unpack(KEYS)
+local due, failed, totals, dead = unpack(KEYS)
 local prefix, queues, states = unpack(ARGV)
 
+-- Payloads of a queue, and their bytes. Counted one by one: the state of a member that was set aside is damaged.
+local function size(queue)
+  local count, bytes, after = 0, 0, '-'
+  repeat
+    local entries = redis.pcall('XRANGE', queue, after, '+', 'COUNT', 50)
+    if entries.err then break end
+    for _, entry in ipairs(entries) do
+      count, bytes, after = count + 1, bytes + #entry[2][4], '(' .. entry[1]
+    end
+  until #entries == 0
+  return count, bytes
+end
+
 local purged = 0
-for _, member in ipairs(redis.call('ZRANGE', due, 0, -1)) do
-  if string.sub(member, 1, #prefix) == prefix then
-    local queued = redis.call('XLEN', queues .. member)
-    redis.call('HINCRBY', totals, 'queued', 0 - queued)
-    redis.call('HINCRBY', totals, 'bytes', 0 - (redis.call('HGET', states .. member, 'bytes') or 0))
-    redis.call('DEL', queues .. member, states .. member)
-    redis.call('ZREM', due, member)
-    purged = purged + queued
+for _, members in ipairs({due, failed}) do
+  for _, member in ipairs(redis.call('ZRANGE', members, 0, -1)) do
+    if string.sub(member, 1, #prefix) == prefix then
+      local count, bytes = size(queues .. member)
+      redis.call('HINCRBY', totals, 'queued', 0 - count)
+      redis.call('HINCRBY', totals, 'bytes', 0 - bytes)
+      redis.call('DEL', queues .. member, states .. member)
+      redis.call('ZREM', members, member)
+      purged = purged + count
+    end
   end
 end
 local after = '-'
