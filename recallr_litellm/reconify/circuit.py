@@ -1,33 +1,26 @@
 """Leaves an endpoint alone that is down, but for one attempt at a time.
 
-A few lines of our own, since the libraries do not do what is needed here: in purgatory 3.0 and aiobreaker 1.2 the
-half-open state lets every waiting caller through at once, the pause has one fixed length, and neither can be told to
-pause by a `Retry-After`. The pauses are tenacity's.
+`stores/circuit_breaker.py` probes a dependency; Reconify's endpoint has nothing that may be probed, so here payloads
+find out. purgatory 3.0 and aiobreaker 1.2 let every waiting caller through at once when half-open.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from typing import Final
-
-from tenacity import RetryCallState, Retrying, wait_random_exponential
 
 THRESHOLD: Final = 5
 """Failures in a row after which the endpoint is taken to be down."""
 
 
-class Backoff:
-    """Growing pauses with full jitter: up to 1 s after the first failure, doubling to `longest`."""
+def backoff(failures: int, longest: float) -> float:
+    """Seconds to pause after so many failures, 1 or more: full jitter below 1 s, 2 s, 4 s, … up to `longest`.
 
-    def __init__(self, longest: float) -> None:
-        self._wait = wait_random_exponential(multiplier=1, max=longest)
-
-    def after(self, failures: int) -> float:
-        """Seconds to pause after so many failures, 1 or more."""
-        state = RetryCallState(Retrying(), None, (), {})
-        state.attempt_number = min(failures, 64)
-        return self._wait(state)
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+    return random.uniform(0, min(longest, 2.0 ** min(failures - 1, 32)))  # noqa: S311
 
 
 class Circuit:
@@ -37,15 +30,17 @@ class Circuit:
     to be left alone, nobody may send for a pause; then one at a time may, until one is answered.
 
     Args:
-        backoff: how long the pauses are.
+        longest_pause: seconds, where the endpoint does not ask for more.
         clock: seconds, never going back.
     """
 
-    def __init__(self, backoff: Backoff, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._backoff = backoff
+    def __init__(self, longest_pause: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._longest_pause = longest_pause
         self._clock = clock
         self._failures = 0
         self._until = 0.0
+        self.works = False
+        """Whether the last payload was answered."""
 
     @property
     def is_closed(self) -> bool:
@@ -65,15 +60,17 @@ class Circuit:
 
     def answered(self) -> None:
         """The endpoint works. A pause is kept all the same: this may be the answer to what was sent before it."""
+        self.works = True
         if not self.pause:
             self._failures = 0
 
     def failed(self, retry_after: float | None = None) -> None:
         """The endpoint did not work. `retry_after`: seconds that it asks for."""
+        self.works = False
         if retry_after:
             self._failures = max(self._failures, THRESHOLD)
             self._until = max(self._until, self._clock() + retry_after)
         elif not self.pause:  # else it was sent before the pause began: no news
             self._failures += 1
             if self._failures >= THRESHOLD:
-                self._until = self._clock() + self._backoff.after(self._failures - THRESHOLD + 1)
+                self._until = self._clock() + backoff(self._failures - THRESHOLD + 1, self._longest_pause)

@@ -1,8 +1,7 @@
 """The `user` object of a payload: who it was that asked.
 
-The id is the Recallr user's. The rest comes from `X-Reconify-User-*` headers, from `metadata.reconify_user` in the body
-or from what is stored of the user; where several name a field, the first of them counts. Headers and metadata are taken
-off the request, so that neither LiteLLM's loggers nor a provider see them.
+The id is the Recallr user's. The rest comes from `X-Reconify-User-*` headers, or else from `metadata.reconify_user` in
+the body. Both are taken off the request, so that neither LiteLLM's loggers nor a provider see them.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _USER_PREFIX = "x-reconify-user-"
 Headers = Iterable[tuple[str, str]]
 """The `x-reconify-*` headers of a request, names in lower case."""
 METADATA = "reconify_user"
-"""The field of the body's `metadata`, and of a user's stored metadata."""
+"""The field of the body's `metadata`."""
 
 
 def _text(value: Any) -> str:
@@ -51,7 +50,12 @@ class Person(BaseModel):
     """Who asked. A field `first_name` is `firstName` in the payload and `X-Reconify-User-First-Name` as a header."""
 
     model_config = ConfigDict(
-        frozen=True, hide_input_in_errors=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+        frozen=True,
+        hide_input_in_errors=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        loc_by_alias=False,
     )
 
     user_id: str | None = None
@@ -73,8 +77,6 @@ class Person(BaseModel):
 
 
 _FIELDS = tuple(name for name in Person.model_fields if name != "user_id")
-_HEADER_NAMES = {name: "X-Reconify-User-" + name.replace("_", "-").title() for name in _FIELDS}
-"""Field → header name as documented."""
 
 
 def take_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Pairs, list[tuple[bytes, bytes]]]:
@@ -115,79 +117,52 @@ def _pop(body: dict[str, Any]) -> Any:
     return written
 
 
-def person_of(
-    headers: Headers, written: Any, user_id: str | None, stored_metadata: Mapping[str, Any] | None = None
-) -> Person | None:
+def person_of(headers: Headers, written: Any, user_id: str | None) -> Person | None:
     """Who asked; None where nothing is known of them.
 
     Args:
         written: what `take_from_body` returned: an object, or its JSON text, as OpenAI's metadata values are texts.
         user_id: the Recallr user.
-        stored_metadata: of the user: `{"reconify_user": {…}}`. What is wrong in it is left out, being no fault of the
-            request's.
 
     Raises:
         InvalidReconifyUser: names every header and field at fault and what is right.
     """
-    values, names, problems = _from_headers(headers)
-    in_body, problem = _object(written)
-    if problem:
-        problems[f"metadata.{METADATA}"] = problem
-    for name in _FIELDS:
-        given = in_body.get(to_camel(name), in_body.get(name))
-        if given is not None and name not in names:
-            values[name], names[name] = given, f"metadata.{METADATA}.{to_camel(name)}"
-    found, faults = _validated(values)
-    problems.update({names[name]: fault for name, fault in faults.items() if names[name] not in problems})
-    if problems:
-        raise InvalidReconifyUser(problems)
-    stored, _ = _object((stored_metadata or {}).get(METADATA))
-    kept, _ = _validated({name: stored.get(to_camel(name), stored.get(name)) for name in _FIELDS})
-    known = {**kept, **found} | ({"user_id": user_id} if user_id else {})
-    return Person.model_validate(known) if known else None
-
-
-def _from_headers(headers: Headers) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
-    """Field → value, field → header name, header name → what is wrong."""
-    values: dict[str, Any] = {}
-    names: dict[str, str] = {}
+    given: dict[str, tuple[Any, str]] = {}
+    """Field → its value, and what the client calls it."""
     problems: dict[str, str] = {}
     for header, value in headers:
         name = header.removeprefix(_USER_PREFIX).replace("-", "_")
         if not header.startswith(_USER_PREFIX) or name not in _FIELDS:
             if _UNKNOWN.first(header):
                 _log.info("Ignoring the unknown header %.100r", header)
-        elif name in names:
-            problems[_HEADER_NAMES[name]] = "was sent twice"
+        elif name in given:
+            problems[given[name][1]] = "was sent twice"
         else:
-            values[name], names[name] = value, _HEADER_NAMES[name]
-    return values, names, problems
+            given[name] = value, "X-Reconify-User-" + name.replace("_", "-").title()
+    in_body = _object(written)
+    if in_body is None:
+        problems[f"metadata.{METADATA}"] = "must be an object"
+    for name in _FIELDS:
+        value = (in_body or {}).get(to_camel(name), (in_body or {}).get(name))
+        if value is not None:
+            given.setdefault(name, (value, f"metadata.{METADATA}.{to_camel(name)}"))
+    try:
+        person = Person.model_validate({"user_id": user_id} | {name: value for name, (value, _) in given.items()})
+    except ValidationError as error:
+        for fault in error.errors(include_input=False, include_url=False):
+            problems.setdefault(given[str(fault["loc"][0])][1], describe(fault["msg"]))
+    if problems:
+        raise InvalidReconifyUser(problems)
+    return person if given or user_id else None
 
 
-def _object(value: Any) -> tuple[Mapping[str, Any], str | None]:
-    """An object, written as one or as its JSON text, and what is wrong with it."""
+def _object(value: Any) -> Mapping[str, Any] | None:
+    """An object, written as one or as its JSON text; None where it is something else."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            value = ()
+            return None
     if value is None:
-        return {}, None
-    return (value, None) if isinstance(value, dict) else ({}, "must be an object")
-
-
-def _validated(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The fields that are right, and what is wrong with the others."""
-    given = {name: value for name, value in values.items() if value is not None}
-    faults: dict[str, str] = {}
-    if not given:
-        return {}, faults
-    try:
-        Person.model_validate(given)
-    except ValidationError as error:
-        for fault in error.errors(include_input=False, include_url=False):
-            # pydantic names a field by its alias
-            name = next(name for name in _FIELDS if fault["loc"][0] in (name, to_camel(name)))
-            faults.setdefault(name, describe(fault["msg"]))
-    right = Person.model_validate({name: value for name, value in given.items() if name not in faults})
-    return right.model_dump(exclude_none=True), faults
+        return {}
+    return value if isinstance(value, dict) else None

@@ -13,8 +13,8 @@ is no JSON any more. Log probabilities repeat the reply token by token, so they 
 
 from __future__ import annotations
 
-import importlib
 import json
+import pkgutil
 import re
 from collections.abc import Callable
 from typing import Any
@@ -54,40 +54,27 @@ def load_redaction(setting: str) -> Redact:
     'My PIN is [redacted].'
 
     Raises:
-        ConfigurationError: neither of the two, or one that cannot be loaded. The message does not repeat the setting.
+        ConfigurationError: neither of the two, or one that cannot be loaded.
     """
-    if setting.lstrip().startswith("["):
-        return _patterns(setting)
-    module, colon, name = setting.strip().partition(":")
-    if not (module and colon and name):
-        raise ConfigurationError("RECONIFY_REDACT must be `module:callable` or a JSON list of regular expressions")
     try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
+        if setting.lstrip().startswith("["):
+            return _patterns(setting)
+        found = pkgutil.resolve_name(setting.strip())
     except Exception as error:  # importing runs the user's own code, which may raise anything
         raise ConfigurationError(
-            f"RECONIFY_REDACT: {module}:{name} cannot be loaded ({type(error).__name__}: {error})"
+            "RECONIFY_REDACT must be `module:callable` or a JSON list of regular expressions, and cannot be loaded "
+            f"({type(error).__name__}: {error})"
         ) from error
     if not callable(found):
-        raise ConfigurationError(f"RECONIFY_REDACT: {module}:{name} is not callable")
+        raise ConfigurationError("RECONIFY_REDACT must be `module:callable` and names no callable")
     function: Redact = found
     return function
 
 
 def _patterns(setting: str) -> Redact:
-    try:
-        written = json.loads(setting)
-    except ValueError:
-        written = None
-    if not isinstance(written, list) or not written or not all(isinstance(pattern, str) for pattern in written):
-        raise ConfigurationError("RECONIFY_REDACT must be a JSON list of regular expressions, not an empty one")
-    patterns = []
-    for number, pattern in enumerate(written, 1):
-        try:
-            patterns.append(re.compile(pattern))
-        except re.error as error:
-            raise ConfigurationError(f"RECONIFY_REDACT: regular expression {number} is wrong: {error}") from None
+    patterns = [re.compile(pattern) for pattern in json.loads(setting)]
+    if not patterns:
+        raise ValueError("the list is empty")
 
     def redact(text: str) -> str:
         for pattern in patterns:

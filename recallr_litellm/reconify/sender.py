@@ -10,11 +10,9 @@ import asyncio
 import logging
 from typing import Final
 
-from cachetools import LRUCache
-
 from recallr_litellm.errors import StateUnavailable
 from recallr_litellm.metrics import FAULTS, RECONIFY
-from recallr_litellm.reconify.circuit import Backoff, Circuit
+from recallr_litellm.reconify.circuit import Circuit, backoff
 from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
 from recallr_litellm.reconify.outbox import Outbox
 from recallr_litellm.reconify.records import Delivery
@@ -29,8 +27,6 @@ AT_ONCE: Final = 8
 them, and few enough to leave it the CPU."""
 _IN_A_ROW: Final = 20
 """Payloads of one session that are sent before others have their turn."""
-_FAILING: Final = 10_000
-"""Payloads whose failures are remembered."""
 GIVES_WAY_SECONDS: Final = 1.0
 """Longest time for which payloads wait because the process has requests to serve."""
 
@@ -38,8 +34,8 @@ GIVES_WAY_SECONDS: Final = 1.0
 class Sender:
     """Sends what is due, of as many sessions at a time as `AT_ONCE`.
 
-    A failure may be the endpoint's fault or the payload's. It counts against the payload only if this process has had
-    another one accepted since it last failed to send this one: an outage, however long, makes no dead letters.
+    A failure may be the endpoint's fault or the payload's. It counts against the payload only where the endpoint had
+    answered the one before: an outage, however long, makes no dead letters.
 
     Args:
         breaker: of Redis; an outage found here trips it.
@@ -60,17 +56,13 @@ class Sender:
     ) -> None:
         self._outbox = outbox
         self._client = client
-        self._backoff = Backoff(settings.max_pause_seconds)
         self._circuit = circuit
         self._breaker = breaker
         self._in_flight = in_flight
         self._lease_seconds = settings.timeout_seconds + 5  # longer than one attempt may take
         self._interval = interval
         self._max_attempts = settings.max_attempts
-        self._accepted = 0
-        """Payloads that the endpoint has accepted from this process."""
-        self._accepted_before: LRUCache[str, int] = LRUCache(_FAILING)
-        """Message id of a payload that failed → how many had been accepted then."""
+        self._longest_pause = settings.max_pause_seconds
         self._stirred = asyncio.Event()
         self._backlog = False
         """There is more to send than there was room for."""
@@ -175,21 +167,19 @@ class Sender:
 
     async def _settle(self, delivery: Delivery, outcome: Outcome, *, last: bool) -> Delivery | None:
         """Act on an outcome. Returns the session's next payload, still leased, if it is to be sent now."""
+        # Too many requests are never the payload's own fault.
+        counts = self._circuit.works and outcome.status != 429
         if outcome.verdict is Verdict.RETRY:
             self._circuit.failed(outcome.retry_after)
         elif outcome.status is not None:
             self._circuit.answered()
         lease_seconds = self._lease_seconds if self._running and not last and self._circuit.is_closed else None
         if outcome.verdict is Verdict.DELIVERED:
-            self._accepted += 1
-            self._accepted_before.pop(delivery.message_id, None)
             RECONIFY.labels("delivered").inc()
             return await self._outbox.delivered(delivery, lease_seconds=lease_seconds)
-        if outcome.verdict is Verdict.RETRY:
-            counts = self._counts(delivery, outcome)
-            if not counts or delivery.attempts < self._max_attempts:
-                await self._postpone(delivery, outcome, counts=counts)
-                return None
+        if outcome.verdict is Verdict.RETRY and not (counts and delivery.attempts >= self._max_attempts):
+            await self._postpone(delivery, outcome, counts=counts)
+            return None
         RECONIFY.labels("dead").inc()
         _log.error(
             "Payload %s was refused by Reconify (%s) and is a dead letter now, see `recallr reconify dead`",
@@ -200,12 +190,6 @@ class Sender:
             delivery, status=outcome.status, reason=outcome.reason, lease_seconds=lease_seconds
         )
 
-    def _counts(self, delivery: Delivery, outcome: Outcome) -> bool:
-        """Whether a failure may be the payload's own. Too many requests never is."""
-        before = self._accepted_before.get(delivery.message_id, self._accepted)
-        self._accepted_before[delivery.message_id] = self._accepted
-        return outcome.status != 429 and before < self._accepted
-
     async def _postpone(self, delivery: Delivery, outcome: Outcome, *, counts: bool) -> None:
         RECONIFY.labels("retried").inc()
         _log.info(
@@ -215,5 +199,5 @@ class Sender:
         )
         # After the endpoint's pause, so that what has come meanwhile has the first try then.
         pause = max(outcome.retry_after or 0.0, self._circuit.pause)
-        delay = pause + self._backoff.after(delivery.attempts)
+        delay = pause + backoff(delivery.attempts, self._longest_pause)
         await self._outbox.postpone(delivery, delay, outcome.reason, counts=counts)

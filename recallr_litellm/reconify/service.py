@@ -10,7 +10,7 @@ from typing import Any, Final
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.errors import StateRefused, StateUnavailable
 from recallr_litellm.metrics import FAULTS, RECONIFY, RECONIFY_HELD, RECONIFY_QUEUE
-from recallr_litellm.reconify.circuit import Backoff, Circuit
+from recallr_litellm.reconify.circuit import Circuit
 from recallr_litellm.reconify.client import ReconifyClient
 from recallr_litellm.reconify.held import HeldPayloads, Waiting
 from recallr_litellm.reconify.outbox import Outbox
@@ -68,7 +68,7 @@ class Reconify:
         self._flushing = asyncio.Lock()
         self.in_flight = InFlight()
         """Sending gives way to what is counted here."""
-        circuit = Circuit(Backoff(settings.max_pause_seconds))
+        circuit = Circuit(settings.max_pause_seconds)
         self._sender = Sender(self._outbox, self._client, circuit, breaker, self.in_flight, settings, interval=interval)
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recallr_litellm.reconify.circuit import THRESHOLD, Backoff, Circuit
+from recallr_litellm.reconify.circuit import THRESHOLD, Circuit
 
 
 class Clock:
@@ -22,7 +22,7 @@ def fail(circuit: Circuit, times: int) -> None:
 
 def new_circuit(longest: float = 60.0) -> tuple[Circuit, Clock]:
     clock = Clock()
-    return Circuit(Backoff(longest), clock=clock), clock
+    return Circuit(longest, clock=clock), clock
 
 
 def test_a_circuit_opens_after_failures_in_a_row() -> None:

@@ -20,10 +20,9 @@ def headers(**fields: str) -> Headers:
 NONE: Headers = ()
 
 
-def test_headers_win_over_the_body_and_the_body_over_what_is_stored() -> None:
-    stored = {"reconify_user": {"firstName": "S", "lastName": "S", "email": "s@s.example", "isAuthenticated": 0}}
-    person = person_of(headers(first_name="H"), {"firstName": "B", "last_name": "B"}, "u", stored)
-    assert person == Person(user_id="u", first_name="H", last_name="B", email="s@s.example", is_authenticated=False)
+def test_headers_win_over_the_body() -> None:
+    person = person_of(headers(first_name="H"), {"firstName": "B", "last_name": "B", "isAuthenticated": 0}, "u")
+    assert person == Person(user_id="u", first_name="H", last_name="B", is_authenticated=False)
 
 
 def test_the_body_may_have_it_as_json_text_as_openais_metadata_values_are_texts() -> None:
@@ -68,12 +67,6 @@ def test_what_is_no_object_in_the_body_is_named(written: Any) -> None:
         person_of(NONE, written, "u")
     assert raised.value.problems == {"metadata.reconify_user": "must be an object"}
     assert raised.value.param == "metadata.reconify_user"
-
-
-def test_what_is_wrong_in_the_stored_metadata_is_no_fault_of_the_requests() -> None:
-    stored = {"reconify_user": {"email": "wrong", "phone": "1"}}
-    assert person_of(NONE, None, "u", stored) == Person(user_id="u", phone="1")
-    assert person_of(NONE, None, "u", {"reconify_user": 3}) == Person(user_id="u")
 
 
 def test_the_body_is_cleared_everywhere_litellm_has_copied_it_to() -> None:
