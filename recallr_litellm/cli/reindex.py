@@ -5,24 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
-from pathlib import Path
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Annotated
 
-import httpx
 import typer
 from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
 from rich.text import Text
 
 from recallr_litellm.cli.environment import MASTER_KEY, MASTER_KEY_FILE, faults_shown, load_env_file
-from recallr_litellm.cli.reindex_view import progress
-from recallr_litellm.errors import (
-    ConfigurationError,
-    DataDirInUse,
-    EmbeddingMisconfigured,
-    EmbeddingRefused,
-    EmbeddingUnavailable,
-)
+from recallr_litellm.errors import ConfigurationError, EmbeddingMisconfigured, EmbeddingUnavailable
 from recallr_litellm.settings import Settings, load_settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import GatewayEmbed, SparseEncoder, open_embedder
@@ -30,10 +22,6 @@ from recallr_litellm.stores.vectors import open_collections
 
 _ANSWER_SECONDS = 60.0
 """Timeout of one call of the gateway, which may wait for its provider."""
-_OUTAGES = (408, 425, 429)
-"""Statuses below 500 after which the same call may succeed later."""
-_REFUSALS = (400, 413, 422)
-"""Statuses that may be due to the text."""
 _INTERRUPTED = 130
 """Exit code of a command ended by Ctrl-C."""
 
@@ -62,6 +50,10 @@ def reindex(
             settings = settings.model_copy(update={"embedding_model": model})
         try:
             asyncio.run(_reindex(settings, gateway.rstrip("/"), console, drop_old=drop_old))
+        except EmbeddingMisconfigured as error:
+            raise ConfigurationError(
+                f"{error}. Check {MASTER_KEY}, and that the gateway has a model of that name."
+            ) from error
         except KeyboardInterrupt:
             console.print(Text("Stopped. `recallr reindex` goes on from here."))
             raise typer.Exit(_INTERRUPTED) from None
@@ -75,12 +67,19 @@ async def _reindex(settings: Settings, gateway: str, console: Console, *, drop_o
         return
     async with _asking(gateway, _master_key(settings)) as embed:
         embedder = open_embedder(settings, embed)
-        with _folder(settings):
+        # The lock of the data folder, where the vectors are in it.
+        with DataDir(settings.data_dir) if settings.qdrant_url is None else nullcontext():
             collections = open_collections(settings)
             try:
-                with progress(console) as show:
+                with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console) as bar:
+                    task = bar.add_task("embedding", total=None)
                     sparse = await asyncio.to_thread(SparseEncoder)
-                    job = Reindex(collections, embedder, sparse, tell=show)
+                    job = Reindex(
+                        collections,
+                        embedder,
+                        sparse,
+                        tell=lambda compared, total: bar.update(task, completed=compared, total=total),
+                    )
                     outcome = await job.run()
                 if outcome is None:
                     console.print(Text("Nothing is remembered yet, so there is nothing to embed."))
@@ -109,64 +108,31 @@ async def _reindex(settings: Settings, gateway: str, console: Console, *, drop_o
         )
 
 
-def _folder(settings: Settings) -> DataDir | nullcontext[None]:
-    """The lock of the data folder, where the vectors are in it."""
-    if settings.qdrant_url is not None:
-        return nullcontext()
-    return _Folder(settings.data_dir)
-
-
-class _Folder(DataDir):
-    def acquire(self) -> None:
-        try:
-            super().acquire()
-        except DataDirInUse:
-            raise DataDirInUse(
-                f"A gateway uses the data folder {self.path.absolute()}. The embedded stores can be open in one "
-                "process only: stop the gateway, run `recallr reindex`, and start it with the new "
-                "RECALLR_EMBEDDING_MODEL."
-            ) from None
-
-
 def _master_key(settings: Settings) -> str | None:
     """LiteLLM's master key, from the environment or the data folder."""
-    file = settings.data_dir / MASTER_KEY_FILE
-    return os.environ.get(MASTER_KEY, "").strip() or (_read(file) if settings.data_dir.exists() else None)
-
-
-def _read(file: Path) -> str | None:
-    try:
-        return file.read_text().strip()
-    except OSError:
-        return None
+    key = os.environ.get(MASTER_KEY, "").strip()
+    with suppress(OSError):
+        key = key or (settings.data_dir / MASTER_KEY_FILE).read_text().strip()
+    return key or None
 
 
 @asynccontextmanager
 async def _asking(gateway: str, key: str | None) -> AsyncIterator[GatewayEmbed]:
-    """A function that has texts embedded by a model of a running gateway, over HTTP."""
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    async with httpx.AsyncClient(headers=headers, timeout=_ANSWER_SECONDS) as client:
+    """A function that has texts embedded by a model of a running gateway."""
+    import openai  # late: a second that other commands do not need
+
+    async with openai.AsyncOpenAI(base_url=f"{gateway}/v1", api_key=key or "none", timeout=_ANSWER_SECONDS) as client:
 
         async def embed(model: str, texts: list[str]) -> list[list[float]]:
             try:
-                answer = await client.post(f"{gateway}/v1/embeddings", json={"model": model, "input": texts})
-            except httpx.HTTPError as error:
+                answer = await client.embeddings.create(model=model, input=texts, encoding_format="float")
+            except openai.APIConnectionError as error:
                 raise EmbeddingUnavailable(
-                    f"No gateway answers at {gateway} ({type(error).__name__}), and litellm/{model} is one of its "
-                    "models. Start it, or name another one with --gateway. If its stores are embedded, it cannot run "
-                    "meanwhile: start a second one on another folder (RECALLR_DATA_DIR=/tmp/embedding recallr serve), "
-                    "or name any OpenAI-compatible endpoint that has the model, with its key in LITELLM_MASTER_KEY."
+                    f"No gateway answers at {gateway} ({error}), and litellm/{model} is one of its models. Start it, "
+                    "or name another one with --gateway. If its stores are embedded, it cannot run meanwhile: start a "
+                    "second one on another folder (RECALLR_DATA_DIR=/tmp/embedding recallr serve), or name any "
+                    "OpenAI-compatible endpoint that has the model, with its key in LITELLM_MASTER_KEY."
                 ) from error
-            except httpx.InvalidURL:
-                raise ConfigurationError(f"{gateway!r} is not the URL of a gateway (--gateway)") from None
-            if answer.status_code >= 500 or answer.status_code in _OUTAGES:
-                raise EmbeddingUnavailable(f"{gateway} could not embed with {model}: status {answer.status_code}")
-            if not answer.is_success:  # LiteLLM answers 400 to a wrong key where it has no database
-                kind = EmbeddingRefused if answer.status_code in _REFUSALS else EmbeddingMisconfigured
-                raise kind(
-                    f"{gateway} refuses to embed with {model}: status {answer.status_code}. Check {MASTER_KEY}, and "
-                    "that the gateway has a model of that name."
-                )
-            return [item["embedding"] for item in answer.json()["data"]]
+            return [item.embedding for item in answer.data]
 
         yield embed

@@ -7,13 +7,8 @@ off, or what was written to the source meanwhile: the next pass finds both, and 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from functools import partial
-from typing import TypeVar
-
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from recallr_litellm.core.records import Passage
-from recallr_litellm.errors import EmbeddingMisconfigured, Unavailable
 from recallr_litellm.stores.vectors import points, schema
 from recallr_litellm.stores.vectors.engine import Payload, Stored, WholeEngine
 from recallr_litellm.stores.vectors.store import batches
@@ -25,24 +20,6 @@ _PORTION = 16
 
 Embed = Callable[[list[str]], Awaitable[list[Passage | None]]]
 """Texts → their vectors; None for a text that the model refuses."""
-T = TypeVar("T")
-
-
-class Patience:
-    """Repeats, with growing pauses, what failed because a store or the model was unreachable; for so many seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-
-    async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
-        """What `call` returns in the end. Raises `Unavailable` when it failed for too long, anything else at once."""
-        trying = AsyncRetrying(
-            retry=retry_if_exception(_may_pass),
-            wait=wait_random_exponential(multiplier=0.2, max=10),
-            stop=stop_after_delay(self._seconds),
-            reraise=True,
-        )
-        return await trying(call)
 
 
 class Copy:
@@ -62,14 +39,12 @@ class Copy:
         target: WholeEngine,
         embed: Embed,
         *,
-        patience: Patience,
         require: Callable[[], Awaitable[None]],
         tell: Callable[[int], None],
     ) -> None:
         self._source = source
         self._target = target
         self._embed = embed
-        self._patience = patience
         self._require = require
         self._tell = tell
 
@@ -77,11 +52,11 @@ class Copy:
         """One pass over a copy that nobody uses yet; it then holds what the source holds. Returns what differed."""
         differed = await self._bring(lambda original, copied: original != copied)
         async for page in self._pages(self._target):
-            there = await self._patience(partial(self._source.read, _ids(page)))
+            there = await self._source.read(_ids(page))
             gone = [point.id for point in page if point.id not in there]
             if gone:
                 await self._require()
-                await self._patience(partial(self._target.remove, gone))
+                await self._target.remove(gone)
             differed += len(gone)
         return differed
 
@@ -96,7 +71,7 @@ class Copy:
     async def _bring(self, wanted: Callable[[Payload, Payload | None], bool]) -> int:
         brought = 0
         async for page in self._pages(self._source):
-            there = await self._patience(partial(self._target.read, _ids(page)))
+            there = await self._target.read(_ids(page))
             missing = [point for point in page if wanted(point.payload, there.get(point.id))]
             self._tell(len(page) - len(missing))
             for portion in _portions(missing):
@@ -109,22 +84,18 @@ class Copy:
         """All points but the `meta` one, which each collection has of its own."""
         after: str | None = None
         while True:
-            page, after = await self._patience(partial(engine.scroll, None, _PAGE, after=after))
+            page, after = await engine.scroll(None, _PAGE, after=after)
             yield [point for point in page if point.id != points.META_ID]
             if after is None:
                 return
 
     async def _write(self, portion: Sequence[Stored]) -> None:
         texts = {point.id: text for point in portion if (text := points.text_of(point.payload)) is not None}
-        passages = await self._patience(partial(self._embed, list(texts.values())))
+        passages = await self._embed(list(texts.values()))
         found = dict(zip(texts, passages, strict=True))
         await self._require()
         for batch in batches(points.with_vectors(one.id, one.payload, found.get(one.id)) for one in portion):
-            await self._patience(partial(self._target.upsert, batch))
-
-
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, Unavailable) and not isinstance(error, EmbeddingMisconfigured)
+            await self._target.upsert(batch)
 
 
 def _is_later(original: Payload, copied: Payload) -> bool:

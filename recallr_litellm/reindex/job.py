@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
 from recallr_litellm.core.records import Passage
-from recallr_litellm.errors import ConfigurationError
-from recallr_litellm.reindex.copying import Copy, Patience
+from recallr_litellm.errors import ConfigurationError, EmbeddingMisconfigured, EmbeddingUnavailable
+from recallr_litellm.reindex.copying import Copy
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.embedding.passages import embed_passages
 from recallr_litellm.stores.vectors import Collections
@@ -22,9 +24,6 @@ from recallr_litellm.stores.vectors.points import Description, meta_point, requi
 
 _MOST_PASSES = 5
 """After so many passes that each found something new, the rest is left to the next run."""
-
-_BRIEFLY = Patience(5.0)
-"""For a model that cannot be loaded: nothing has begun yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Reindex:
     Args:
         embedder: the model; opened here, not closed.
         tell: (points compared, points in all), again and again.
-        patience: seconds for which a store or the model may be unreachable.
+        patience: seconds for which the model may be unreachable. A store that is unreachable ends the run at once.
     """
 
     def __init__(
@@ -65,7 +64,12 @@ class Reindex:
         self._embedder = embedder
         self._sparse = sparse
         self._tell = tell
-        self._patience = Patience(patience)
+        self._patiently = AsyncRetrying(
+            retry=retry_if_exception(_may_pass),
+            wait=wait_random_exponential(multiplier=0.2, max=10),
+            stop=stop_after_delay(patience),
+            reraise=True,
+        )
         self._run = uuid.uuid4().hex
         self._refused = 0
 
@@ -73,10 +77,10 @@ class Reindex:
         """Do it. None where nothing is remembered yet.
 
         Raises:
-            Unavailable: a store or the model was unreachable for too long.
+            Unavailable: a store was unreachable, or the model for too long. Another run goes on from here.
             ConfigurationError: it cannot be done; the message says what to do.
         """
-        current = await self._patience(partial(current_of, self._collections, self._embedder.name))
+        current = await current_of(self._collections, self._embedder.name)
         if current is None:
             return None
         require_readable(current.description)
@@ -90,7 +94,7 @@ class Reindex:
         Raises:
             ConfigurationError: gateways have not changed to the collection of the model yet.
         """
-        current = await self._patience(partial(current_of, self._collections, self._embedder.name))
+        current = await current_of(self._collections, self._embedder.name)
         if current is not None and current.description.model != self._embedder.name:
             raise ConfigurationError(
                 f"Gateways still use {current.name}, with vectors of {current.description.model}. Start them with "
@@ -98,7 +102,7 @@ class Reindex:
             )
         old = [one.name for one in await all_of(self._collections, but=current.name if current else "")]
         for name in old:
-            await self._patience(partial(self._collections.drop, name))
+            await self._collections.drop(name)
         return old
 
     async def _fill(self, current: Described) -> Outcome:
@@ -109,7 +113,7 @@ class Reindex:
                 f"{self._embedder.name} and {current.description.model} would have the same collection, {target}: give "
                 "the new model another name."
             )
-        await _BRIEFLY(self._embedder.open)
+        await self._embedder.open()
         wanted = Description(self._embedder.name, self._embedder.dimension, source=current.name, run=self._run)
         await self._prepare(target, wanted, current)
         copied = self._collections.engine(target)
@@ -120,54 +124,57 @@ class Reindex:
             brought += differed
             if not differed:
                 break
-        await self._patience(copied.flush)
+        await copied.flush()
         await self._require_mine(target)
         ready = meta_point(wanted._replace(run="", ready=True))
-        await self._patience(partial(copied.upsert, [ready]))
-        await self._patience(copied.flush)
+        await copied.upsert([ready])
+        await copied.flush()
         return await self._outcome(target, brought, in_use=False)
 
     async def _prepare(self, target: str, wanted: Description, current: Described) -> None:
         """Have the collection there, described as one that is being filled."""
-        found = await self._patience(partial(self._collections.describe, target))
+        found = await self._collections.describe(target)
         if found is None or (found.model, found.dimension, found.schema) != wanted[:3]:
-            if target in await self._patience(self._collections.names):
-                await self._patience(partial(self._collections.drop, target))
+            if target in await self._collections.names():
+                await self._collections.drop(target)
             growth = wanted.dimension / current.description.dimension
             await self._collections.require_room(current.name, max(1.0, growth))
         engine = self._collections.engine(target)
-        await self._patience(partial(engine.open, wanted.dimension))
-        await self._patience(partial(engine.upsert, [meta_point(wanted)]))
+        await engine.open(wanted.dimension)
+        await engine.upsert([meta_point(wanted)])
 
     async def _catch_up(self, current: Described) -> Outcome:
         """Bring what gateways with the old model have written to the old collection after it was copied."""
         source = current.description.source
         brought = 0
-        if source and await self._patience(partial(self._collections.describe, source)) is not None:
+        if source and await self._collections.describe(source) is not None:
             copy = await self._copy(source, current.name, require=_go_on)
             brought = await copy.bring_missing()
-            await self._patience(self._collections.engine(current.name).flush)
+            await self._collections.engine(current.name).flush()
         return await self._outcome(current.name, brought, in_use=True)
 
     async def _copy(self, source: str, target: str, *, require: Callable[[], Awaitable[None]]) -> Copy:
         original, copied = self._collections.engine(source), self._collections.engine(target)
         for engine in (original, copied):
-            await self._patience(partial(engine.open, 0))  # both are there
-        total, compared = await self._patience(original.count) - 1, 0  # without the `meta` point
+            await engine.open(0)  # both are there
+        total, compared = await original.count() - 1, 0  # without the `meta` point
 
         def tell(more: int) -> None:
             nonlocal compared
             compared = min(compared + more, total)
             self._tell(compared, total)
 
-        return Copy(original, copied, self._embed, patience=self._patience, require=require, tell=tell)
+        return Copy(original, copied, self._embed, require=require, tell=tell)
 
     async def _embed(self, texts: list[str]) -> list[Passage | None]:
         """Vectors of texts. One that the model refuses has none: it is kept, and not found by a search."""
-        await self._embedder.open()
-        passages = await embed_passages(self._embedder, self._sparse, texts)
+        passages: list[Passage | None] = await self._patiently(self._open_and_embed, texts)
         self._refused += sum(passage is None for passage in passages)
         return passages
+
+    async def _open_and_embed(self, texts: list[str]) -> list[Passage | None]:
+        await self._embedder.open()
+        return await embed_passages(self._embedder, self._sparse, texts)
 
     async def _require_mine(self, target: str) -> None:
         """Return while this run fills the collection.
@@ -175,7 +182,7 @@ class Reindex:
         Raises:
             ConfigurationError: another run does, or a gateway uses it.
         """
-        found = await self._patience(partial(self._collections.describe, target))
+        found = await self._collections.describe(target)
         if found is None or found.run != self._run:
             raise ConfigurationError(
                 f"Another `recallr reindex` has begun to fill {target}, or a gateway uses it already. This one stops; "
@@ -183,8 +190,12 @@ class Reindex:
             )
 
     async def _outcome(self, collection: str, brought: int, *, in_use: bool) -> Outcome:
-        old = await self._patience(partial(all_of, self._collections, but=collection))
+        old = await all_of(self._collections, but=collection)
         return Outcome(collection, in_use, brought, self._refused, tuple(one.name for one in old))
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, EmbeddingUnavailable) and not isinstance(error, EmbeddingMisconfigured)
 
 
 async def _go_on() -> None:

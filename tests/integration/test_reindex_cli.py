@@ -86,7 +86,8 @@ def test_embedded_stores_that_a_gateway_uses_are_left_alone() -> None:
     with DataDir(Path(".recallr")):
         refused = reindex()
     assert refused.exit_code == 1, refused.output
-    assert "stop the gateway, run `recallr reindex`" in prose(refused.output)
+    assert "in use by another gateway" in prose(refused.output)
+    assert "stop that gateway" in prose(refused.output)
 
 
 @pytest.mark.parametrize(
