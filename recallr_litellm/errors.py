@@ -7,12 +7,7 @@
      │   ├─ Unauthorized            401, bad or missing key or project
      │   ├─ UserNotFound            404
      │   ├─ SessionNotFound         404
-     │   ├─ UpstreamNotAllowed      403, forward URL
-     │   ├─ EndpointNotSupported    404, forward URL
-     │   ├─ MethodNotSupported      405, forward URL
-     │   ├─ ProviderKeyMissing      401, forward URL
-     │   ├─ InvalidForwardBody      400, forward URL
-     │   └─ UpstreamFailed          502 or 504, forward URL
+     │   └─ ForwardRefused          400 to 405, 502 and 504, forward URL; its code says why
      ├─ ConfigurationError        the start is at fault; the gateway does not start
      │   ├─ EmbeddingMismatch       the store was filled with another embedding model
      │   ├─ DataDirInUse            the embedded stores belong to another process
@@ -36,6 +31,7 @@ How a `RequestError` becomes an HTTP answer is decided in one place, `litellm_ho
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 
 class RecallrError(Exception):
@@ -99,54 +95,27 @@ class SessionNotFound(RequestError):
     code = "session_not_found"
 
 
-class UpstreamNotAllowed(RequestError):
-    """A forward URL names an upstream that is not in `RECALLR_FORWARD_UPSTREAMS`, or none that can be read."""
-
-    status = 403
-    code = "upstream_not_allowed"
-
-
-class EndpointNotSupported(RequestError):
-    """A forward URL names something of its upstream that is not one of the supported endpoints."""
-
-    status = 404
-    code = "endpoint_not_supported"
-
-
-class MethodNotSupported(RequestError):
-    """A forward URL is asked with another method than POST."""
-
-    status = 405
-    code = "method_not_supported"
-
-
-class ProviderKeyMissing(RequestError):
-    """A request to a forward URL brings no key for the upstream."""
-
-    status = 401
-    code = "provider_key_missing"
-
-
-class InvalidForwardBody(RequestError):
-    """The body of a request to a forward URL is no JSON object."""
-
-    status = 400
-    code = "invalid_forward_body"
-
-
-class UpstreamFailed(RequestError):
-    """The upstream of a forward URL cannot be reached, answers with a redirect or breaks off.
+class ForwardRefused(RequestError):
+    """A request to the forward URL that is not forwarded, or whose upstream failed.
 
     Args:
-        status: 502, or 504 where it took too long.
+        code: one of `STATUSES`.
+        status: where it is another one than that.
     """
 
-    status = 502
-    code = "upstream_failed"
+    STATUSES: ClassVar[Mapping[str, int]] = {
+        "invalid_forward_body": 400,
+        "provider_key_missing": 401,
+        "upstream_not_allowed": 403,
+        "endpoint_not_supported": 404,
+        "method_not_supported": 405,
+        "upstream_failed": 502,
+    }
 
-    def __init__(self, message: str, *, status: int = status) -> None:
-        super().__init__(message)
-        self.status = status
+    def __init__(self, code: str, message: str, *, param: str | None = None, status: int | None = None) -> None:
+        super().__init__(message, param=param)
+        self.code = code
+        self.status = status or self.STATUSES[code]
 
 
 class ConfigurationError(RecallrError):

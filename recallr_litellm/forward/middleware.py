@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
-from recallr_litellm.errors import (
-    EndpointNotSupported,
-    InvalidForwardBody,
-    MethodNotSupported,
-    ProviderKeyMissing,
-    RequestError,
-    Unauthorized,
-    UpstreamNotAllowed,
-)
+from recallr_litellm.errors import ForwardRefused, RequestError, Unauthorized
 from recallr_litellm.formats.gemini import GEMINI
 from recallr_litellm.forward.endpoints import SUPPORTED, Api, Endpoint, api_named
 from recallr_litellm.forward.upstream import REQUEST_HEADERS, Headers, UpstreamClient
@@ -62,16 +53,6 @@ class KeyOutOfUrl:
             if keys and not any(name.lower() == b"x-goog-api-key" for name, _ in scope["headers"]):
                 scope["headers"] = [*scope["headers"], (b"x-goog-api-key", keys[0].encode())]
         await self._app(scope, receive, send)
-
-
-@dataclass(frozen=True, slots=True)
-class _Admitted:
-    """A forwarded request that was let in."""
-
-    endpoint: Endpoint
-    headers: Headers = field(repr=False)
-    """For the upstream, the client's key among them."""
-    body: dict[str, Any] = field(repr=False)
 
 
 class Forward:
@@ -129,28 +110,36 @@ class Forward:
                 raise
             if admitted is None:
                 return
-            body, api = admitted.body, admitted.endpoint.api
-            await self._enrich(call, body, api)
+            endpoint, headers, body = admitted
+            await self._enrich(call, body, endpoint.api)
             self._sent(call, body)
-            if admitted.endpoint.model is not None:
+            if endpoint.model is not None:
                 body.pop("model")
-            await self._client.relay(admitted.endpoint.url, admitted.headers, _written(body), receive, sending)
+            await self._client.relay(endpoint.url, headers, _written(body), receive, sending)
         except RequestError as error:
             if started:  # the server breaks the answer off, so that the client does not take it for a whole one
                 raise
             await _answer(error, api_named(target), send)
 
-    async def _admit(self, call: Call, scope: Event, target: str, receive: Receive) -> _Admitted | None:
-        """Check a request, the Recallr key before anything else. None: the client has gone."""
+    async def _admit(
+        self, call: Call, scope: Event, target: str, receive: Receive
+    ) -> tuple[Endpoint, Headers, dict[str, Any]] | None:
+        """Check a request, the Recallr key before anything else.
+
+        Returns:
+            Where it goes, the headers that go along, the client's key among them, and its body. None: the client has
+            gone.
+        """
         self._authenticate(call.raw.first("project-id"), call.raw.first("api-key"))
         location = self._upstreams.allow(target)
         if location is None:
-            raise UpstreamNotAllowed("this gateway does not forward to that upstream; see RECALLR_FORWARD_UPSTREAMS")
+            message = "this gateway does not forward to that upstream; see RECALLR_FORWARD_UPSTREAMS"
+            raise ForwardRefused("upstream_not_allowed", message)
         endpoint = Endpoint.at(location)
         if endpoint is None:
-            raise EndpointNotSupported(f"forward URLs end in one of {SUPPORTED}")
+            raise ForwardRefused("endpoint_not_supported", f"forward URLs end in one of {SUPPORTED}")
         if scope["method"] != "POST":
-            raise MethodNotSupported("forward URLs take POST only")
+            raise ForwardRefused("method_not_supported", "forward URLs take POST only")
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         key_header, key = _key(endpoint.api, headers)
         raw = await _whole(receive)
@@ -158,7 +147,7 @@ class Forward:
             return None
         passed_on = {name: headers[name] for name in REQUEST_HEADERS if name in headers} | {key_header: key}
         encoded = [(name.encode(), value.encode("latin-1")) for name, value in passed_on.items()]
-        return _Admitted(endpoint, encoded, _body(raw, endpoint))
+        return endpoint, encoded, _body(raw, endpoint)
 
 
 def _path(scope: Event) -> str:
@@ -180,7 +169,8 @@ def _key(api: Api, headers: Mapping[str, str]) -> tuple[str, str]:
         value = headers.get(name, "").strip()
         if value and value.lower() != "bearer":
             return name, value
-    raise ProviderKeyMissing(f"the upstream's own API key is missing: {' or '.join(names)}", param=names[0])
+    message = f"the upstream's own API key is missing: {' or '.join(names)}"
+    raise ForwardRefused("provider_key_missing", message, param=names[0])
 
 
 def _body(raw: bytes, endpoint: Endpoint) -> dict[str, Any]:
@@ -189,7 +179,7 @@ def _body(raw: bytes, endpoint: Endpoint) -> dict[str, Any]:
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        raise InvalidForwardBody("the body must be a JSON object")
+        raise ForwardRefused("invalid_forward_body", "the body must be a JSON object")
     return body if endpoint.model is None else {**body, "model": endpoint.model}
 
 
@@ -197,7 +187,7 @@ def _written(body: dict[str, Any]) -> bytes:
     try:
         return written(body)
     except (ValueError, RecursionError):
-        raise InvalidForwardBody("the body is nested too deep") from None
+        raise ForwardRefused("invalid_forward_body", "the body is nested too deep") from None
 
 
 async def _whole(receive: Receive) -> bytes | None:
@@ -218,7 +208,7 @@ async def _answer(error: RequestError, api: Api, send: Send) -> None:
         body = {"type": "error", "error": {"type": refusal.type, "message": error.message}}
     content = json.dumps(body).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-    if isinstance(error, MethodNotSupported):
+    if error.status == 405:
         headers.append((b"allow", b"POST"))
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from recallr_litellm.errors import UpstreamFailed
+from recallr_litellm.errors import ForwardRefused
 from recallr_litellm.gateway.asgi import Receive, Send
 
 _log = logging.getLogger(__name__)
@@ -37,7 +37,6 @@ _NOT_RETURNED_PREFIXES = ("x-recallr-", "access-control-")
 
 _TIMEOUT = httpx.Timeout(600.0, connect=10.0, pool=None)
 """Seconds. Ten minutes without a byte is also what the SDKs of the providers allow."""
-
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -66,7 +65,7 @@ class UpstreamClient:
             receive: gives what comes from the client after the body.
 
         Raises:
-            UpstreamFailed: the upstream cannot be reached, redirects, or broke off.
+            ForwardRefused: the upstream cannot be reached, redirects, or broke off.
         """
         await _unless_disconnected(receive, self._relay(url, headers, body, send))
 
@@ -81,7 +80,7 @@ class UpstreamClient:
             raise _failed(error) from None
         async with aclosing(response):
             if response.is_redirect:
-                raise UpstreamFailed("the upstream redirects, which is not followed")
+                raise ForwardRefused("upstream_failed", "the upstream redirects, which is not followed")
             start = {"status": response.status_code, "headers": list(_returned(response.headers))}
             await send({"type": "http.response.start", **start})
             try:
@@ -92,11 +91,11 @@ class UpstreamClient:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _failed(error: httpx.TransportError) -> UpstreamFailed:
+def _failed(error: httpx.TransportError) -> ForwardRefused:
     _log.warning("A forwarded request failed: %s", type(error).__name__)  # its text may hold the URL
     if isinstance(error, httpx.TimeoutException):
-        return UpstreamFailed("the upstream did not answer in time", status=504)
-    return UpstreamFailed("the upstream cannot be reached or broke off")
+        return ForwardRefused("upstream_failed", "the upstream did not answer in time", status=504)
+    return ForwardRefused("upstream_failed", "the upstream cannot be reached or broke off")
 
 
 def _returned(headers: httpx.Headers) -> Iterator[tuple[bytes, bytes]]:

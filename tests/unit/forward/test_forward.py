@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from recallr_litellm.errors import UpstreamFailed
+from recallr_litellm.errors import ForwardRefused
 from recallr_litellm.forward.middleware import PREFIX, Forward
 from recallr_litellm.forward.upstream import UpstreamClient
 from recallr_litellm.gateway.call import CURRENT, Call
@@ -131,7 +131,7 @@ class Pieces(httpx.AsyncByteStream):
 
 async def test_an_answer_that_breaks_off_has_no_end() -> None:
     pieces = Pieces(b"data: 1\n\n", httpx.ReadError("gone"))
-    with pytest.raises(UpstreamFailed):  # the server closes the connection
+    with pytest.raises(ForwardRefused):  # the server closes the connection
         await post(Network(lambda _: httpx.Response(200, stream=pieces)))
     assert pieces.closed
 
