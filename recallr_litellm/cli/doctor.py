@@ -13,9 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from recallr_litellm.cli.check_result import CheckResult, Level, fault, ok, warning
-from recallr_litellm.cli.checks import static_checks
 from recallr_litellm.cli.environment import load_env_file, shipped_config
-from recallr_litellm.cli.gateway_config import GatewayConfig
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.printable import printable
 from recallr_litellm.reconify.settings import misspelt_settings
@@ -61,20 +59,11 @@ async def _findings(config: Path | None) -> AsyncIterator[CheckResult]:
     yield ok("Settings", f"valid; {len(settings.model_fields_set)} set, the rest at their defaults")
     for unknown in misspelt_settings():
         yield warning("Settings", unknown, "Correct its name or remove it")
-    for finding in static_checks(settings):
-        yield finding
     # Only now: the embedding model's runtime takes seconds to import, and the other commands do without it.
-    from recallr_litellm.cli.config_checks import check_config, check_database, check_models, check_reconify
+    from recallr_litellm.cli.checks import static_checks
     from recallr_litellm.cli.store_checks import store_checks
 
-    path = config or shipped_config()
-    found = check_config(path)
-    yield found
-    if found.level is Level.OK:
-        gateway_config = GatewayConfig.read(path)
-        yield check_database(gateway_config)
-        yield check_models(settings, gateway_config)
-    yield check_reconify()
-
+    for finding in static_checks(settings, config or shipped_config()):
+        yield finding
     async for finding in store_checks(settings):
         yield finding

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from recallr_litellm.cli.check_result import Level
-from recallr_litellm.cli.config_checks import check_config, check_database, check_models, check_reconify
+from recallr_litellm.cli.checks import check_config, check_database, check_models, check_reconify
 from recallr_litellm.cli.environment import shipped_config
 from recallr_litellm.cli.gateway_config import GatewayConfig
 from recallr_litellm.settings import Settings
@@ -92,7 +92,7 @@ def test_the_callback_may_stand_in_an_included_file(config: Path) -> None:
 def test_a_database_needs_prisma(
     monkeypatch: pytest.MonkeyPatch, config: Path, installed: bool, url: str | None, level: Level
 ) -> None:
-    monkeypatch.setattr("recallr_litellm.cli.config_checks.find_spec", lambda _: installed or None)
+    monkeypatch.setattr("recallr_litellm.cli.checks.find_spec", lambda _: installed or None)
     if url:
         monkeypatch.setenv("DATABASE_URL", url)
     found = check_database(GatewayConfig.read(config))

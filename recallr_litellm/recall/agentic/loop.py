@@ -92,7 +92,7 @@ class Agent:
         reason = "did not report in time"
         for step in range(1, MAX_STEPS + 1):
             begun = loop.time()
-            last = step == MAX_STEPS or search.exhausted or until - begun < 2 * slowest
+            last = step == MAX_STEPS or search.toolbox.exhausted or until - begun < 2 * slowest
             try:
                 # Only around what is waited for here: a timeout must not span a `yield`.
                 async with asyncio.timeout_at(until):
@@ -110,7 +110,7 @@ class Agent:
                 yield Progress(search.so_far, finished=True)
                 return
             yield Progress(search.so_far)
-            if last or search.lost:
+            if last or search.reminders > 1:
                 reason = "did not report" if last else "does not use the tools"
                 break
         if search.findings:
@@ -133,8 +133,9 @@ class _Search:
         citations = CitationRegistry()
         self._recalled = recalled
         self._options = options
-        self._toolbox = Toolbox(memory, citations, question.timezone, count_tokens)
-        self._silent = 0
+        self.toolbox = Toolbox(memory, citations, question.timezone, count_tokens)
+        self.reminders = 0
+        """How often in a row the model has answered without a readable call."""
         self.findings = Findings(citations)
         self.reported = False
         """The model has said that this is all."""
@@ -146,9 +147,9 @@ class _Search:
 
     def _first_search(self, question: ResearchQuestion, recalled: Recalled) -> list[ChatMessage]:
         """What was recalled, as if the model had searched for the question itself."""
-        found = [(SEARCH_MEMORIES, self._toolbox.memories(recalled))]
+        found = [(SEARCH_MEMORIES, self.toolbox.memories(recalled))]
         if recalled.summaries:
-            found.append((SEARCH_SUMMARIES, self._toolbox.summaries(recalled.summaries)))
+            found.append((SEARCH_SUMMARIES, self.toolbox.summaries(recalled.summaries)))
         query = to_json({"query": clean(question.text[:FIRST_QUERY_CHARACTERS])})
         calls = [
             {"id": f"call_{name}", "type": "function", "function": {"name": name, "arguments": query}}
@@ -158,16 +159,6 @@ class _Search:
             {"role": "assistant", "content": None, "tool_calls": calls},
             *({"role": "tool", "tool_call_id": f"call_{name}", "content": result} for name, result in found),
         ]
-
-    @property
-    def exhausted(self) -> bool:
-        """No tool has room for another result."""
-        return self._toolbox.exhausted
-
-    @property
-    def lost(self) -> bool:
-        """The model was reminded to use the tools, and did not."""
-        return self._silent > 1
 
     @property
     def so_far(self) -> Recalled:
@@ -183,11 +174,11 @@ class _Search:
         """Run the tools that the model asks for; append its answer and their results to the messages."""
         arguments = [_object(request.arguments) for request in completion.requests]
         if not arguments or None in arguments:
-            self._silent += 1
+            self.reminders += 1
             # Its answer is left out: providers refuse broken arguments, and small models continue their own words.
             self.messages.append({"role": "user", "content": REMINDER})
             return
-        self._silent = 0
+        self.reminders = 0
         self.messages.append(completion.message)
         for number, request in enumerate(completion.requests):
             result = await self._run(request.name, arguments[number] or {}, too_many=number >= MAX_CALLS)
@@ -198,7 +189,7 @@ class _Search:
             return fault(f"only {MAX_CALLS} calls at once")
         if name == REPORT_FINDINGS:
             return self._report(arguments)
-        return await self._toolbox.run(name, arguments)
+        return await self.toolbox.run(name, arguments)
 
     def _report(self, arguments: dict[str, Any]) -> str:
         try:

@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import date, datetime, time
-from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from recallr_litellm.core.escaping import clean
 from recallr_litellm.core.markup import Clock
@@ -56,12 +55,12 @@ class Toolbox:
         self._clock = Clock(timezone)
         self._count_tokens = count_tokens
         self._room = ALL_RESULTS_TOKENS
-        self._tools: Mapping[str, Callable[[dict[str, Any]], Awaitable[str]]] = {
-            args.SEARCH_MEMORIES: self._search_memories,
-            args.SEARCH_SUMMARIES: self._search_summaries,
-            args.READ_SESSION: self._read_session,
-            args.FOLLOW_CONNECTIONS: self._follow_connections,
-            args.LIST_BY_DATE: self._list_by_date,
+        self._tools: Mapping[str, tuple[type[BaseModel], Callable[[Any], Awaitable[str]]]] = {
+            args.SEARCH_MEMORIES: (args.SearchMemories, self._search_memories),
+            args.SEARCH_SUMMARIES: (args.SearchSummaries, self._search_summaries),
+            args.READ_SESSION: (args.ReadSession, self._read_session),
+            args.FOLLOW_CONNECTIONS: (args.FollowConnections, self._follow_connections),
+            args.LIST_BY_DATE: (args.ListByDate, self._list_by_date),
         }
 
     @property
@@ -80,30 +79,28 @@ class Toolbox:
         if self.exhausted:
             return fault("no room for more results: report what was found")
         try:
-            return await self._tools[name](arguments)
+            asked, tool = self._tools[name]
+            return await tool(asked.model_validate(arguments))
         except Refused as refusal:
             return fault(str(refusal))
         except ValidationError as error:
             return fault(wrong_arguments(error))
 
-    def memories(self, found: Recalled, at_most: int | None = None) -> str:
+    def memories(self, found: Recalled) -> str:
         """Passages and memories as a result of `search_memories`."""
-        return self._result("memories", islice(ranked(found.memories, found.passages), at_most), self._remembered)
+        return self._result("memories", ranked(found.memories, found.passages), self._remembered)
 
     def summaries(self, summaries: Iterable[RecalledSummary]) -> str:
         """Summaries as a result of `search_summaries`."""
         return self._result("summaries", summaries, self._summary)
 
-    async def _search_memories(self, arguments: dict[str, Any]) -> str:
-        asked = args.SearchMemories.model_validate(arguments)
+    async def _search_memories(self, asked: args.SearchMemories) -> str:
         return self.memories(await self._memory.search(asked.query, asked.k, self._within(asked)))
 
-    async def _search_summaries(self, arguments: dict[str, Any]) -> str:
-        asked = args.SearchSummaries.model_validate(arguments)
+    async def _search_summaries(self, asked: args.SearchSummaries) -> str:
         return self.summaries((await self._memory.search(asked.query, 1, self._within(asked))).summaries)
 
-    async def _read_session(self, arguments: dict[str, Any]) -> str:
-        asked = args.ReadSession.model_validate(arguments)
+    async def _read_session(self, asked: args.ReadSession) -> str:
         session = self._citations.session(asked.session_id)
         if session is None:
             raise Refused("no tool has returned this session_id")
@@ -125,15 +122,13 @@ class Toolbox:
             messages_after=max(0, len(messages) - end),
         )
 
-    async def _follow_connections(self, arguments: dict[str, Any]) -> str:
-        asked = args.FollowConnections.model_validate(arguments)
+    async def _follow_connections(self, asked: args.FollowConnections) -> str:
         memory = self._citations.memory(asked.id)
         if memory is None:
             raise Refused("no tool has returned this id for a fact")
         return self._result("connected", await self._memory.connected(memory.id), self._memory_entry, id=asked.id)
 
-    async def _list_by_date(self, arguments: dict[str, Any]) -> str:
-        asked = args.ListByDate.model_validate(arguments)
+    async def _list_by_date(self, asked: args.ListByDate) -> str:
         found = await self._memory.sessions(self._days(asked.since, asked.until), LISTED_SESSIONS)
         listed = [RecalledSummary(s.id, s.created_at, s.last_at, s.summary, 0.0) for s in found]
         return self._result("sessions", listed, lambda session: self._summary(session, measured=False))
