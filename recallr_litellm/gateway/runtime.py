@@ -228,7 +228,7 @@ class Runtime:
                     if self._capture.held:
                         await self._capture.flush()
                     if self._reconify is not None:
-                        await self._reconify.drain()
+                        await self._reconify.flush()
             except (Unavailable, TimeoutError) as error:
                 _log.warning("Draining did not come to its end: %s", error or "time is up")
             if self._capture.held:

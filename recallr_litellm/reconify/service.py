@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 from recallr_litellm.core.owner import Owner
@@ -12,7 +15,6 @@ from recallr_litellm.errors import StateRefused, StateUnavailable
 from recallr_litellm.metrics import FAULTS, RECONIFY, RECONIFY_HELD, RECONIFY_QUEUE
 from recallr_litellm.reconify.circuit import Circuit
 from recallr_litellm.reconify.client import ReconifyClient
-from recallr_litellm.reconify.held import HeldPayloads, Waiting
 from recallr_litellm.reconify.outbox import Outbox
 from recallr_litellm.reconify.records import Added
 from recallr_litellm.reconify.sender import Sender
@@ -27,6 +29,24 @@ _FULL: Final = "the outbox is full (RECONIFY_MAX_QUEUED, RECONIFY_MAX_QUEUED_MB,
 _COUNT_SECONDS: Final = 10.0
 """How often the outbox is counted for the metrics."""
 
+_MOST_HELD_BYTES: Final = 64 * 1024 * 1024
+"""Bound on the JSON of held payloads: a thousand of them may be small talk, or a megabyte each."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """A payload that is to be queued."""
+
+    owner: Owner | None
+    session: str
+    message_id: str
+    payload: bytes
+    """JSON, without keys."""
+
+    def in_session_of(self, other: _Waiting) -> bool:
+        """Whether both have to be sent in their order."""
+        return bool(self.session) and (self.owner, self.session) == (other.owner, other.session)
+
 
 class Reconify:
     """Queues finished interactions and sends them in the background.
@@ -35,7 +55,7 @@ class Reconify:
         tasks = [asyncio.create_task(work()) for work in reconify.background]
         await reconify.add(owner, session_id, request_id, payload, within=2.0)
         ...
-        await reconify.drain()
+        await reconify.flush()
         # cancel the tasks
         await reconify.close()
 
@@ -64,7 +84,9 @@ class Reconify:
         self._client = ReconifyClient(settings)
         self._breaker = breaker
         self._interval = interval
-        self._held = HeldPayloads(capacity)
+        self._capacity = capacity
+        self._held: deque[_Waiting] = deque()
+        """Oldest first."""
         self._flushing = asyncio.Lock()
         self.in_flight = InFlight()
         """Sending gives way to what is counted here."""
@@ -102,14 +124,14 @@ class Reconify:
         except (TypeError, ValueError, RecursionError) as error:
             self._drop(message_id, f"it is no JSON ({type(error).__name__})")
             return False
-        waiting = Waiting(owner, session, message_id, text)
+        waiting = _Waiting(owner, session, message_id, text)
         if not self._breaker.allows_requests:
             self._hold(waiting)
             return False
         try:
             async with asyncio.timeout(within):
-                if self._held.before(waiting):  # a session's interactions are queued in their order
-                    await self._flush()
+                if any(map(waiting.in_session_of, self._held)):  # a session's interactions are queued in their order
+                    await self.flush()
                 return await self._put(waiting)
         except StateUnavailable as error:
             self._breaker.trip(error)
@@ -137,26 +159,20 @@ class Reconify:
         Raises:
             StateUnavailable: Redis does not answer.
         """
-        return self._held.purge(owner) + await self._outbox.purge(owner)
-
-    async def drain(self) -> None:
-        """Queue what is held, at a shutdown.
-
-        Raises:
-            StateUnavailable: Redis does not answer; what is still `held` will be lost.
-        """
-        await self._flush()
+        theirs = [held for held in self._held if held.owner == owner]
+        for held in theirs:
+            self._held.remove(held)
+        return len(theirs) + await self._outbox.purge(owner)
 
     async def close(self) -> None:
         """Let go of everything. After the background work was cancelled; what is still held is counted as dropped."""
-        while (lost := self._held.first) is not None:
-            self._held.remove(lost)
-            self._drop(lost.message_id, "the state store did not come back before the shutdown")
+        while self._held:
+            self._drop(self._held.popleft().message_id, "the state store did not come back before the shutdown")
         await self._sender.let_go()
         await self._client.close()
         await self._outbox.close()
 
-    async def _put(self, waiting: Waiting) -> bool:
+    async def _put(self, waiting: _Waiting) -> bool:
         added = await self._outbox.add(waiting.owner, waiting.session, waiting.message_id, waiting.payload)
         if added is Added.FULL:
             self._drop(waiting.message_id, _FULL)
@@ -166,21 +182,28 @@ class Reconify:
         self._sender.stir()
         return True
 
-    async def _flush(self) -> None:
-        """Queue what is held, oldest first."""
+    async def flush(self) -> None:
+        """Queue what is held, oldest first. Raises StateUnavailable when Redis does not answer; the rest stays held."""
         async with self._flushing:
-            while (waiting := self._held.first) is not None:
+            while self._held:
+                waiting = self._held[0]
                 try:
                     await self._put(waiting)
                 except StateRefused as error:  # of this payload alone: the others must not wait for it
                     self._drop(waiting.message_id, str(error))
-                self._held.remove(waiting)
+                with suppress(ValueError):  # dropped or purged meanwhile
+                    self._held.remove(waiting)
                 RECONIFY_HELD.set(len(self._held))
 
-    def _hold(self, waiting: Waiting) -> None:
+    def _hold(self, waiting: _Waiting) -> None:
         RECONIFY.labels("held").inc()
-        for dropped in self._held.hold(waiting):
-            self._drop(dropped.message_id, "too much is held in memory until the state store answers")
+        if len(waiting.payload) > _MOST_HELD_BYTES // 8:
+            self._drop(waiting.message_id, "it is too large to be held, and others would have to go for it")
+            return
+        self._held.append(waiting)
+        while len(self._held) > self._capacity or sum(len(one.payload) for one in self._held) > _MOST_HELD_BYTES:
+            oldest = self._held.popleft()
+            self._drop(oldest.message_id, "too much is held in memory until the state store answers")
         RECONIFY_HELD.set(len(self._held))
 
     def _drop(self, message_id: str, why: str) -> None:
@@ -192,7 +215,7 @@ class Reconify:
             await asyncio.sleep(self._interval)
             if self._held and self._breaker.allows_requests:
                 try:
-                    await self._flush()
+                    await self.flush()
                 except StateUnavailable as error:
                     self._breaker.trip(error)
 

@@ -278,7 +278,7 @@ async def test_purging_takes_what_is_held_too(
         assert await add(reconify, "queued", session="s2")
         assert await reconify.purge(ANA) == 2
         assert reconify.held == 1, "another user's interaction was purged"
-        await reconify.drain()
+        await reconify.flush()
         assert (await outbox.status()).queued == 1
         assert await reconify.add(BEN, "s1", "no json", {"reconify": {}, "x": object()}, within=60) is False
 
@@ -292,6 +292,6 @@ async def test_a_payload_that_redis_refuses_does_not_hold_up_the_others(
         with redis.Redis.from_url(redis_url) as client:
             client.set(keys.outbox_queues(keys.outbox_bucket(damaged)) + damaged, "garbage")
         await breaker.probe()
-        await reconify.drain()
+        await reconify.flush()
         assert reconify.held == 0
         assert (await outbox.status()).queued == 1, "another user's interaction is held up, or lost"
