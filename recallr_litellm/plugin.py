@@ -18,6 +18,7 @@ from recallr_litellm.gateway.call import Call
 from recallr_litellm.gateway.middleware import RecallrMiddleware
 from recallr_litellm.gateway.request_log import RequestLog
 from recallr_litellm.gateway.runtime import Runtime
+from recallr_litellm.litellm_host.deployments import model_behind
 from recallr_litellm.litellm_host.models import complete, count_tokens, embed_through_gateway
 from recallr_litellm.litellm_host.private_apis import BRIDGES, GATEWAY, MIDDLEWARE, SHUTDOWN, report
 from recallr_litellm.litellm_host.spend import count_own_calls
@@ -53,7 +54,11 @@ def start() -> Runtime | None:
         _log.warning("%s", unknown)
     try:
         runtime = Runtime(
-            load_settings(), gateway_embed=embed_through_gateway, gateway_complete=complete, count_tokens=count_tokens
+            load_settings(),
+            gateway_embed=embed_through_gateway,
+            gateway_complete=complete,
+            count_tokens=count_tokens,
+            model_behind=model_behind,
         )
         runtime.start(lambda: install(proxy_server, runtime))
     except ConfigurationError as error:

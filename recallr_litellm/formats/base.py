@@ -12,6 +12,9 @@ from recallr_litellm.core.own_words import own_words, repeated_blocks
 from recallr_litellm.formats.deltas import Json
 from recallr_litellm.json_text import parsed
 
+CACHED_CONTENT = "cached content allows no system instruction"
+NOT_READ = "text to be spoken or drawn"
+
 Body = dict[str, Any]
 """A request body, parsed. Its shape is the client's doing: anything may be missing or of another type."""
 
@@ -34,6 +37,8 @@ class Conversation:
     """Text of the system messages."""
     max_tokens: int | None = None
     """Most tokens of the answer."""
+    no_place: str = ""
+    """Why memory has no place in the request."""
     has_suffix: bool = False
     """A completion is to be put in front of a `suffix`."""
     words_behind: int = 0

@@ -9,7 +9,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from recallr_litellm.core.messages import Message, Role, ToolCall
-from recallr_litellm.formats.base import Body, Conversation, Reply, items, reply_of, token_limit, without_empty
+from recallr_litellm.formats.base import (
+    CACHED_CONTENT,
+    NOT_READ,
+    Body,
+    Conversation,
+    Reply,
+    items,
+    reply_of,
+    token_limit,
+    without_empty,
+)
 from recallr_litellm.formats.choices import ChoicesStream
 from recallr_litellm.formats.deltas import Json
 
@@ -34,6 +44,7 @@ class Chat:
                 _content(raw.get("content"))[0] for raw in _raw_messages(body) if _role(raw) in SYSTEM_ROLES
             ),
             max_tokens=token_limit(body.get("max_completion_tokens") or body.get("max_tokens")),
+            no_place=_no_place(body),
         )
 
     def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool, words_behind: int = 0) -> None:
@@ -60,6 +71,15 @@ class Chat:
 
 
 CHAT = Chat()
+
+
+def _no_place(body: Mapping[str, Any]) -> str:
+    """Gemini's cached content, which LiteLLM passes on; a picture alone as the answer. One that is spoken is one."""
+    extra = body.get("extra_body")
+    fields = {**extra, **body} if isinstance(extra, dict) else body
+    if fields.get("cached_content") or fields.get("cachedContent"):
+        return CACHED_CONTENT
+    return NOT_READ if fields.get("modalities") == ["image"] else ""
 
 
 def _whole_choice(choice: Json) -> Json:

@@ -12,6 +12,8 @@ from typing import Any
 
 from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.formats.base import (
+    CACHED_CONTENT,
+    NOT_READ,
     Body,
     Conversation,
     Reply,
@@ -30,6 +32,9 @@ _TEXT_FIELDS = frozenset({"text", "thought", "thoughtSignature", "thought_signat
 """Fields of a part that is nothing but text."""
 
 
+_NOT_TEXT = frozenset({"AUDIO", "IMAGE", "VIDEO"})
+
+
 class Gemini:
     """The generateContent format."""
 
@@ -41,7 +46,8 @@ class Gemini:
             messages=without_empty(_messages(body.get("contents"))),
             uses_tools=bool(body.get("tools")),
             system=_system(_get(body, "systemInstruction")),
-            max_tokens=_max_tokens(_get(body, "generationConfig")),
+            max_tokens=token_limit(_get(_config(body), "maxOutputTokens")),
+            no_place=_no_place(body),
         )
 
     def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool, words_behind: int = 0) -> None:
@@ -175,8 +181,18 @@ def _system(instruction: Any) -> str:
     return "\n\n".join(_Said(_parts(instruction)).texts) if isinstance(instruction, dict) else ""
 
 
-def _max_tokens(config: Any) -> int | None:
-    return token_limit(_get(config, "maxOutputTokens")) if isinstance(config, dict) else None
+def _config(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    config = _get(body, "generationConfig")
+    return config if isinstance(config, dict) else {}
+
+
+def _no_place(body: Mapping[str, Any]) -> str:
+    config = _config(body)
+    if _get(body, "cachedContent") or _get(config, "cachedContent"):
+        return CACHED_CONTENT
+    wanted = _get(config, "responseModalities")
+    kinds = {str(kind).upper() for kind in (wanted if isinstance(wanted, list) else [wanted] if wanted else ())}
+    return NOT_READ if kinds and kinds <= _NOT_TEXT else ""
 
 
 def _messages(contents: Any) -> Iterator[Message]:

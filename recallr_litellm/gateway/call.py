@@ -17,6 +17,7 @@ from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.formats import Conversation, Format, Reply
 from recallr_litellm.gateway.headers import RawHeaders
+from recallr_litellm.gateway.placement import Placement
 from recallr_litellm.memory.capture import Exchange
 from recallr_litellm.memory.sessions import OpenedSession, SessionRequest
 
@@ -40,6 +41,7 @@ class AdmittedRequest:
     request: SessionRequest
     strategy: Strategy
     session: OpenedSession | None = None
+    placement: Placement = field(default_factory=Placement)
 
     def exchange(
         self,
@@ -90,6 +92,8 @@ class Call:
     client_headers: Mapping[str, str] = field(default_factory=dict)
     """Headers by which clients mark calls that serve themselves (`core/helper_calls.py`) or name their chats
     (`core/chat_ids.py`), names in lower case."""
+    size: int | None = None
+    """Bytes of the request's body; None where the client does not say."""
     request_id: str = field(default_factory=lambda: secrets.token_hex(16))
     received_at: int = field(default_factory=now_ms)
     spent: float = 0.0
@@ -126,8 +130,13 @@ class Call:
     """Set once the request is admitted; the stored exchange is made from it."""
 
     def exchange(self, reply: Reply) -> Exchange | None:
-        """What is to be stored; None where the request was not admitted or nothing was answered."""
+        """What is to be stored; None where the request was not admitted or nothing was answered.
+
+        Where memory has no place, a text is answered in a conversation; what is to be spoken or drawn is none.
+        """
         if self.admitted is None or not reply.messages:
+            return None
+        if self.admitted.placement.refused and not any(message.text for message in reply.messages):
             return None
         return self.admitted.exchange(
             self.request_id,

@@ -62,6 +62,7 @@ class RecallrMiddleware:
             awake=bool(raw.pairs),
             retried=_is_retry(rest),
             client_headers=_client_headers(rest),
+            size=_size(rest),
             about_user=about_user,
         )
         answer = Answer(call, send, store=self._store, deadline=self._deadline, reporter=self._reporter)
@@ -125,6 +126,11 @@ def _client_headers(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
         for name, value in headers
         if (lower := name.decode("latin-1").lower()) in _OF_CLIENTS
     }
+
+
+def _size(headers: list[tuple[bytes, bytes]]) -> int | None:
+    length = next((value for name, value in headers if name.lower() == b"content-length"), b"")
+    return int(length) if length.isdigit() else None
 
 
 def _is_retry(headers: list[tuple[bytes, bytes]]) -> bool:

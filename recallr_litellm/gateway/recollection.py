@@ -6,21 +6,19 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
 from typing import Any
 
 from recallr_litellm.core.bounds import newest
 from recallr_litellm.core.chats import chat_of
-from recallr_litellm.core.context import render
 from recallr_litellm.core.helper_calls import CallShape, helper_call, may_quote, quotes
 from recallr_litellm.core.history import plan
 from recallr_litellm.core.instructions import instructions
-from recallr_litellm.core.messages import Message, StoredMessage
-from recallr_litellm.core.options import RecallOptions, Strategy
+from recallr_litellm.core.messages import Message
+from recallr_litellm.core.options import Strategy
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.recalled import OngoingSession, Recalled
+from recallr_litellm.core.room import Model
 from recallr_litellm.errors import (
     CallRefused,
     EmbeddingUnavailable,
@@ -36,7 +34,9 @@ from recallr_litellm.formats import FORMATS, Conversation
 from recallr_litellm.gateway.admission import Admission, admit, authorise
 from recallr_litellm.gateway.binding import Bindings
 from recallr_litellm.gateway.call import AdmittedRequest, Call
+from recallr_litellm.gateway.placement import Placement, place
 from recallr_litellm.gateway.reporter import Reporter
+from recallr_litellm.gateway.stage import Stage
 from recallr_litellm.litellm_host.tracing import body_as_sent, client_session, name_session
 from recallr_litellm.memory.sessions import OpenedSession, Sessions
 from recallr_litellm.metrics import ADDED, FAULTS, HELPER_CALLS, RECALL, REJECTED
@@ -64,6 +64,7 @@ class Recollection:
     Args:
         agent: searches with a model; None where none is configured.
         count_tokens: LiteLLM's own counter, for the budget of the memory block.
+        model_behind: what is known of a model by its name, the team that asks, and whether the gateway routes it.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Recollection:
         vectors_breaker: CircuitBreaker,
         embedding_breaker: CircuitBreaker,
         count_tokens: Callable[[str], int],
+        model_behind: Callable[..., Model],
         reporter: Reporter,
     ) -> None:
         self._settings = settings
@@ -96,6 +98,7 @@ class Recollection:
         self._vectors_breaker = vectors_breaker
         self._embedding_breaker = embedding_breaker
         self._count_tokens = count_tokens
+        self._model_behind = model_behind
         self._reporter = reporter
 
     async def enrich(self, call: Call, body: dict[str, Any], call_type: str, key: Any = None) -> None:
@@ -158,6 +161,7 @@ class Recollection:
             admitted = AdmittedRequest(format, body, conversation, request, admission.headers.recall_strategy)
             # From here on the exchange is kept, whatever happens to its memory: only what succeeds is ever stored.
             call.admitted = admitted
+            admitted.placement = self._place(call, admitted, admission, key)
             try:
                 memory = await self._remember_in_time(call, admitted, admission)
             except UserNotFound:
@@ -168,14 +172,9 @@ class Recollection:
             if call.session_id is not None and not call.forwarded:
                 name_session(body, call.session_id)
             call.block = memory
-            told = instructions(admitted.strategy) if admission.headers.include_system_prompt else ""
-            call.injected = bool(memory or told)
-            format.inject(
-                body,
-                instructions=told,
-                memory=memory,
-                into_system=self._settings.inject is InjectInto.SYSTEM,
-                words_behind=conversation.words_behind,
+            into_system = self._settings.inject is InjectInto.SYSTEM
+            call.injected = admitted.placement.inject(
+                format, body, memory, into_system=into_system, words_behind=conversation.words_behind
             )
         except RequestError as error:
             call.status, call.reason = "off", error.code
@@ -198,6 +197,18 @@ class Recollection:
         if call.session_id is not None:
             name_session(body, call.session_id)
 
+    def _place(self, call: Call, admitted: AdmittedRequest, admission: Admission, key: Any) -> Placement:
+        name, team = str(admitted.body.get("model") or ""), getattr(key, "team_id", None)
+        return place(
+            self._model_behind(name, team, routed=not call.forwarded),
+            admitted.conversation,
+            admitted.body,
+            size=call.size,
+            instructions=instructions(admitted.strategy) if admission.headers.include_system_prompt else "",
+            context_tokens=self._settings.context_tokens,
+            count_tokens=self._count_tokens,
+        )
+
     async def _helper_call(self, shape: CallShape, admission: Admission) -> str | None:
         """The rule by which a request only serves its client; None for a turn of the user's."""
         rule = helper_call(shape)
@@ -212,7 +223,7 @@ class Recollection:
 
     async def _remember_in_time(self, call: Call, admitted: AdmittedRequest, admission: Admission) -> str:
         """The memory block for the request; empty when there is nothing, or no time."""
-        stage = _Stage(call, admitted, admission)
+        stage = Stage(call, admitted, admission)
         call.status, call.strategy = "ok", stage.strategy.value
         if stage.strategy is Strategy.AUTO:
             model = self._no_model(admitted.request.owner) is None
@@ -236,17 +247,22 @@ class Recollection:
         except RecallrError as error:  # an outage, one refused call, or a store with another model's vectors
             self._trip(error, stage)
             self._note(call, error.reason if isinstance(error, Unavailable | CallRefused) else "store", error)
-        memory = stage.block if stage.block is not None else self._render(stage)
+        if admitted.placement.refused:
+            call.status, call.reason, call.strategy = "off", admitted.placement.refused, None
+            return ""
+        memory = stage.memory(self._settings.context_tokens, self._count_tokens)
         if not memory and call.status == "ok" and not stage.shown_already:
             call.status = "empty"
         return memory
 
-    async def _gather(self, stage: _Stage) -> None:
+    async def _gather(self, stage: Stage) -> None:
         """Fill the stage, the most needed first, so that what is there when time runs out can be used."""
         admitted = stage.admitted
         self._state_breaker.require()
         session = admitted.session = await self._sessions.open(admitted.request)
         stage.call.session_id, stage.call.found_by = session.id, session.found_by
+        if admitted.placement.refused:
+            return
         owner, conversation = admitted.request.owner, admitted.conversation
         turn, question = conversation.turn, conversation.question
         if not turn:  # the provider keeps the history, and this request brings only the results of tools
@@ -276,13 +292,13 @@ class Recollection:
                 stage.options,
                 exclude_sessions=seen,
                 previous=await self._previous_message(owner, conversation, session),
-                now=_moment(stage.call),
+                now=stage.moment,
             )
         if stage.strategy is Strategy.AGENTIC:
             await self._investigate(stage, owner, question, seen)
         stage.searching = False
         if conversation.uses_tools and not conversation.continues_turn:
-            stage.block = self._render(stage)
+            stage.block = stage.render(self._settings.context_tokens, self._count_tokens)
             await self._state.save_block(owner, session.id, _block_name(conversation, turn), stage.block)
 
     def _no_model(self, owner: Owner) -> str | None:
@@ -294,11 +310,11 @@ class Recollection:
             return "RECALLR_AGENTIC_PROJECTS does not name the project"
         return None
 
-    async def _investigate(self, stage: _Stage, owner: Owner, question: str, seen: frozenset[str]) -> None:
+    async def _investigate(self, stage: Stage, owner: Owner, question: str, seen: frozenset[str]) -> None:
         """Let a model search on from what was recalled. What it has found is in the stage after each of its steps."""
         fault = self._no_model(owner)
         if self._agent is not None and fault is None:
-            now, options = _moment(stage.call), stage.options
+            now, options = stage.moment, stage.options
             earlier = stage.admitted.conversation.messages[:-1]
             asked = ResearchQuestion(question, now, options.timezone, earlier)
             memory = OwnedMemory(self._recall, self._vectors, owner, options, exclude_sessions=seen, now=now)
@@ -307,7 +323,7 @@ class Recollection:
         if fault is not None:
             self._note(stage.call, ModelUnavailable.reason, ModelUnavailable(fault))
 
-    async def _load_block(self, stage: _Stage, session_id: str, turn: str) -> None:
+    async def _load_block(self, stage: Stage, session_id: str, turn: str) -> None:
         """The block of the turn's first request, for one that goes on with it."""
         owner, conversation = stage.admitted.request.owner, stage.admitted.conversation
         stage.block = await self._state.load_block(owner, session_id, _block_name(conversation, turn))
@@ -316,19 +332,6 @@ class Recollection:
             if stage.block and self._settings.inject is InjectInto.USER:
                 # The turn began with a message of its own, before which the provider has kept the block.
                 stage.block, stage.shown_already = "", True
-
-    def _render(self, stage: _Stage) -> str:
-        block = render(
-            stage.recalled,
-            ongoing=stage.ongoing,
-            unseen=stage.unseen,
-            now=_moment(stage.call),
-            timezone=stage.admission.headers.timezone,
-            budget=self._settings.context_tokens,
-            count_tokens=self._count_tokens,
-        )
-        stage.call.block_tokens = block.tokens
-        return block.text
 
     async def _previous_message(self, owner: Owner, conversation: Conversation, session: OpenedSession) -> str:
         """What the user said before the question, in this session; "" if it is the first."""
@@ -343,7 +346,7 @@ class Recollection:
         found = await self._sessions.read(owner, session.id, wanted, tokens=self._settings.context_tokens)
         return found[0].message.text if found else ""
 
-    def _trip(self, error: RecallrError, stage: _Stage) -> None:
+    def _trip(self, error: RecallrError, stage: Stage) -> None:
         """Stop requests to a store that is out for everybody. What one call was refused stops nobody else."""
         if isinstance(error, StateUnavailable):
             self._state_breaker.trip(error)
@@ -374,36 +377,3 @@ def _block_name(conversation: Conversation, turn: str) -> str:
 
 def _less_margin(seconds: float) -> float:
     return seconds - min(_MOST_MARGIN, seconds * _MARGIN)
-
-
-def _moment(call: Call) -> datetime:
-    return datetime.fromtimestamp(call.received_at / 1000, UTC)
-
-
-class _Stage:
-    """How far the memory work of one request has come."""
-
-    def __init__(self, call: Call, admitted: AdmittedRequest, admission: Admission) -> None:
-        self.call = call
-        self.admitted = admitted
-        self.admission = admission
-        self.strategy = admitted.strategy
-        """How it is searched; `auto` until that is decided."""
-        self.until = 0.0
-        """When a search by a model has to be done, on the clock of the event loop, as below."""
-        self.recalled = Recalled()
-        self.ongoing: tuple[OngoingSession, ...] = ()
-        self.unseen: tuple[StoredMessage, ...] = ()
-        """Messages of the session that the client did not send."""
-        self.block: str | None = None
-        """The finished block, when it is that of the turn's first request or is kept for the turn's next."""
-        self.shown_already = False
-        """The provider itself shows the model the turn's block again."""
-        self.searching = False
-        """The vector store or the embedding is being waited for."""
-
-    @property
-    def options(self) -> RecallOptions:
-        """What is asked of the search: a search by a model begins with a balanced one."""
-        strategy = Strategy.BALANCED if self.strategy is Strategy.AGENTIC else self.strategy
-        return replace(self.admission.headers.recall_options, strategy=strategy)

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from recallr_litellm.core.room import Model
 from recallr_litellm.errors import CallRefused, EmbeddingUnavailable, StateUnavailable, Unavailable
 from recallr_litellm.gateway.background import for_ever, report_fault, run_aside
 from recallr_litellm.gateway.recollection import Recollection
@@ -55,6 +56,7 @@ class Runtime:
         gateway_embed: embeds through the gateway, for `RECALLR_EMBEDDING_MODEL=litellm/…`.
         gateway_complete: completes a chat with the model of the gateway that is its first argument.
         count_tokens: tokens of a text.
+        model_behind: see `Recollection`.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Runtime:
         gateway_embed: GatewayEmbed,
         gateway_complete: Callable[..., Coroutine[Any, Any, Completion]],
         count_tokens: Callable[[str], int],
+        model_behind: Callable[..., Model],
     ) -> None:
         self.settings = settings
         self._store_seconds = settings.store_timeout_ms / 1000
@@ -73,6 +76,7 @@ class Runtime:
         self._gateway_embed = gateway_embed
         self._gateway_complete = gateway_complete
         self._count_tokens = count_tokens
+        self._model_behind = model_behind
         self._tasks: set[asyncio.Task[Any]] = set()
         self._to_store: set[asyncio.Task[Any]] = set()
         self._resources = AsyncExitStack()
@@ -160,6 +164,7 @@ class Runtime:
             vectors_breaker=self._vectors_breaker,
             embedding_breaker=self._embedding_breaker,
             count_tokens=self._count_tokens,
+            model_behind=self._model_behind,
             reporter=self.reporter,
         )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import litellm
 import openai
 import pytest
 from litellm.integrations.langfuse.langfuse import _is_session_header_trace
@@ -31,6 +32,9 @@ from tests.support.waiting import eventually
 
 FRAGILE_MODEL = "fragile-model"
 """Falls back to `CHAT_MODEL`."""
+
+SMALL_MODEL, SMALL_WINDOW = "small-model", 1_200
+TOOL: dict[str, Any] = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 
 WITNESS = '''
 """A callback that writes down all it gets, to whatever depth."""
@@ -144,8 +148,15 @@ def watched(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPat
         callbacks=["witness.witness", "recording.recorder"],
         settings={"RECALLR_EMBEDDING_MODEL": f"litellm/{EMBEDDING_MODEL}"},
         config={
-            "model_list": [{"model_name": FRAGILE_MODEL, "litellm_params": fragile}],
-            "router_settings": {"fallbacks": [{FRAGILE_MODEL: [CHAT_MODEL]}]},
+            "model_list": [
+                {"model_name": FRAGILE_MODEL, "litellm_params": fragile},
+                {
+                    "model_name": SMALL_MODEL,
+                    "litellm_params": {**fragile, "model": f"hosted_vllm/{SMALL_MODEL}"},
+                    "model_info": {"max_input_tokens": SMALL_WINDOW},
+                },
+            ],
+            "router_settings": {"fallbacks": [{FRAGILE_MODEL: [CHAT_MODEL]}], "enable_pre_call_checks": True},
             "litellm_settings": {
                 "cache": True,
                 "cache_params": {"type": "local"},
@@ -348,3 +359,38 @@ def test_an_answer_from_litellms_cache_is_stored_like_any_other(watched: Proxy, 
     assert len(provider.chats(question)) == 1, "the second answer came from the cache"
     for name in names:
         assert Memory(watched).only(name).said == [("user", question), ("assistant", "Forty-two.")]
+
+
+@pytest.mark.parametrize(
+    ("words", "fields", "memory"),
+    [
+        (600, {}, True),
+        (300, {"max_tokens": 400}, True),
+        (1_080, {}, False),
+        (300, {"max_completion_tokens": 800}, False),
+        (10, {"tools": [{**TOOL, "function": {**TOOL["function"], "description": "look " * 1_000}}]}, False),
+    ],
+    ids=["question", "answer", "no room", "no room beside the answer", "no room beside the tools"],
+)
+def test_what_fits_a_models_window_without_memory_fits_with_it(
+    watched: Proxy, provider: Provider, user: str, words: int, fields: dict[str, Any], memory: bool
+) -> None:
+    for number in range(8):
+        watched.ask(user, f"Fact {number} is this. " + f"It is about the cat number {number}. " * 20)
+    create = watched.openai(user).chat.completions.with_raw_response.create
+    question: list[Any] = [{"role": "user", "content": "Which fact is it? " + "word " * words}]
+    answer = create(model=SMALL_MODEL, messages=question, **fields)  # LiteLLM refuses what is too long
+
+    assert answer.headers["x-recallr-memory-status"] == "degraded; reason=window"
+    sent = provider.last
+    assert ("<recallr_memory" in sent.body.decode()) == memory
+    limit = SMALL_WINDOW - fields.get("max_tokens", fields.get("max_completion_tokens", 0))
+    assert litellm.token_counter(messages=sent.messages, tools=fields.get("tools")) <= limit
+
+
+def test_a_question_that_leaves_room_for_all_of_memory_has_it(watched: Proxy, provider: Provider, user: str) -> None:
+    watched.ask(user, "My cat is called Felix.")
+    create = watched.openai(user).chat.completions.with_raw_response.create
+    answer = create(model=SMALL_MODEL, messages=[{"role": "user", "content": "What is it called?"}])
+    assert answer.headers["x-recallr-memory-status"] == "ok"
+    assert "Felix" in provider.last.user_text

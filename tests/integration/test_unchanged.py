@@ -14,7 +14,16 @@ import pytest
 
 from tests.support.memory import Memory
 from tests.support.provider import Answer, Provider, Recorded
-from tests.support.proxy import BRIDGED_MODEL, CHAT_MODEL, CLAUDE_MODEL, GEMINI_MODEL, OPEN_MODEL, Proxy
+from tests.support.proxy import (
+    BRIDGED_MODEL,
+    CHAT_MODEL,
+    CLAUDE_MODEL,
+    GEMINI_MODEL,
+    GEMMA_MODEL,
+    OPEN_MODEL,
+    SPEECH_MODEL,
+    Proxy,
+)
 
 CHAT = "/v1/chat/completions"
 INSTRUCT_MODEL = "openai/gpt-3.5-turbo-instruct"
@@ -157,6 +166,79 @@ def test_tokens_are_counted_as_without_the_plugin(proxy: Proxy, plain_proxy: Pro
     assert remembered.parse().input_tokens > 0
     assert remembered.headers["x-recallr-memory-status"] == "off"
     assert not Memory(proxy).user_known(user), "counting is not talking"
+
+
+TEXT = "Say cheerfully: have a nice day!"
+NO_PLACE: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "cached content": (GEMINI_MODEL, "native", {"cachedContent": "cachedContents/1"}),
+    "cached content, snake case": (GEMINI_MODEL, "native", {"cached_content": "cachedContents/1"}),
+    "cached content of a chat": (GEMINI_MODEL, "chat", {"cached_content": "cachedContents/1"}),
+    "spoken": (GEMINI_MODEL, "native", {"generationConfig": {"responseModalities": ["AUDIO"]}}),
+    "drawn": (GEMINI_MODEL, "native", {"generationConfig": {"response_modalities": ["image"]}}),
+    "a model that speaks": (SPEECH_MODEL, "native", {}),
+    "a chat with a model that speaks": (SPEECH_MODEL, "chat", {}),
+}
+
+
+@pytest.mark.parametrize(("model", "api", "fields"), NO_PLACE.values(), ids=NO_PLACE)
+def test_where_memory_has_no_place_a_request_passes_as_without_the_plugin_and_its_text_is_kept(
+    proxy: Proxy, plain_proxy: Proxy, provider: Provider, user: str, model: str, api: str, fields: dict[str, Any]
+) -> None:
+    proxy.ask(user, "My cat is called Felix.")
+    body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": TEXT}], **fields}
+    path = CHAT
+    if api == "native":
+        path = f"/v1beta/models/{model}:generateContent"
+        body = {"contents": [{"role": "user", "parts": [{"text": TEXT}]}], **fields}
+
+    def send_to(to: Proxy, headers: dict[str, str]) -> tuple[bytes, httpx.Response]:
+        provider.answer(Answer(text="Have a nice day!"))
+        headers = {"Authorization": f"Bearer {to.master_key}", **headers}
+        with httpx.Client(trust_env=False, timeout=60.0) as client:
+            answer = client.post(to.url + path, headers=headers, json=body)
+        assert answer.status_code == 200, answer.text
+        return provider.recorded[-1].body, answer
+
+    (sent, here), (plainly_sent, there) = send_to(proxy, proxy.headers(user)), send_to(plain_proxy, {})
+    assert sent == plainly_sent, "the provider gets the same bytes"
+    assert without_ids(here) == without_ids(there)
+    assert here.headers["x-recallr-memory-status"] == "off"
+    kept = [text for session in Memory(proxy).sessions(user) for text in session.texts]
+    assert "Have a nice day!" in kept, "a text that answers makes it a conversation"
+
+
+def test_speech_and_pictures_are_made_as_without_the_plugin(
+    proxy: Proxy, plain_proxy: Proxy, provider: Provider, user: str
+) -> None:
+    for path, body in (
+        ("/v1/audio/speech", {"model": "openai/tts-1", "input": "Have a nice day!", "voice": "alloy"}),
+        ("/v1/images/generations", {"model": "openai/dall-e-3", "prompt": "A red fox."}),
+    ):
+        sent = []
+        for to, headers in ((proxy, proxy.headers(user)), (plain_proxy, {})):
+            with httpx.Client(trust_env=False, timeout=60.0) as client:
+                headers = {"Authorization": f"Bearer {to.master_key}", **headers}
+                answer = client.post(to.url + path, headers=headers, json=body)
+            sent.append((answer.status_code, [request.body for request in provider.recorded]))
+            assert answer.headers.get("x-recallr-memory-status") == ("off" if to is proxy else None)
+            provider.clear()
+        assert sent[0] == sent[1]
+    assert not Memory(proxy).user_known(user)
+
+
+def test_a_model_without_a_system_instruction_is_told_in_the_users_message(
+    proxy: Proxy, provider: Provider, user: str
+) -> None:
+    proxy.ask(user, "My cat is called Felix.")
+    with proxy.gemini(user) as client:
+        client.models.generate_content(model=GEMMA_MODEL, contents="What is it called?")
+    sent = provider.recorded[-1].json
+    assert "systemInstruction" not in sent
+    assert "system_instruction" not in sent
+    texts = "".join(part["text"] for part in sent["contents"][-1]["parts"])
+    assert texts.startswith("# Memory\n")
+    assert texts.index("Felix") < texts.index("What is it called?")
+    assert texts.endswith("What is it called?")
 
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="}}

@@ -37,6 +37,10 @@ EMBEDDING_MODEL = "text-embedding-3-small"
 GEMINI_MODEL = "gemini-2.5-flash"
 NEW_GEMINI_MODEL = "gemini-of-tomorrow"
 """Missing from LiteLLM's list of models and their prices."""
+GEMMA_MODEL = "gemma-3-27b-it"
+"""Takes no system instruction from Google's API."""
+SPEECH_MODEL = "gemini-2.5-flash-preview-tts"
+"""Reads out what it is told."""
 CLAUDE_MODEL = "claude-haiku-4-5"
 OPEN_MODEL = "open-weights"
 """Of a provider for which LiteLLM translates Anthropic's API into chat completions."""
@@ -274,7 +278,7 @@ def _config(provider: Provider, callbacks: Sequence[str]) -> dict[str, Any]:
         return {"model_name": name, "litellm_params": parameters}
 
     named = [model(name, f"openai/{name}") for name in (CHAT_MODEL, MEMORY_MODEL, EMBEDDING_MODEL)]
-    for name in (GEMINI_MODEL, NEW_GEMINI_MODEL):
+    for name in (GEMINI_MODEL, NEW_GEMINI_MODEL, GEMMA_MODEL, SPEECH_MODEL):
         named.append(model(name, f"gemini/{name}"))
         named[-1]["litellm_params"]["api_base"] += "beta"  # Google's version of the API
     named.append(model(CLAUDE_MODEL, f"anthropic/{CLAUDE_MODEL}"))

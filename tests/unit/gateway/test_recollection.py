@@ -14,13 +14,19 @@ from pydantic import SecretStr
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import OngoingSession
-from recallr_litellm.formats import Conversation
+from recallr_litellm.core.room import Model
+from recallr_litellm.formats import Conversation, Reply
 from recallr_litellm.gateway.call import Call, now_ms
 from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.gateway.runtime import Runtime
 from recallr_litellm.settings import Settings
 
 KEY = "rai_key-of-acme"
+MODELS = {
+    "small": Model(windows=(1_500,)),
+    "speech": Model(answers_in_text=False),
+    "gemma": Model(takes_system=False),
+}
 
 
 async def nobody_asks(*_: object, **__: object) -> NoReturn:
@@ -47,15 +53,26 @@ def settings(folder: Path, **changes: object) -> Settings:
 
 @pytest.fixture
 async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
-    runtime = Runtime(settings(tmp_path), gateway_embed=nobody_asks, gateway_complete=nobody_asks, count_tokens=len)
+    runtime = Runtime(
+        settings(tmp_path),
+        gateway_embed=nobody_asks,
+        gateway_complete=nobody_asks,
+        count_tokens=len,
+        model_behind=lambda name, team, routed: MODELS.get(name, Model()),
+    )
     runtime.start(lambda: None)
     await sound(runtime)
     yield runtime
     await runtime.stop()
 
 
-async def ask(runtime: Runtime, text: str, *more: dict[str, Any]) -> tuple[Call, str]:
-    """A chat request of Ana's; returns what became of it and what the model is shown."""
+async def ask(runtime: Runtime, text: str, *more: dict[str, Any], **fields: Any) -> tuple[Call, str]:
+    """A chat request of Ana's; returns what became of it and what the model is shown.
+
+    Args:
+        more: messages after it.
+        fields: of the body.
+    """
     headers = {
         "project-id": "acme",
         "api-key": KEY,
@@ -65,7 +82,7 @@ async def ask(runtime: Runtime, text: str, *more: dict[str, Any]) -> tuple[Call,
     }
     raw = RawHeaders(tuple((f"x-recallr-{name}", value) for name, value in headers.items()))
     call = Call(raw)
-    body: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": text}, *more]}
+    body: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": text}, *more], **fields}
     await runtime.recollection.enrich(call, body, "acompletion")
     return call, str(body["messages"])
 
@@ -141,6 +158,7 @@ async def test_an_embedding_endpoint_that_fails_is_named_by_health_and_not_asked
         gateway_embed=endpoint,
         gateway_complete=nobody_asks,
         count_tokens=len,
+        model_behind=lambda *_, **__: Model(),
     )
     runtime.start(lambda: None)
     try:
@@ -159,3 +177,105 @@ async def test_an_embedding_endpoint_that_fails_is_named_by_health_and_not_asked
         assert runtime.faults() == {}, "one refused text stops everybody's requests"
     finally:
         await runtime.stop()
+
+
+async def tell(runtime: Runtime, *texts: str) -> None:
+    """Ana's open session holds these texts."""
+    for text in texts:
+        told, _ = await ask(runtime, text)
+        exchange = told.exchange(Reply((Message(role="assistant", text="Noted."),), complete=True))
+        assert exchange is not None
+        assert await runtime.store(exchange, within=60)
+
+
+@pytest.mark.parametrize(
+    ("words", "limit", "status", "shown"),
+    [
+        (10, {}, "ok", ["# Memory", "<recallr_memory", "fact 9."]),
+        (10, {"model": "small"}, "degraded; reason=window", ["<recallr_memory", "fact 9."]),
+        (60, {"model": "small"}, "degraded; reason=window", ["<recallr_memory", "fact 9."]),
+        (10, {"model": "small", "max_tokens": 500}, "degraded; reason=window", ["<recallr_memory", "fact 9."]),
+        (10, {"model": "small", "max_completion_tokens": 1_400}, "degraded; reason=window", []),
+        (290, {"model": "small"}, "degraded; reason=window", []),
+        (10, {"model": "small", "tools": [{"function": {"description": "t " * 650}}]}, "degraded; reason=window", []),
+        (10, {"model": "small", "max_tokens": 1_500}, "degraded; reason=window", ["<recallr_memory", "fact 9."]),
+    ],
+    ids=["large", "small", "long question", "answer", "long answer", "too long", "tools", "all of it"],
+)
+async def test_memory_takes_what_the_models_window_leaves(
+    runtime: Runtime, words: int, limit: dict[str, Any], status: str, shown: list[str]
+) -> None:
+    """Each character counts as a token here."""
+    await tell(runtime, *(f"This is fact {number}. {'x' * 150}" for number in range(10)))
+    question = "word " * words
+    call, body = await ask(runtime, question, **limit)
+    assert call.status == status
+    assert [text for text in ("# Memory", "<recallr_memory", "fact 9.") if text in body] == shown
+    if "small" in limit.values():
+        answer = limit.get("max_tokens", limit.get("max_completion_tokens", 0)) % 1_500
+        added = len(body) - len(str([{"role": "user", "content": question}]))
+        assert added <= max(0, 1_500 - answer - len(question)), "no more than what the window leaves"
+
+
+async def test_a_block_that_fits_is_no_loss_where_the_window_is_small(runtime: Runtime) -> None:
+    await tell(runtime, "My cat is called Felix.")
+    call, shown = await ask(runtime, "What is it called?", model="small")
+    assert call.status == "ok"
+    assert "Felix" in shown
+
+
+async def test_a_turn_that_grows_out_of_the_window_goes_on_without_its_block(runtime: Runtime) -> None:
+    tool = {"type": "function", "function": {"name": "look", "parameters": {}}}
+    await tell(runtime, "My cat is called Felix.")
+    opening = {"role": "user", "content": "What is it called?"}
+    step = [
+        {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": {"name": "look"}}]},
+        {"role": "tool", "tool_call_id": "1", "content": "nothing"},
+    ]
+    results = [
+        await ask(runtime, "", model="small", tools=[tool], messages=messages)
+        for messages in ([opening], [opening, *step], [opening, *step[:-1], {**step[-1], "content": "y " * 700}])
+    ]
+    assert [call.status for call, _ in results] == ["ok", "ok", "degraded; reason=window"]
+    assert ["Felix" in body for _, body in results] == [True, True, False]
+
+
+async def test_the_instructions_stand_before_the_block_where_a_model_takes_no_system_message(runtime: Runtime) -> None:
+    _, alone = await ask(runtime, "My cat is called Felix.", model="gemma")
+    assert alone == str([{"role": "user", "content": "My cat is called Felix."}]), (
+        "without memory there is nothing to say"
+    )
+    await tell(runtime, "My cat is called Felix.")
+    call, shown = await ask(runtime, "What is it called?", model="gemma")
+    assert call.status == "ok"
+    assert shown.startswith("[{'role': 'user', 'content': '# Memory"), "no system message"
+    assert shown.index("# Memory") < shown.index("Felix") < shown.index("What is it called?")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"model": "speech"}, "text to be spoken or drawn"),
+        ({"modalities": ["image"]}, "text to be spoken or drawn"),
+        ({"cached_content": "cachedContents/1"}, "cached content allows no system instruction"),
+        ({"extra_body": {"cachedContent": "cachedContents/1"}}, "cached content allows no system instruction"),
+    ],
+)
+async def test_where_memory_has_no_place_the_request_stays_as_it_is_and_a_text_that_answers_it_is_kept(
+    runtime: Runtime, fields: dict[str, Any], reason: str
+) -> None:
+    await tell(runtime, "My cat is called Felix.")
+    call, shown = await ask(runtime, "Draw my cat.", **fields)
+    assert (call.status, call.reason) == ("off", reason)
+    assert shown == str([{"role": "user", "content": "Draw my cat."}])
+    picture = Message(role="assistant", attachments=("image",))
+    assert call.exchange(Reply((picture,), complete=True)) is None, "no conversation"
+    assert call.exchange(Reply((Message(role="assistant", text="Which one?"),), complete=True)) is not None
+
+
+@pytest.mark.parametrize("modalities", [["text", "audio"], ["audio"], ["text"]])
+async def test_an_answer_that_is_spoken_is_one_of_a_conversation(runtime: Runtime, modalities: list[str]) -> None:
+    await tell(runtime, "My cat is called Felix.")
+    call, shown = await ask(runtime, "What is it called?", modalities=modalities)
+    assert call.status == "ok"
+    assert "Felix" in shown
