@@ -12,8 +12,8 @@ begins. Photos of the data are left out. Where a session does not begin with the
 assistant, a greeting is put there.
 
 The questions, some of each category, are asked in one new session whose history the client sends. For
-each: the memory status, the tokens of the block that was injected, and how many of the turns that hold
-the answer (the evidence of the data) are in it, whole. With `--out` also the blocks, as JSON.
+each category: how many of the turns that hold the answer (the evidence of the data) are in the injected blocks, whole.
+With `--out` each question with its block, as JSON.
 
 The dates of the data cannot go through a chat endpoint: for the gateway all of it was said now.
 """
@@ -210,16 +210,7 @@ def _holds(block: str, text: str) -> bool:
 
 
 def report(asked: Sequence[Asked], console: Console) -> None:
-    """What was injected for each question, and how much of the evidence by category."""
-    each = Table("category", "question", "expected", "evidence", "shown", "tokens", "ms", "status", title="Each")
-    for one in asked:
-        found = f"{len(one.shown)} of {len(one.evidence)}"
-        evidence = " ".join(one.evidence)
-        milliseconds = f"{one.milliseconds:.0f}"
-        each.add_row(
-            one.category, one.question, one.expected, evidence, found, str(one.tokens), milliseconds, one.status
-        )
-    console.print(each)
+    """How much of the evidence was injected, by category."""
     table = Table(
         "category", "questions", "evidence", "shown", "all of it", "none of it", title="Evidence in the block"
     )

@@ -1,11 +1,10 @@
-"""Two gateways on the same Redis and Qdrant are one: a user may talk to either, a session is processed by one of
-them, and what one leaves undone when it is killed, the other takes over.
+"""Two gateways on the same Redis and Qdrant are one: a user may talk to either, and what one leaves undone when it is
+killed, the other takes over. That a session is processed by one of them: unit/stores/test_state_queue.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 
 from tests.support.observe import (
     assert_once,
-    attempts,
     client,
     in_motion,
     leased,
@@ -51,10 +49,6 @@ class Cluster:
     def both(self) -> tuple[Proxy, Proxy]:
         return self.first, self.second
 
-    def processed(self) -> float:
-        """How many sessions the two have processed since they were started."""
-        return sum(metric(proxy, "recallr_sessions_total", outcome="processed") for proxy in self.both)
-
 
 @pytest.fixture(scope="module")
 def _cluster(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
@@ -87,35 +81,6 @@ def test_a_user_who_alternates_between_gateways_has_one_session(
     assert [one.text for one in kept] == [text for one in said for text in (one, answer_to(one))]
     shown = provider.last.user_text
     assert all(text in shown for text in said[:5]), "one gateway does not show the model what the other has stored"
-
-
-def test_each_ended_session_is_processed_by_one_gateway_only(cluster: Cluster, user: str) -> None:
-    _process_what_others_left(cluster)
-    before = cluster.processed()
-    said = {f"{user}-{n}": f"I am user {n}. {LONG_TEXT[: 3000 * (n % 2)]}".strip() for n in range(8)}
-    owners = [owner_of(one) for one in said]
-    with ThreadPoolExecutor(4) as pool:
-        asked = [
-            pool.submit(cluster.both[number % 2].ask, one, text, session_timeout_seconds=1)
-            for number, (one, text) in enumerate(said.items())
-        ]
-    sessions = [(owner, reply.result().session_id) for owner, reply in zip(owners, asked, strict=True)]
-    most = 0
-
-    def look() -> int:
-        nonlocal most
-        most = max(most, *(attempts(cluster.redis.url, owner, session) for owner, session in sessions))
-        return len(in_motion(cluster.redis.url, *owners))
-
-    eventually(look, "all sessions are processed", until=lambda left: left == 0)
-    assert most == 1, f"a session was claimed {most} times: the gateways do not leave each other's sessions alone"
-    eventually(
-        lambda: cluster.processed() - before,
-        "as many sessions are processed as there were, none by both gateways",
-        until=lambda count: count == len(said),
-    )
-    kept = remembered(server(cluster.qdrant.url), owners)
-    assert_once(kept, expected=[text for one in said.values() for text in (one, answer_to(one))])
 
 
 def test_what_one_gateway_was_processing_when_it_was_killed_the_other_takes_over(

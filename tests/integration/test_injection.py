@@ -14,8 +14,8 @@ import litellm
 import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
-from tests.support.memory import SHORT, Memory, remember
-from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
+from tests.support.memory import remember
+from tests.support.provider import Answer, Provider, ThreadedProvider, ToolCall
 from tests.support.proxy import CHAT_MODEL, Proxy
 from tests.support.shown import CLOSING, OPENING, leading_block
 
@@ -166,34 +166,6 @@ def test_the_block_stays_within_its_budget(into_system: Proxy, provider: Provide
         into_system.ask(user, text * 3)
     into_system.ask(user, "Which lighthouse is the newest?")
     assert SMALL_BUDGET / 2 < tokens() <= SMALL_BUDGET, "this session's own messages and memory"
-
-
-def test_nothing_that_was_injected_is_ever_stored(proxy: Proxy, provider: Provider, user: str) -> None:
-    memory = Memory(proxy)
-    ids, texts = (
-        [],
-        ["My cat is Felix.", "What is my cat called?", "Tell me of my cat again.", "And once more: my cat?"],
-    )
-    shown: list[Recorded] = []
-    for text in texts:
-        before = proxy.ask(user, SYSTEM, text, session_timeout_seconds=600)
-        shown.append(provider.last)
-        reply = proxy.ask(user, SYSTEM, f"Go on: {text}", stream=True, session_timeout_seconds=SHORT)
-        assert reply.session_id == before.session_id
-        memory.wait_processed(user, reply.session_id)
-        ids.append(reply.session_id)
-    assert [OPENING in request.user_text for request in shown] == [False, True, True, True], "memory was injected"
-    assert shown[-1].user_text.count(OPENING) == 1, "and is not quoted from an earlier session"
-
-    for id, text in zip(ids, texts, strict=True):
-        proxy.ask(user, "?!", session_id=id, session_timeout_seconds=600)  # brings the session back into Redis
-        kept = memory.session(user, id)
-        said = [kept.said[0], kept.said[2]]
-        assert said == [("user", text), ("user", f"Go on: {text}")], "stored is what the user said, and no more"
-        everything = kept.messages[0].model_dump_json() + "".join(m.model_dump_json() for m in kept.messages)
-        assert "recallr_memory" not in everything
-        assert INSTRUCTIONS not in everything
-        assert SYSTEM["content"] not in everything, "system messages are not stored either"
 
 
 def test_in_the_instructions_of_a_response_the_block_is_said_in_every_request_of_a_turn(

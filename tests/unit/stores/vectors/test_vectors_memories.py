@@ -88,12 +88,6 @@ async def test_memories_are_found_with_passages_and_summaries_by_meaning_and_wor
     assert memories[1].bm25 > 0
 
 
-async def test_memories_of_excluded_sessions_are_not_found(store: VectorStore) -> None:
-    await store.save_memories(ADA, indexed(memory(1, "one", of="s1"), memory(2, "two", of="s2")))
-    found = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions={"s1"})
-    assert [hit.content for hit in found.memories] == ["two"]
-
-
 async def test_a_session_processed_anew_has_only_its_new_memories(store: VectorStore, engine: Engine) -> None:
     await store.save_memories(ADA, indexed(memory(1), memory(2), memory(3, of="s2")))
     await store.save_memories(BOB, indexed(memory(2)))
