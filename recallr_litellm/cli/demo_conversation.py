@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -43,7 +42,6 @@ class Turn:
     memory: str
     """What the gateway put before the user's words."""
     reply: str
-    streamed: bool
 
     @property
     def session_id(self) -> str | None:
@@ -56,10 +54,9 @@ class Turn:
         for name, value in sorted(self.headers.items()):
             headers.add_row(Text(name.title()), Text(value))
         memory = Text(self.memory) if self.memory else Text("nothing: no earlier session holds anything", style="dim")
-        how = "streamed" if self.streamed else "whole"
         _show(console, "Alice says", Text(self.said), "cyan")
         _show(console, "The gateway puts before her words", memory, "magenta")
-        _show(console, f"{self.model} answers ({how})", Text(printable(self.reply)), "green")
+        _show(console, f"{self.model} answers", Text(printable(self.reply)), "green")
         _show(console, "Response headers", headers, "blue")
 
 
@@ -70,7 +67,6 @@ class DemoClient:
         self._gateway = gateway
         self._model = model
         self._history: list[ChatCompletionMessageParam] = []
-        self._stream = itertools.cycle((False, True))
         self._openai = openai.OpenAI(
             base_url=f"{gateway.url}/v1",
             api_key=gateway.master_key,
@@ -88,7 +84,7 @@ class DemoClient:
         self._history = []
 
     def say(self, text: str, *, ends_session: bool) -> Turn:
-        """Say something; every second time the answer is streamed.
+        """Say something.
 
         Args:
             ends_session: let the session end one second after this message.
@@ -98,21 +94,15 @@ class DemoClient:
         """
         timeout = {"X-Recallr-Session-Timeout-Seconds": "1"} if ends_session else {}
         self._history.append({"role": "user", "content": text})
-        streamed = next(self._stream)
-        create = self._openai.chat.completions.with_raw_response.create
-        if streamed:
-            chunks = create(model=self._model, messages=self._history, stream=True, extra_headers=timeout)
-            headers = chunks.headers
-            reply = "".join(chunk.choices[0].delta.content or "" for chunk in chunks.parse() if chunk.choices)
-        else:
-            whole = create(model=self._model, messages=self._history, extra_headers=timeout)
-            headers = whole.headers
-            reply = whole.parse().choices[0].message.content or ""
+        answer = self._openai.chat.completions.with_raw_response.create(
+            model=self._model, messages=self._history, extra_headers=timeout
+        )
+        reply = answer.parse().choices[0].message.content or ""
         self._history.append({"role": "assistant", "content": reply})
-        ours = {name: value for name, value in headers.items() if name.startswith("x-recallr-")}
+        ours = {name: value for name, value in answer.headers.items() if name.startswith("x-recallr-")}
         outgoing = {message["role"]: str(message["content"]) for message in self._gateway.outgoing()}
         instructions, memory = outgoing.get("system", ""), outgoing.get("user", "").removesuffix(text)
-        return Turn(self._model, text, ours, instructions.strip(), memory.strip(), reply, streamed)
+        return Turn(self._model, text, ours, instructions.strip(), memory.strip(), reply)
 
 
 def hold(console: Console, gateway: DemoGateway, model: str) -> bool:

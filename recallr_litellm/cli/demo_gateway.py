@@ -56,15 +56,7 @@ class DemoError(RecallrError):
 
 
 class DemoGateway:
-    """A gateway as a process, with sessions that end after a second.
-
-        gateway = DemoGateway(folder)
-        gateway.start()
-        gateway.url, gateway.master_key, gateway.recallr_key
-        gateway.stop()
-
-    It is started with `recallr serve`, as by any user, and makes its own keys.
-    """
+    """`recallr serve` as a process, with keys of its own and sessions that end after a second."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -115,7 +115,7 @@ class Reindex:
             )
         await self._embedder.open()
         wanted = Description(self._embedder.name, self._embedder.dimension, source=current.name, run=self._run)
-        await self._prepare(target, wanted, current)
+        await self._prepare(target, wanted)
         copied = self._collections.engine(target)
         copy = await self._copy(current.name, target, require=partial(self._require_mine, target))
         brought = 0
@@ -131,14 +131,12 @@ class Reindex:
         await copied.flush()
         return await self._outcome(target, brought, in_use=False)
 
-    async def _prepare(self, target: str, wanted: Description, current: Described) -> None:
+    async def _prepare(self, target: str, wanted: Description) -> None:
         """Have the collection there, described as one that is being filled."""
         found = await self._collections.describe(target)
-        if found is None or (found.model, found.dimension, found.schema) != wanted[:3]:
-            if target in await self._collections.names():
-                await self._collections.drop(target)
-            growth = wanted.dimension / current.description.dimension
-            await self._collections.require_room(current.name, max(1.0, growth))
+        differs = found is None or (found.model, found.dimension, found.schema) != wanted[:3]
+        if differs and target in await self._collections.names():
+            await self._collections.drop(target)
         engine = self._collections.engine(target)
         await engine.open(wanted.dimension)
         await engine.upsert([meta_point(wanted)])

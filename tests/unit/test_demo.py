@@ -26,7 +26,7 @@ class Client:
 
     def say(self, text: str, *, ends_session: bool) -> Turn:
         headers = {"x-recallr-session-id": str(self._session)}
-        return Turn("m", text, headers, instructions="", memory=self.memory, reply="", streamed=False)
+        return Turn("m", text, headers, instructions="", memory=self.memory, reply="")
 
 
 class Refused(Client):

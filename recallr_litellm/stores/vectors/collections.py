@@ -48,13 +48,6 @@ class Collections(Protocol):
     def engine(self, name: str) -> WholeEngine:
         """The engine of one of them, the same at each call. Not opened yet."""
 
-    async def require_room(self, name: str, growth: float) -> None:
-        """Return if there is room for another one that is `growth` times as large as this one, as far as can be told.
-
-        Raises:
-            ConfigurationError: there is not.
-        """
-
     async def drop(self, name: str) -> None:
         """Delete one, or what is left of it."""
 

@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from recallr_litellm.errors import ConfigurationError, VectorsUnavailable
+from recallr_litellm.errors import VectorsUnavailable
 from recallr_litellm.stores.vectors import points
 from recallr_litellm.stores.vectors.collections import may_be_ours, pointer_name
 from recallr_litellm.stores.vectors.edge import EdgeEngine, is_shard
@@ -63,16 +63,6 @@ class EdgeCollections:
             self._engines[name] = EdgeEngine(self._folder.with_name(name))
         return self._engines[name]
 
-    async def require_room(self, name: str, growth: float) -> None:
-        folder = self._folder.with_name(name)
-        needed = await asyncio.to_thread(_size, folder) * growth
-        free = shutil.disk_usage(folder).free
-        if free < needed:
-            raise ConfigurationError(
-                f"There is too little room on the disk of {folder}: about {needed / 1e6:.0f} MB are needed, "
-                f"{free / 1e6:.0f} MB are free."
-            )
-
     async def point_to(self, name: str) -> None:
         await asyncio.to_thread(self._point_to, name)
 
@@ -111,8 +101,3 @@ class EdgeCollections:
     async def close(self) -> None:
         for engine in self._engines.values():
             await engine.close()
-
-
-def _size(folder: Path) -> int:
-    """Bytes on the disk, which are fewer than the lengths of the files: they have holes."""
-    return sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())

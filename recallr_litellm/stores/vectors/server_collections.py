@@ -76,9 +76,6 @@ class ServerCollections:
     def engine(self, name: str) -> ServerEngine:
         return self._engines.setdefault(name, ServerEngine(self._client, name))
 
-    async def require_room(self, name: str, growth: float) -> None:
-        """Nothing: a server does not tell."""
-
     async def drop(self, name: str) -> None:
         async with translated("delete a collection"):
             await self._client().delete_collection(name)
