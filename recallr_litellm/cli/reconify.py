@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -25,8 +26,6 @@ from recallr_litellm.settings import load_settings
 
 reconify = typer.Typer(help="Reports to Reconify: what waits, what was refused, and a test.", no_args_is_help=True)
 
-_Answer = TypeVar("_Answer")
-
 
 @reconify.command()
 def status() -> None:
@@ -37,7 +36,7 @@ def status() -> None:
     console = Console(soft_wrap=True)
     with faults_shown(console):
         settings = _settings()
-        found, oldest_ms = asyncio.run(_ask(settings, _count))
+        found, oldest_ms = asyncio.run(_status(settings))
     for name, value in _rows(settings, found, oldest_ms):
         console.print(Text(f"{name:<12}{value}"))
 
@@ -57,16 +56,12 @@ def dead(
         raise typer.BadParameter("--requeue and --drop exclude each other")
     with faults_shown(console):
         settings = _settings()
-        letters = asyncio.run(_ask(settings, _all_dead))
-        _show(console, letters)
-        if requeue:
-            console.print(
-                Text(f"To be sent again: {asyncio.run(_ask(settings, lambda outbox: outbox.requeue_dead()))}")
-            )
-        elif drop:
-            console.print(Text(f"Deleted: {asyncio.run(_ask(settings, lambda outbox: outbox.drop_dead()))}"))
-        elif letters:
-            console.print(Text("Once the reason is gone: recallr reconify dead --requeue"))
+        letters, changed = asyncio.run(_dead(settings, requeue=requeue, drop=drop))
+    _show(console, letters)
+    if requeue or drop:
+        console.print(Text(f"{'To be sent again' if requeue else 'Deleted'}: {changed}"))
+    elif letters:
+        console.print(Text("Once the reason is gone: recallr reconify dead --requeue"))
 
 
 @reconify.command()
@@ -102,21 +97,27 @@ def _settings() -> ReconifySettings:
     return load_reconify_settings()
 
 
-async def _ask(settings: ReconifySettings, question: Callable[[Outbox], Awaitable[_Answer]]) -> _Answer:
+@asynccontextmanager
+async def _outbox(settings: ReconifySettings) -> AsyncIterator[Outbox]:
     outbox = Outbox.open(redis_of(load_settings()), settings, timeout_seconds=ANSWER_SECONDS)
     try:
-        return await question(outbox)
+        yield outbox
     finally:
         await outbox.close()
 
 
-async def _count(outbox: Outbox) -> tuple[OutboxStatus, int]:
+async def _status(settings: ReconifySettings) -> tuple[OutboxStatus, int]:
     """What there is, and the age of the oldest."""
-    return await outbox.status(), await outbox.oldest_ms()
+    async with _outbox(settings) as outbox:
+        return await outbox.status(), await outbox.oldest_ms()
 
 
-async def _all_dead(outbox: Outbox) -> list[DeadLetter]:
-    return [letter async for letter in outbox.dead()]
+async def _dead(settings: ReconifySettings, *, requeue: bool, drop: bool) -> tuple[list[DeadLetter], int]:
+    """The dead letters, and how many of them were queued again or deleted."""
+    async with _outbox(settings) as outbox:
+        letters = [letter async for letter in outbox.dead()]
+        changed = await outbox.requeue_dead() if requeue else await outbox.drop_dead() if drop else 0
+        return letters, changed
 
 
 def _rows(settings: ReconifySettings, found: OutboxStatus, oldest_ms: int) -> list[tuple[str, str]]:

@@ -51,14 +51,6 @@ class _Waiting:
 class Reconify:
     """Queues finished interactions and sends them in the background.
 
-        reconify = Reconify(settings, redis_url, breaker, timeout_seconds=1.0, interval=1.0, capacity=1000)
-        tasks = [asyncio.create_task(work()) for work in reconify.background]
-        await reconify.add(owner, session_id, request_id, payload, within=2.0)
-        ...
-        await reconify.flush()
-        # cancel the tasks
-        await reconify.close()
-
     Args:
         breaker: of Redis; an outage found here trips it.
         timeout_seconds: bounds each round trip to Redis.
@@ -107,7 +99,6 @@ class Reconify:
         self, owner: Owner | None, session: str, message_id: str, payload: dict[str, Any], *, within: float
     ) -> bool:
         """Queue an interaction, or hold it in this process when that fails or takes longer than `within` seconds.
-        Raises nothing.
 
         Args:
             owner: whose it is; None for a request without a user.
@@ -116,8 +107,7 @@ class Reconify:
             payload: JSON of the REST document, without keys.
 
         Returns:
-            True when it is in Redis: then it is sent, whatever happens to this process. False when it is held, or had
-            to be dropped, which is counted and logged.
+            True when it is in Redis, False when it is held, or dropped, which is counted and logged.
         """
         try:
             text = encoded(payload)
@@ -149,15 +139,9 @@ class Reconify:
         return False
 
     async def purge(self, owner: Owner) -> int:
-        """Delete all of an owner's payloads that were not sent yet, dead letters too, from Redis and this process.
+        """Delete all of an owner's payloads, dead letters too, from Redis and this process. Returns how many.
 
-        One that is being sent just now arrives, and so does what another process holds because Redis was unreachable.
-
-        Returns:
-            How many there were.
-
-        Raises:
-            StateUnavailable: Redis does not answer.
+        One that is being sent arrives, and so does what another process holds because Redis was unreachable.
         """
         theirs = [held for held in self._held if held.owner == owner]
         for held in theirs:

@@ -72,10 +72,6 @@ def may_be_ours(name: str, base: str) -> bool:
     return name == base or name.startswith(f"{base}-")
 
 
-def _is_ours(base: str, name: str, description: Description) -> bool:
-    return name == name_of(base, description.model) or _is_of_earlier_version(base, name)
-
-
 def _is_of_earlier_version(base: str, name: str) -> bool:
     return re.fullmatch(rf"{re.escape(base)}(-reindexed-\d+)?", name) is not None
 
@@ -87,8 +83,13 @@ def pointer_name(base: str) -> str:
 
 async def all_of(collections: Collections, *, but: str = "") -> list[Described]:
     """Every collection of the store but one, by name."""
+    base = collections.base
     found = [(name, await collections.describe(name)) for name in sorted(await collections.names()) if name != but]
-    return [Described(name, one) for name, one in found if one and _is_ours(collections.base, name, one)]
+    return [
+        Described(name, one)
+        for name, one in found
+        if one and (name == name_of(base, one.model) or _is_of_earlier_version(base, name))
+    ]
 
 
 async def current_of(collections: Collections, model: str | None = None) -> Described | None:

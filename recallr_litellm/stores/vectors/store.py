@@ -68,15 +68,12 @@ class VectorStore:
         self._refusal: ConfigurationError | None = None
 
     async def open(self) -> None:
-        """Open the collection of the embedding model; make it where nothing is stored yet.
+        """Open the collection of the embedding model, once; make it where nothing is stored yet.
 
-        Does nothing when it is open. After `Unavailable` it may be called again, until it
-        succeeds. After a `ConfigurationError` the store is closed for good.
+        After `Unavailable` it may be called again. After a `ConfigurationError` the store is closed for good.
 
         Raises:
-            EmbeddingMismatch: what is remembered has vectors of another model.
-            DataDirInUse: the embedded store belongs to another process.
-            ConfigurationError: the collection cannot be used for another reason.
+            ConfigurationError: the collection cannot be used: it has vectors of another model, say.
             EmbeddingUnavailable: the model does not know its dimension yet.
         """
         async with self._opening:  # probes of reading and of writing may come at once
