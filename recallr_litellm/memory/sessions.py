@@ -204,12 +204,10 @@ class Sessions:
         if holds(history, session.entries):
             return True
         doubts = list(islice(in_doubt(history, session.entries), _MOST_DOUBTS))
-        ids = [id for _, id in doubts if id is not None]
-        stored = {
-            found.id: found.message
-            for found in await self._state.read(owner, session.session_id, ids, most_bytes=_DOUBT_BYTES)
-        }
-        return any(said is None or (id in stored and says_the_same(said.text, stored[id].text)) for said, id in doubts)
+        ids = [id for said, id in doubts if said is not None and id is not None]
+        found = await self._state.read(owner, session.session_id, ids, most_bytes=_DOUBT_BYTES) if ids else []
+        texts = {stored.id: stored.message.text for stored in found}
+        return any(said is None or (id in texts and says_the_same(said.text, texts[id])) for said, id in doubts)
 
     async def _admit_user(self, request: SessionRequest) -> None:
         owner = request.owner

@@ -82,7 +82,8 @@ else
   if not id and not (known and names == 'part') then
     if not settle(alive(preferred), 'preferred') then
       local found, count = holder(names == 'chat')
-      if found and count < 2 then return {'candidate', found, unpack(index(found))} end
+      local sure = count > 1 or (compared == '1' and found == redis.call('GET', current))
+      if found and not sure then return {'candidate', found, unpack(index(found))} end
       settle(found, 'history')
     end
     if not id and names ~= 'chat' then
