@@ -209,7 +209,9 @@ def test_a_wrong_key_is_refused_on_formats_that_have_no_memory_too(proxy: Proxy,
 def test_each_request_has_one_line_in_the_log(proxy: Proxy, user: str) -> None:
     served = proxy.ask(user, "Hello.").headers
     expected = {
-        served["x-recallr-request-id"]: f"session={served['x-recallr-session-id']} strategy=balanced status=empty"
+        served["x-recallr-request-id"]: (
+            f"session={served['x-recallr-session-id']} chat=new strategy=balanced status=empty"
+        )
     }
     for options, code, error in (
         ({"min_top_k": "many"}, 400, "invalid_recallr_headers"),
