@@ -13,6 +13,8 @@ from litellm.integrations.custom_logger import CustomLogger
 from recallr_litellm.errors import RequestError
 from recallr_litellm.gateway.call import CURRENT
 from recallr_litellm.gateway.runtime import Runtime
+from recallr_litellm.gateway.witness import Witness
+from recallr_litellm.litellm_host.events import call_id
 from recallr_litellm.litellm_host.refusals import refuses_content
 from recallr_litellm.litellm_host.rejections import rejection
 from recallr_litellm.litellm_host.spend import CALLER
@@ -46,6 +48,8 @@ class RecallrHooks(CustomLogger):  # type: ignore[misc]
         except RequestError as error:
             raise rejection(error, call_type) from None
         self._runtime.reporter.sent(call, data)
+        if call.admitted is not None or call.reported is not None:
+            call.witness = Witness(call_id(data))
         return data if call.awake else None
 
     async def async_post_call_failure_hook(
@@ -57,11 +61,29 @@ class RecallrHooks(CustomLogger):  # type: ignore[misc]
             call.refused = True
 
     async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
-        """Note for Reconify which model the router has chosen."""
+        """Note that a provider is called, and for Reconify with what."""
         call = CURRENT.get()
         if call is not None and self._runtime is not None:
+            if call.witness is not None:
+                call.witness.begin(kwargs)
             self._runtime.reporter.routed(call, kwargs, getattr(call_type, "value", ""))
         return None
+
+    async def async_log_success_event(
+        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        """Note the answer as LiteLLM knows it: what cannot be read on its way to the client is stored from here."""
+        call = CURRENT.get()
+        if call is not None and call.witness is not None:
+            call.witness.succeed(kwargs, response_obj)
+
+    async def async_log_failure_event(
+        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        """Note that the call has failed: nothing of it is to be stored or reported."""
+        call = CURRENT.get()
+        if call is not None and call.witness is not None:
+            call.witness.fail(kwargs)
 
 
 recallr = RecallrHooks(start())

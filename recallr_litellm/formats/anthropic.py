@@ -83,7 +83,6 @@ class AnthropicStream:
         """The block that each index names: some providers use an index again."""
         self._stopped = False
         self._failed = False
-        self.ended = False
 
     def feed(self, data: str) -> None:
         event = event_of(data)
@@ -91,6 +90,7 @@ class AnthropicStream:
         match event.get("type"):
             case "message_start" if isinstance(event.get("message"), dict):
                 self._message = dict(event["message"])
+                self._stopped = False
             case "content_block_start" if isinstance(event.get("content_block"), dict):
                 self._start(index_of(event), event["content_block"])
             case "content_block_delta" if isinstance(delta, dict):
@@ -98,7 +98,7 @@ class AnthropicStream:
             case "message_delta":
                 self._end_message(event, delta if isinstance(delta, dict) else {})
             case "message_stop":
-                self._stopped = self.ended = True
+                self._stopped = True
             case "error":
                 self._failed = True
 

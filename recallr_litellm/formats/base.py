@@ -129,11 +129,7 @@ class StreamReader(Protocol):
 
     @property
     def complete(self) -> bool:
-        """The provider said that every choice is finished; usage may follow. Cheap: asked after each event."""
-
-    @property
-    def ended(self) -> bool:
-        """The last event of the format has come. Cheap."""
+        """The provider said that every choice is finished; more may follow all the same."""
 
     @property
     def whole(self) -> Json | None:

@@ -107,10 +107,8 @@ def _role(raw: Any) -> str:
 
 def _message(raw: Mapping[str, Any], role: Role) -> Message:
     texts, attachments = _texts(raw.get("content"))
-    text = "\n".join(texts)
-    refusal = raw.get("refusal")
-    if not text and isinstance(refusal, str):
-        text = refusal
+    attachments += tuple(str(image.get("type") or "image_url") for image in items(raw.get("images")))
+    text = "\n".join(texts) or _said_otherwise(raw)
     call_id = raw.get("tool_call_id") or (raw.get("name") if role == "tool" else None)
     return Message(
         role=role,
@@ -120,6 +118,13 @@ def _message(raw: Mapping[str, Any], role: Role) -> Message:
         tool_call_id=str(call_id) if role == "tool" and call_id else None,
         attachments=attachments,
     )
+
+
+def _said_otherwise(raw: Mapping[str, Any]) -> str:
+    """What a message without text says: a refusal, or what is heard in its audio."""
+    audio = raw.get("audio")
+    said = (raw.get("refusal"), audio.get("transcript") if isinstance(audio, dict) else None)
+    return next((text for text in said if isinstance(text, str) and text), "")
 
 
 def _content(content: Any) -> tuple[str, tuple[str, ...]]:

@@ -15,6 +15,9 @@ from recallr_litellm.formats.deltas import Json, finished, index_of, merge
 class ChoicesStream:
     """Puts the choices of a stream together.
 
+    A finish reason is not the end: where LiteLLM runs the model's tool calls itself (MCP), `tool_calls` is followed
+    by the answer, in the same stream.
+
     Args:
         body: the request; its `n` says how many choices are expected.
         kind: the `object` of the whole answer.
@@ -40,7 +43,10 @@ class ChoicesStream:
                 self._head[key] = self._head.get(key, value) if key in ("id", "created") else value
         for raw in items(chunk.get("choices")):
             index = index_of(raw)
-            merge(self._choices.setdefault(index, {"index": index}), raw)
+            choice = self._choices.setdefault(index, {"index": index})
+            if choice.get("finish_reason") and _says_more(raw):
+                choice["finish_reason"] = None
+            merge(choice, raw)
 
     @property
     def complete(self) -> bool:
@@ -49,11 +55,6 @@ class ChoicesStream:
             return False
         finish = [choice.get("finish_reason") for choice in self._choices.values()]
         return self._done or (len(finish) >= self._expected and all(finish))
-
-    @property
-    def ended(self) -> bool:
-        """Chunks with the usage follow the finish reason."""
-        return self._done
 
     @property
     def whole(self) -> Json | None:
@@ -66,3 +67,10 @@ class ChoicesStream:
         for choice in choices:
             choice["finish_reason"] = None if self._failed else choice.get("finish_reason") or of_the_stream
         return {**head, "object": self._kind, "choices": [self._choice(choice) for choice in choices]}
+
+
+def _says_more(raw: Mapping[str, Any]) -> bool:
+    """Whether a choice of a chunk brings content."""
+    delta = raw.get("delta")
+    given = delta if isinstance(delta, dict) else raw
+    return any(given.get(key) for key in ("content", "text", "tool_calls", "audio", "images"))

@@ -96,8 +96,10 @@ def _continued(known: list[Any], item: Any) -> Json | None:
     if not isinstance(item, dict):
         return None
     if isinstance(item.get("index"), int):
-        places = (place for place in known if isinstance(place, dict) and place.get("index") == item["index"])
-        return next(places, None)
+        places = (place for place in reversed(known) if isinstance(place, dict) and place.get("index") == item["index"])
+        place = next(places, None)
+        # A stream that goes on after tool calls which the gateway itself has run counts the next ones from 0 again.
+        return None if place and item.get("id") and place.get("id") not in (None, "", item["id"]) else place
     last = known[-1] if known and isinstance(known[-1], dict) else None
     if last is None:
         return None

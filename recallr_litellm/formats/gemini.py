@@ -117,8 +117,6 @@ class GeminiStream:
 
     complete = False
     """Never before the end of the body: some models and servers give a finish reason with every chunk."""
-    ended = False
-    """There is no last event."""
 
     def __init__(self) -> None:
         self._head: Json = {}

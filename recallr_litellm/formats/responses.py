@@ -117,21 +117,25 @@ class ResponsesStream:
     """Puts a response together from its events. The last one brings all of it."""
 
     def __init__(self) -> None:
+        self._before: list[Json] = []
+        """What earlier responses of the same stream brought: some gateways run tool calls and go on."""
         self._response: Json = {}
         self._items: dict[int, _Item] = {}
         self.complete = False
         """A response that failed is not complete."""
-        self.ended = False
+        self._ended = False
 
     def feed(self, data: str) -> None:
         event = event_of(data)
         kind, item, part = event.get("type"), event.get("item"), event.get("part")
         if not isinstance(kind, str):
             return
+        if kind == "response.created" and self._ended:
+            self._before, self._items, self._ended, self.complete = self._output(), {}, False, False
         if isinstance(event.get("response"), dict):
             self._response = event["response"]
         if kind in _ENDS:
-            self.ended = True
+            self._ended = True
             self.complete = kind != "response.failed"
         elif kind == "response.output_item.added" and isinstance(item, dict):
             self._item(event).begun = item
@@ -151,14 +155,17 @@ class ResponsesStream:
 
     @property
     def whole(self) -> Json | None:
-        if self.ended and self._response.get("output"):
-            return self._response
-        # Not finished; or a bridge's last event, which may bring no items.
-        output = [item.so_far() for _, item in sorted(self._items.items())]
+        output = self._output()
         if not self._response and not output:
             return None
         status = "completed" if self.complete else "in_progress"
         return {"status": status, **self._response, "output": output}
+
+    def _output(self) -> list[Json]:
+        if self._ended and self._response.get("output"):
+            return [*self._before, *map(dict, items(self._response["output"]))]
+        # Not finished; or a bridge's last event, which may bring no items.
+        return [*self._before, *(item.so_far() for _, item in sorted(self._items.items()))]
 
     def _item(self, event: Mapping[str, Any]) -> _Item:
         return self._items.setdefault(index_of(event, "output_index"), _Item())

@@ -1,7 +1,8 @@
-"""An answer on its way to the client: read, stored and reported before the client can see that it is finished.
+"""An answer on its way to the client: read, stored and reported before the response ends.
 
 It is read off the wire, as the client gets it, because LiteLLM's success events do not come for every answer the client
-sees (streams of some models, disconnects, shutdown) and sometimes come twice.
+sees (streams of some models, disconnects, shutdown) and sometimes come twice. What cannot be read there is taken from
+those events (`witness`); where they do not come either, the user's words are kept without an answer.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from time import perf_counter
 from urllib.parse import quote
 
 from recallr_litellm.formats import FORMATS, Format, Reply
-from recallr_litellm.formats.answers import MAX_ANSWER_BYTES, AnswerTooLarge, StreamedAnswer, read_whole
+from recallr_litellm.formats.answers import MAX_ANSWER_BYTES, AnswerTooLarge, StreamedAnswer, format_of, read_whole
 from recallr_litellm.formats.deltas import Json
 from recallr_litellm.gateway.asgi import Event, Send
 from recallr_litellm.gateway.call import Call
 from recallr_litellm.gateway.reporter import Reporter
+from recallr_litellm.gateway.witness import Witness
 from recallr_litellm.memory.capture import Exchange
 from recallr_litellm.metrics import ANSWERS_TOO_LARGE, FAULTS
 
@@ -26,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 Store = Callable[[Exchange, float], Awaitable[bool]]
 """Stores an exchange within so many seconds; False when it is only held."""
+Later = Callable[[Exchange, Witness | None], None]
+"""Stores an exchange in a task of its own, which a shutdown waits for: with a witness, once that has been heard."""
 Deadline = Callable[[Call], float]
 """Seconds that the plugin may still add to this request."""
 
@@ -37,10 +42,13 @@ class Answer:
         send: the server's.
     """
 
-    def __init__(self, call: Call, send: Send, *, store: Store, deadline: Deadline, reporter: Reporter) -> None:
+    def __init__(
+        self, call: Call, send: Send, *, store: Store, later: Later, deadline: Deadline, reporter: Reporter
+    ) -> None:
         self._call = call
         self._send = send
         self._store = store
+        self._later = later
         self._deadline = deadline
         self._reporter = reporter
         self.http_status: int | None = None
@@ -48,13 +56,17 @@ class Answer:
         self._start: Event | None = None
         """Held until its headers can say everything."""
         self._encoding = b""
+        self._format: Format | None = None
+        """Of the request; None where the answer is neither to be stored nor to be reported."""
         self._body: list[bytes] | None = None
         """A whole answer while it is gathered."""
         self._gathered = 0
         """Its bytes."""
         self._stream: StreamedAnswer | None = None
+        self._begun: Reply | None = None
+        """The reply that is in Redis already, but may go on."""
         self._done = False
-        """Stored or held; nothing more is to be done."""
+        """Stored, held, or waiting for the witness; nothing more is to be done."""
         self._sending = False
         """The client has got the start of the answer."""
         self._report: asyncio.Task[None] | None = None
@@ -86,7 +98,10 @@ class Answer:
 
     def unstored(self) -> Exchange | None:
         """The exchange as far as the client has it, if it is not stored yet."""
-        return None if self._done or self._stream is None else self._call.exchange(self._stream.reply)
+        if self._done or self._stream is None:
+            return None
+        reply = self._stream.reply
+        return self._call.exchange(reply) if reply.messages else None
 
     def report_beginning(self) -> None:
         """Report a stream that has not come to its end."""
@@ -100,14 +115,14 @@ class Answer:
         if not 200 <= event["status"] < 300:
             return
         if call.admitted is not None:
-            format, request = call.admitted.format, call.admitted.body
+            self._format, request = call.admitted.format, call.admitted.body
         elif call.reported is not None:
-            format, request = FORMATS[call.reported.call_type], call.reported.request
+            self._format, request = FORMATS[call.reported.call_type], call.reported.request
         else:
             return
         kind = _header(event, b"content-type")
         if kind.startswith(b"text/event-stream"):
-            self._stream = StreamedAnswer(format, request)
+            self._stream = StreamedAnswer(self._format, request)
         elif kind.startswith(b"application/json"):
             self._body = []
             self._encoding = _header(event, b"content-encoding")
@@ -121,48 +136,86 @@ class Answer:
         self._body = None
         body = b"".join(chunks)  # makes no copy of a single chunk
         whole = self._read(body)
-        self._begin_report(whole)
-        if whole is not None and self._call.admitted is not None:
-            await self._keep(self._read_reply(self._call.admitted.format, whole))
+        reply = self._read_reply(whole) if whole is not None else Reply()
+        if reply.messages or whole is None or not whole.get("error"):
+            known = whole is not None and (reply.messages or format_of(whole) is not None)
+            self._begin_report(whole if known else None)
+            await self._keep(reply)
         await self._reported()
         await self._send_start()
         await self._send({**event, "body": body})
 
     async def _pass_on(self, event: Event) -> None:
-        stream = self._stream
+        stream, last = self._stream, not event.get("more_body", False)
         if stream is not None:
             stream.feed(event.get("body", b""))
-            last = not event.get("more_body", False)
-            if (last or stream.ended) and self._call.reported is not None:
-                self._begin_report(stream.whole)
-            if (last or stream.complete) and not self._done:
-                await self._keep(stream.reply)
+        if self._format is not None and not self._done:
+            if last or (stream is not None and stream.ended):
+                await self._end(stream)
+            elif stream is not None and stream.complete and self._begun is None:
+                # For clients that go on as soon as they see a finish reason. More may follow all the same.
+                self._begun = stream.reply
+                await self._keep(self._begun, final=False)
         await self._reported()
         await self._send(event)
 
+    async def _end(self, stream: StreamedAnswer | None) -> None:
+        """Store and report an answer that is not one JSON object; None where it is no stream of events either."""
+        self._done = True
+        reply = stream.reply if stream is not None else Reply()
+        if not reply.messages and stream is not None and stream.failed:
+            return
+        known = stream is not None and (reply.messages or stream.recognised)
+        self._begin_report(stream.whole if stream is not None and known else None)
+        if reply.messages and reply == self._begun and (exchange := self._call.exchange(reply)) is not None:
+            self._later(exchange, None)  # it is in Redis already
+        else:
+            await self._keep(reply)
+
     def _begin_report(self, whole: Json | None) -> None:
-        """Report beside storing the exchange; what is left of it is waited for before the last event."""
-        if whole is not None and self._report is None:
+        """Report beside storing the exchange; what is left of it is waited for before the last event.
+
+        Args:
+            whole: the answer; None where it cannot be read here.
+        """
+        if self._report is None and self._call.reported is not None:
             self._report = self._reporter.answered(self._call, whole, within=self._deadline(self._call))
 
     async def _reported(self) -> None:
         if self._report is not None and not self._report.done():
             await asyncio.wait({self._report}, timeout=self._deadline(self._call))
 
-    async def _keep(self, reply: Reply) -> None:
+    async def _keep(self, reply: Reply, *, final: bool = True) -> None:
+        """Store the exchange. Without a reply it is what the user said, and the reply that the witness may have.
+
+        Args:
+            final: False where the reply may go on.
+        """
+        self._done = final
+        witness = self._call.witness
+        if final and not reply.messages and witness is not None:
+            if witness.failed:
+                return
+            reply = replace(reply, messages=witness.replies, complete=True)
         exchange = self._call.exchange(reply)
         if exchange is None:
             return
+        waits = final and not reply.messages and witness is not None and not witness.told
         begun = perf_counter()
-        self._done = True
         try:
-            stored = await self._store(exchange, self._deadline(self._call))
+            stored = await self._store(
+                exchange if final and not waits else replace(exchange, final=False), self._deadline(self._call)
+            )
         except Exception:  # noqa: BLE001 - the answer is the client's, whatever becomes of our copy
             FAULTS.labels("capture").inc()
             _log.exception("Exchange %s is lost", exchange.id)
             stored = False
-        if not stored and not self._call.degraded:
-            self._call.degrade("store")
+        if waits:
+            self._later(exchange, witness)
+        if not stored:
+            self._begun = None
+            if not self._call.degraded:
+                self._call.degrade("store")
         self._call.spent += perf_counter() - begun
 
     def _read(self, body: bytes) -> Json | None:
@@ -170,20 +223,22 @@ class Answer:
             return read_whole(body, self._encoding)
         except AnswerTooLarge as error:
             ANSWERS_TOO_LARGE.inc()
-            _log.warning("The answer to request %s is not kept: %s", self._call.request_id, error)
+            self._call.witness = None  # LiteLLM's event holds as much
+            _log.warning("The answer to request %s is not read: %s", self._call.request_id, error)
         except Exception:  # noqa: BLE001 - an answer that cannot be read must reach the client all the same
             FAULTS.labels("answer").inc()
-            _log.exception("The answer to request %s cannot be read and is not stored", self._call.request_id)
+            _log.exception("The answer to request %s cannot be read", self._call.request_id)
         if self._call.admitted is not None and not self._call.degraded:
             self._call.degrade("store")
         return None
 
-    def _read_reply(self, format: Format, whole: Json) -> Reply:
+    def _read_reply(self, whole: Json) -> Reply:
+        format = format_of(whole) or self._format
         try:
-            return format.read_reply(whole)
+            return format.read_reply(whole) if format is not None else Reply()
         except Exception:  # noqa: BLE001 - as above
             FAULTS.labels("answer").inc()
-            _log.exception("The answer to request %s cannot be read and is not stored", self._call.request_id)
+            _log.exception("The answer to request %s cannot be read", self._call.request_id)
             return Reply()
 
     async def _send_start(self) -> None:

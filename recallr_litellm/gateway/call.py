@@ -18,6 +18,7 @@ from recallr_litellm.core.options import Strategy
 from recallr_litellm.formats import Conversation, Format, Reply
 from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.gateway.placement import Placement
+from recallr_litellm.gateway.witness import Witness
 from recallr_litellm.memory.capture import Exchange
 from recallr_litellm.memory.sessions import OpenedSession, SessionRequest
 
@@ -128,13 +129,15 @@ class Call:
     """Set for a request that is to be reported to Reconify."""
     admitted: AdmittedRequest | None = None
     """Set once the request is admitted; the stored exchange is made from it."""
+    witness: Witness | None = field(default=None, repr=False)
+    """What LiteLLM's callbacks say of the answer; None where it takes no part, as by the forward URL."""
 
     def exchange(self, reply: Reply) -> Exchange | None:
-        """What is to be stored; None where the request was not admitted or nothing was answered.
+        """What is to be stored; None where the request was not admitted.
 
         Where memory has no place, a text is answered in a conversation; what is to be spoken or drawn is none.
         """
-        if self.admitted is None or not reply.messages:
+        if self.admitted is None:
             return None
         if self.admitted.placement.refused and not any(message.text for message in reply.messages):
             return None

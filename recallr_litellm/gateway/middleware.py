@@ -6,19 +6,17 @@ from collections.abc import Callable
 
 from recallr_litellm.core.chat_ids import HEADER_NAMES
 from recallr_litellm.core.helper_calls import CLASS_HEADER, MARKING_HEADERS
-from recallr_litellm.gateway.answer import Answer, Deadline, Store
+from recallr_litellm.gateway.answer import Answer, Deadline, Later, Store
 from recallr_litellm.gateway.asgi import App, Event, Receive, Send
 from recallr_litellm.gateway.call import CURRENT, Call
 from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.gateway.replay import Replay
 from recallr_litellm.gateway.reporter import Reporter
-from recallr_litellm.memory.capture import Exchange, beginning_of
+from recallr_litellm.memory.capture import beginning_of
 from recallr_litellm.metrics import REQUESTS
 
 _OF_CLIENTS = frozenset({CLASS_HEADER, *MARKING_HEADERS, *HEADER_NAMES})
 
-Later = Callable[[Exchange], None]
-"""Stores an exchange in a task of its own, which a shutdown waits for."""
 Log = Callable[[Call, int | None], None]
 """Writes the log line of a Recallr request that has ended, with the HTTP status of its response, if it got one."""
 
@@ -65,7 +63,9 @@ class RecallrMiddleware:
             size=_size(rest),
             about_user=about_user,
         )
-        answer = Answer(call, send, store=self._store, deadline=self._deadline, reporter=self._reporter)
+        answer = Answer(
+            call, send, store=self._store, later=self._later, deadline=self._deadline, reporter=self._reporter
+        )
         token = CURRENT.set(call)
         self._answers.add(answer)
         try:
@@ -80,7 +80,7 @@ class RecallrMiddleware:
             if call.awake:
                 REQUESTS.labels(call.status).inc()
             if (exchange := answer.unstored()) is not None:
-                self._later(exchange)
+                self._later(exchange, None)
             answer.report_beginning()
             if call.awake:
                 self._log(call, answer.http_status)
@@ -112,7 +112,7 @@ class RecallrMiddleware:
         """Store what has been received of the answers still coming in. Called when the process is told to end."""
         for answer in self._answers:
             if (exchange := answer.unstored()) is not None:
-                self._later(beginning_of(exchange))
+                self._later(beginning_of(exchange), None)
 
 
 def _is_form(scope: Event) -> bool:

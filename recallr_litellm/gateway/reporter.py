@@ -41,17 +41,17 @@ class Reporter:
         """Keep the body as it goes on to the provider."""
 
     def routed(self, call: Call, arguments: Mapping[str, Any], call_type: str) -> None:
-        """Keep the name under which the provider knows the model.
+        """Keep the texts and the name of the model as the provider gets them, after all other callbacks.
 
         Args:
             arguments: of LiteLLM's call of the model that its router has chosen; of several, the last one counts.
         """
 
-    def answered(self, call: Call, whole: dict[str, Any], *, within: float) -> asyncio.Task[None] | None:
-        """Report in a task that never raises. None when there is nothing to report.
+    def answered(self, call: Call, whole: dict[str, Any] | None, *, within: float) -> asyncio.Task[None] | None:
+        """Report in a task that never raises. None when there is nothing to wait for before the response ends.
 
         Args:
-            whole: the answer, as it is or would be unstreamed.
+            whole: the answer, as it is or would be unstreamed; None where only LiteLLM's events have it.
             within: seconds that Redis may take before the report is held in this process.
         """
         return None

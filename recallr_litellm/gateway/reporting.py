@@ -7,22 +7,27 @@ import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from recallr_litellm.errors import RedactionFailed
 from recallr_litellm.gateway.call import Call, ReportedRequest, now_ms
 from recallr_litellm.gateway.reporter import Reporter
+from recallr_litellm.gateway.witness import Witness
 from recallr_litellm.header_values import Pairs
 from recallr_litellm.litellm_host.models import providers_name
 from recallr_litellm.metrics import FAULTS, RECONIFY
-from recallr_litellm.reconify.bodies import client_body, sent_body
+from recallr_litellm.reconify.bodies import TEXTS, client_body, sent_body
 from recallr_litellm.reconify.files import without_files
-from recallr_litellm.reconify.payload import Interaction, build, is_reported
+from recallr_litellm.reconify.payload import Interaction, build, is_reported, lacks_usage
 from recallr_litellm.reconify.person import person_of, take_from_body, take_headers
 from recallr_litellm.reconify.redact import load_redaction, redacted
 from recallr_litellm.reconify.service import Reconify
 
 _log = logging.getLogger(__name__)
+
+_MOST_WAITING = 1000
+"""Reports that wait at once. Past it the wire's record is reported as it is."""
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 """Runs work in a task that a shutdown waits for."""
@@ -49,6 +54,8 @@ class Reporting(Reporter):
         self._keep_files = settings.keep_files
         self._spawn = spawn
         self._default_timeout_seconds = default_timeout_seconds
+        self._waiting: dict[str, asyncio.Task[None]] = {}
+        """The last report of each session that waits for LiteLLM's event, or behind one that does."""
 
     def take_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[Pairs, list[tuple[bytes, bytes]]]:
         return take_headers(headers)
@@ -78,9 +85,13 @@ class Reporting(Reporter):
     def routed(self, call: Call, arguments: Mapping[str, Any], call_type: str) -> None:
         if call.reported is not None and not self._as_written and is_reported(call_type):
             with _never_failing(call):
-                call.reported.request["model"] = providers_name(arguments)
+                request = call.reported.request
+                if call_type == call.reported.call_type:  # not a request that LiteLLM has translated into another API's
+                    sent = sent_body({name: arguments[name] for name in TEXTS if name in arguments}, call_type)
+                    request.update({name: text for name, text in sent.items() if name in request})
+                request["model"] = providers_name(arguments)
 
-    def answered(self, call: Call, whole: dict[str, Any], *, within: float) -> asyncio.Task[None] | None:
+    def answered(self, call: Call, whole: dict[str, Any] | None, *, within: float) -> asyncio.Task[None] | None:
         reported = call.reported
         if reported is None:
             return None
@@ -89,17 +100,48 @@ class Reporting(Reporter):
         interaction = Interaction(
             call_type=reported.call_type,
             request=reported.request,
-            reply=whole,
+            reply=whole or {},
             requested_at_ms=call.received_at,
             answered_at_ms=now_ms(),
             session_id=call.session_id,
             timeout_seconds=(request.timeout_seconds or self._default_timeout_seconds) if request else None,
             person=reported.person,
         )
-        return self._spawn(self._report(call, interaction, within))
+        session = call.session_id or call.request_id
+        earlier = self._waiting.get(session)
+        witness = call.witness if whole is None or lacks_usage(whole) else None
+        waits = (witness is not None and not witness.told) or earlier is not None
+        if waits and len(self._waiting) >= _MOST_WAITING:
+            waits, witness, earlier = False, None, None
+        task = self._spawn(self._report(call, interaction, within, witness, earlier))
+        if not waits:
+            return task
+        self._waiting[session] = task
+        task.add_done_callback(lambda _: self._waiting.pop(session) if self._waiting.get(session) is task else None)
+        return None
 
-    async def _report(self, call: Call, interaction: Interaction, within: float) -> None:
+    async def _report(
+        self,
+        call: Call,
+        interaction: Interaction,
+        within: float,
+        witness: Witness | None,
+        earlier: asyncio.Task[None] | None,
+    ) -> None:
+        """Report an interaction.
+
+        Args:
+            witness: of what the interaction lacks.
+            earlier: the report of an earlier interaction of the session, which comes first.
+        """
         try:
+            if earlier is not None:
+                await asyncio.wait({earlier})
+            if witness is not None:
+                await witness.wait()
+                if not interaction.reply:
+                    interaction = replace(interaction, reply=witness.answer or {})
+                interaction = replace(interaction, usage=witness.usage)
             if self._redact is not None:  # the user's own code, which may take its time
                 payload = await asyncio.to_thread(self._payload, interaction)
             else:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from recallr_litellm.errors import CallRefused, EmbeddingUnavailable, StateUnava
 from recallr_litellm.gateway.background import for_ever, report_fault, run_aside
 from recallr_litellm.gateway.recollection import Recollection
 from recallr_litellm.gateway.reporter import Reporter
+from recallr_litellm.gateway.witness import Witness
 from recallr_litellm.memory.capture import Capture, Exchange
 from recallr_litellm.memory.processing import Processor
 from recallr_litellm.memory.sessions import DEFAULT_TIMEOUT_SECONDS, Sessions
@@ -210,9 +212,16 @@ class Runtime:
         """Store an exchange within so many seconds; held, and False, when that fails."""
         return await self._capture.store_or_hold(exchange, within=within)
 
-    def store_later(self, exchange: Exchange) -> None:
-        """Store an exchange whose request is over. A shutdown waits for it."""
-        self._spawn(self.store(exchange, _LATE_SECONDS), self._to_store)
+    def store_later(self, exchange: Exchange, witness: Witness | None) -> None:
+        """Store an exchange whose request is over, with a witness as that knows the answer. A shutdown waits for it."""
+        waits = len(self._to_store) < self.settings.held_exchanges
+        self._spawn(self._store_late(exchange, witness if waits else None), self._to_store)
+
+    async def _store_late(self, exchange: Exchange, witness: Witness | None) -> None:
+        if witness is not None:
+            await witness.wait()
+            exchange = replace(exchange, replies=witness.replies)
+        await self.store(exchange, _LATE_SECONDS)
 
     def faults(self) -> dict[str, str]:
         """What keeps memory from working now, by kind: the log has the texts, which name addresses."""

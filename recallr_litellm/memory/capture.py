@@ -284,7 +284,7 @@ class Capture:
         )
         if result in {CommitResult.CONFLICT, CommitResult.GONE}:
             raise _Contended
-        if result is CommitResult.STORED:
+        if result is CommitResult.STORED and exchange.final:
             EXCHANGES.labels("partial" if exchange.partial else "stored").inc()
 
     async def _shortened(self, exchange: Exchange, attempt: _Attempt, todo: Plan) -> list[StoredMessage]:

@@ -48,6 +48,9 @@ FIELDS: Final[Mapping[str, frozenset[str]]] = {
 }
 """LiteLLM's `call_type` → what is reported of such a request."""
 
+TEXTS: Final = ("messages", "system", "prompt", "input", "instructions", "contents", "systemInstruction")
+"""Fields that hold what was said. Other callbacks may change them after ours, as guardrails that mask names do."""
+
 _SECRETS = frozenset({"authorization", "authorization_token", "headers", "httpOptions", "http_options"})
 """Fields of tools, MCP servers and Gemini's `config` that hold credentials for other servers."""
 _WITH_SECRETS = ("tools", "mcp_servers", "config")

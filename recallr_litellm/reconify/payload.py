@@ -2,6 +2,17 @@
 
 The REST document: `format` and `type` say what `request` and `response` are; timestamps are milliseconds,
 `sessionTimeout` is minutes.
+
+Each fact has one source; the second is asked only where the first has nothing:
+
+| Fact | Source | Without it |
+|---|---|---|
+| texts of the request, name of the model | LiteLLM's hook before the provider is called | its hook before the router |
+| other fields of the request | LiteLLM's hook before the router | |
+| answer | the wire, as the client got it | LiteLLM's success event |
+| usage | the wire | LiteLLM's success event: most clients do not ask for the usage of a stream |
+| that it failed | the status on the wire | LiteLLM's failure event |
+| times, session, user | the gateway | |
 """
 
 from __future__ import annotations
@@ -11,6 +22,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from recallr_litellm.formats import ANTHROPIC, CHAT, COMPLETIONS, FORMATS, GEMINI, RESPONSES, Format
+from recallr_litellm.formats.answers import format_of
 from recallr_litellm.litellm_host import bridges
 from recallr_litellm.reconify.person import Person
 from recallr_litellm.reconify.wire import VERSION
@@ -37,48 +50,60 @@ class Interaction:
     timeout_seconds: int | None = None
     """Of the session."""
     person: Person | None = None
+    usage: Json | None = None
+    """As chat completions have it, for a reply that does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """How the interactions of one wire format are reported."""
+    """What Reconify is told that a request or a reply is."""
 
     format: Literal["openai", "anthropic"]
     type: Literal["chat", "completion"]
-    bridge_request: Callable[[Mapping[str, Any]], Json] = dict
-    bridge_reply: Callable[[Json, Interaction], Json | None] = lambda reply, _: reply
+
+
+_CHAT, _COMPLETION, _MESSAGES = _Kind("openai", "chat"), _Kind("openai", "completion"), _Kind("anthropic", "chat")
+
+_REQUESTS: Mapping[str, tuple[_Kind, Callable[[Mapping[str, Any]], Json]]] = {
+    "acompletion": (_CHAT, dict),
+    "completion": (_CHAT, dict),
+    "atext_completion": (_COMPLETION, dict),
+    "text_completion": (_COMPLETION, dict),
+    "anthropic_messages": (_MESSAGES, dict),
+    "aresponses": (_CHAT, bridges.responses_request),
+    "responses": (_CHAT, bridges.responses_request),
+    "agenerate_content": (_CHAT, bridges.gemini_request),
+    "agenerate_content_stream": (_CHAT, bridges.gemini_request),
+}
+"""Call type → what its requests are reported as, and the translation."""
+
+
+def _as_it_is(reply: Json, interaction: Interaction) -> Json | None:
+    return reply
+
+
+def _responses_reply(reply: Json, interaction: Interaction) -> Json | None:
+    return bridges.responses_reply(reply)
 
 
 def _gemini_reply(reply: Json, interaction: Interaction) -> Json | None:
-    return bridges.gemini_reply(
-        reply,
-        model=str(interaction.request.get("model") or ""),
-        created=interaction.answered_at_ms // 1000,
-    )
+    model = str(interaction.request.get("model") or "")
+    return bridges.gemini_reply(reply, model=model, created=interaction.answered_at_ms // 1000)
 
 
-_CHAT = _Kind("openai", "chat")
-_COMPLETION = _Kind("openai", "completion")
-_ANTHROPIC = _Kind("anthropic", "chat")
-_RESPONSES = _Kind("openai", "chat", bridges.responses_request, lambda reply, _: bridges.responses_reply(reply))
-_GEMINI = _Kind("openai", "chat", bridges.gemini_request, _gemini_reply)
-
-_KINDS: Mapping[str, _Kind] = {
-    "acompletion": _CHAT,
-    "completion": _CHAT,
-    "atext_completion": _COMPLETION,
-    "text_completion": _COMPLETION,
-    "anthropic_messages": _ANTHROPIC,
-    "aresponses": _RESPONSES,
-    "responses": _RESPONSES,
-    "agenerate_content": _GEMINI,
-    "agenerate_content_stream": _GEMINI,
+_REPLIES: Mapping[Format, tuple[_Kind, Callable[[Json, Interaction], Json | None]]] = {
+    CHAT: (_CHAT, _as_it_is),
+    COMPLETIONS: (_COMPLETION, _as_it_is),
+    ANTHROPIC: (_MESSAGES, _as_it_is),
+    RESPONSES: (_CHAT, _responses_reply),
+    GEMINI: (_CHAT, _gemini_reply),
 }
+"""The reply's own format, which need not be the request's → the same of replies."""
 
 
 def is_reported(call_type: str) -> bool:
     """Whether requests of this kind go to Reconify: chats and completions, in whatever format."""
-    return call_type in _KINDS
+    return call_type in _REQUESTS
 
 
 def build(interaction: Interaction) -> Json | None:
@@ -91,20 +116,25 @@ def build(interaction: Interaction) -> Json | None:
     Returns:
         None where nothing was answered, or the request is neither a chat nor a completion, or it cannot be read.
     """
-    kind = _KINDS.get(interaction.call_type)
-    if kind is None:
+    if interaction.call_type not in _REQUESTS or not _answers(interaction.reply):
         return None
+    kind, ask = _REQUESTS[interaction.call_type]
+    kind_of_reply, answer = _REPLIES[format_of(interaction.reply) or FORMATS[interaction.call_type]]
     try:
-        answered = kind.bridge_reply(interaction.reply, interaction) if _answers(interaction.reply) else None
-        asked = kind.bridge_request(interaction.request)
+        asked, answered = ask(interaction.request), answer(interaction.reply, interaction)
     except Exception as error:  # noqa: BLE001 - LiteLLM's bridges raise whatever an odd body makes them raise
         # Only the type: the texts of pydantic's errors hold what was said.
         _log.warning(
             "An interaction (%s) cannot be reported to Reconify: %s", interaction.call_type, type(error).__name__
         )
         return None
+    if kind_of_reply != kind:
+        _log.warning("An interaction (%s) cannot be reported: its answer has another format", interaction.call_type)
+        return None
     if not answered:
         return None
+    if kind.format == "openai" and interaction.usage and not answered.get("usage"):
+        answered = {**answered, "usage": interaction.usage}
     payload: Json = {
         "reconify": {"format": kind.format, "type": kind.type, "version": VERSION},
         "timestamps": {"request": interaction.requested_at_ms, "response": interaction.answered_at_ms},
@@ -121,3 +151,8 @@ def build(interaction: Interaction) -> Json | None:
 def _answers(reply: Json) -> bool:
     """Whether a reply, in whatever format, is more than an error."""
     return any(reply.get(key) for key in ("choices", "content", "output", "candidates", "promptFeedback"))
+
+
+def lacks_usage(reply: Json) -> bool:
+    """Whether a reply does not tell the usage where its format has it: as chunks, of which clients must ask for it."""
+    return "choices" in reply and not reply.get("usage")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletionToolParam
@@ -308,6 +309,31 @@ def test_the_request_is_the_one_that_the_provider_got(
     assert (payload["session"], payload["sessionTimeout"]) == (second.session_id, 2)
     assert payload["user"] == {"userId": user}
     assert 0 < payload["timestamps"]["request"] <= payload["timestamps"]["response"]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_what_is_asked_as_responses_and_answered_as_a_chat_is_told(
+    gateway: Proxy, provider: Provider, told: Told, user: str, stream: bool
+) -> None:
+    provider.answer(Answer(text="At nine."))
+    keys = gateway.headers(user) | {"Authorization": f"Bearer {gateway.master_key}"}
+    body = {"model": CHAT_MODEL, "input": [{"role": "user", "content": "When?"}], "stream": stream}
+    url = f"{gateway.url}/cursor/chat/completions"
+    answer = httpx.post(url, headers=keys, json=body, trust_env=False, timeout=60.0)
+    assert answer.status_code == 200, answer.text
+
+    assert [told.payload["reconify"][field] for field in ("format", "type")] == ["openai", "chat"]
+    assert "When?" in str(told.payload["request"]["messages"][-1]["content"])
+    assert told.payload["response"]["choices"][0]["message"]["content"] == "At nine."
+
+
+def test_the_usage_of_a_stream_is_told_though_the_client_does_not_ask_for_it(
+    gateway: Proxy, provider: Provider, told: Told, user: str
+) -> None:
+    provider.answer(Answer(text="At nine."))
+    chunks = list(gateway.openai(user).chat.completions.create(model=CHAT_MODEL, messages=HELLO, stream=True))
+    assert not any(chunk.usage for chunk in chunks)
+    assert told.payload["response"]["usage"]["completion_tokens"] == 2
 
 
 def test_the_request_can_be_told_as_the_client_wrote_it(

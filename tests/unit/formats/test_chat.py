@@ -73,12 +73,12 @@ def streamed(events, *, n=None):
 def test_streamed_choices_are_kept_apart_and_all_must_finish():
     events = [chunk({"content": "A"}, index=0), chunk({"content": "B"}, index=1), chunk({}, index=0, finish="stop")]
     reader = streamed(events, n=2)
-    assert not reader.complete
+    assert not reader.reply.complete
     reader = streamed([*events, chunk({}, index=1, finish="stop")], n=2)
     assert [m.text for m in reader.reply.messages] == ["A", "B"]
-    assert reader.complete
-    assert not streamed([chunk({"content": "A"}, finish="stop")], n=2).complete, "one has not begun"
-    assert streamed([chunk({"content": "A"}, finish="stop")], n="two").complete
+    assert reader.reply.complete
+    assert not reader.ended, "the usage may follow, or an answer to tools that the gateway has run itself"
+    assert streamed([chunk({"content": "A"}, finish="stop")], n="two").reply.complete
 
 
 @pytest.mark.parametrize("choices", [1, 2])
@@ -86,9 +86,9 @@ def test_what_an_error_ended_is_a_part_whatever_follows_the_error(choices):
     events = [chunk({"content": "one two"}), {"error": {"message": "broken", "code": "500"}}, "[DONE]"]
     reader = streamed(events, n=choices)
     assert [m.text for m in reader.reply.messages] == ["one two"]
-    assert not reader.complete
+    assert not reader.reply.complete
     assert not streamed([*events, chunk({}, finish="stop"), "[DONE]"]).reply.complete
-    assert streamed([events[0], {**chunk({}), "error": None}, "[DONE]"]).complete, "null is no error"
+    assert streamed([events[0], {**chunk({}), "error": None}, "[DONE]"]).reply.complete, "null is no error"
 
 
 def test_a_refusal_is_what_the_assistant_said():

@@ -221,10 +221,10 @@ def test_the_last_event_wins_over_what_came_before_unless_it_brings_nothing():
     other = {**SAID, "content": [{"type": "output_text", "text": "Masked."}]}
     for kind in ("completed", "incomplete"):
         reader = streamed([*events, {"type": f"response.{kind}", "response": {"output": [other]}}])
-        assert (reader.complete, [m.text for m in reader.reply.messages]) == (True, ["Masked."])
+        assert (reader.reply.complete, [m.text for m in reader.reply.messages]) == (True, ["Masked."])
     for empty in ({"output": []}, {"output": None}, None, "x"):
         reader = streamed([*events, {"type": "response.completed", "response": empty}])
-        assert (reader.complete, [m.text for m in reader.reply.messages]) == (True, ["Let me look."])
+        assert (reader.reply.complete, [m.text for m in reader.reply.messages]) == (True, ["Let me look."])
 
 
 def test_instructions_stand_behind_the_clients_own():

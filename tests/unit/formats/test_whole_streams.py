@@ -86,23 +86,6 @@ def test_a_stream_gives_the_whole_object(name: str, answer: Answer) -> None:
     assert FORMATS[name][1].read_reply(assembled) == FORMATS[name][1].read_reply(whole)
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_an_answer_is_complete_before_the_client_can_see_it(name: str) -> None:
-    """Asked after each event: of Gemini's streams only the end of the body says so."""
-    _, _, events = answered(name, Answer(text="one two"))
-    reader = FORMATS[name][1].stream_reader({})
-    said = []
-    for data in events:
-        reader.feed(data)
-        said.append((reader.complete, reader.ended))
-    if name == "gemini":
-        assert set(said) == {(False, False)}
-    else:
-        assert said[-1] == (True, True)
-        assert not said[0][0]
-        assert not any(ended for _, ended in said[:-1]), "the usage, which comes last, must not be missed"
-
-
 @pytest.mark.parametrize("name", ["chat", "completions"])
 def test_every_choice_is_kept(name: str) -> None:
     whole, assembled, _ = answered(name, Answer(text="Yes"), n=3)

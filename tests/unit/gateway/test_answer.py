@@ -51,6 +51,11 @@ class Passed:
     later: list[Exchange] = field(default_factory=list)
 
     @property
+    def kept(self) -> list[Exchange]:
+        """Without what may still go on."""
+        return [exchange for exchange in (*self.stored, *self.later) if exchange.final]
+
+    @property
     def bodies(self) -> list[bytes]:
         return [event["body"] for event in self.events[1:]]
 
@@ -107,7 +112,7 @@ def pass_through(
     middleware = RecallrMiddleware(
         answering,
         store=keep,
-        later=passed.later.append,
+        later=lambda exchange, witness: passed.later.append(exchange),
         deadline=lambda call: 1.0,
         log=lambda *_: None,
         reporter=Reporter(),
@@ -156,14 +161,14 @@ def test_wherever_a_stream_is_cut_it_is_passed_on_piece_by_piece_and_stored_once
     chunks = data.draw(cut(stream_of(wire, answer)))
     passed = pass_through(wire, chunks, STREAM)
     assert passed.bodies == [*chunks, b""], "each piece at once, as it came"
-    [exchange] = passed.stored
+    [exchange] = passed.kept
     [reply] = exchange.replies
     assert reply.text == TEXT
     assert [json.loads(call.arguments) for call in reply.tool_calls] == [
         json.loads(call.arguments) for call in answer.tool_calls
     ]
     assert not exchange.partial
-    assert passed.later == []
+    assert passed.stored, "before the response has ended"
 
 
 @every_wire
@@ -174,8 +179,8 @@ def test_of_a_stream_that_breaks_anywhere_what_the_client_has_is_stored(wire: Wi
     chunks = data.draw(cut(whole[: data.draw(st.integers(0, len(whole)))]))
     passed = pass_through(wire, chunks, STREAM, breaks=True)
     assert passed.bodies == chunks
-    assert len(passed.stored) + len(passed.later) <= 1
-    for exchange in passed.stored + passed.later:
+    assert len(passed.kept) <= 1
+    for exchange in passed.kept:
         [reply] = exchange.replies
         assert TEXT.startswith(reply.text), "what is stored is what the client has"
         assert exchange.partial or reply.text == TEXT
@@ -206,9 +211,13 @@ def test_a_whole_answer_is_stored_before_the_client_has_it(wire: Wire, packed: b
     ],
 )
 @pytest.mark.parametrize("status", [200, 429])
-def test_what_cannot_be_read_is_passed_on(headers: list[tuple[bytes, bytes]], body: bytes, status: int) -> None:
+def test_of_what_cannot_be_read_the_users_words_are_kept_if_the_call_succeeded(
+    headers: list[tuple[bytes, bytes]], body: bytes, status: int
+) -> None:
     passed = pass_through(WIRES[0], [body], headers, status=status)
-    assert passed.stored == passed.later == []
+    kept = [(message.text, exchange.replies) for exchange in passed.stored for message in exchange.incoming]
+    assert kept == ([("Hi.", ())] if status == 200 else [])
+    assert passed.later == []
 
 
 @pytest.mark.parametrize("store", [False, RuntimeError("the store is broken")])
@@ -219,17 +228,16 @@ def test_an_answer_that_cannot_be_stored_is_passed_on_and_the_status_says_so(sto
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_whole_answer_beyond_the_bound_is_passed_on_and_not_stored(
+def test_a_whole_answer_beyond_the_bound_is_passed_on_and_only_the_users_words_are_kept(
     packed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is written to Redis for it, so its circuit breaker stays as it is."""
     monkeypatch.setattr("recallr_litellm.formats.answers.MAX_ANSWER_BYTES", 2_000)
     monkeypatch.setattr("recallr_litellm.gateway.answer.MAX_ANSWER_BYTES", 2_000)
     body = whole_of(WIRES[0], Answer(text="x" * 10_000))
     chunks = [gzip.compress(body)] if packed else [body[start : start + 1_500] for start in range(0, len(body), 1_500)]
     passed = pass_through(WIRES[0], chunks, [*JSON, (b"content-encoding", b"gzip")] if packed else JSON)
     assert passed.status == b"degraded; reason=store"
-    assert passed.stored == passed.later == []
+    assert [exchange.replies for exchange in passed.stored] == [()]
     if not packed:
         assert passed.bodies == [b"".join(chunks[:2]), *chunks[2:], b""], "past the bound nothing is held back"
 
@@ -241,3 +249,63 @@ def test_of_a_stream_beyond_the_bound_the_beginning_is_stored_at_its_end(monkeyp
     [exchange] = passed.stored
     assert exchange.partial
     assert exchange.replies[0].text.startswith("word word")
+
+
+def of_tools(*rest: dict[str, Any]) -> list[bytes]:
+    """A stream in which the gateway runs the model's tool call itself and lets the model go on."""
+    call = {"index": 0, "id": "c1", "function": {"name": "weather", "arguments": "{}"}}
+    deltas: list[tuple[dict[str, Any], str | None]] = [({"tool_calls": [call]}, None), ({}, "tool_calls")]
+    deltas += [(delta, None) for delta in rest] + [({}, "stop")]
+    chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]} for delta, finish in deltas]
+    return [f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks] + [b"data: [DONE]\n\n"]
+
+
+SECOND_CALL = {"index": 0, "id": "c2", "function": {"name": "weather", "arguments": '{"day":2}'}}
+
+
+@pytest.mark.parametrize(
+    ("rest", "text", "calls"),
+    [
+        ([{"content": "It "}, {"content": "rains."}], "It rains.", ["{}"]),
+        (
+            [{"content": "Wait."}, {"tool_calls": [SECOND_CALL]}, {"content": " Rain."}],
+            "Wait. Rain.",
+            ["{}", '{"day":2}'],
+        ),
+        ([{"role": "assistant", "content": ""}], "", ["{}"]),
+    ],
+)
+def test_an_answer_after_a_finish_reason_belongs_to_the_exchange(
+    rest: list[dict[str, Any]], text: str, calls: list[str]
+) -> None:
+    [exchange] = pass_through(WIRES[0], of_tools(*rest), STREAM).kept
+    [reply] = exchange.replies
+    assert (reply.text, [call.arguments for call in reply.tool_calls], exchange.partial) == (text, calls, False)
+
+
+def test_an_answer_that_breaks_off_after_a_finish_reason_is_a_part() -> None:
+    chunks = of_tools({"content": "It "}, {"content": "rains."})[:3]
+    [exchange] = pass_through(WIRES[0], chunks, STREAM, breaks=True).kept
+    assert (exchange.replies[0].text, exchange.partial) == ("It ", True)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("answered", WIRES, ids=lambda wire: type(wire).__name__)
+def test_an_answer_is_read_in_its_own_format_whatever_the_requests_is(answered: Wire, streamed: bool) -> None:
+    given = Answer(text=TEXT)
+    asked = next(wire for wire in WIRES if type(wire).__name__ == "Responses")
+    chunks, headers = ([stream_of(answered, given)], STREAM) if streamed else ([whole_of(answered, given)], JSON)
+    [exchange] = pass_through(asked, chunks, headers).kept
+    assert [reply.text for reply in exchange.replies] == [TEXT]
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (JSON, b'{"error": {"message": "overloaded"}}'),
+        (STREAM, b'data: {"error": {"message": "overloaded"}}\n\n'),
+        (STREAM, b'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error"}}\n\n'),
+    ],
+)
+def test_of_an_error_with_status_200_nothing_is_kept(headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    assert pass_through(WIRES[0], [body], headers).kept == []
