@@ -43,6 +43,8 @@ class Model:
     """Most tokens of an answer, where the request does not say and a deployment does."""
     takes_system: bool = True
     """Each deployment takes system messages."""
+    caches_apart: bool = False
+    """A deployment keeps messages that are marked for caching apart, and takes no system message beside them."""
     answers_in_text: bool = True
     """Each deployment takes text as part of a conversation, not to be spoken or drawn."""
 
@@ -67,7 +69,10 @@ def room(
         if most + _beside(answer, smallest) + _MARGIN * wanted <= smallest:
             return None
     tokens = count()
-    # A request that is too long for a deployment is none of its concern.
+    # A request that is too long for a deployment is none of its concern. One that is surely too long for all of them
+    # goes to a larger model, or fails with memory and without.
+    if tokens > _MARGIN * model.windows[-1]:
+        return None
     window = next((window for window in model.windows if tokens <= window), 0)
     return max(0, int((window - _beside(answer, window)) / _MARGIN) - tokens)
 

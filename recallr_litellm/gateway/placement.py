@@ -8,7 +8,7 @@ from typing import Any
 
 from recallr_litellm.core.room import Model, request_tokens, room
 from recallr_litellm.formats import Conversation, Format
-from recallr_litellm.formats.base import NOT_READ
+from recallr_litellm.formats.base import NOT_READ, items
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Placement:
     room: int | None = None
     """Most tokens of the block by the model's window; None where that is no bound."""
     takes_system: bool = True
-    """The model takes system messages; else the instructions stand in front of the block."""
+    """The model takes system messages in this request; else the instructions stand in front of the block."""
 
     def inject(
         self, format: Format, body: dict[str, Any], memory: str, *, into_system: bool, words_behind: int
@@ -73,4 +73,12 @@ def place(
             instructions = ""
         else:
             left -= cost
-    return Placement("", instructions, left, model.takes_system)
+    beside_cache = model.caches_apart and not conversation.system and _marks_messages(body)
+    return Placement("", instructions, left, model.takes_system and not beside_cache)
+
+
+def _marks_messages(body: dict[str, Any]) -> bool:
+    """Whether a message, or a part of one, is marked for caching (`cache_control`)."""
+    messages = list(items(body.get("messages")))
+    parts = (part for message in messages for part in items(message.get("content")))
+    return any(each.get("cache_control") for each in (*messages, *parts))

@@ -27,6 +27,8 @@ _SECONDS = 60
 _NOT_FOR_TEXT = frozenset({"audio_speech", "image_generation", "image_edit", "video_generation"})
 """Modes of models that speak or draw what they are told."""
 _SPEAKS_OR_DRAWS = re.compile(r"(?:^|[-/_.])(?:tts|imagen|veo|lyria|dall-e|gpt-image)(?:[-_.\d]|$)", re.IGNORECASE)
+_GOOGLE = re.compile("gemini|vertex_ai")
+"""LiteLLM makes a cached content of marked messages: https://docs.litellm.ai/docs/providers/gemini#context-caching"""
 _NO_SYSTEM = re.compile("gemma", re.IGNORECASE)
 """The first versions of Gemma take no system message, nor do later ones from Google; the map lacks some of them."""
 
@@ -55,6 +57,7 @@ def _model(name: str, team: str | None, *, routed: bool) -> Model:
         windows=tuple(sorted({window for one in each for window in one.windows})),
         max_tokens=max(one.max_tokens for one in each),
         takes_system=all(one.takes_system for one in each),
+        caches_apart=any(one.caches_apart for one in each),
         answers_in_text=all(one.answers_in_text for one in each),
     )
 
@@ -69,6 +72,7 @@ def _deployment(parameters: Mapping[str, Any], own: Mapping[str, Any], name: str
         windows=(window,) if window else (),
         max_tokens=_tokens(parameters.get("max_completion_tokens") or parameters.get("max_tokens")),
         takes_system=bool(system) and parameters.get("supports_system_message") is not False,
+        caches_apart=bool(_GOOGLE.match(str(parameters.get("custom_llm_provider") or parameters.get("model") or ""))),
         answers_in_text=_answers_in_text(known, model),
     )
 

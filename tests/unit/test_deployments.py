@@ -102,6 +102,11 @@ def test_which_models_speak_or_draw_what_they_are_told(name: str, answers_in_tex
     assert model_behind(name, None, routed=True).answers_in_text is answers_in_text
 
 
+@pytest.mark.parametrize(("name", "apart"), [("gemini/gemini-2.5-flash", True), ("claude", False), ("small", False)])
+def test_which_models_keep_what_is_cached_apart(name: str, apart: bool):
+    assert model_behind(name, None, routed=True).caches_apart is apart
+
+
 def test_a_forwarded_request_names_the_providers_own_model():
     assert model_behind("gpt-4o", None, routed=False).windows == (128_000,)
     assert model_behind("small", None, routed=False) == Model(), "the gateway's names mean nothing there"

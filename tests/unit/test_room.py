@@ -36,15 +36,26 @@ def test_near_the_limit_it_is_counted(size: int | None):
         (800, None, 290),
         (1_090, None, 0),
         (1_200, None, 0),
-        (5_000, None, 0),
+        (1_300, None, 0),
+        (1_330, None, None),
         (300, 600, 245),
         (300, 900, 0),
         (300, 1_200, 790),
         (300, 32_000, 790),
     ],
-    ids=["some", "none", "full", "too long", "answer", "no room beside the answer", "answer of it all", "of more"],
+    ids=[
+        "some",
+        "none",
+        "full",
+        "perhaps too long",
+        "surely too long",
+        "answer",
+        "no room beside the answer",
+        "answer of it all",
+        "of more",
+    ],
 )
-def test_request_answer_and_margin_come_first(tokens: int, answer: int | None, expected: int):
+def test_request_answer_and_margin_come_first(tokens: int, answer: int | None, expected: int | None):
     assert left(1_200, tokens=tokens, answer=answer) == expected
 
 

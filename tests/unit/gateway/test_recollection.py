@@ -26,6 +26,7 @@ MODELS = {
     "small": Model(windows=(1_500,)),
     "speech": Model(answers_in_text=False),
     "gemma": Model(takes_system=False),
+    "google": Model(caches_apart=True),
 }
 
 
@@ -250,6 +251,23 @@ async def test_the_instructions_stand_before_the_block_where_a_model_takes_no_sy
     assert call.status == "ok"
     assert shown.startswith("[{'role': 'user', 'content': '# Memory"), "no system message"
     assert shown.index("# Memory") < shown.index("Felix") < shown.index("What is it called?")
+
+
+@pytest.mark.parametrize(
+    ("system", "marked", "takes_system"),
+    [([], True, False), ([], False, True), ([{"role": "system", "content": "Be brief."}], True, True)],
+)
+async def test_no_system_message_is_added_beside_what_google_keeps_apart(
+    runtime: Runtime, system: list[Any], marked: bool, takes_system: bool
+) -> None:
+    await tell(runtime, "My cat is called Felix.")
+    mark = {"cache_control": {"type": "ephemeral"}} if marked else {}
+    manual = {"role": "user", "content": [{"type": "text", "text": "The manual.", **mark}]}
+    asked = [*system, manual, {"role": "assistant", "content": "Yes?"}, {"role": "user", "content": "And my cat?"}]
+    _, shown = await ask(runtime, "", model="google", messages=asked)
+    assert "Felix" in shown
+    assert shown.startswith("[{'role': 'system'") is takes_system
+    assert "# Memory" in shown
 
 
 @pytest.mark.parametrize(
