@@ -7,7 +7,7 @@
      │   ├─ Unauthorized            401, bad or missing key or project
      │   ├─ UserNotFound            404
      │   ├─ SessionNotFound         404
-     │   └─ ForwardRefused          400 to 405, 502 and 504, forward URL; its code says why
+     │   └─ ForwardRefused          400 to 413, 502 and 504, forward URL; its code says why
      ├─ ConfigurationError        the start is at fault; the gateway does not start
      │   ├─ EmbeddingMismatch       the store was filled with another embedding model
      │   ├─ DataDirInUse            the embedded stores belong to another process
@@ -109,6 +109,7 @@ class ForwardRefused(RequestError):
         "upstream_not_allowed": 403,
         "endpoint_not_supported": 404,
         "method_not_supported": 405,
+        "forward_body_too_large": 413,
         "upstream_failed": 502,
     }
 

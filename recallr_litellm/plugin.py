@@ -111,12 +111,14 @@ def _forward(app: App, runtime: Runtime) -> App:
     from recallr_litellm.forward.middleware import Forward
     from recallr_litellm.forward.upstream import UpstreamClient
 
+    client = UpstreamClient()
+    runtime.close_at_stop(client.close)
     return Forward(
         app,
         upstreams=Upstreams(runtime.settings.forward_upstreams),
         authenticate=runtime.projects.authenticate,
         enrich=runtime.recollection.enrich,
-        client=UpstreamClient(),
+        client=client,
         sent=runtime.reporter.sent,
     )
 

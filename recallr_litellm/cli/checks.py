@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from importlib import metadata
 from importlib.util import find_spec
@@ -95,9 +96,12 @@ def check_data_dir(settings: Settings) -> CheckResult:
         return ok(about, f"{path} does not exist and is not needed: both stores have URLs")
     if not path.exists():
         home = next(parent for parent in path.parents if parent.exists())
-        if os.access(home, os.W_OK | os.X_OK):
-            return ok(about, f"{path} does not exist yet; the first start makes it")
-        return fault(about, f"{path} cannot be made", f"Allow writing to {home} or set RECALLR_DATA_DIR")
+        try:
+            with tempfile.TemporaryDirectory(prefix=".recallr-doctor-", dir=home):  # `os.access` allows root anything
+                return ok(about, f"{path} does not exist yet; the first start makes it")
+        except OSError as error:
+            advice = f"Allow writing to {home} or set RECALLR_DATA_DIR"
+            return fault(about, f"{path} cannot be made: {error.strerror}", advice)
     try:
         with DataDir(path):
             pass

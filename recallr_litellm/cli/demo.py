@@ -34,7 +34,7 @@ def demo(
     console = Console()
     load_env_file()
     folder = Path(tempfile.mkdtemp(prefix="recallr-demo-"))
-    gateway = DemoGateway(folder)
+    gateway = DemoGateway(folder, outlives=keep)
     kept = False
     try:
         with faults_shown(console):

@@ -21,11 +21,12 @@ from recallr_litellm.cli.access import Access
 from recallr_litellm.cli.environment import MASTER_KEY_FILE, RECORD_FILE, shipped_config
 from recallr_litellm.errors import RecallrError
 from recallr_litellm.projects import DEFAULT_PROJECT, KEY_FILE
+from recallr_litellm.stores.state.process import supervised
 
 RECORDER = "recallr_litellm.cli.recorder.recorder"
 START_SECONDS = 300.0
 """LiteLLM needs several seconds on an idle machine, minutes on a very busy one."""
-STOP_SECONDS = 30.0
+STOP_SECONDS = 30
 ANSWER_SECONDS = 30.0
 PROCESSING_SECONDS = 60.0
 """Timeout for processing the first session. A session that is not processed yet is recalled verbatim."""
@@ -56,9 +57,14 @@ class DemoError(RecallrError):
 
 
 class DemoGateway:
-    """`recallr serve` as a process, with keys of its own and sessions that end after a second."""
+    """`recallr serve` as a process, with keys of its own and sessions that end after a second.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        outlives: it goes on when this process ends; else it ends with it, however that ends.
+    """
+
+    def __init__(self, folder: Path, *, outlives: bool = False) -> None:
+        self._outlives = outlives
         self.folder = folder
         self.data_dir = folder / "data"
         self.log = folder / "gateway.log"
@@ -105,15 +111,17 @@ class DemoGateway:
         config_file = self.folder / "config.yaml"
         config_file.write_text(yaml.safe_dump(config))
         options = ["--config", str(config_file), "--port", str(self.port), "--num_workers", "1"]
+        command = [sys.executable, "-m", "recallr_litellm.cli", "serve", *options]
+        environment = self._environment(os.environ)
         with self.log.open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603  # our own module, no shell
-                [sys.executable, "-m", "recallr_litellm.cli", "serve", *options],
-                cwd=self.folder,
-                env=self._environment(os.environ),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C goes to the demo, which stops the gateway in order
-            )
+            if self._outlives:
+                self._process = subprocess.Popen(  # noqa: S603  # our own module, no shell
+                    command, cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True
+                )
+            else:
+                self._process = supervised(
+                    command, kill_seconds=STOP_SECONDS, cwd=self.folder, env=environment, output=log
+                )
         if not _eventually(self._answers, START_SECONDS):
             raise DemoError(
                 f"The gateway was not ready within {START_SECONDS:.0f} s. Its log ends:\n{self._log_tail()}"
@@ -123,7 +131,10 @@ class DemoGateway:
         """End it, in order if it can be, and wait until it has ended."""
         if self._process is None:
             return
-        self._process.terminate()
+        if self._process.stdin is not None:
+            self._process.stdin.close()  # see `supervised`
+        else:
+            self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -139,6 +139,10 @@ _SHORTEST_QUOTE = 8
 """Characters of a message whose quotation says something: `ok` stands in every text."""
 _LONGEST_READ = 200_000
 """Characters of a message that is looked through for a quotation; a longer one is a real turn."""
+_AT_AN_END = 16_000
+"""Characters at either end of a message that are looked at: the openings of helper calls, and the newest messages of a
+transcript, stand there. This runs on the event loop."""
+_LONGEST_PROBE = 100
 
 
 def helper_call(shape: CallShape) -> str | None:
@@ -149,30 +153,38 @@ def helper_call(shape: CallShape) -> str | None:
         return "header"
     if shape.has_suffix or _is_marked(shape.last_user):
         return "fill in the middle"
-    last, first = shape.last_user.lstrip(), shape.first_user.lstrip()
-    if shape.system.lstrip().startswith(_SYSTEM_OPENINGS) or last.startswith(_USER_OPENINGS):
+    last, first, system = map(_beginning, (shape.last_user, shape.first_user, shape.system))
+    if system.startswith(_SYSTEM_OPENINGS) or last.startswith(_USER_OPENINGS):
         return "opening"
     if _OPEN_WEBUI.match(last) or first.startswith(_TITLE_FOLLOWS):
         return "opening"
-    if shape.lone and shape.max_tokens == 1 and shape.last_user.strip().lower() in _PROBES:
-        return "probe"
+    if shape.lone and shape.max_tokens == 1 and len(shape.last_user) <= _LONGEST_PROBE:
+        return "probe" if shape.last_user.strip().lower() in _PROBES else None
     return None
 
 
+def _beginning(text: str) -> str:
+    return text[:_AT_AN_END].lstrip()
+
+
+def _ends(text: str) -> str:
+    """The text, or the beginning and the end of a long one."""
+    return text if len(text) <= 2 * _AT_AN_END else f"{text[:_AT_AN_END]}\n{text[-_AT_AN_END:]}"
+
+
 def _is_marked(text: str) -> bool:
-    text = text.lstrip()
+    text = text[:_LONGEST_READ].lstrip()
     return any(text.startswith(marks) and sum(mark in text for mark in marks) >= 2 for marks in _MARKS)
 
 
 def may_quote(text: str) -> bool:
     """Whether a user message looks as if it held a transcript, so that `quotes` is worth the reading of a session."""
-    if (
-        len(text) > _LONGEST_READ
-        or _OPEN_LINE.search(text[-100:])
-        or any(frame.known_by.search(text) for frame in FRAMES)
-    ):
-        return False  # the chat itself
-    return bool(_HISTORY_TAG.search(text)) or len(_ROLE_LINE.findall(text)) >= 2
+    if len(text) > _LONGEST_READ or _OPEN_LINE.search(text[-100:]):
+        return False
+    ends = _ends(text)
+    if not _HISTORY_TAG.search(ends) and len(_ROLE_LINE.findall(ends)) < 2:
+        return False
+    return not any(frame.known_by.search(text) for frame in FRAMES)  # the chat itself
 
 
 def quotes(text: str, asked: Iterable[str], answered: Iterable[str]) -> bool:
@@ -183,7 +195,7 @@ def quotes(text: str, asked: Iterable[str], answered: Iterable[str]) -> bool:
         asked: texts of the session's user messages.
         answered: texts of its replies.
     """
-    folded = _folded(text)
+    folded = _folded(_ends(text))
     return any(_is_in(said, folded) for said in asked) and any(_is_in(said, folded) for said in answered)
 
 

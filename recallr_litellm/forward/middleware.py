@@ -28,6 +28,11 @@ _KEY_HEADERS = {
 _DEFAULT_KEY_HEADERS = ("authorization",)
 """Where the client's SDK puts the provider's key."""
 
+_PASSED_ON = frozenset(name.encode() for name in REQUEST_HEADERS)
+
+_MOST_BYTES = 128 * 1024 * 1024
+"""Of a request's body, which is read whole."""
+
 Enrich = Callable[[Call, dict[str, Any], str], Awaitable[None]]
 """Puts memory into a request body of this call type; raises `RequestError` for one that must be refused."""
 Sent = Callable[[Call, dict[str, Any]], None]
@@ -145,9 +150,9 @@ class Forward:
         raw = await _whole(receive)
         if raw is None:
             return None
-        passed_on = {name: headers[name] for name in REQUEST_HEADERS if name in headers} | {key_header: key}
-        encoded = [(name.encode(), value.encode("latin-1")) for name, value in passed_on.items()]
-        return endpoint, encoded, _body(raw, endpoint)
+        passed_on = [(name.lower(), value) for name, value in scope["headers"] if name.lower() in _PASSED_ON]
+        sent = [*passed_on, (key_header.encode(), key.encode("latin-1"))]
+        return endpoint, sent, _body(raw, endpoint)
 
 
 def _path(scope: Event) -> str:
@@ -191,12 +196,19 @@ def _written(body: dict[str, Any]) -> bytes:
 
 
 async def _whole(receive: Receive) -> bytes | None:
+    """The body. None: the client has gone.
+
+    Raises:
+        ForwardRefused: it has more than `_MOST_BYTES`.
+    """
     body = bytearray()
     while True:
         event = await receive()
         if event["type"] != "http.request":
             return None
         body += event.get("body", b"")
+        if len(body) > _MOST_BYTES:
+            raise ForwardRefused("forward_body_too_large", f"the body must not have more than {_MOST_BYTES >> 20} MB")
         if not event.get("more_body", False):
             return bytes(body)
 

@@ -58,6 +58,10 @@ class UpstreamClient:
             follow_redirects=False,
         )
 
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
     async def relay(self, url: str, headers: Headers, body: bytes, receive: Receive, send: Send) -> None:
         """Post the body and send the answer on, until it ends or the client goes away.
 

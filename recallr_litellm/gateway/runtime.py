@@ -233,6 +233,10 @@ class Runtime:
             if breaker.error is not None
         }
 
+    def close_at_stop(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Have something closed with the rest."""
+        self._resources.push_async_callback(close)
+
     async def stop(self) -> None:
         """Store what is still to be stored, within the drain time, and let go of everything."""
         try:

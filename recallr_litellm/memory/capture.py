@@ -146,7 +146,8 @@ class Capture:
         self._held.append(exchange)
         self._held_bytes += _size(exchange)
         EXCHANGES.labels("held").inc()
-        _log.warning("Exchange %s is held in memory until the state store answers", exchange.id)
+        if len(self._held) == 1:  # of an outage, the first
+            _log.warning("Exchanges are held in memory until the state store answers, the first is %s", exchange.id)
         while len(self._held) > self._capacity or self._held_bytes > _MOST_HELD_BYTES:
             self._drop(self._take_first(), f"more than RECALLR_HELD_EXCHANGES={self._capacity} or 64 MB are waiting")
         HELD.set(len(self._held))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import openai
@@ -11,6 +15,7 @@ from typer.testing import CliRunner, Result
 from recallr_litellm.cli import app, demo_conversation
 from recallr_litellm.cli.demo_conversation import Turn
 from recallr_litellm.cli.demo_gateway import DemoGateway
+from tests.support.waiting import eventually
 
 
 class Client:
@@ -64,3 +69,34 @@ def test_a_model_that_cannot_be_asked_is_a_reason_and_no_crash(monkeypatch: pyte
     result = hold(monkeypatch, tmp_path, Refused)
     assert result.exit_code == 1
     assert "recallr-demo could not be asked: no such model" in result.output
+
+
+@pytest.mark.parametrize("outlives", [False, True])
+def test_a_demo_that_is_killed_leaves_no_gateway_unless_it_is_to_stay(tmp_path: Path, outlives: bool) -> None:
+    gateway, pid_file, held_open = tmp_path / "gateway", tmp_path / "pid", tmp_path / "held-open"
+    os.mkfifo(held_open)
+    reading = os.open(held_open, os.O_RDONLY | os.O_NONBLOCK)
+    gateway.write_text(
+        f"#!/bin/sh\nexec 9> {held_open}\necho $$ > {pid_file}.new\nmv {pid_file}.new {pid_file}\nexec sleep 1000\n"
+    )
+    gateway.chmod(0o700)
+    demo = (
+        "import sys; from pathlib import Path; from recallr_litellm.cli.demo_gateway import DemoGateway\n"
+        f"sys.executable = {str(gateway)!r}\n"
+        f"DemoGateway(Path({str(tmp_path)!r}), outlives={outlives}).start()"
+    )
+
+    def runs() -> bool:
+        try:
+            return os.read(reading, 1) != b""
+        except BlockingIOError:  # somebody may still write
+            return True
+
+    with subprocess.Popen([sys.executable, "-c", demo]) as process:
+        eventually(pid_file.exists, "the gateway is started")
+        process.send_signal(signal.SIGKILL)
+    if outlives:
+        assert runs()
+        os.kill(int(pid_file.read_text()), signal.SIGKILL)
+    eventually(runs, "the gateway has ended", until=lambda running: not running)
+    os.close(reading)

@@ -104,6 +104,16 @@ def test_data_folder_free_in_use_and_open_to_others(tmp_path: Path) -> None:
     assert_useful(found)
 
 
+def test_a_data_folder_that_cannot_be_made_is_a_fault_for_root_too(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for impossible in (Path("/proc/recallr/data"), tmp_path / "file" / "data"):
+        found = check_data_dir(Settings(data_dir=impossible))
+        assert found.level is Level.FAULT, found
+        assert_useful(found)
+    assert check_data_dir(Settings(data_dir=tmp_path / "new" / "data")).level is Level.OK
+    assert [path.name for path in tmp_path.iterdir()] == ["file"], "looking at it leaves something behind"
+
+
 @pytest.mark.parametrize(
     ("differs", "level", "reason"),
     [

@@ -74,6 +74,26 @@ def test_a_message_that_quotes_the_running_conversation_is_no_turn_of_it() -> No
     assert quotes(prompt, asked, answered)
 
 
+@pytest.mark.parametrize("pasted_before", [0, 100_000, 150_000])
+def test_the_newest_messages_are_found_at_the_end_of_a_long_transcript(pasted_before: int) -> None:
+    asked, answered = ["My cat is called Felix."], ["What a good name for a cat!"]
+    older = "User: Tell me more.\nAssistant: There is nothing more to tell.\n" * (pasted_before // 60)
+    prompt = f"Name this chat.\n{older}User: {asked[0]}\nAssistant: {answered[0]}\nTitle:"
+    assert may_quote(prompt)
+    assert quotes(prompt, asked, answered)
+
+
+def test_only_the_ends_of_a_long_message_are_looked_at() -> None:
+    """This runs on the event loop: a message of megabytes would hold up every other request."""
+    asked, answered = ["My cat is called Felix."], ["What a good name for a cat!"]
+    transcript = f"User: {asked[0]}\nAssistant: {answered[0]}\n"
+    for longest in (90_000, 9_000_000):
+        around = "word " * (longest // 10)
+        assert not may_quote(around + transcript + around)
+        assert not quotes(around + transcript + around, asked, answered)
+        assert helper_call(CallShape(last_user=" " * longest + "[SUGGESTION MODE: suggest]")) is None
+
+
 def test_blank_lines_are_looked_at_once() -> None:
     began = time.process_time()
     assert not may_quote("\n" * 300_000)

@@ -65,6 +65,13 @@ def test_every_value_is_written_so_that_it_is_read_again(value: Any) -> None:
     assert same(again, value) or any(math.isinf(number) for number in numbers(value)), "orjson has null for infinity"
 
 
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+def test_no_number_is_written_that_json_does_not_know(number: float) -> None:
+    for beside in (1, 2**70, "\ud83d"):  # the last two are written by the standard library
+        again = json.loads(written({"a": [number, (number, beside)], "b": {"c": number}}), parse_constant=pytest.fail)
+        assert again == {"a": [None, [None, beside]], "b": {"c": None}}
+
+
 def numbers(value: Any) -> list[float]:
     if isinstance(value, dict):
         return numbers(list(value.values()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Final
@@ -30,8 +31,9 @@ trap '' TERM
 kill 0
 exit $code
 """
-"""Runs the server until the pipe at standard input is closed. We hold the other end, and the kernel closes it when we
-die: this works on Linux and macOS alike, and for any thread that starts the server. `$0` is KILL_SECONDS."""
+"""Runs a command until the pipe at standard input is closed. We hold the other end, and the kernel closes it when we
+die: this works on Linux and macOS alike, and for any thread that starts the command. `$0` is how many seconds later it
+is killed."""
 
 _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
 """Variables that the server gets. The others hold keys of providers, which it does not need."""
@@ -61,15 +63,13 @@ class ValkeyProcess:
         words = [word for name, value in settings.items() for word in (f"--{name}", value)]
         program = valkey_program()
         with _locked_log(folder) as log:
-            self._child = subprocess.Popen(  # noqa: S603  # no text of others
-                ["/bin/sh", "-c", _SUPERVISOR, str(KILL_SECONDS), str(program), *words],
+            self._child = supervised(
+                [str(program), *words],
+                kill_seconds=KILL_SECONDS,
                 cwd=folder,
                 env={name: os.environ[name] for name in _INHERITED if name in os.environ},
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
+                output=log,
                 umask=0o077,
-                start_new_session=True,  # a Ctrl-C at the terminal does not end it before everything has been stored
             )
 
     @property
@@ -82,6 +82,26 @@ class ValkeyProcess:
         assert self._child.stdin is not None
         self._child.stdin.close()
         self._child.wait()
+
+
+def supervised(
+    command: Sequence[str], *, kill_seconds: int, cwd: Path, env: Mapping[str, str], output: IO[bytes], umask: int = -1
+) -> subprocess.Popen[bytes]:
+    """Start a program that is told to end (SIGTERM) when its standard input is closed, also by the end of this process.
+
+    Args:
+        kill_seconds: how much later it is killed.
+    """
+    return subprocess.Popen(  # noqa: S603  # no text of others
+        ["/bin/sh", "-c", _SUPERVISOR, str(kill_seconds), *command],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
+        umask=umask,
+        start_new_session=True,  # a Ctrl-C at the terminal does not end it before everything has been stored
+    )
 
 
 def _locked_log(folder: Path) -> IO[bytes]:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from recallr_litellm.errors import ForwardRefused
+from recallr_litellm.forward import middleware
 from recallr_litellm.forward.middleware import PREFIX, Forward
 from recallr_litellm.forward.upstream import UpstreamClient
 from recallr_litellm.gateway.call import CURRENT, Call
@@ -26,6 +27,10 @@ class Network(httpx.AsyncBaseTransport):
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
         self.asked: list[httpx.Request] = []
+        self.closed = False
+
+    async def aclose(self) -> None:
+        self.closed = True
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await request.aread()
@@ -39,6 +44,7 @@ async def post(
     headers: tuple[tuple[bytes, bytes], ...] = (),
     *,
     goes_away: bool = False,
+    more_body: bool = False,
 ) -> list[dict[str, Any]]:
     """The ASGI events of the answer to one chat request. The client stays, or goes away after its request."""
 
@@ -56,7 +62,7 @@ async def post(
         client=UpstreamClient(network),
         sent=lambda call, body: None,
     )
-    incoming = [{"type": "http.request", "body": body, "more_body": False}]
+    incoming = [{"type": "http.request", "body": body, "more_body": more_body}]
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -89,6 +95,29 @@ async def test_only_known_headers_reach_the_upstream_byte_for_byte() -> None:
     known = {"authorization", "user-agent", "content-type", "accept-encoding", "content-length", "host"}
     assert set(request.headers) <= known | {"accept", "connection"}
     assert json.loads(request.content) == {"model": "m", "messages": ["memory"]}
+
+
+async def test_each_value_of_a_header_reaches_the_upstream() -> None:
+    network = Network(lambda _: httpx.Response(200, stream=Pieces()))
+    betas = (b"files-api-2025-04-14", b"mcp-client-2025-11-20", b"context-1m-2025-08-07")
+    await post(network, headers=tuple((b"Anthropic-Beta", beta) for beta in betas))
+    [request] = network.asked
+    assert request.headers.get_list("anthropic-beta", split_commas=True) == [beta.decode() for beta in betas]
+
+
+async def test_a_body_that_is_too_large_is_refused_before_all_of_it_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "_MOST_BYTES", 1000)
+    network = Network(lambda _: httpx.Response(200, stream=Pieces()))
+    start, body = await post(network, b'{"messages": "' + b"x" * 1000, more_body=True)
+    assert start["status"] == 413
+    assert json.loads(body["body"])["error"]["code"] == "forward_body_too_large"
+    assert network.asked == []
+
+
+async def test_closing_the_client_closes_its_connections() -> None:
+    network = Network(lambda _: httpx.Response(200, stream=Pieces()))
+    await UpstreamClient(network).close()
+    assert network.closed
 
 
 async def test_headers_of_the_connection_and_of_ours_are_not_returned() -> None:

@@ -83,13 +83,16 @@ async def test_what_a_client_put_around_a_message_goes_once_it_sends_the_message
     assert texts == ["What is the notice period?", "Three months.", f"{context}\nAnd for part-timers?", "Two."]
 
 
-async def test_while_redis_is_away_exchanges_are_held_and_stored_in_order_when_it_is_back(plugin: Plugin) -> None:
+async def test_while_redis_is_away_exchanges_are_held_and_stored_in_order_when_it_is_back(
+    plugin: Plugin, caplog: pytest.LogCaptureFixture
+) -> None:
     session = await plugin.sessions.open(plugin.request())
     exchanges = [await plugin.exchange(f"x{n}", f"q{n}", reply=f"a{n}", session=session) for n in range(3)]
     plugin.valkey.stop()
     for exchange in exchanges:
         assert not await plugin.capture.store_or_hold(exchange, within=60)
     assert plugin.capture.held == 3
+    assert sum("held in memory" in record.getMessage() for record in caplog.records) == 1, "once per outage is enough"
     assert not plugin.state_breaker.allows_requests, "the first failure stops requests to Redis"
     await asyncio.to_thread(plugin.valkey.start)
     assert await plugin.state_breaker.probe()
