@@ -148,7 +148,7 @@ class _Passages:
         if message is None:
             time = clock.time(passage.at, on=conversation.date)
             relevance = percent(passage.relevance) if passage.relevance else ""
-            message = _Remembered(mark(passage.role, time, relevance))
+            message = _Remembered(mark(passage.role, passage.name, time, relevance))
             pieces = [attributed(message.said, text)]
         else:
             pieces = [_SKIPPED, text]

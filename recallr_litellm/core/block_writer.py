@@ -107,11 +107,13 @@ class BlockWriter:
     def _line(self, stored: StoredMessage, date: str) -> str:
         message = stored.message
         text = shorten(message.text, TOOL_RESULT_CHARACTERS) if message.role == "tool" else escape(message.text)
-        said = mark(message.role, "interrupted" if stored.partial else "", self.clock.time(stored.at, on=date))
+        said = mark(
+            message.role, message.name, "interrupted" if stored.partial else "", self.clock.time(stored.at, on=date)
+        )
         return attributed(said, text, *_besides_text(stored))
 
     def _excerpt(self, stored: StoredMessage, date: str, room: int) -> str | None:
-        said = mark(stored.message.role, "excerpt", self.clock.time(stored.at, on=date))
+        said = mark(stored.message.role, stored.message.name, "excerpt", self.clock.time(stored.at, on=date))
         besides = tuple(_besides_text(stored))
         left = room - self.meter.cost(attributed(said, *besides))
         text = self.meter.excerpt(stored.message.text, left) if left >= SMALLEST_EXCERPT else None

@@ -40,6 +40,8 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     role: Role
+    name: str = ""
+    """Who of several people says it, where the client tells them apart."""
     text: str = ""
     """What was said, whole (a stored one within `core.bounds`). Empty when there was no text (images, tool calls)."""
     tool_calls: tuple[ToolCall, ...] = ()
@@ -68,7 +70,7 @@ class Message(BaseModel):
         """
         long = self.role != "tool" and len(self.text) > _NORMALISED_CHARACTERS
         parts = [
-            self.role,
+            self._speaker,
             _digest(self.text.strip()) if long else _spaced(_ends(self.text) if self.role == "tool" else self.text),
             [[call.id, call.name, "".join(_ends(call.arguments).split())] for call in self.tool_calls],
             self.tool_call_id,
@@ -89,7 +91,11 @@ class Message(BaseModel):
             kept = [self.tool_call_id, *calls] if self.tool_call_id or calls else []
         else:
             kept = list(filter(None, [_letters(self.text)]))
-        return _digest(json.dumps([self.role, kept]))[:16] if kept else ""
+        return _digest(json.dumps([self._speaker, kept]))[:16] if kept else ""
+
+    @property
+    def _speaker(self) -> str:
+        return f"{self.role} {self.name}" if self.name else self.role
 
     @property
     def hashed_characters(self) -> int:

@@ -30,6 +30,8 @@ class RecalledPassage(NamedTuple):
     """Equal for passages of the same words (`core/traits.py`); "" for one that is compared with none."""
     parts: int = 1
     """Passages of its message in all."""
+    name: str = ""
+    """Who of several people said it."""
     asked: RecalledPassage | None = None
     """The question that it answers, where it says little without; not recalled itself."""
 

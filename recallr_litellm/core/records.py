@@ -122,6 +122,8 @@ class PassageHit(NamedTuple):
     """BM25 score with the owner's own IDF; 0 when no term matched or the sparse search did not reach it."""
     id: UUID | str | int = ""
     """Names it in the vector store."""
+    name: str = ""
+    """Who of several people said it. The text then begins with it, as in `Ana: text`."""
 
 
 class SummaryHit(NamedTuple):

@@ -25,6 +25,8 @@ from recallr_litellm.formats.deltas import Json
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "tool": "tool", "function": "tool"}
+_NAME_CHARACTERS = 64
+"""Most of a name: what OpenAI's API takes."""
 
 
 class Chat:
@@ -110,8 +112,10 @@ def _message(raw: Mapping[str, Any], role: Role) -> Message:
     attachments += tuple(str(image.get("type") or "image_url") for image in items(raw.get("images")))
     text = "\n".join(texts) or _said_otherwise(raw)
     call_id = raw.get("tool_call_id") or (raw.get("name") if role == "tool" else None)
+    name = raw.get("name")
     return Message(
         role=role,
+        name=" ".join(name.split())[:_NAME_CHARACTERS] if role == "user" and isinstance(name, str) else "",
         text=text,
         parts=tuple(texts) if len(texts) > 1 else (),
         tool_calls=tuple(_tool_call(call) for call in items(raw.get("tool_calls"))),

@@ -11,7 +11,7 @@ from itertools import islice
 
 import numpy as np
 
-from recallr_litellm.core.messages import StoredMessage
+from recallr_litellm.core.messages import Message, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.passages import split
 from recallr_litellm.core.records import Passage, Session, Turn, User
@@ -66,7 +66,7 @@ class SessionMemory:
     async def _turns(self, messages: tuple[StoredMessage, ...]) -> list[Turn]:
         # What tools returned is kept but not searched.
         texts = [
-            await asyncio.to_thread(split, stored.message.text) if stored.message.role != "tool" else []
+            await asyncio.to_thread(_passages, stored.message) if stored.message.role != "tool" else []
             for stored in messages
         ]
         passages = iter(await self._embed([text for of_message in texts for text in of_message]))
@@ -76,15 +76,22 @@ class SessionMemory:
         ]
 
     async def _summary(self, turns: list[Turn]) -> Passage | None:
-        said = [(turn.stored.message.role, passage) for turn in turns for passage in turn.passages]
+        said = [(turn.stored.message, passage) for turn in turns for passage in turn.passages]
         if not said:
             return None
         text = await asyncio.to_thread(
             lambda: summarise(
-                [(role, passage.text) for role, passage in said], np.stack([passage.dense for _, passage in said])
+                [(message.role, passage.text) for message, passage in said],
+                np.stack([passage.dense for _, passage in said]),
+                names=[message.name for message, _ in said],
             )
         )
         return (await self._embed([text]))[0] if text else None
 
     async def _embed(self, texts: list[str]) -> list[Passage | None]:
         return await embed_passages(self._embedder, self._sparse, texts, wait=self._wait)
+
+
+def _passages(message: Message) -> list[str]:
+    """The passages of a message; where somebody by name says it, as lines of `Name: text`, as chats are exported."""
+    return [f"{message.name}: {text}" if message.name else text for text in split(message.text)]

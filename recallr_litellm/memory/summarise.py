@@ -59,12 +59,15 @@ _PLEASANTRIES = frozenset(_PLEASANTRIES_TEXT.split())
 _WORD = re.compile(r"\w+")
 
 
-def summarise(passages: Sequence[tuple[Role, str]], vectors: NDArray[np.float32]) -> str:
+def summarise(
+    passages: Sequence[tuple[Role, str]], vectors: NDArray[np.float32], *, names: Sequence[str] | None = None
+) -> str:
     """Up to `MAX_SUMMARY_TOKENS` of what a session was about.
 
     Args:
         passages: speaker and text, in the order of the conversation.
         vectors: shape (len(passages), dimension), the unit vector of each.
+        names: of each, who said it by name, with which the text then begins; "" for nobody by name.
 
     Returns:
         Lines such as "User: …" and "Assistant: …", in the order of the conversation; the same for
@@ -75,7 +78,8 @@ def summarise(passages: Sequence[tuple[Role, str]], vectors: NDArray[np.float32]
     """
     if len(passages) != len(vectors):
         raise ValueError(f"{len(passages)} passages but {len(vectors)} vectors")
-    lines = [_line(role, text) for role, text in passages]
+    named = names if names is not None else [""] * len(passages)
+    lines = [_line(role, text, name) for (role, text), name in zip(passages, named, strict=True)]
     weights = np.array([_weight(role, line) for (role, _), line in zip(passages, lines, strict=True)], dtype=np.float32)
     taken: list[int] = []
     room = MAX_SUMMARY_TOKENS
@@ -87,12 +91,13 @@ def summarise(passages: Sequence[tuple[Role, str]], vectors: NDArray[np.float32]
     return "\n".join(lines[index] for index in sorted(taken))
 
 
-def _line(role: Role, text: str) -> str:
+def _line(role: Role, text: str, name: str) -> str:
     """Speaker and the most telling sentences of a passage, on one line; empty where there is nothing to quote."""
+    text = text.removeprefix(f"{name}: ") if name else text
     excerpts = split(text[:_MAX_EXAMINED], max_tokens=_MAX_LINE_TOKENS) if role in _LABELS else []
     if not excerpts:
         return ""
-    return f"{_LABELS[role]}: {' '.join(max(excerpts, key=_telling).split())}"
+    return f"{' '.join(filter(None, (_LABELS[role], name)))}: {' '.join(max(excerpts, key=_telling).split())}"
 
 
 def _telling(text: str) -> int:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from recallr_litellm.core.escaping import clean
 from recallr_litellm.core.markup import Clock
 from recallr_litellm.core.messages import Message
-from recallr_litellm.recall.agentic.tools import to_json
+from recallr_litellm.recall.agentic.tools import speaker, to_json
 
 SYSTEM = """\
 You search the memory of an assistant: the earlier conversations of one user with it. The user has just written \
@@ -61,7 +61,7 @@ def opening(question: ResearchQuestion) -> str:
             "now": Clock(question.timezone).now(question.now),
             "timezone": str(question.timezone),
             "conversation": [
-                {"said_by": message.role, "text": _cut(message.text, EARLIER_CHARACTERS)}
+                {"said_by": speaker(message.role, message.name), "text": _cut(message.text, EARLIER_CHARACTERS)}
                 for message in said[-EARLIER_MESSAGES:]
             ],
             "last_message": _cut(question.text, QUESTION_CHARACTERS),

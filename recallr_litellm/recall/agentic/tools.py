@@ -174,7 +174,7 @@ class Toolbox:
         return {
             "id": self._citations.show_passage(passage),
             "session_id": self._citations.show_session(passage.session, passage.at, passage.at),
-            "said_by": passage.role,
+            "said_by": speaker(passage.role, passage.name),
             "at": self._clock.time(passage.at),
             "relevance": round(passage.relevance, 2),
             "text": clean(passage.text),
@@ -204,7 +204,7 @@ class Toolbox:
             name = self._citations.show_passage(passage)
         return {
             "id": name,
-            "said_by": stored.message.role,
+            "said_by": speaker(stored.message.role, stored.message.name),
             "at": self._clock.time(stored.at),
             "text": clean("\n".join(shown)),
             **({"cut": True} if len(shown) < len(texts) else {}),
@@ -225,6 +225,11 @@ class Toolbox:
         result = to_json({**more, name: written, **({"left_out": left_out} if left_out else {})})
         self._room -= self._count_tokens(result)
         return result
+
+
+def speaker(role: str, name: str) -> str:
+    """Who said something, for the model."""
+    return clean(f"{role} {name}")
 
 
 def to_json(value: Any) -> str:

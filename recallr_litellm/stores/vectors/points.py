@@ -115,7 +115,8 @@ def session_point(owner: Owner, session: Session, summary: Passage | None) -> Po
 def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
     """A message: one point for each passage, the first with the whole record; one point if there is none."""
     stored = turn.stored
-    role = stored.message.role
+    role, name = stored.message.role, stored.message.name
+    speaker = f"{role} {name}" if name else role
     for part, passage in enumerate(turn.passages or (None,)):
         payload: Payload = {
             schema.SCOPE: scope(owner, Kind.TURN),
@@ -123,7 +124,7 @@ def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
             schema.AT: stored.at,
         }
         if passage is not None:
-            place = (session_id, stored.id, stored.position, part, len(turn.passages), role, stored.at)
+            place = (session_id, stored.id, stored.position, part, len(turn.passages), speaker, stored.at)
             payload[schema.HIT] = _json(*place, passage.text, *traits_of(passage.text), _packed(passage.sparse))
         if part == 0:
             payload |= {schema.FIRST: True, schema.RECORD: stored.model_dump_json()}
@@ -179,9 +180,10 @@ def record_of(payload: Payload, kind: type[Record]) -> Record:
 
 def passage_hit(found: Found, bm25: float) -> PassageHit:
     """A found `turn` point; it was ranked by cosine."""
-    session, message, position, part, parts, role, at, text, *traits, terms = _read(found.payload[schema.HIT])
-    read, words = Traits(*traits), _unpacked(terms)
-    return PassageHit(session, message, position, part, parts, role, at, text, read, words, found.score, bm25, found.id)
+    session, message, position, part, parts, speaker, at, text, *traits, terms = _read(found.payload[schema.HIT])
+    role, _, name = speaker.partition(" ")
+    read, words, score = Traits(*traits), _unpacked(terms), found.score
+    return PassageHit(session, message, position, part, parts, role, at, text, read, words, score, bm25, found.id, name)
 
 
 def summary_hit(found: Found, bm25: float) -> SummaryHit:

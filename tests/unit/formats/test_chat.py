@@ -95,3 +95,18 @@ def test_a_refusal_is_what_the_assistant_said():
     message = {"role": "assistant", "content": None, "refusal": "no"}
     reply = CHAT.read_reply({"choices": [{"message": message, "finish_reason": "stop"}]})
     assert ([m.text for m in reply.messages], reply.complete) == (["no"], True)
+
+
+def test_the_name_of_a_user_is_read_and_part_of_the_message() -> None:
+    raw = [
+        {"role": "user", "name": "ana", "content": "Yes."},
+        {"role": "user", "name": " Bo \n Li " + "x" * 99, "content": "Yes."},
+        {"role": "user", "name": 7, "content": "Yes."},
+        {"role": "assistant", "name": "bot", "content": "Yes."},
+        {"role": "function", "name": "look_up", "content": "Yes."},
+    ]
+    ana, bo, nobody, bot, result = CHAT.read({"messages": raw}).messages
+    assert (ana.name, bo.name, nobody.name, bot.name, result.name) == ("ana", ("Bo Li " + "x" * 99)[:64], "", "", "")
+    assert len({message.fingerprint for message in (ana, bo, nobody)}) == 3, "who says it makes another message"
+    assert len({message.likeness for message in (ana, bo, nobody)}) == 3
+    assert result.tool_call_id == "look_up"
