@@ -78,7 +78,7 @@ async def _reindex(settings: Settings, gateway: str, console: Console, *, drop_o
                         collections,
                         embedder,
                         sparse,
-                        tell=lambda compared, total: bar.update(task, completed=compared, total=total),
+                        on_progress=lambda compared, total: bar.update(task, completed=compared, total=total),
                     )
                     outcome = await job.run()
                 if outcome is None:
@@ -88,8 +88,8 @@ async def _reindex(settings: Settings, gateway: str, console: Console, *, drop_o
             finally:
                 await collections.close()
                 await embedder.close()
-    changed = f"{outcome.brought} points were written or deleted." if outcome.brought else "Nothing was left to do."
-    console.print(Text(f"{outcome.collection} holds everything with vectors of {embedder.name}. {changed}"))
+    done = f"{outcome.changed} points were written or deleted." if outcome.changed else "Nothing was left to do."
+    console.print(Text(f"{outcome.collection} holds everything with vectors of {embedder.name}. {done}"))
     if outcome.refused:
         console.print(Text(f"The model refused {outcome.refused} texts: they are kept, but not found by a search."))
     if not outcome.in_use:

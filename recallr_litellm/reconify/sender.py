@@ -63,7 +63,7 @@ class Sender:
         self._interval = interval
         self._max_attempts = settings.max_attempts
         self._longest_pause = settings.max_pause_seconds
-        self._stirred = asyncio.Event()
+        self._woken = asyncio.Event()
         self._backlog = False
         """There is more to send than there was room for."""
         self._look_at = 0.0
@@ -72,26 +72,26 @@ class Sender:
         self._on_their_way = 0
         self._running = False
 
-    def stir(self) -> None:
+    def wake(self) -> None:
         """Look for payloads that are due at once: one was added."""
-        self._stirred.set()
+        self._woken.set()
 
     async def run(self) -> None:
-        """Work for ever. Ends only by cancellation, which cuts attempts off: call `let_go` then."""
+        """Work for ever. Ends only by cancellation, which cuts attempts off: call `release_leases` then."""
         self._running = True
         sending: set[asyncio.Task[None]] = set()
 
         def ended(task: asyncio.Task[None]) -> None:
             sending.discard(task)
             if self._backlog:
-                self._stirred.set()
+                self._woken.set()
 
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
                     if not self._backlog:  # else the outbox would grow while there is always a request
                         await self._in_flight.quiet(within=GIVES_WAY_SECONDS)
-                    self._stirred.clear()
+                    self._woken.clear()
                     for delivery in await self._claim(len(sending)):
                         self._leased[delivery.member] = delivery
                         task = group.create_task(self._work(delivery))
@@ -101,7 +101,7 @@ class Sender:
         finally:
             self._running = False
 
-    async def let_go(self) -> None:
+    async def release_leases(self) -> None:
         """Give back what is leased, so that nobody has to wait for the leases to end. After `run` has ended."""
         leased, self._leased = list(self._leased.values()), {}
         try:
@@ -130,7 +130,7 @@ class Sender:
         """Wait until there may be something to do."""
         try:
             async with asyncio.timeout(self._circuit.pause or self._interval):
-                await self._stirred.wait()
+                await self._woken.wait()
         except TimeoutError:
             return
 
@@ -154,7 +154,7 @@ class Sender:
             FAULTS.labels("reconify").inc()
             _log.exception("Sending to Reconify failed; the session is due again when its lease has ended")
         if self._leased.get(member) is delivery:  # not what was claimed anew since it was given back
-            del self._leased[member]  # not when cancelled: `let_go` needs to know
+            del self._leased[member]  # not when cancelled: `release_leases` needs to know
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
         if delivery.attempts > self._max_attempts:

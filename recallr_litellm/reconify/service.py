@@ -152,7 +152,7 @@ class Reconify:
         """Let go of everything. After the background work was cancelled; what is still held is counted as dropped."""
         while self._held:
             self._drop(self._held.popleft().message_id, "the state store did not come back before the shutdown")
-        await self._sender.let_go()
+        await self._sender.release_leases()
         await self._client.close()
         await self._outbox.close()
 
@@ -163,7 +163,7 @@ class Reconify:
             return False
         if added is Added.ADDED:
             RECONIFY.labels("queued").inc()
-        self._sender.stir()
+        self._sender.wake()
         return True
 
     async def flush(self) -> None:

@@ -30,7 +30,7 @@ class Copy:
         target: the copy; open, and described by a `meta` point of its own.
         embed: makes the vectors of texts.
         require: called before each write; raises where this copy must not go on.
-        tell: told how many points of the source were compared since the last time.
+        on_progress: called with the number of points of the source that were compared since the last call.
     """
 
     def __init__(
@@ -40,17 +40,17 @@ class Copy:
         embed: Embed,
         *,
         require: Callable[[], Awaitable[None]],
-        tell: Callable[[int], None],
+        on_progress: Callable[[int], None],
     ) -> None:
         self._source = source
         self._target = target
         self._embed = embed
         self._require = require
-        self._tell = tell
+        self._on_progress = on_progress
 
-    async def make_alike(self) -> int:
+    async def copy_all(self) -> int:
         """One pass over a copy that nobody uses yet; it then holds what the source holds. Returns what differed."""
-        differed = await self._bring(lambda original, copied: original != copied)
+        differed = await self._copy_where(lambda original, copied: original != copied)
         async for page in self._pages(self._target):
             there = await self._source.read(_ids(page))
             gone = [point.id for point in page if point.id not in there]
@@ -60,25 +60,25 @@ class Copy:
             differed += len(gone)
         return differed
 
-    async def bring_missing(self) -> int:
+    async def copy_missing(self) -> int:
         """One pass over a copy that is in use and has changes of its own: of two versions of a point, the later stays.
 
         What is missing from the copy was written to the source too late for the last pass: whatever is deleted is
-        deleted from both. Returns how many points were brought.
+        deleted from both. Returns how many points were copied.
         """
-        return await self._bring(lambda original, copied: copied is None or _is_later(original, copied))
+        return await self._copy_where(lambda original, copied: copied is None or _is_later(original, copied))
 
-    async def _bring(self, wanted: Callable[[Payload, Payload | None], bool]) -> int:
-        brought = 0
+    async def _copy_where(self, wanted: Callable[[Payload, Payload | None], bool]) -> int:
+        changed = 0
         async for page in self._pages(self._source):
             there = await self._target.read(_ids(page))
             missing = [point for point in page if wanted(point.payload, there.get(point.id))]
-            self._tell(len(page) - len(missing))
+            self._on_progress(len(page) - len(missing))
             for portion in _portions(missing):
                 await self._write(portion)
-                self._tell(len(portion))
-            brought += len(missing)
-        return brought
+                self._on_progress(len(portion))
+            changed += len(missing)
+        return changed
 
     async def _pages(self, engine: WholeEngine) -> AsyncIterator[list[Stored]]:
         """All points but the `meta` one, which each collection has of its own."""

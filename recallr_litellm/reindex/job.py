@@ -34,7 +34,7 @@ class Outcome:
     """The one with the vectors of the model."""
     in_use: bool
     """Gateways use it already; else the next start with the model makes it the current one."""
-    brought: int
+    changed: int
     """Points that were written, or deleted, in it."""
     refused: int
     """Texts that the model refused: they are kept, but not found."""
@@ -47,7 +47,7 @@ class Reindex:
 
     Args:
         embedder: the model; opened here, not closed.
-        tell: (points compared, points in all), again and again.
+        on_progress: called with (points compared, points in all).
         patience: seconds for which the model may be unreachable. A store that is unreachable ends the run at once.
     """
 
@@ -57,13 +57,13 @@ class Reindex:
         embedder: Embedder,
         sparse: SparseEncoder,
         *,
-        tell: Callable[[int, int], None],
+        on_progress: Callable[[int, int], None],
         patience: float = 120.0,
     ) -> None:
         self._collections = collections
         self._embedder = embedder
         self._sparse = sparse
-        self._tell = tell
+        self._on_progress = on_progress
         self._patiently = AsyncRetrying(
             retry=retry_if_exception(_may_pass),
             wait=wait_random_exponential(multiplier=0.2, max=10),
@@ -118,10 +118,10 @@ class Reindex:
         await self._prepare(target, wanted)
         copied = self._collections.engine(target)
         copy = await self._copy(current.name, target, require=partial(self._require_mine, target))
-        brought = 0
+        changed = 0
         for _ in range(_MOST_PASSES):
-            differed = await copy.make_alike()
-            brought += differed
+            differed = await copy.copy_all()
+            changed += differed
             if not differed:
                 break
         await copied.flush()
@@ -129,7 +129,7 @@ class Reindex:
         ready = meta_point(wanted._replace(run="", ready=True))
         await copied.upsert([ready])
         await copied.flush()
-        return await self._outcome(target, brought, in_use=False)
+        return await self._outcome(target, changed, in_use=False)
 
     async def _prepare(self, target: str, wanted: Description) -> None:
         """Have the collection there, described as one that is being filled."""
@@ -144,12 +144,12 @@ class Reindex:
     async def _catch_up(self, current: Described) -> Outcome:
         """Bring what gateways with the old model have written to the old collection after it was copied."""
         source = current.description.source
-        brought = 0
+        changed = 0
         if source and await self._collections.describe(source) is not None:
             copy = await self._copy(source, current.name, require=_go_on)
-            brought = await copy.bring_missing()
+            changed = await copy.copy_missing()
             await self._collections.engine(current.name).flush()
-        return await self._outcome(current.name, brought, in_use=True)
+        return await self._outcome(current.name, changed, in_use=True)
 
     async def _copy(self, source: str, target: str, *, require: Callable[[], Awaitable[None]]) -> Copy:
         original, copied = self._collections.engine(source), self._collections.engine(target)
@@ -157,12 +157,12 @@ class Reindex:
             await engine.open(0)  # both are there
         total, compared = await original.count() - 1, 0  # without the `meta` point
 
-        def tell(more: int) -> None:
+        def on_progress(more: int) -> None:
             nonlocal compared
             compared = min(compared + more, total)
-            self._tell(compared, total)
+            self._on_progress(compared, total)
 
-        return Copy(original, copied, self._embed, require=require, tell=tell)
+        return Copy(original, copied, self._embed, require=require, on_progress=on_progress)
 
     async def _embed(self, texts: list[str]) -> list[Passage | None]:
         """Vectors of texts. One that the model refuses has none: it is kept, and not found by a search."""
@@ -187,9 +187,9 @@ class Reindex:
                 "nothing is lost."
             )
 
-    async def _outcome(self, collection: str, brought: int, *, in_use: bool) -> Outcome:
+    async def _outcome(self, collection: str, changed: int, *, in_use: bool) -> Outcome:
         old = await all_of(self._collections, but=collection)
-        return Outcome(collection, in_use, brought, self._refused, tuple(one.name for one in old))
+        return Outcome(collection, in_use, changed, self._refused, tuple(one.name for one in old))
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -118,7 +118,7 @@ class EdgeEngine:
         shard, self._shard = self._shard, None
         threads, self._threads = self._threads, None
 
-        def let_go() -> None:
+        def close() -> None:
             if threads is not None:
                 threads.shutdown()
             if shard is not None:
@@ -126,7 +126,7 @@ class EdgeEngine:
                 shard.close()
 
         try:
-            await asyncio.to_thread(let_go)
+            await asyncio.to_thread(close)
         except Exception as error:
             raise VectorsUnavailable("Qdrant Edge could not close its folder") from error
 

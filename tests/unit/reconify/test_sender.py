@@ -74,7 +74,7 @@ class Running:
             payload = encoded({"reconify": {}, "session": session, "number": self._number})
             await self.outbox.add(ANA, session, message_id, payload)
             added.append(message_id)
-        self.sender.stir()
+        self.sender.wake()
         return added
 
     async def until(self, seen: Callable[[], object], what: str) -> None:
@@ -119,7 +119,7 @@ async def at_work(redis_url: str, *, max_attempts: int = 3) -> AsyncIterator[Run
         yield Running(outbox, at_it, circuit, in_flight)
     finally:
         await end({work})  # one cancellation is not always enough
-        await at_it.let_go()
+        await at_it.release_leases()
         await client.close()
         await outbox.close()
 
@@ -203,12 +203,12 @@ async def test_after_retry_after_nothing_is_sent_before_its_time(endpoint: Recon
         later = {f"later{number}": await running.add(f"later{number}", 2) for number in range(5)}
         looks = running.circuit.looks
         while running.circuit.looks < looks + 3:
-            running.sender.stir()
+            running.sender.wake()
             await asyncio.sleep(0.01)
         assert len(endpoint.posted) == 1, "the endpoint asked for an hour of silence and did not get it"
 
         running.circuit.ahead = hour
-        running.sender.stir()
+        running.sender.wake()
         await running.until(lambda: endpoint.accepted == later, "after the hour, all others are sent")
         status = await running.outbox.status()
     assert first not in endpoint.accepted_ids, "by Redis's clock, which was not put forward, it is not due yet"

@@ -87,7 +87,7 @@ class Store:
         return Gateway(vectors, model, self.sparse)
 
     async def reindex(self, model: Hashing) -> Outcome:
-        job = Reindex(self.collections, model, self.sparse, tell=lambda *_: None, patience=0.1)
+        job = Reindex(self.collections, model, self.sparse, on_progress=lambda *_: None, patience=0.1)
         outcome = await job.run()
         assert outcome is not None, "nothing is remembered"
         return outcome

@@ -60,7 +60,7 @@ async def test_the_way_back_takes_along_what_came_since(store: Store, old: Hashi
 
 
 async def test_nothing_remembered_is_nothing_to_do(store: Store, new: Hashing) -> None:
-    assert await Reindex(store.collections, new, store.sparse, tell=lambda *_: None).run() is None
+    assert await Reindex(store.collections, new, store.sparse, on_progress=lambda *_: None).run() is None
     assert await store.collections.names() == [], "a collection was made"
 
 
@@ -121,7 +121,7 @@ async def test_what_a_gateway_writes_and_deletes_meanwhile_is_followed(
     assert await store.points(NEW_NAME) == await store.points(OLD_NAME)
 
     await gateway.session(BOB, "s0", "Bob has one cat less.", at=AT + 2)
-    assert (await store.reindex(new)).brought == 4, "it does not know what has changed since"
+    assert (await store.reindex(new)).changed == 4, "it does not know what has changed since"
     assert await store.points(NEW_NAME) == await store.points(OLD_NAME)
     await store.assert_embedded_with(new, NEW_NAME)
 
@@ -145,7 +145,7 @@ async def test_after_the_change_only_what_the_old_gateways_wrote_late_is_brought
     assert session.last_at == AT + 5, "the older record of the session has come back"
     assert await after.said(ADA, "s3") == ["Ada likes tea."]
     await store.assert_embedded_with(new, NEW_NAME)
-    assert (await store.reindex(new)).brought == 0
+    assert (await store.reindex(new)).changed == 0
 
 
 async def test_a_deletion_reaches_every_collection(store: Store, old: Hashing, new: Hashing) -> None:
@@ -195,7 +195,7 @@ async def test_the_old_collections_are_deleted_on_demand_once_they_are_not_used(
 ) -> None:
     await stocked(store, old)
     await store.reindex(new)
-    job = Reindex(store.collections, new, store.sparse, tell=lambda *_: None)
+    job = Reindex(store.collections, new, store.sparse, on_progress=lambda *_: None)
     with pytest.raises(ConfigurationError, match=f"still use {OLD_NAME}"):
         await job.drop_old()
     await store.gateway(new)
@@ -241,5 +241,5 @@ async def test_a_store_whose_name_begins_alike_is_left_alone(store: Store, old: 
     await engine.upsert([meta_point(Description(old.name, old.dimension))])
     assert (await store.reindex(new)).old == (OLD_NAME,)
     await store.gateway(new)
-    await Reindex(store.collections, new, store.sparse, tell=lambda *_: None).drop_old()
+    await Reindex(store.collections, new, store.sparse, on_progress=lambda *_: None).drop_old()
     assert sorted(await store.collections.names()) == sorted([NEW_NAME, other])
