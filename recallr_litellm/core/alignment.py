@@ -14,8 +14,9 @@ aligned with a path of it:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
@@ -60,8 +61,10 @@ class Match(NamedTuple):
 
     @property
     def certain(self) -> bool:
-        """More than one answer behind a user message of another text: enough to replace what was stored after it."""
-        return self.length > 1 or self.place == 0
+        """No coincidence, so that what was stored after it may be replaced."""
+        if self.length == 1:
+            return self.place == 0
+        return self.linked or (self.anchored and next(step for step in self.run if step.before is None).equal)
 
     @property
     def rank(self) -> tuple[int, int, bool, bool, int, bool, int]:
@@ -89,17 +92,22 @@ class Forest:
         self.by_id = {message.id: message for message in self.messages}
         self.children: dict[str | None, list[MessageEntry]] = defaultdict(list)
         self.by_fingerprint: dict[str, list[MessageEntry]] = defaultdict(list)
-        self.by_likeness: dict[str, list[MessageEntry]] = defaultdict(list)
         self._user_above: dict[str, MessageEntry | None] = {}
         for message in self.messages:
             self.children[message.parent].append(message)
             self.by_fingerprint[message.fingerprint].append(message)
-            if message.likeness:
-                self.by_likeness[message.likeness].append(message)
             above = self.parent(message)
             self._user_above[message.id] = (
                 above if above is None or above.role == "user" else self._user_above.get(above.id)
             )
+
+    @cached_property
+    def by_likeness(self) -> dict[str, list[MessageEntry]]:
+        found: dict[str, list[MessageEntry]] = defaultdict(list)
+        for message in self.messages:
+            if message.likeness:
+                found[message.likeness].append(message)
+        return found
 
     def parent(self, message: MessageEntry) -> MessageEntry | None:
         return self.by_id.get(message.parent) if message.parent else None
@@ -169,18 +177,30 @@ def align(forest: Forest, incoming: Sequence[Message]) -> Alignment:
             rewritten.append((step.entry, incoming[step.place]))
         if step.before is None:
             sent.update(_in_front(forest, step, incoming))
-        elif search.turn:  # a client that sends no answers at all has not seen to it that the model gets them
+        elif search.turn:  # of a client that sends no answers at all the model is to be shown them
             sent.update(_between(forest, step.before.entry, step.entry))
-    for index in range(search.turn - 1, -1, -1):  # the same words in another thread of the session need not be shown
-        if index not in matched:
-            copies = forest.by_fingerprint.get(incoming[index].fingerprint, ())
-            copy = next((entry for entry in reversed(copies) if entry.id not in sent), None)
-            if copy is not None:
-                sent.add(copy.id)
-                asked = forest.before(copy, "user")
-                if asked is not None and index and incoming[index - 1].role == "user" and _distinctive(copy):
-                    sent.add(asked.id)
+    others = [index for index in range(search.turn) if index not in matched]
+    sent |= _elsewhere(forest, incoming, others, sent)
     return Alignment(match, frozenset(sent), tuple(rewritten))
+
+
+def _elsewhere(
+    forest: Forest, incoming: Sequence[Message], others: Sequence[int], sent: Collection[str]
+) -> frozenset[str]:
+    """Ids of what the session holds of the other messages of the request, in whatever place."""
+    found: set[str] = set()
+    copies: dict[str, Iterator[MessageEntry]] = {}
+    for index in reversed(others):
+        fingerprint = incoming[index].fingerprint
+        left = copies.setdefault(fingerprint, reversed(forest.by_fingerprint.get(fingerprint, ())))
+        copy = next((entry for entry in left if entry.id not in sent), None)
+        if copy is None:
+            continue
+        found.add(copy.id)
+        asked = forest.before(copy, "user")
+        if asked is not None and index and incoming[index - 1].role == "user" and _distinctive(copy):
+            found.add(asked.id)
+    return frozenset(found)
 
 
 class _Search:
@@ -201,23 +221,26 @@ class _Search:
             for entry in equal:
                 match = self._match(index, entry, equal=True)
                 self._at[index, entry.id] = match
-                # of equal ones the newest: the client goes on from there
-                if (best is None or match.rank >= best.rank) and self._counts(match):
+                if self._better(match, best) and self._counts(match):
                     best = match
             for entry in equal:
                 self._latest[entry.id] = self._at[index, entry.id]
         return best
 
+    @staticmethod
+    def _better(match: Match, best: Match | None) -> bool:
+        """Of equal ones the newest is better: the client goes on from there."""
+        if best is None or match.length > best.length:
+            return True
+        return match.length == best.length and match.rank >= best.rank
+
     def _counts(self, match: Match) -> bool:
         """Whether a run is no coincidence."""
-        if match.length >= 2:
-            return match.linked or match.anchored
-        if match.place == 0:
+        if match.certain:
             return len(self._incoming) > 1
-        if match.before is None or match.place != self.turn - 1:
-            return False
-        # The last answer alone, behind a user message of another text: the newest, or no common one in the same place.
-        return match.newest or (match.anchored and _distinctive(match.entry))
+        # The last answer alone, behind a user message of another text: the newest, or all there is.
+        ends_thread = match.from_start and match.from_root and not self._forest.children[match.entry.id]
+        return match.before is not None and match.place == self.turn - 1 and (match.newest or ends_thread)
 
     def _find_equal(self) -> Iterator[tuple[int, Sequence[MessageEntry]]]:
         """The stored copies of each message that has some, from the last message on: by fingerprint, or before the
@@ -243,8 +266,9 @@ class _Search:
         linked = before is not None
         if before is None and equal and self._answers_user(index, entry, above):
             assert above is not None
-            before, linked = self._match(index - 1, above, equal=False), True
-        if before is None and index < self.turn:
+            before = self._match(index - 1, above, equal=False)
+        behind_gap = before is None and index < self.turn
+        if behind_gap:
             before = self._behind_gap(index, entry)
         return Match(
             place=index,
@@ -253,7 +277,7 @@ class _Search:
             length=(before.length if before else 0) + equal,
             equal=equal,
             linked=linked or (before is not None and before.linked),
-            gaps=(before.gaps + (not linked)) if before else 0,
+            gaps=(before.gaps + behind_gap) if before else 0,
             from_start=before.from_start if before else index == 0,
             from_root=before.from_root if before else above is None,
             newest=index == self.turn - 1 and entry.exchange == self._forest.messages[-1].exchange,
@@ -292,6 +316,8 @@ def _distinctive(entry: MessageEntry) -> bool:
 
 def _between(forest: Forest, first: MessageEntry, last: MessageEntry) -> Iterator[str]:
     """Ids of the messages between two of a thread."""
+    if last.parent == first.id:
+        return
     for above in forest.above(last):
         if above.id == first.id:
             return

@@ -85,7 +85,8 @@ def plan(
         replaced |= forest.below(forest.children[last.id])
     if replaceable is not None:
         replaced &= frozenset(replaceable)
-    unseen = tuple(message for message in forest.messages if message.id not in replaced | sent)
+    not_unseen = replaced | sent
+    unseen = tuple(message for message in forest.messages if message.id not in not_unseen)
     return Plan(new, last.id, replaced, unseen, alignment.rewritten)
 
 

@@ -186,6 +186,13 @@ def test_normalised_texts_are_known_again(normalised: Callable[[str], str]) -> N
     assert session.kept == [*(said.name for said in history), "And now?", "No."]
 
 
+def test_composition_does_not_make_another_message_nor_does_typography_make_another_likeness() -> None:
+    first, second = (Message(role="user", text=form("Zoë's office")) for form in (composed, decomposed))
+    assert first.fingerprint == second.fingerprint
+    typeset = Message(role="user", text="Zoë\u2019s o\ufb03ce")
+    assert (typeset.fingerprint == first.fingerprint, typeset.likeness == first.likeness) == (False, True)
+
+
 def test_a_picture_that_the_client_drops_is_known_by_its_words_or_by_the_answer_to_it() -> None:
     session = Session()
     words, picture = (
@@ -240,6 +247,53 @@ def test_a_wrapped_question_asked_anew_replaces_its_first_answer() -> None:
     other = as_text(second, f"### Context\nOther lines were found.\n\n{second.name}")
     assert session.send([*history, other], assistant("Three as well.")) == []
     assert session.kept == [first.name, "Three months.", second.name, "Three as well."]
+
+
+def test_a_first_question_is_known_again_also_where_another_conversation_went_on_since() -> None:
+    session = Session()
+    session.send([wrapped("What is the notice period?")], assistant("Long."))
+    session.send([user("Another window")], assistant("Hm."))
+    history = [user("What is the notice period?"), assistant("Long.")]
+    assert session.send([*history, user("How long?")], assistant("A year.")) == ["Another window", "Hm."]
+    assert session.text("What is the notice period?") == "What is the notice period?"
+
+
+def test_of_equal_answers_the_one_that_stands_in_the_same_place_is_meant() -> None:
+    session, history = Session(), list[Said]()
+    for number in range(3):
+        question, answer = wrapped(f"question {number}"), replace(assistant("ok"), name=f"ok {number}")
+        session.send([*history, question], answer)
+        history += [question, answer]
+    window = [as_text(said, f"[10:41] {said.name}") if said.message.role == "user" else said for said in history[2:]]
+    shown = session.send([user("They count."), *window, user("question 3")], assistant("Three."))
+    assert shown == ["question 0", "ok 0"], "the window ends where the session ends"
+    session.send([*history[:2], user("another question")], assistant("Fine."))
+    assert session.kept == ["question 0", "ok 0", "another question", "Fine."], "an edit: nothing was left out"
+
+
+def test_common_answers_with_other_words_between_them_are_a_coincidence() -> None:
+    session, history = Session(), list[Said]()
+    for question, answer in [("I live in Rome", "Noted."), ("I have a cat", "Fine."), ("I ski", "Good.")]:
+        session.send([*history, user(question)], assistant(answer))
+        history += [user(question), assistant(answer)]
+    examples = [
+        user("The sky is blue"),
+        assistant("Noted."),
+        user("Is it?"),
+        assistant("Yes."),
+        user("Water is wet"),
+        assistant("Fine."),
+    ]
+    session.send([*examples, user("I have a dog")], assistant("Hm."))
+    assert session.kept == [*(said.name for said in history), "I have a dog", "Hm."]
+
+
+def test_a_translated_exchange_in_front_of_a_known_one_counts_as_sent() -> None:
+    session = Session()
+    session.send([user("Wo wohnt sie?")], assistant("In Rom."))
+    session.send([user("Wo wohnt sie?"), assistant("In Rom."), user("Why?")], assistant("Work."))
+    history = [user("Where does she live?"), assistant("In Rome."), user("Why?"), assistant("Work.")]
+    assert session.send([*history, user("Since when?")], assistant("2019.")) == []
 
 
 def test_a_common_answer_amid_another_conversation_matches_nothing() -> None:
