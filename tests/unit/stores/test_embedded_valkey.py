@@ -243,10 +243,12 @@ class TestReplacing:
         left = EmbeddedValkey(tmp_path / "valkey")
         with ask(left.start()) as client:
             client.set("kept", "yes")
+        pid = pid_of(left.start())
         process.log_file(tmp_path / "valkey").unlink()  # that version did not lock it
 
         with ask(server.start()) as client:
             assert client.get("kept") == "yes"
+        assert not is_alive(pid), "two servers write one append-only file"
         left.stop()
 
 
