@@ -17,32 +17,35 @@ local function alive(id)
   return meta[1] and now - meta[1] < meta[2] * 1000 and id
 end
 
-local indices = {}
+-- A session's entries, and how many messages it holds.
 local function index(id)
-  if not indices[id] then
-    local at = contents(prefix, member(id))
-    indices[id] = {redis.call('HVALS', at.index), redis.call('HLEN', at.messages)}
-  end
-  return indices[id]
+  local at = contents(prefix, member(id))
+  return redis.call('HVALS', at.index), redis.call('HLEN', at.messages)
 end
 
 local message_of, refused = {}, {}
 for i = 0, 2 * compared - 1 do message_of[ARGV[FIRST_COMPARED + i]] = math.floor(i / 2) end
 for i = FIRST_COMPARED + 2 * compared, #ARGV do refused[ARGV[i]] = true end
 
--- How many messages of the history a session holds. One that an earlier version wrote to has to be looked at.
+-- How many messages of the history are among the newest of a session. One that an earlier version wrote to has to be
+-- looked at.
 local function held(id)
-  local rows, count = unpack(index(id))
-  if #rows ~= count then return 1 end
-  local found, seen = 0, {}
-  for _, row in ipairs(rows) do
-    for print in string.gmatch(row, '"(%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x)"') do
-      local message = message_of[print]
-      if message and not seen[message] then
-        seen[message] = true
-        found = found + 1
+  local at = contents(prefix, member(id))
+  if redis.call('HLEN', at.index) ~= redis.call('HLEN', at.messages) then return 1 end
+  local found, seen, first = 0, {}, 0
+  for _, last in ipairs({15, 199}) do -- nearly always, a history ends where its session does
+    local ids = redis.call('ZREVRANGE', at.order, first, last)
+    if found > 1 or #ids == 0 then break end
+    for _, row in ipairs(redis.call('HMGET', at.index, unpack(ids))) do
+      for print in string.gmatch(row or '', '"(%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x)"') do
+        local message = message_of[print]
+        if message and not seen[message] then
+          seen[message] = true
+          found = found + 1
+        end
       end
     end
+    first = last + 1
   end
   return found
 end
@@ -83,7 +86,7 @@ else
     if not settle(alive(preferred), 'preferred') then
       local found, count = holder(names == 'chat')
       local sure = count > 1 or (compared == '1' and found == redis.call('GET', current))
-      if found and not sure then return {'candidate', found, unpack(index(found))} end
+      if found and not sure then return {'candidate', found, index(found)} end
       settle(found, 'history')
     end
     if not id and names ~= 'chat' then
@@ -120,5 +123,5 @@ local others = {}
 for _, other in ipairs(redis.call('ZREVRANGE', open, 0, most)) do
   if other ~= id and #others < most then others[#others + 1] = other end
 end
-local entries, count = unpack(index(id))
+local entries, count = index(id)
 return {'resolved', id, tonumber(meta[1]), tonumber(meta[2]), entries, count, others, why}
