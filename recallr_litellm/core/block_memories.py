@@ -45,8 +45,10 @@ def remembered(
         taken = told.take(item, left) if isinstance(item, RecalledMemory) else said.take(item, left)
         left -= taken or 0
         complete &= taken is not None
-        if taken is not None and isinstance(item, RecalledPassage) and item.asked and item.asked.message not in hidden:
-            left -= said.take(item.asked, left) or 0
+        if taken is not None and isinstance(item, RecalledPassage):
+            beside = item.beside
+            if beside is not None and beside.message not in hidden:
+                left -= said.take(beside, left) or 0
     for number, memory in list(told.shown):
         left, all_shown = told.take_connected(number, memory.connected, left)
         complete &= all_shown
@@ -148,7 +150,8 @@ class _Passages:
         if message is None:
             time = clock.time(passage.at, on=conversation.date)
             relevance = percent(passage.relevance) if passage.relevance else ""
-            message = _Remembered(mark(passage.role, passage.name, time, relevance))
+            newest = "newest" if passage.newest else ""
+            message = _Remembered(mark(passage.role, passage.name, time, newest, relevance))
             pieces = [attributed(message.said, text)]
         else:
             pieces = [_SKIPPED, text]

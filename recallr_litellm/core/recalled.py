@@ -32,8 +32,13 @@ class RecalledPassage(NamedTuple):
     """Passages of its message in all."""
     name: str = ""
     """Who of several people said it."""
-    asked: RecalledPassage | None = None
-    """The question that it answers, where it says little without; not recalled itself."""
+    states_nothing: bool = False
+    """It is a whole message that only asks, or only says that it does not know."""
+    beside: RecalledPassage | None = None
+    """Not recalled itself, but shown with it: the question that it answers, where it says little without, or the
+    answer to it, where it asks."""
+    newest: bool = False
+    """Of what was said about one thing at different times, this was said last."""
 
 
 class RecalledMemory(NamedTuple):

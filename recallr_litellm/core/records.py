@@ -125,6 +125,11 @@ class PassageHit(NamedTuple):
     name: str = ""
     """Who of several people said it. The text then begins with it, as in `Ana: text`."""
 
+    @property
+    def states_nothing(self) -> bool:
+        """It is a whole message that only asks, or only says that it does not know."""
+        return self.traits.states_nothing and self.parts == 1
+
 
 class SummaryHit(NamedTuple):
     """A session summary found by a search."""
@@ -156,5 +161,8 @@ class Hits(NamedTuple):
     """What a search found, in no order."""
 
     passages: list[PassageHit]
+    """Statements and questions."""
+    changes: frozenset[UUID | str | int]
+    """Ids of those passages that say that something is no longer as it was."""
     summaries: list[SummaryHit]
     memories: list[MemoryHit]

@@ -21,12 +21,15 @@ _COUNTED_IN = 10.0
 """Keeps the sum near the scale of a cosine."""
 
 
-def likeness(question: Terms, passages: Sequence[Terms], vectors: WordVectors) -> NDArray[np.float64]:
+def likeness(
+    question: Terms, passages: Sequence[Terms], vectors: WordVectors, counted: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     """Points for each passage, 0 or more.
 
     Args:
         question: its terms, unique.
         passages: the unique terms of each candidate; some may be empty.
+        counted: among which of them it is counted how rare a term is; at least one.
     """
     lengths = np.array([len(terms) for terms in passages])
     points = np.zeros(len(passages))
@@ -36,8 +39,8 @@ def likeness(question: Terms, passages: Sequence[Terms], vectors: WordVectors) -
     alike = vectors.cosines(question, terms) - UNLIKE
     same = question[:, None] == terms
     alike[same] = 1 - UNLIKE  # also where the vectors know neither
-    has = same @ np.bincount(places)
-    rarity = np.minimum(np.log(1 + (len(passages) - has + 0.5) / (has + 0.5)), _MOST_RARE)
+    has = same @ np.bincount(places, np.repeat(counted, lengths))
+    rarity = np.minimum(np.log(1 + (counted.sum() - has + 0.5) / (has + 0.5)), _MOST_RARE)
     filled = lengths > 0
     starts = np.concatenate(([0], np.cumsum(lengths[filled])[:-1]))
     most_alike = np.clip(np.maximum.reduceat(alike[:, places], starts, axis=1), 0, None)

@@ -7,11 +7,12 @@ from statistics import fmean, median
 
 from recallr_litellm.core.recalled import RecalledMemory
 from recallr_litellm.core.records import Memory, MemoryHit, PassageHit, Span
-from recallr_litellm.core.traits import names_a_time
+from recallr_litellm.core.traits import gist, names_a_time
 from recallr_litellm.recall.calibration import calibration_of
 from recallr_litellm.recall.dates import Period
 from recallr_litellm.recall.recipes import MemoryWeights
 from recallr_litellm.recall.scoring import Asked, with_sessions
+from recallr_litellm.recall.selection import folded
 
 
 def score_memories(
@@ -44,7 +45,8 @@ def rank_memories(hits: Sequence[MemoryHit], scores: Sequence[float], model: str
     """
     relevance = calibration_of(model).memories
     best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].created_at))
-    return [recalled_memory(hit, relevance(score)) for score, hit in best]
+    different = folded(best, key=lambda hit: (hit.event_start, gist(hit.content)), at=lambda hit: hit.created_at)
+    return [recalled_memory(hit, relevance(score)) for score, hit in different]
 
 
 def recalled_memory(memory: Memory | MemoryHit, relevance: float = 0.0) -> RecalledMemory:

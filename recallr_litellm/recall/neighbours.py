@@ -1,4 +1,4 @@
-"""The question before a short answer, without which "At six." tells nothing."""
+"""The question before a short answer, without which "At six." tells nothing; the answer behind a question."""
 
 from __future__ import annotations
 
@@ -11,23 +11,37 @@ FEW_WORDS = 12
 """Most words of an answer that needs its question."""
 
 
-def with_questions(passages: Sequence[RecalledPassage], candidates: Iterable[PassageHit]) -> list[RecalledPassage]:
-    """Each short answer with the question that it replies to, if that is not one of the passages itself.
+def with_neighbours(passages: Sequence[RecalledPassage], candidates: Iterable[PassageHit]) -> list[RecalledPassage]:
+    """Each short answer with the question that it replies to, each question with its answer.
+
+    Not where that is one of the passages itself, nor an answer that states nothing.
 
     Args:
         passages: those to be shown.
-        candidates: where the questions are looked for; nothing is fetched.
+        candidates: where the others are looked for; nothing is fetched.
     """
-    asking = {
-        (hit.session, hit.position): hit for hit in candidates if hit.traits.ends_asking and hit.part == hit.parts - 1
-    }
+    at: dict[tuple[str, int], PassageHit] = {}
+    asking: dict[tuple[str, int], PassageHit] = {}
+    for hit in candidates:
+        place = (hit.session, hit.position)
+        if hit.part == 0:
+            at[place] = hit
+        if hit.traits.ends_asking and hit.part == hit.parts - 1:
+            asking[place] = hit
     shown = {passage.message for passage in passages}
 
     def completed(passage: RecalledPassage) -> RecalledPassage:
-        question = asking.get((passage.session, passage.position - 1))
-        if question is None or question.message in shown or passage.parts > 1 or len(passage.text.split()) > FEW_WORDS:
+        if passage.states_nothing:
+            beside = at.get((passage.session, passage.position + 1))
+            if beside is not None and beside.states_nothing:
+                beside = None
+        elif passage.parts > 1 or len(passage.text.split()) > FEW_WORDS:
+            beside = None
+        else:
+            beside = asking.get((passage.session, passage.position - 1))
+        if beside is None or beside.message in shown:
             return passage
-        return passage._replace(asked=recalled_passage(question))
+        return passage._replace(beside=recalled_passage(beside))
 
     return [completed(passage) for passage in passages]
 
@@ -46,4 +60,5 @@ def recalled_passage(hit: PassageHit, relevance: float = 0.0) -> RecalledPassage
         relevance=relevance,
         gist=hit.traits.gist,
         parts=hit.parts,
+        states_nothing=hit.states_nothing,
     )

@@ -28,7 +28,8 @@ _WHEN = re.compile(
 )
 _NOW = re.compile(
     r"\b(?:now|currently|current|at the moment|at present|these days|nowadays|still|latest|newest|most recent\w*"
-    r"|lately|any ?more|last time)\b",
+    r"|lately|any ?more|last time)\b"
+    r"|\b(?:do|am|have) (?:i|we)\b|\b(?:is|are|['’]s) (?:my|our)\b",
     re.I,
 )
 _YOU_SAID = re.compile(
@@ -37,6 +38,7 @@ _YOU_SAID = re.compile(
     r"|\byour (?:\w+ )?(?:suggestion|recommendation|advice|answer|explanation|list|plan|recipe|idea|tip)s?\b",
     re.I,
 )
+_I_ASKED = re.compile(r"\b(?:did|have|had) i (?:\w+ )?ask\w*|\bi (?:\w+ )?asked\b|\bmy (?:\w+ )?questions?\b", re.I)
 _WORD = re.compile(r"\w+")
 
 
@@ -54,6 +56,8 @@ class Question:
     asks_for_now: bool = False
     """What is so at present, when it may have been otherwise before."""
     asks_what_assistant_said: bool = False
+    asks_what_was_asked: bool = False
+    """Which questions the user asked before."""
 
 
 def read(message: str, *, previous: str = "", now: datetime | None = None) -> Question:
@@ -75,6 +79,7 @@ def read(message: str, *, previous: str = "", now: datetime | None = None) -> Qu
         asks_when=bool(_WHEN.search(own)),
         asks_for_now=bool(_NOW.search(own)),
         asks_what_assistant_said=bool(_YOU_SAID.search(own)),
+        asks_what_was_asked=bool(_I_ASKED.search(own)),
     )
 
 

@@ -34,8 +34,8 @@ class Weights:
     """Of how far the message before the one before is above `unrelated`; divided likewise."""
     second_next_dense: float = 0.10
     """Likewise for the second message after."""
-    only_asks: float = -0.10
-    """For a message that asks and tells next to nothing."""
+    states_nothing: float = -0.10
+    """For a message that only asks, or only says that it does not know."""
     short: float = -0.15
     """For a passage without a word, less with each, none from twelve on: "Thanks, you too!" resembles much."""
     session: float = 0.2

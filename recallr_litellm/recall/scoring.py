@@ -66,8 +66,19 @@ def score_passages(
     signs = _asked_for(hits, asked, weights) + _neighbours(hits, np.asarray(dense), _bm25(hits, asked), weights)
     # What most candidates have tells nothing of any: without this, a question that names somebody would raise
     # the relevance of all that they ever said.
-    scores = by_content(hits, dense, weights, asked) + _telling(hits, weights) + (signs - signs.mean())
+    usual = signs[statements(hits)].mean()
+    scores = by_content(hits, dense, weights, asked) + _telling(hits, weights) + (signs - usual)
     return with_sessions(hits, scores.tolist(), weights.session)
+
+
+def statements(hits: Sequence[PassageHit]) -> NDArray[np.bool_]:
+    """Which of the candidates state something; all, where none does.
+
+    Only among these are means and rarities taken: however often something is asked, and in however many words, the
+    statements keep their order.
+    """
+    stating = np.array([not hit.states_nothing for hit in hits])
+    return stating if stating.any() else ~stating
 
 
 def score_summaries(
@@ -109,7 +120,7 @@ def by_content(hits: Sequence[PassageHit], dense: Sequence[float], weights: Weig
     """Points for saying what the question says, in its words or others. Arguments as for `score_passages`."""
     points: Points = np.asarray(dense) + weights.bm25 * _bm25(hits, asked)
     if asked.words is not None:
-        alike = likeness(asked.terms, [hit.terms for hit in hits], asked.words)
+        alike = likeness(asked.terms, [hit.terms for hit in hits], asked.words, statements(hits))
         points += weights.likeness * asked.scale * alike
     return points
 
@@ -121,23 +132,26 @@ def _bm25(hits: Sequence[PassageHit], asked: Asked) -> Points:
 def _telling(hits: Sequence[PassageHit], weights: Weights) -> Points:
     """Points, none or fewer, for how much a passage can tell at all."""
     words = np.array([hit.traits.words for hit in hits])
-    asking = np.array([hit.traits.only_asks and hit.parts == 1 for hit in hits])
-    return weights.short * np.clip(1 - words / _FEW_WORDS, 0, None) + weights.only_asks * asking
+    states_nothing = np.array([hit.states_nothing for hit in hits])
+    return weights.short * np.clip(1 - words / _FEW_WORDS, 0, None) + weights.states_nothing * states_nothing
 
 
 def session_scores(hits: Sequence[PassageHit | MemoryHit], scores: Sequence[float]) -> dict[str, float]:
-    """Session → mean score of its best passages, or memories."""
+    """Session → mean score of its best statements, or memories; sessions without one are left out."""
     of_session: defaultdict[str, list[float]] = defaultdict(list)
     for hit, score in zip(hits, scores, strict=True):
-        of_session[hit.session].append(score)
+        if isinstance(hit, MemoryHit) or not hit.states_nothing:
+            of_session[hit.session].append(score)
     return {session: fmean(sorted(values)[-_BEST_OF_SESSION:]) for session, values in of_session.items()}
 
 
 def with_sessions(hits: Sequence[PassageHit | MemoryHit], scores: Sequence[float], weight: float) -> list[float]:
     """The scores, each with a share of how far its session is above the others."""
     sessions = session_scores(hits, scores)
-    middle = fmean(sessions.values())
-    return [score + weight * (sessions[hit.session] - middle) for hit, score in zip(hits, scores, strict=True)]
+    middle = fmean(sessions.values()) if sessions else 0.0
+    return [
+        score + weight * (sessions.get(hit.session, middle) - middle) for hit, score in zip(hits, scores, strict=True)
+    ]
 
 
 def _in_time(at: int, period: Period, weights: Weights) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,12 +15,13 @@ from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import Recalled, RecalledMemory, RecalledPassage, RecalledSummary, by_kind, ranked
-from recallr_litellm.core.records import MemoryHit, PassageHit, Session, Span, SparseVector, SummaryHit, Vector
+from recallr_litellm.core.records import Hits, MemoryHit, PassageHit, Session, Span, SparseVector, SummaryHit, Vector
+from recallr_litellm.core.traits import gist
 from recallr_litellm.recall.calibration import calibration_of, to_reference
 from recallr_litellm.recall.connections import with_connected
 from recallr_litellm.recall.memories import of_time, rank_memories, score_memories, support, supported
 from recallr_litellm.recall.names import LOOKED_UP, Known, NameBook, without
-from recallr_litellm.recall.neighbours import recalled_passage, with_questions
+from recallr_litellm.recall.neighbours import recalled_passage, with_neighbours
 from recallr_litellm.recall.question import Question, read
 from recallr_litellm.recall.recipes import RECIPES, Recipe
 from recallr_litellm.recall.scoring import (
@@ -31,13 +32,18 @@ from recallr_litellm.recall.scoring import (
     score_summaries,
     session_scores,
 )
-from recallr_litellm.recall.selection import top_memories, top_summaries
+from recallr_litellm.recall.selection import Place, folded, newest_first, top_memories, top_summaries
+from recallr_litellm.recall.updates import Statement, replaced
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.vectors import VectorStore
 
 _log = logging.getLogger(__name__)
 
 _HEAD_START_SECONDS = 0.001
+_MOST_REPEATS = 16
+"""Times as many candidates as usual, at most, where they say the same again and again."""
+_COMPARED = 30
+"""Most of the best statements for which something newer is sought."""
 
 
 class Recall:
@@ -117,15 +123,11 @@ class Recall:
             # The thread of the model needs the interpreter for the first half millisecond; once it computes,
             # the search by words can have it.
             await asyncio.wait([embedding], timeout=_HEAD_START_SECONDS)
-            passages, summaries, memories = await self._vectors.search(
-                owner,
-                embedding,
-                terms,
-                exclude_sessions=exclude_sessions,
-                within=within,
-                turn_candidates=recipe.turn_candidates,
-                summary_candidates=recipe.summary_candidates,
-                memory_candidates=recipe.memory_candidates,
+            passages, changes, summaries, memories = await self._different(
+                recipe,
+                partial(
+                    self._vectors.search, owner, embedding, terms, exclude_sessions=exclude_sessions, within=within
+                ),
             )
             if recipe.sessions_read:
                 passages = await self._with_best_sessions(
@@ -137,7 +139,9 @@ class Recall:
         ranked_memories, told = self._rank_memories(
             [hit for hit in memories if within is None or of_time(hit, within)], recipe, asked
         )
-        best = rank_passages(passages, model, recipe, asked, at_most=2 * options.max_top_k, told=told)
+        scored = score_and_fold(passages, model, recipe, asked, told)
+        newest = await self._newest(owner, scored, changes, options.max_top_k)
+        best = recalled(scored, newest, model, question, at_most=2 * options.max_top_k)
         of_passages, of_memories = by_kind(top_memories(ranked(ranked_memories, best), options))
         if of_memories and recipe.connected:
             of_memories = await with_connected(
@@ -148,10 +152,43 @@ class Recall:
                 told=frozenset(passage.message for passage in of_passages if passage.parts == 1),
             )
         return Recalled(
-            tuple(with_questions(of_passages, passages)),
+            tuple(with_neighbours(of_passages, passages)),
             of_memories,
             top_summaries(rank_summaries(summaries, model, recipe, asked), options, at_most=recipe.max_summaries),
         )
+
+    async def _different(self, recipe: Recipe, search: Callable[..., Awaitable[Hits]]) -> Hits:
+        """The candidates; more of them where most say the same, as long as there are more."""
+        factor = 1
+        while True:
+            turns, summaries = factor * recipe.turn_candidates, factor * recipe.summary_candidates
+            found = await search(
+                turn_candidates=turns,
+                summary_candidates=summaries,
+                memory_candidates=recipe.memory_candidates,
+            )
+            stating = [hit for hit in found.passages if not hit.states_nothing]
+            few = len(stating) >= turns and len({hit.traits.gist for hit in stating}) < turns // factor // 2
+            few |= len(found.summaries) >= summaries and (
+                len({hit.summary for hit in found.summaries}) < summaries // factor // 2
+            )
+            if not few or factor >= _MOST_REPEATS:
+                return found
+            factor *= 4
+
+    async def _newest(
+        self, owner: Owner, scored: Sequence[tuple[float, PassageHit]], changes: Collection[object], shown: int
+    ) -> dict[Place, PassageHit]:
+        """Message and part of what is out of date among the best → what was said last in its place."""
+        statements = [Statement(hit, score, hit.id in changes) for score, hit in scored if not hit.states_nothing]
+        older = statements[: min(shown, _COMPARED)]
+        compared = [*older, *(one for one in statements[len(older) :] if one.changes)]
+        if len(compared) < 2:
+            return {}
+        vectors = await self._vectors.vectors_of(owner, [one.hit for one in compared])
+        newest = replaced(older, compared, vectors, self._sparse.words)
+        by_id = {one.hit.id: one.hit for one in compared}
+        return {(by_id[old].message, by_id[old].part): by_id[new] for old, new in newest.items()}
 
     def _rank_memories(
         self, hits: list[MemoryHit], recipe: Recipe, asked: Asked
@@ -191,16 +228,10 @@ class Recall:
         return await self._vectors.last_summaries(owner, n, exclude_sessions=exclude_sessions) if n else []
 
 
-def rank_passages(
-    hits: list[PassageHit],
-    model: str,
-    recipe: Recipe,
-    asked: Asked,
-    *,
-    at_most: int,
-    told: Mapping[str, float] | None = None,
-) -> list[RecalledPassage]:
-    """The best candidates of a question, most relevant first; of equals, the newer.
+def score_and_fold(
+    hits: list[PassageHit], model: str, recipe: Recipe, asked: Asked, told: Mapping[str, float] | None = None
+) -> list[tuple[float, PassageHit]]:
+    """The candidates of a question with their scores, best first, of equals the newer; the same words once.
 
     Args:
         model: `Embedder.name` of the similarities.
@@ -209,15 +240,40 @@ def rank_passages(
     scores = score_passages(hits, to_reference(model, [hit.dense for hit in hits]), recipe.weights, asked)
     if told:
         scores = supported(hits, scores, told)
-    best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].at))[:at_most]
+    best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].at))
+    return folded(best, key=lambda hit: (hit.role, hit.traits.gist or hit.id), at=lambda hit: hit.at)
+
+
+def recalled(
+    scored: Sequence[tuple[float, PassageHit]],
+    newest: Mapping[Place, PassageHit],
+    model: str,
+    question: Question,
+    *,
+    at_most: int,
+) -> list[RecalledPassage]:
+    """The best passages, most relevant first, what is newest of something before what it replaces.
+
+    Args:
+        scored: of `score_and_fold`.
+        at_most: statements, and of those that state nothing as many.
+    """
     relevance = calibration_of(model).passages
-    return [recalled_passage(hit, relevance(score)) for score, hit in best]
+    stating = [pair for pair in scored if not pair[1].states_nothing][:at_most]
+    others = [pair for pair in scored if pair[1].states_nothing][:at_most]
+    last = {place: recalled_passage(hit) for place, hit in newest.items()}
+    best = newest_first([recalled_passage(hit, relevance(score)) for score, hit in stating], last)
+    asking = [recalled_passage(hit, relevance(score)) for score, hit in others]
+    if question.asks_what_was_asked:
+        asking = [passage._replace(states_nothing=False) for passage in asking]
+    return sorted([*best, *asking], key=lambda passage: -passage.relevance)
 
 
 def rank_summaries(hits: list[SummaryHit], model: str, recipe: Recipe, asked: Asked) -> list[RecalledSummary]:
-    """The summaries found for a question, most relevant first; of equals, the newer. Arguments as above."""
+    """The summaries found for a question, most relevant first, of equals the newer; the same words once."""
     scores = score_summaries(hits, to_reference(model, [hit.dense for hit in hits]), recipe.weights, asked)
     relevance = calibration_of(model).summaries
+    best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].last_at))
     return [
         RecalledSummary(
             session=hit.session,
@@ -226,5 +282,5 @@ def rank_summaries(hits: list[SummaryHit], model: str, recipe: Recipe, asked: As
             summary=hit.summary,
             relevance=relevance(score),
         )
-        for score, hit in sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].last_at))
+        for score, hit in folded(best, key=lambda hit: gist(hit.summary), at=lambda hit: hit.last_at)
     ]

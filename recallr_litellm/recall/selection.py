@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import Protocol, TypeVar
 
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage, RecalledSummary, Remembered
-from recallr_litellm.core.traits import gist
 
 
 class _Relevant(Protocol):
@@ -17,6 +16,13 @@ class _Relevant(Protocol):
 
 
 _R = TypeVar("_R", bound=_Relevant)
+_T = TypeVar("_T")
+_Scored = tuple[float, _T]
+Place = tuple[str, int]
+"""A message and the number of a passage in it."""
+
+QUESTIONS_SHARE = 3
+"""At most one of so many places is for messages that state nothing."""
 
 
 def top(ranked: Sequence[_R], *, at_least: int, at_most: int, threshold: float) -> tuple[_R, ...]:
@@ -34,15 +40,18 @@ def top(ranked: Sequence[_R], *, at_least: int, at_most: int, threshold: float) 
 def top_memories(ranked: Iterable[Remembered], options: RecallOptions) -> tuple[Remembered, ...]:
     """The passages and memories to show, which compete for the same places, most relevant first.
 
+    What states nothing comes last, on the places that statements leave, and never on more than a third of all.
     Redundancy beyond repeats does not count against one: what resembles a good answer mostly is another part of it
     (measured: `tests/benchmarks/README.md`, "Weights").
     """
-    return top(
-        without_repeats(without_retold(ranked)),
-        at_least=options.min_top_k,
-        at_most=options.max_top_k,
-        threshold=options.memories_threshold,
-    )
+    telling: list[Remembered] = []
+    others: list[Remembered] = []
+    for item in without_retold(ranked):
+        (others if isinstance(item, RecalledPassage) and item.states_nothing else telling).append(item)
+    at_least, at_most, threshold = options.min_top_k, options.max_top_k, options.memories_threshold
+    shown = top(telling, at_least=at_least, at_most=at_most, threshold=threshold)
+    left = min(at_most - len(shown), at_most // QUESTIONS_SHARE)
+    return shown + top(others, at_least=min(max(0, at_least - len(shown)), left), at_most=left, threshold=threshold)
 
 
 def top_summaries(
@@ -74,20 +83,38 @@ def without_retold(ranked: Iterable[Remembered]) -> list[Remembered]:
     return kept
 
 
-def without_repeats(ranked: Iterable[Remembered]) -> list[Remembered]:
-    """The same words of the same speaker, or about the same event, once, as said last, where they stand highest.
+def folded(
+    ranked: Iterable[tuple[float, _T]], key: Callable[[_T], Hashable], at: Callable[[_T], int]
+) -> list[_Scored[_T]]:
+    """What has the same key once: the newest, with the score and in the place of the first.
 
     People greet, thank and ask in the same words in every session; ten copies would be all that is recalled.
+
+    Args:
+        ranked: (score, item), best first.
+        at: when an item was said.
     """
-    kept: dict[tuple[str | int | None, str], Remembered] = {}
-    for item in ranked:
-        if isinstance(item, RecalledPassage):
-            key: tuple[str | int | None, str] = (item.role, item.gist or f"{item.session} {item.message} {item.part}")
-        else:
-            key = (item.event_start, gist(item.text))
-        earlier = kept.get(key)
+    kept: dict[Hashable, _Scored[_T]] = {}
+    for score, item in ranked:
+        earlier = kept.get(key(item))
         if earlier is None:
-            kept[key] = item
-        elif item.at > earlier.at:
-            kept[key] = item._replace(relevance=earlier.relevance)
+            kept[key(item)] = score, item
+        elif at(item) > at(earlier[1]):
+            kept[key(item)] = earlier[0], item
     return list(kept.values())
+
+
+def newest_first(ranked: Sequence[RecalledPassage], newest: Mapping[Place, RecalledPassage]) -> list[RecalledPassage]:
+    """The ranking, with what is newest of something before the first that it replaces, as relevant as that.
+
+    Args:
+        newest: message and part of what is out of date → what was said last in its place.
+    """
+    placed: dict[Place, RecalledPassage] = {}
+    for passage in ranked:
+        last = newest.get((passage.message, passage.part))
+        if last is not None:
+            relevance = max(last.relevance, passage.relevance)
+            placed.setdefault((last.message, last.part), last._replace(newest=True, relevance=relevance))
+        placed.setdefault((passage.message, passage.part), passage)
+    return list(placed.values())

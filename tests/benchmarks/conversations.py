@@ -134,8 +134,8 @@ def locomo(sample: dict[str, Any], *, facts: bool = False) -> Conversation:
     return Conversation(sample["sample_id"], sessions, questions, tuple(memories))
 
 
-def load_first_person() -> list[Conversation]:
-    """Chats of single users with an assistant: the set that lies beside this module."""
+def load_first_person(file: Path = FIRST_PERSON) -> list[Conversation]:
+    """Chats of single users with an assistant: the set that lies beside this module, or another of its form."""
     return [
         Conversation(
             user["name"],
@@ -160,7 +160,7 @@ def load_first_person() -> list[Conversation]:
                 for q in user["questions"]
             ),
         )
-        for user in json.loads(FIRST_PERSON.read_text())
+        for user in json.loads(file.read_text())
     ]
 
 

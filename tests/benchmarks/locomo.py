@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.locomo --data FOLDER [--facts]
     python -m tests.benchmarks.locomo --first-person
+    python -m tests.benchmarks.locomo --users FILE
 
 FOLDER holds `conv-*.json` of LoCoMo ("Evaluating Very Long-Term Conversational Memory of LLM
 Agents", ACL 2024, CC BY-NC 4.0), which is not part of this project.
@@ -53,7 +54,7 @@ from recallr_litellm.litellm_host.models import count_tokens
 from recallr_litellm.recall import Recall
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.vectors import VectorStore
-from tests.benchmarks.conversations import Conversation, Question, load_first_person, load_locomo, remember
+from tests.benchmarks.conversations import FIRST_PERSON, Conversation, Question, load_first_person, load_locomo, remember
 from tests.benchmarks.evidence import DEPTHS, Tally
 from tests.benchmarks.material import opened
 from tests.benchmarks.peers import Mem0, mem0_installed
@@ -287,11 +288,12 @@ def main(
     data: Annotated[Path | None, typer.Option(help="Folder of LoCoMo's conv-*.json.")] = None,
     facts: Annotated[bool, typer.Option("--facts", help="Remember LoCoMo's recorded facts and summaries too.")] = False,
     first_person: Annotated[bool, typer.Option("--first-person", help="The set beside this file instead.")] = False,
+    users: Annotated[Path | None, typer.Option(help="Another set of its form.")] = None,
 ) -> None:
     """Measure recall of evidence."""
-    if first_person == (data is not None):
-        raise typer.BadParameter("either --data FOLDER or --first-person")
-    conversations = load_locomo(data, facts=facts) if data else load_first_person()
+    if [first_person, data is not None, users is not None].count(True) != 1:
+        raise typer.BadParameter("one of --data FOLDER, --first-person and --users FILE")
+    conversations = load_locomo(data, facts=facts) if data else load_first_person(users or FIRST_PERSON)
     show(Console(width=220), *asyncio.run(measure(conversations)))
 
 

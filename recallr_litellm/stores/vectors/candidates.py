@@ -16,16 +16,20 @@ class Candidates:
     First `by_words`, its answer put into `words`; then `by_meaning`, its answers given to `union`.
     """
 
-    def __init__(self, where: Where, limit: int) -> None:
+    def __init__(self, where: Where, limit: int, *, lacking: tuple[str, ...] = ()) -> None:
+        """
+        Args:
+            lacking: fields of points among which the rarity of a term is not counted.
+        """
         self._where = where
+        self._corpus = Where(where.owner, where.kind, lacking=lacking)
         self._limit = limit
         self.words: list[Found] = []
         """What `by_words` found."""
 
     def by_words(self, sparse: SparseVector) -> Nearest:
         """The best by BM25, with the rarity of a term counted among this owner's points of this kind."""
-        corpus = Where(self._where.owner, self._where.kind)
-        return Nearest(sparse, self._where, self._limit, corpus=corpus, fields=(schema.HIT,))
+        return Nearest(sparse, self._where, self._limit, corpus=self._corpus, fields=(schema.HIT,))
 
     def by_meaning(self, dense: Vector) -> list[Nearest]:
         """The best, and the cosines of those that the words have found."""

@@ -20,11 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import qdrant_edge as q
 
 from recallr_litellm.core.records import SparseVector, Vector
 from recallr_litellm.errors import ConfigurationError, DataDirInUse, RecallrError, VectorsRefused, VectorsUnavailable
-from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, Stored, Where
+from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, PointId, Stored, Where
 from recallr_litellm.stores.vectors.schema import AT, BEGAN, DENSE, INDEXES, SESSION, SPARSE, SPARSE_SCAN, Index
 
 _THREADS = 2
@@ -171,6 +172,12 @@ class EdgeEngine:
         stored = [Stored(str(record.id), record.payload or {}) for record in records]
         return stored, None if following is None else str(following)
 
+    async def vectors(self, where: Where, limit: int) -> dict[PointId, Vector]:
+        request = q.ScrollRequest(limit=limit, filter=_filter(where), with_payload=False, with_vector=[DENSE])
+        records, _ = self._translated("read", lambda: self._opened.scroll(request))
+        found = ((record.id, (record.vector or {}).get(DENSE)) for record in records)
+        return {id: np.array(vector, np.float32) for id, vector in found if vector is not None}
+
     async def query(self, queries: Sequence[Nearest]) -> list[list[Found]]:
         answers = self._translated("search", lambda: self._opened.query_batch(q.QueryBatchRequest(_requests(queries))))
         return [[Found(point.id, point.score, point.payload or {}) for point in answer] for answer in answers]
@@ -292,6 +299,7 @@ def _filter(where: Where) -> q.Filter:
         q.FieldCondition(name, match=q.MatchAny(values)) for name, values in where.none_of.items()
     ]
     must_not += [q.IsEmptyCondition(name) for name in where.having]
+    must += [q.IsEmptyCondition(name) for name in where.lacking]
     if where.ids is not None:
         must.append(q.HasIdCondition(set(where.ids)))
     if where.exclude_ids:

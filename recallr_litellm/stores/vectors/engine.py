@@ -66,6 +66,8 @@ class Where:
     """Field → the value it must have."""
     having: Collection[str] = ()
     """Fields that it must have, whatever the value."""
+    lacking: Collection[str] = ()
+    """Fields that it must not have."""
     since: int | None = None
     """Smallest `at`, milliseconds since the epoch."""
     until: int | None = None
@@ -165,6 +167,9 @@ class Engine(Protocol):
         Returns:
             The points, and what to give as `after` for the next page: None when this was the last.
         """
+
+    async def vectors(self, where: Where, limit: int) -> dict[PointId, Vector]:
+        """The dense vectors of up to `limit` points that fit, by id; those without one are left out."""
 
     async def query(self, queries: Sequence[Nearest]) -> list[list[Found]]:
         """Answer several queries in one call, in their order."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from recallr_litellm.core.bounds import cut
+from recallr_litellm.core.changes import tells_a_change
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import (
@@ -124,8 +125,13 @@ def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
             schema.AT: stored.at,
         }
         if passage is not None:
+            traits = traits_of(passage.text, role)
             place = (session_id, stored.id, stored.position, part, len(turn.passages), speaker, stored.at)
-            payload[schema.HIT] = _json(*place, passage.text, *traits_of(passage.text), _packed(passage.sparse))
+            payload[schema.HIT] = _json(*place, passage.text, *traits, _packed(passage.sparse))
+            if traits.states_nothing and len(turn.passages) == 1:
+                payload[schema.STATES_NOTHING] = True
+            elif tells_a_change(passage.text):
+                payload[schema.TELLS_A_CHANGE] = True
         if part == 0:
             payload |= {schema.FIRST: True, schema.RECORD: stored.model_dump_json()}
             if role == "user":

@@ -52,6 +52,10 @@ FROM_USER: Final = "from_user"
 """On the first point of a user's message."""
 SUMMARISED: Final = "summarised"
 """On a session with a summary."""
+STATES_NOTHING: Final = "states_nothing"
+"""On a message that only asks, or only says that it does not know (`core/statements.py`)."""
+TELLS_A_CHANGE: Final = "tells_a_change"
+"""On a passage that says that something is no longer as it was (`core/changes.py`)."""
 RECORD: Final = "record"
 """The core record as JSON text. Text, since the engine then neither walks it nor limits its numbers."""
 HIT: Final = "hit"
@@ -78,4 +82,6 @@ INDEXES: Final[Mapping[str, Index]] = {
     FIRST: Index.FLAG,
     FROM_USER: Index.FLAG,
     SUMMARISED: Index.FLAG,
+    STATES_NOTHING: Index.FLAG,
+    TELLS_A_CHANGE: Index.FLAG,
 }

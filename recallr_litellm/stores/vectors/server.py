@@ -6,6 +6,7 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+import numpy as np
 from pydantic import SecretStr
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.common.client_exceptions import QdrantException
@@ -14,7 +15,7 @@ from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
 from recallr_litellm.core.records import SparseVector, Vector
 from recallr_litellm.errors import ConfigurationError, VectorsRefused, VectorsUnavailable
-from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, Stored, Where
+from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, PointId, Stored, Where
 from recallr_litellm.stores.vectors.schema import AT, BEGAN, DENSE, INDEXES, SESSION, SPARSE, SPARSE_SCAN, Index
 
 _TIMEOUT_SECONDS = 10
@@ -154,6 +155,14 @@ class ServerEngine:
         stored = [Stored(str(record.id), record.payload or {}) for record in records]
         return stored, None if following is None else str(following)
 
+    async def vectors(self, where: Where, limit: int) -> dict[PointId, Vector]:
+        async with translated("read"):
+            records, _ = await self._client.scroll(
+                self._collection, _filter(where), limit=limit, with_payload=False, with_vectors=[DENSE]
+            )
+        found = ((record.id, record.vector.get(DENSE)) for record in records if isinstance(record.vector, dict))
+        return {id: np.array(vector, np.float32) for id, vector in found if vector is not None}
+
     async def query(self, queries: Sequence[Nearest]) -> list[list[Found]]:
         async with translated("search"):
             answers = await self._client.query_batch_points(self._collection, [_query(query) for query in queries])
@@ -215,6 +224,10 @@ def _point(point: Point) -> models.PointStruct:
     return models.PointStruct(id=point.id, vector=vectors, payload=point.payload)
 
 
+def _is_empty(name: str) -> models.Condition:
+    return models.IsEmptyCondition(is_empty=models.PayloadField(key=name))
+
+
 def _sparse(vector: SparseVector) -> models.SparseVector:
     return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
 
@@ -236,7 +249,8 @@ def _filter(where: Where) -> models.Filter:
     must_not: list[models.Condition] = [
         models.FieldCondition(key=name, match=models.MatchAny(any=values)) for name, values in where.none_of.items()
     ]
-    must_not += [models.IsEmptyCondition(is_empty=models.PayloadField(key=name)) for name in where.having]
+    must_not += [_is_empty(name) for name in where.having]
+    must += [_is_empty(name) for name in where.lacking]
     if where.ids is not None:
         must.append(models.HasIdCondition(has_id=list(where.ids)))
     if where.exclude_ids:

@@ -28,7 +28,7 @@ from recallr_litellm.stores.embedding import Embedder
 from recallr_litellm.stores.vectors import points, schema
 from recallr_litellm.stores.vectors.candidates import Candidates
 from recallr_litellm.stores.vectors.collections import Collections, all_of, open_collection
-from recallr_litellm.stores.vectors.engine import Engine, Nearest, Payload, Point, Where, scope
+from recallr_litellm.stores.vectors.engine import Engine, Nearest, Payload, Point, PointId, Where, scope
 from recallr_litellm.stores.vectors.points import Description
 from recallr_litellm.stores.vectors.schema import Kind
 
@@ -36,6 +36,9 @@ _READ_PAGE = 256
 """Records read in one call."""
 _WRITE_POINTS = 32
 """Points written in one call: Qdrant Edge holds the interpreter's lock while it writes, 0.1 to 0.3 ms a point."""
+_NO_STATEMENT = (schema.STATES_NOTHING,)
+_CHANGES = 16
+"""Most passages that tell of a change which are looked at for one question."""
 _WRITE_CHARACTERS = 1_000_000
 """Characters written in one call, far below the 32 MB that a Qdrant server accepts."""
 
@@ -240,30 +243,43 @@ class VectorStore:
             memory_candidates: N ≥ 1 for memories.
 
         Returns:
-            Passages, summaries and memories, each the union of the N best by cosine and the N best by
-            BM25, in no order. All have their exact cosine. BM25 scores count the rarity of a term among this
-            user's passages (or summaries, or memories) only, and are 0 for what is not among the N best.
+            Passages, summaries and memories, each the union of the N best by cosine and the N best by BM25, in no
+            order. Messages that state nothing have candidates of their own, half as many, so that however often
+            something is asked, no statement is lost. All have their exact cosine. BM25 scores count the rarity of a
+            term among this user's statements (or summaries, or memories) only, and are 0 for what is not among the
+            N best.
 
         Raises:
             VectorsUnavailable: Qdrant did not answer.
             Exception: what awaiting `dense` raises.
         """
-        turns = Candidates(_said(owner, within, exclude_sessions), turn_candidates)
+        said = _said(owner, within, exclude_sessions)
+        statements = Candidates(replace(said, lacking=_NO_STATEMENT), turn_candidates, lacking=_NO_STATEMENT)
+        others = Candidates(replace(said, having=_NO_STATEMENT), max(1, turn_candidates // 2), lacking=_NO_STATEMENT)
         sessions = Candidates(_gone_on(owner, within, exclude_sessions), summary_candidates)
         memories = Candidates(Where(owner, Kind.MEMORY, exclude_sessions=exclude_sessions), memory_candidates)
-        kinds = (turns, sessions, memories)
+        kinds = (statements, others, sessions, memories)
         if sparse.indices:
             for kind, words in zip(kinds, await self._engine.query([k.by_words(sparse) for k in kinds]), strict=True):
                 kind.words = words
         vector = dense if isinstance(dense, np.ndarray) else await dense
         asked = [kind.by_meaning(vector) for kind in kinds]
-        answers = iter(await self._engine.query([query for of_kind in asked for query in of_kind]))
-        found = [kind.union(list(islice(answers, len(of_kind)))) for kind, of_kind in zip(kinds, asked, strict=True)]
+        changes = Nearest(vector, replace(said, having=(schema.TELLS_A_CHANGE,)), _CHANGES, fields=(schema.HIT,))
+        changed, *answers = await self._engine.query([changes, *(query for of_kind in asked for query in of_kind)])
+        each = iter(answers)
+        found = [list(kind.union(list(islice(each, len(of_kind))))) for kind, of_kind in zip(kinds, asked, strict=True)]
+        passages = {one.id: (one, bm25) for one, bm25 in (*((one, 0.0) for one in changed), *found[0], *found[1])}
         return Hits(
-            [points.passage_hit(*one) for one in found[0]],
-            [points.summary_hit(*one) for one in found[1]],
-            [points.memory_hit(*one) for one in found[2]],
+            [points.passage_hit(*one) for one in passages.values()],
+            frozenset(one.id for one in changed),
+            [points.summary_hit(*one) for one in found[2]],
+            [points.memory_hit(*one) for one in found[3]],
         )
+
+    async def vectors_of(self, owner: Owner, hits: Sequence[PassageHit]) -> dict[PointId, Vector]:
+        """The embeddings of passages that a search of this owner has found, by their ids; unit length."""
+        where = Where(owner, Kind.TURN, ids=[hit.id for hit in hits])
+        return await self._engine.vectors(where, len(hits)) if hits else {}
 
     async def search_sessions(
         self,
@@ -293,7 +309,11 @@ class VectorStore:
             return list(known)
         where = replace(_said(owner, within), sessions=sessions)
         read = {hit.id for hit in known if hit.session in sessions}
-        queries = [Nearest(sparse, where, limit, corpus=Where(owner, Kind.TURN))] if sparse.indices else []
+        queries = (
+            [Nearest(sparse, where, limit, corpus=Where(owner, Kind.TURN, lacking=_NO_STATEMENT))]
+            if sparse.indices
+            else []
+        )
         if len(read) < limit:
             unread = replace(where, exclude_ids=read)
             queries.append(Nearest(dense, unread, limit - len(read), fields=(schema.HIT,)))
