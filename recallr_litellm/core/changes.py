@@ -7,20 +7,21 @@ import re
 _CHANGE = re.compile(
     r"""\b(?:
       no\slonger | not\s(?:\w+\s)?any\s?more | (?:don|doesn|isn|aren|can|won)['’]?t\s(?:\w+\s){1,4}any\s?more | anymore
-    | used\sto | (?:have|has|['’]ve|['’]s)\s(?:become|gone(?!\s(?:down|through|to|on|by|for|up|out|into|well|bad)\b)) | went\s(?:vegan|vegetarian|back\sto) | (?:am|is|are)\snow
+    | used\sto | (?:have|has|['’]ve|['’]s)\sbecome | went\s(?:vegan|vegetarian|back\sto) | (?:am|is|are)\snow
+    | (?:have|has|['’]ve|['’]s)\sgone(?!\s(?:down|through|to|on|by|for|up|out|into|well|bad)\b)
     | (?:as\sof|from)\s(?:now|today|tomorrow|next|january|february|march|april|may|june|july|august|september|october
-        |november|december|monday|tuesday|wednesday|thursday|friday) | from\snow\son
-    | stopped | (?<!n['’]t\s)(?<!not\s)(?<!never\s)quit | gave\sup | given\sup | switch(?:ed|ing) | swapped | changed | mov(?:ed|ing) | migrated | replaced
-    | renamed | rescheduled | postponed | pushed\s(?:back|to|out) | brought\sforward | cancel(?:l?ed|ling) | called\soff
-    | fell\sthrough | fallen\sthrough | didn['’]t\swork\sout | sold | got\srid | gave\saway | broke(?:n)?\sup | divorced
-    | separated | engaged | got\smarried | retired | resigned | promoted | got\s(?:a|the)\snew | started\s(?:a|my)\snew
-    | new\s(?:\w+\s)?(?:job|number|address|phone|flat|apartment|house|car|e-?mail|password|boss|name|address) | instead
+        |november|december|monday|tuesday|wednesday|thursday|friday)
+    | stopped | (?<!n['’]t\s)(?<!not\s)(?<!never\s)quit | gave\sup | given\sup | switch(?:ed|ing) | swapped | changed
+    | mov(?:ed|ing) | migrated | replaced | renamed | rescheduled | postponed | pushed\s(?:back|to|out)
+    | brought\sforward | cancel(?:l?ed|ling) | called\soff | fell\sthrough | fallen\sthrough | didn['’]t\swork\sout
+    | sold | got\srid | gave\saway | broken?\sup | divorced | separated | engaged | got\smarried | retired | resigned
+    | promoted | got\s(?:a|the)\snew | started\s(?:a|my)\snew | instead
+    | new\s(?:\w+\s)?(?:job|number|address|phone|flat|apartment|house|car|e-?mail|password|boss|name)
     | correction | i\swas\swrong | turn(?:s|ed)\sout\sthat | made\sa\smistake | mis(?:spoke|remembered)
-    | nicht\smehr | kein(?:e|en)?\s\w+\smehr | umgezogen | gewechselt | gekündigt | verschoben | stattdessen | jetzt | geändert
-    | ne\s\w+\splus | n['’]\w+\splus | déménagé | changé | désormais | reporté | annulé
+    | nicht\smehr | kein(?:e|en)?\s\w+\smehr | umgezogen | gewechselt | gekündigt | verschoben | stattdessen | jetzt
+    | geändert | ne\s\w+\splus | n['’]\w+\splus | déménagé | changé | désormais | reporté | annulé
     | ya\sno | mudado | mudé | cambi(?:é|ado|ó) | ahora | aplazad[oa] | cancelad[oa]
-    | non\s\w+\spiù | trasferit[oa] | cambiat[oa] | adesso | rinviat[oa]
-    | já\snão | mudei | mudou | agora | adiad[oa]
+    | non\s\w+\spiù | trasferit[oa] | cambiat[oa] | adesso | rinviat[oa] | já\snão | mudei | mudou | agora | adiad[oa]
     | niet\smeer | verhuisd | veranderd | voortaan | geannuleerd
     )\b | 不再 | 改成 | 改为 | 搬到 | もう.{1,12}ない | に変え | 引っ越""",
     re.IGNORECASE | re.VERBOSE,

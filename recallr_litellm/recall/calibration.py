@@ -45,6 +45,9 @@ class Calibration:
     spread: float
     """Their standard deviation."""
     passages: Logistic
+    """Lines of named speakers."""
+    chats: Logistic
+    """Passages of chats with an assistant."""
     summaries: Logistic
     memories: Logistic
 
@@ -58,6 +61,7 @@ CALIBRATIONS: Mapping[str, Calibration] = MappingProxyType(
             mean=0.213,
             spread=0.132,
             passages=Logistic(5.18, -2.47),
+            chats=Logistic(7.09, -1.95),
             summaries=Logistic(5.26, -1.11),
             memories=Logistic(5.36, -2.64),
         ),

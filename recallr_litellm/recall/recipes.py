@@ -100,8 +100,26 @@ class Recipe:
     """Most passages of them."""
     connected: int = 0
     """Most memories that are shown below others, since they are connected with them."""
-    weights: Weights = Weights()
+    weights_of_lines: Weights = Weights()
+    """Where most of what is remembered are lines of a chat export, `Name: text`."""
+    weights_of_chats: Weights = Weights(
+        bm25=0.015,
+        likeness=0.4,
+        next_dense=0.4,
+        answered_bm25=0.014,
+        second_previous_bm25=0.0,
+        second_previous_dense=0.15,
+        second_next_bm25=0.0,
+        tells_when=0.1,
+        assistant=0.2,
+    )
+    """Else: one user and an assistant, whose answers are long. There a passage's own meaning tells more, and the words
+    of those around it less. Fitted on half of the first-person questions, by coordinate search, rounded."""
     memory_weights: MemoryWeights = MemoryWeights()
+
+    def weights(self, *, lines: bool) -> Weights:
+        """Those of what is remembered: lines of named speakers, or chats with an assistant."""
+        return self.weights_of_lines if lines else self.weights_of_chats
 
 
 _LOW_LATENCY = Recipe()

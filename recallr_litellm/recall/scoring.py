@@ -71,6 +71,11 @@ def score_passages(
     return with_sessions(hits, scores.tolist(), weights.session)
 
 
+def are_lines(hits: Sequence[PassageHit]) -> bool:
+    """Whether most of what was found are lines of a chat export, `Name: text`."""
+    return 2 * sum(bool(hit.traits.speaker) for hit in hits) > len(hits)
+
+
 def statements(hits: Sequence[PassageHit]) -> NDArray[np.bool_]:
     """Which of the candidates state something; all, where none does.
 

@@ -17,15 +17,16 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import Recalled, RecalledMemory, RecalledPassage, RecalledSummary, by_kind, ranked
 from recallr_litellm.core.records import Hits, MemoryHit, PassageHit, Session, Span, SparseVector, SummaryHit, Vector
 from recallr_litellm.core.traits import gist
-from recallr_litellm.recall.calibration import calibration_of, to_reference
+from recallr_litellm.recall.calibration import Logistic, calibration_of, to_reference
 from recallr_litellm.recall.connections import with_connected
 from recallr_litellm.recall.memories import of_time, rank_memories, score_memories, support, supported
 from recallr_litellm.recall.names import LOOKED_UP, Known, NameBook, without
 from recallr_litellm.recall.neighbours import recalled_passage, with_neighbours
 from recallr_litellm.recall.question import Question, read
-from recallr_litellm.recall.recipes import RECIPES, Recipe
+from recallr_litellm.recall.recipes import RECIPES, Recipe, Weights
 from recallr_litellm.recall.scoring import (
     Asked,
+    are_lines,
     bm25_scale,
     by_content,
     score_passages,
@@ -114,7 +115,7 @@ class Recall:
         asked = Asked(
             question,
             speakers,
-            bm25_scale(len(terms.indices), recipe.weights),
+            bm25_scale(len(terms.indices), recipe.weights_of_lines),
             np.array(telling_terms.indices, np.uint32),
             self._sparse.words,
         )
@@ -129,9 +130,11 @@ class Recall:
                     self._vectors.search, owner, embedding, terms, exclude_sessions=exclude_sessions, within=within
                 ),
             )
+            lines = are_lines(passages)
+            weights = recipe.weights(lines=lines)
             if recipe.sessions_read:
                 passages = await self._with_best_sessions(
-                    owner, await embedding, terms, passages, recipe, asked, within
+                    owner, await embedding, terms, passages, recipe, weights, asked, within
                 )
         finally:
             embedding.cancel()
@@ -139,9 +142,10 @@ class Recall:
         ranked_memories, told = self._rank_memories(
             [hit for hit in memories if within is None or of_time(hit, within)], recipe, asked
         )
-        scored = score_and_fold(passages, model, recipe, asked, told)
+        scored = score_and_fold(passages, model, weights, asked, told)
         newest = await self._newest(owner, scored, changes, options.max_top_k)
-        best = recalled(scored, newest, model, question, at_most=2 * options.max_top_k)
+        of_lines = calibration_of(model).passages if lines else calibration_of(model).chats
+        best = recalled(scored, newest, of_lines, question, at_most=2 * options.max_top_k)
         of_passages, of_memories = by_kind(top_memories(ranked(ranked_memories, best), options))
         if of_memories and recipe.connected:
             of_memories = await with_connected(
@@ -154,7 +158,7 @@ class Recall:
         return Recalled(
             tuple(with_neighbours(of_passages, passages)),
             of_memories,
-            top_summaries(rank_summaries(summaries, model, recipe, asked), options, at_most=recipe.max_summaries),
+            top_summaries(rank_summaries(summaries, model, weights, asked), options, at_most=recipe.max_summaries),
         )
 
     async def _different(self, recipe: Recipe, search: Callable[..., Awaitable[Hits]]) -> Hits:
@@ -208,12 +212,13 @@ class Recall:
         terms: SparseVector,
         passages: list[PassageHit],
         recipe: Recipe,
+        weights: Weights,
         asked: Asked,
         within: Span | None,
     ) -> list[PassageHit]:
         """The candidates and what else was said in the sessions of the best of them."""
         on_reference = to_reference(self._embedder.name, [hit.dense for hit in passages])
-        of_session = session_scores(passages, by_content(passages, on_reference, recipe.weights, asked).tolist())
+        of_session = session_scores(passages, by_content(passages, on_reference, weights, asked).tolist())
         best = sorted(of_session, key=lambda session: -of_session[session])[: recipe.sessions_read]
         return await self._vectors.search_sessions(
             owner, dense, terms, sessions=best, limit=recipe.passages_read, known=passages, within=within
@@ -229,7 +234,7 @@ class Recall:
 
 
 def score_and_fold(
-    hits: list[PassageHit], model: str, recipe: Recipe, asked: Asked, told: Mapping[str, float] | None = None
+    hits: list[PassageHit], model: str, weights: Weights, asked: Asked, told: Mapping[str, float] | None = None
 ) -> list[tuple[float, PassageHit]]:
     """The candidates of a question with their scores, best first, of equals the newer; the same words once.
 
@@ -237,7 +242,7 @@ def score_and_fold(
         model: `Embedder.name` of the similarities.
         told: message → points for what memories know from it (`memories.support`).
     """
-    scores = score_passages(hits, to_reference(model, [hit.dense for hit in hits]), recipe.weights, asked)
+    scores = score_passages(hits, to_reference(model, [hit.dense for hit in hits]), weights, asked)
     if told:
         scores = supported(hits, scores, told)
     best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].at))
@@ -247,7 +252,7 @@ def score_and_fold(
 def recalled(
     scored: Sequence[tuple[float, PassageHit]],
     newest: Mapping[Place, PassageHit],
-    model: str,
+    relevance: Logistic,
     question: Question,
     *,
     at_most: int,
@@ -256,9 +261,9 @@ def recalled(
 
     Args:
         scored: of `score_and_fold`.
+        relevance: of their scores.
         at_most: statements, and of those that state nothing as many.
     """
-    relevance = calibration_of(model).passages
     stating = [pair for pair in scored if not pair[1].states_nothing][:at_most]
     others = [pair for pair in scored if pair[1].states_nothing][:at_most]
     last = {place: recalled_passage(hit) for place, hit in newest.items()}
@@ -269,9 +274,9 @@ def recalled(
     return sorted([*best, *asking], key=lambda passage: -passage.relevance)
 
 
-def rank_summaries(hits: list[SummaryHit], model: str, recipe: Recipe, asked: Asked) -> list[RecalledSummary]:
+def rank_summaries(hits: list[SummaryHit], model: str, weights: Weights, asked: Asked) -> list[RecalledSummary]:
     """The summaries found for a question, most relevant first, of equals the newer; the same words once."""
-    scores = score_summaries(hits, to_reference(model, [hit.dense for hit in hits]), recipe.weights, asked)
+    scores = score_summaries(hits, to_reference(model, [hit.dense for hit in hits]), weights, asked)
     relevance = calibration_of(model).summaries
     best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].last_at))
     return [

@@ -16,12 +16,16 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recallr_litellm.core.records import PassageHit, Vector
 from recallr_litellm.stores.embedding.words import WordVectors
+
+Id = UUID | str | int
+"""Names a passage in the vector store."""
 
 SAME_WORDS = 0.5
 """Share of the words of the shorter one, from which on two statements say the same but for a value."""
@@ -63,9 +67,9 @@ class Statement:
 def replaced(
     older: Sequence[Statement],
     all_statements: Sequence[Statement],
-    vectors: Mapping[object, Vector],
+    vectors: Mapping[Id, Vector],
     words: WordVectors | None,
-) -> dict[object, object]:
+) -> dict[Id, Id]:
     """Id of each passage that is out of date → id of the newest one in its place.
 
     Args:
@@ -74,7 +78,7 @@ def replaced(
         vectors: id → embedding, unit length, of all of them; those without one replace nothing.
         words: which words are alike; None: none are.
     """
-    newest: dict[object, object] = {}
+    newest: dict[Id, Id] = {}
     known = [one for one in all_statements if one.hit.id in vectors and 0 < len(one.hit.terms) <= MOST_TERMS]
     if len(known) < 2:
         return newest
@@ -101,7 +105,7 @@ def replaced(
     return {id: _last(id, newest) for id in newest}
 
 
-def _last(id: object, newest: Mapping[object, object]) -> object:
+def _last(id: Id, newest: Mapping[Id, Id]) -> Id:
     """The end of a chain of replacements; each is newer than the one before, so there is one."""
     while id in newest:
         id = newest[id]
@@ -115,7 +119,7 @@ def _replaces(new: Statement, old: Statement, cosine: float, words: WordVectors 
         return False
     behind = old.score - new.score
     if new.changes:
-        return cosine >= SAME_MEANING - .05 or (len(terms)<=5 and behind <= ANSWERS_AT_ALL)
+        return cosine >= SAME_MEANING - 0.05 or (len(terms) <= 5 and behind <= ANSWERS_AT_ALL)
     return (
         cosine >= SAME_MEANING
         and bool(terms - others and others - terms)

@@ -54,7 +54,14 @@ from recallr_litellm.litellm_host.models import count_tokens
 from recallr_litellm.recall import Recall
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.vectors import VectorStore
-from tests.benchmarks.conversations import FIRST_PERSON, Conversation, Question, load_first_person, load_locomo, remember
+from tests.benchmarks.conversations import (
+    FIRST_PERSON,
+    Conversation,
+    Question,
+    load_first_person,
+    load_locomo,
+    remember,
+)
 from tests.benchmarks.evidence import DEPTHS, Tally
 from tests.benchmarks.material import opened
 from tests.benchmarks.peers import Mem0, mem0_installed

@@ -175,7 +175,7 @@ class EdgeEngine:
     async def vectors(self, where: Where, limit: int) -> dict[PointId, Vector]:
         request = q.ScrollRequest(limit=limit, filter=_filter(where), with_payload=False, with_vector=[DENSE])
         records, _ = self._translated("read", lambda: self._opened.scroll(request))
-        found = ((record.id, (record.vector or {}).get(DENSE)) for record in records)
+        found = ((record.id, record.vector.get(DENSE)) for record in records if isinstance(record.vector, dict))
         return {id: np.array(vector, np.float32) for id, vector in found if vector is not None}
 
     async def query(self, queries: Sequence[Nearest]) -> list[list[Found]]:
