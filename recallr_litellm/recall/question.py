@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from recallr_litellm.core.stopwords import ENGLISH
 from recallr_litellm.recall import names
 from recallr_litellm.recall.dates import Period, periods
+from recallr_litellm.recall.pleasantries import is_pleasantry, says_go_on
 
 MAX_CHARACTERS = 1_000
 """What the bundled model reads (256 word pieces) of English text."""
@@ -69,7 +70,9 @@ def read(message: str, *, previous: str = "", now: datetime | None = None) -> Qu
         now: when it is asked, aware, in the user's timezone; without it the clock of this machine in UTC.
     """
     own = searchable(message)
-    if not own:
+    if says_go_on(own):
+        own, previous = searchable(previous), ""
+    if not own or is_pleasantry(own):
         return Question("")
     text = searchable(f"{previous[-_MAX_PREVIOUS:]} {own}") if previous and elliptic(own) else own
     return Question(

@@ -1,0 +1,87 @@
+"""Messages that ask for nothing that was said before: greetings, thanks, assent; and those that only say "go on"."""
+
+from __future__ import annotations
+
+import re
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_MOST_WORDS = 8
+
+_POLITE = frozenset(
+    """
+    hi hello hey hiya heya yo howdy greetings morning afternoon evening night thanks thank thx ty cheers bye goodbye cya
+    ok okay k kk alright right sure yes yeah yep yup yea no nope nah please great cool nice perfect awesome amazing wow
+    lol haha hmm hm oh ah fine welcome sorry np nvm excellent wonderful lovely brilliant good appreciated sounds makes
+    danke dankeschön bitte hallo moin servus grüß tschüss tschüß ja nein gut super toll prima klar guten
+    merci bonjour bonsoir salut coucou oui non d'accord parfait génial hola gracias vale sí si bueno buenos buenas adiós
+    perfecto genial grazie ciao prego sì bene buongiorno buonasera arrivederci perfetto perfavore obrigado obrigada olá
+    sim não boa bom tchau perfeito bedankt hoi dank goedemorgen dag doei nee goed спасибо привет да нет ок хорошо
+    здравствуйте пока dziękuję cześć tak nie teşekkürler merhaba evet tack hej
+    """.split()
+)
+_BESIDE = frozenset(
+    """
+    there everyone all again so very much lot a lots many for your the that this help answer you see later soon well
+    done job got it sense it's that's is day dear friend to from me appreciate quick too one both
+    schön schon sehr vielen alles gott morgen tag abend nacht dir euch ihnen noch einen
+    beaucoup bien au revoir à bientôt vous te s'il plaît plait muchas mucho días tardes noches de nada por favor mille
+    va muito dia tarde noite je wel u
+    """.split()
+)
+"""Words that may stand beside those, and say something of their own alone."""
+X
+_SPACELESS = re.compile(
+    r"(?:你好|您好|谢谢|謝謝|多谢|好的?|嗯+|是的?|不是?|再见|早上好|晚安|了|啊|吧|你|您"
+    r"|ありがとう(?:ございます)?|こんにちは|おはよう(?:ございます)?|はい|いいえ|どうも"
+    r"|안녕하세요|감사합니다|고마워요?|네|아니요|धन्यवाद|नमस्ते|شكرا|مرحبا|\s|\W)+"
+)
+_GO_ON = re.compile(
+    r"""\W*(?:please\s+|and\s+|ok(?:ay)?,?\s+|yes,?\s+)*(?:
+      continue | go\s(?:on|ahead) | keep\sgoing | carry\son | proceed | more | next | and\s?(?:then|now)? | then\?
+    | (?:mach\s)?(?:bitte\s)?weiter | fahr\sfort | continue[zr] | poursui[st] | vas?-y | la\ssuite
+    | continúa | sigue | continua | siga | vai\savanti | avanti | prosegui | (?:ga\s)?(?:door|verder)
+    | 继续 | 繼續 | 続けて(?:ください)? | 계속(?:해)?
+    )(?:\s+(?:please|now|then|with\s(?:it|that|this)|where\s(?:we|you)\s(?:left\soff|stopped)|bitte|por\sfavor
+      |s['’]il\s(?:te|vous)\spla[iî]t|per\sfavore))*\W*""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def is_pleasantry(message: str) -> bool:
+    """Whether a message is nothing but politeness or assent, in a dozen languages: "hi", "ok, thanks a lot!" """
+    words = _WORD.findall(message.casefold())
+    if not words:
+        return False
+    if len(words) <= _MOST_WORDS and not _POLITE.isdisjoint(words) and all(w in _POLITE or w in _BESIDE for w in words):
+        return True
+    return bool(_HOW_ARE_YOU = re.compile(
+    r"\W*(?:(?:hi|hey|hello)\W+)?(?:how are you(?: doing)?(?: today)?|what['’]s up|wie geht['’]?s)\W*", re.IGNORECASE
+)
+_SPACELESS = re.compile(
+    r"(?:你好|您好|谢谢|謝謝|多谢|好的?|嗯+|是的?|不是?|再见|早上好|晚安|了|啊|吧|你|您|ありがとう(?:ございます)?|こんにちは|おはよう(?:ございます)?"
+    r"|はい|いいえ|どうも|안녕하세요|감사합니다|고마워요?|네|아니요|सुप्रभात|धन्यवाद|नमस्ते|شكرا|مرحبا|\s|\W)+"
+)
+_GO_ON = re.compile(
+    r"""\W*(?:please\s+|and\s+|ok(?:ay)?,?\s+|yes,?\s+)*(?:
+      continue | go\s(?:on|ahead) | keep\sgoing | carry\son | proceed | more | next | and\s?(?:then|now)? | then\?
+    | (?:mach\s)?(?:bitte\s)?weiter | fahr\sfort | (?:continue[zr]?|poursui[st]|vas?-y|la\ssuite) | (?:continúa|sigue|continua|siga)
+    | (?:continua|vai\savanti|avanti|prosegui) | (?:ga\s(?:door|verder)|verder) | 继续 | 繼續 | 続けて(?:ください)? | 계속(?:해)?
+    )(?:\s+(?:please|now|then|with\s(?:it|that|this)|where\s(?:we|you)\s(?:left\soff|stopped)|bitte|por\sfavor
+      |s['’]il\s(?:te|vous)\spla[iî]t|per\sfavore))*\W*""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def is_pleasantry(message: str) -> bool:
+    """Whether a message is nothing but politeness or assent, in a dozen languages: "hi", "ok, thanks a lot!" """
+    words = _WORD.findall(message.casefold())
+    if not words:
+        return False
+    if len(words) <= _MOST_WORDS and not _POLITE.isdisjoint(words) and all(w in _POLITE or w in _BESIDE for w in words):
+        return True
+    return bool(_HOW_ARE_YOU.fullmatch(message) or _SPACELESS.fullmatch(message))
+
+
+def says_go_on(message: str) -> bool:
+    """Whether a message only asks to go on with what was said before: "continue", "weiter bitte", "and then?" """
+    return _GO_ON.fullmatch(message) is not None
