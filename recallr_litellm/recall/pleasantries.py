@@ -29,7 +29,9 @@ _BESIDE = frozenset(
     """.split()
 )
 """Words that may stand beside those, and say something of their own alone."""
-X
+_HOW_ARE_YOU = re.compile(
+    r"\W*(?:(?:hi|hey|hello)\W+)?(?:how are you(?: doing)?(?: today)?|what['’]s up|wie geht['’]?s)\W*", re.IGNORECASE
+)
 _SPACELESS = re.compile(
     r"(?:你好|您好|谢谢|謝謝|多谢|好的?|嗯+|是的?|不是?|再见|早上好|晚安|了|啊|吧|你|您"
     r"|ありがとう(?:ございます)?|こんにちは|おはよう(?:ございます)?|はい|いいえ|どうも"
@@ -41,31 +43,6 @@ _GO_ON = re.compile(
     | (?:mach\s)?(?:bitte\s)?weiter | fahr\sfort | continue[zr] | poursui[st] | vas?-y | la\ssuite
     | continúa | sigue | continua | siga | vai\savanti | avanti | prosegui | (?:ga\s)?(?:door|verder)
     | 继续 | 繼續 | 続けて(?:ください)? | 계속(?:해)?
-    )(?:\s+(?:please|now|then|with\s(?:it|that|this)|where\s(?:we|you)\s(?:left\soff|stopped)|bitte|por\sfavor
-      |s['’]il\s(?:te|vous)\spla[iî]t|per\sfavore))*\W*""",
-    re.IGNORECASE | re.VERBOSE,
-)
-
-
-def is_pleasantry(message: str) -> bool:
-    """Whether a message is nothing but politeness or assent, in a dozen languages: "hi", "ok, thanks a lot!" """
-    words = _WORD.findall(message.casefold())
-    if not words:
-        return False
-    if len(words) <= _MOST_WORDS and not _POLITE.isdisjoint(words) and all(w in _POLITE or w in _BESIDE for w in words):
-        return True
-    return bool(_HOW_ARE_YOU = re.compile(
-    r"\W*(?:(?:hi|hey|hello)\W+)?(?:how are you(?: doing)?(?: today)?|what['’]s up|wie geht['’]?s)\W*", re.IGNORECASE
-)
-_SPACELESS = re.compile(
-    r"(?:你好|您好|谢谢|謝謝|多谢|好的?|嗯+|是的?|不是?|再见|早上好|晚安|了|啊|吧|你|您|ありがとう(?:ございます)?|こんにちは|おはよう(?:ございます)?"
-    r"|はい|いいえ|どうも|안녕하세요|감사합니다|고마워요?|네|아니요|सुप्रभात|धन्यवाद|नमस्ते|شكرا|مرحبا|\s|\W)+"
-)
-_GO_ON = re.compile(
-    r"""\W*(?:please\s+|and\s+|ok(?:ay)?,?\s+|yes,?\s+)*(?:
-      continue | go\s(?:on|ahead) | keep\sgoing | carry\son | proceed | more | next | and\s?(?:then|now)? | then\?
-    | (?:mach\s)?(?:bitte\s)?weiter | fahr\sfort | (?:continue[zr]?|poursui[st]|vas?-y|la\ssuite) | (?:continúa|sigue|continua|siga)
-    | (?:continua|vai\savanti|avanti|prosegui) | (?:ga\s(?:door|verder)|verder) | 继续 | 繼續 | 続けて(?:ください)? | 계속(?:해)?
     )(?:\s+(?:please|now|then|with\s(?:it|that|this)|where\s(?:we|you)\s(?:left\soff|stopped)|bitte|por\sfavor
       |s['’]il\s(?:te|vous)\spla[iî]t|per\sfavore))*\W*""",
     re.IGNORECASE | re.VERBOSE,
