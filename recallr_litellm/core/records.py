@@ -162,7 +162,7 @@ class Hits(NamedTuple):
 
     passages: list[PassageHit]
     """Statements and questions."""
-    changes: frozenset[UUID | str | int]
-    """Ids of those passages that say that something is no longer as it was."""
     summaries: list[SummaryHit]
     memories: list[MemoryHit]
+    changes: frozenset[UUID | str | int] = frozenset()
+    """Ids of those passages that say that something is no longer as it was."""

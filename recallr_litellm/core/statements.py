@@ -26,7 +26,7 @@ _REACTS = re.compile(
 """How a sentence begins that only answers what was said before."""
 _STATES_FIRST = re.compile(
     _OPENING + r"(?:i|i['’](?:m|ve|d|ll)|my|we|we['’](?:re|ve)|our)\s(?!wonder|forgot|need\sto\sknow|want\sto\sknow)"
-    r"(?:[^\s,]+\s+){1,}[^\s,]+,\s",
+    r"(?:[^\s,]+\s+){2,}[^\s,]+,\s",
     re.IGNORECASE,
 )
 """A statement of one's own in front of the question, in one sentence: "I'm allergic to nuts, what can I cook?" """
@@ -63,7 +63,7 @@ _WANTS_TO_KNOW = re.compile(
     _OPENING
     + r"""(?:
       (?:can\syou\s|could\syou\s)?(?:tell|remind)\sme\s(?:again\s)?(?:what|who|where|when|which|why|how|whose|about|if
-        |whether|my|of)\b
+        |whether|my|of|the\s(?!truth\b)\w+)\b
     | (?:i(?:['’]ve|\shave|\s)?\s?(?:forgot(?:ten)?|forget)|i\s(?:can['’]?t|cannot|don['’]?t|do\snot)\s(?:remember
         |recall|know)|i(?:['’]m|\sam|\swas)?\swonder(?:ing)?|i(?:['’]d|\swould)\slike\sto\sknow|i\s(?:need|want)\sto\sknow)
       \s(?:again\s)?(?:what|who|where|when|which|why|how|whose|if|whether|the\sname|my)\b

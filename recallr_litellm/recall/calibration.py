@@ -18,6 +18,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 FEWEST_TO_STANDARDISE = 10
 """Below this many candidates their mean and spread say nothing about the model."""
@@ -36,6 +37,13 @@ class Logistic:
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, self.slope * score + self.intercept))))
 
 
+class Relevance(NamedTuple):
+    """That of what competes for the places of the top-k."""
+
+    passages: Logistic
+    memories: Logistic
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What is known of an embedding model."""
@@ -44,12 +52,11 @@ class Calibration:
     """Of the cosine similarities of a question's candidates."""
     spread: float
     """Their standard deviation."""
-    passages: Logistic
-    """Lines of named speakers."""
-    chats: Logistic
-    """Passages of chats with an assistant."""
+    lines: Relevance
+    """Where most of what is remembered are lines of named speakers."""
+    chats: Relevance
+    """Where it is chats with an assistant."""
     summaries: Logistic
-    memories: Logistic
 
 
 REFERENCE_MODEL = "all-MiniLM-L6-v2-dynamic-int8"
@@ -60,10 +67,9 @@ CALIBRATIONS: Mapping[str, Calibration] = MappingProxyType(
         REFERENCE_MODEL: Calibration(
             mean=0.213,
             spread=0.132,
-            passages=Logistic(5.18, -2.47),
-            chats=Logistic(7.09, -1.95),
+            lines=Relevance(Logistic(5.18, -2.47), Logistic(5.36, -2.64)),
+            chats=Relevance(Logistic(7.09, -1.95), Logistic(5.36, -1.39)),
             summaries=Logistic(5.26, -1.11),
-            memories=Logistic(5.36, -2.64),
         ),
     }
 )

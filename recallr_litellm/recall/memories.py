@@ -8,7 +8,7 @@ from statistics import fmean, median
 from recallr_litellm.core.recalled import RecalledMemory
 from recallr_litellm.core.records import Memory, MemoryHit, PassageHit, Span
 from recallr_litellm.core.traits import gist, names_a_time
-from recallr_litellm.recall.calibration import calibration_of
+from recallr_litellm.recall.calibration import Logistic
 from recallr_litellm.recall.dates import Period
 from recallr_litellm.recall.recipes import MemoryWeights
 from recallr_litellm.recall.scoring import Asked, with_sessions
@@ -36,14 +36,13 @@ def score_memories(
     return with_sessions(hits, scores, weights.session)
 
 
-def rank_memories(hits: Sequence[MemoryHit], scores: Sequence[float], model: str) -> list[RecalledMemory]:
+def rank_memories(hits: Sequence[MemoryHit], scores: Sequence[float], relevance: Logistic) -> list[RecalledMemory]:
     """The candidates of a question, most relevant first; of equals, the newer.
 
     Args:
         scores: of `score_memories`.
-        model: `Embedder.name` of the similarities.
+        relevance: of their scores.
     """
-    relevance = calibration_of(model).memories
     best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].created_at))
     different = folded(best, key=lambda hit: (hit.event_start, gist(hit.content)), at=lambda hit: hit.created_at)
     return [recalled_memory(hit, relevance(score)) for score, hit in different]

@@ -82,7 +82,7 @@ def statements(hits: Sequence[PassageHit]) -> NDArray[np.bool_]:
     Only among these are means and rarities taken: however often something is asked, and in however many words, the
     statements keep their order.
     """
-    stating = np.array([not hit.states_nothing for hit in hits])
+    stating = np.array([not hit.states_nothing for hit in hits], bool)
     return stating if stating.any() else ~stating
 
 
@@ -116,8 +116,9 @@ def _asked_for(hits: Sequence[PassageHit], asked: Asked, weights: Weights) -> Po
         points += weights.assistant * np.array([hit.role == "assistant" for hit in hits])
     if question.asks_for_now:
         at = np.array([hit.at for hit in hits], float)
-        if span := np.ptp(at):
-            points += weights.recent * (at - at.min()) / span
+        stated = at[statements(hits)]
+        if span := np.ptp(stated):
+            points += weights.recent * np.clip((at - stated.min()) / span, 0, 1)
     return points
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.recalled import Recalled, RecalledMemory, RecalledPassage, RecalledSummary, by_kind, ranked
-from recallr_litellm.core.records import Hits, MemoryHit, PassageHit, Session, Span, SparseVector, SummaryHit, Vector
+from recallr_litellm.core.recalled import Recalled, RecalledPassage, RecalledSummary, by_kind, ranked
+from recallr_litellm.core.records import Hits, PassageHit, Session, Span, SparseVector, SummaryHit, Vector
 from recallr_litellm.core.traits import gist
 from recallr_litellm.recall.calibration import Logistic, calibration_of, to_reference
 from recallr_litellm.recall.connections import with_connected
@@ -43,8 +43,8 @@ _log = logging.getLogger(__name__)
 _HEAD_START_SECONDS = 0.001
 _MOST_REPEATS = 16
 """Times as many candidates as usual, at most, where they say the same again and again."""
-_COMPARED = 30
-"""Most of the best statements for which something newer is sought."""
+_LEAST_COMPARED, _COMPARED = 10, 30
+"""Of the best statements: at least and at most so many for which something newer is sought."""
 
 
 class Recall:
@@ -124,7 +124,7 @@ class Recall:
             # The thread of the model needs the interpreter for the first half millisecond; once it computes,
             # the search by words can have it.
             await asyncio.wait([embedding], timeout=_HEAD_START_SECONDS)
-            passages, changes, summaries, memories = await self._different(
+            passages, summaries, memories, changes = await self._different(
                 recipe,
                 partial(
                     self._vectors.search, owner, embedding, terms, exclude_sessions=exclude_sessions, within=within
@@ -139,14 +139,18 @@ class Recall:
         finally:
             embedding.cancel()
         model = self._embedder.name
-        ranked_memories, told = self._rank_memories(
-            [hit for hit in memories if within is None or of_time(hit, within)], recipe, asked
-        )
+        relevance = calibration_of(model).lines if lines else calibration_of(model).chats
+        memories = [hit for hit in memories if within is None or of_time(hit, within)]
+        of_memory = recipe.memory_weights
+        scores = score_memories(memories, to_reference(model, [hit.dense for hit in memories]), of_memory, asked)
+        ranked_memories = rank_memories(memories, scores, relevance.memories)
+        told = support(memories, scores, of_memory)
         scored = score_and_fold(passages, model, weights, asked, told)
         newest = await self._newest(owner, scored, changes, options.max_top_k)
-        of_lines = calibration_of(model).passages if lines else calibration_of(model).chats
-        best = recalled(scored, newest, of_lines, question, at_most=2 * options.max_top_k)
-        of_passages, of_memories = by_kind(top_memories(ranked(ranked_memories, best), options))
+        best = recalled(scored, newest, relevance.passages, at_most=2 * options.max_top_k)
+        of_passages, of_memories = by_kind(
+            top_memories(ranked(ranked_memories, best), options, questions_too=question.asks_what_was_asked)
+        )
         if of_memories and recipe.connected:
             of_memories = await with_connected(
                 of_memories,
@@ -185,7 +189,7 @@ class Recall:
     ) -> dict[Place, PassageHit]:
         """Message and part of what is out of date among the best → what was said last in its place."""
         statements = [Statement(hit, score, hit.id in changes) for score, hit in scored if not hit.states_nothing]
-        older = statements[: min(shown, _COMPARED)]
+        older = statements[: min(max(shown, _LEAST_COMPARED), _COMPARED)]
         compared = [*older, *(one for one in statements[len(older) :] if one.changes)]
         if len(compared) < 2:
             return {}
@@ -193,14 +197,6 @@ class Recall:
         newest = replaced(older, compared, vectors, self._sparse.words)
         by_id = {one.hit.id: one.hit for one in compared}
         return {(by_id[old].message, by_id[old].part): by_id[new] for old, new in newest.items()}
-
-    def _rank_memories(
-        self, hits: list[MemoryHit], recipe: Recipe, asked: Asked
-    ) -> tuple[list[RecalledMemory], dict[str, float]]:
-        """The memories, ranked, and what they say of messages."""
-        model, weights = self._embedder.name, recipe.memory_weights
-        scores = score_memories(hits, to_reference(model, [hit.dense for hit in hits]), weights, asked)
-        return rank_memories(hits, scores, model), support(hits, scores, weights)
 
     async def _holding(self, owner: Owner, words: Sequence[str]) -> list[list[str]]:
         return await self._vectors.holding(owner, [self._sparse.query(word) for word in words], limit=LOOKED_UP)
@@ -253,7 +249,6 @@ def recalled(
     scored: Sequence[tuple[float, PassageHit]],
     newest: Mapping[Place, PassageHit],
     relevance: Logistic,
-    question: Question,
     *,
     at_most: int,
 ) -> list[RecalledPassage]:
@@ -269,8 +264,6 @@ def recalled(
     last = {place: recalled_passage(hit) for place, hit in newest.items()}
     best = newest_first([recalled_passage(hit, relevance(score)) for score, hit in stating], last)
     asking = [recalled_passage(hit, relevance(score)) for score, hit in others]
-    if question.asks_what_was_asked:
-        asking = [passage._replace(states_nothing=False) for passage in asking]
     return sorted([*best, *asking], key=lambda passage: -passage.relevance)
 
 

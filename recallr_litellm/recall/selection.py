@@ -37,17 +37,21 @@ def top(ranked: Sequence[_R], *, at_least: int, at_most: int, threshold: float) 
     return (*always, *further)
 
 
-def top_memories(ranked: Iterable[Remembered], options: RecallOptions) -> tuple[Remembered, ...]:
+def top_memories(
+    ranked: Iterable[Remembered], options: RecallOptions, *, questions_too: bool = False
+) -> tuple[Remembered, ...]:
     """The passages and memories to show, which compete for the same places, most relevant first.
 
-    What states nothing comes last, on the places that statements leave, and never on more than a third of all.
+    What states nothing comes last, on the places that statements leave, and never on more than a third of all; but
+    with `questions_too`, where it competes as all others.
     Redundancy beyond repeats does not count against one: what resembles a good answer mostly is another part of it
     (measured: `tests/benchmarks/README.md`, "Weights").
     """
     telling: list[Remembered] = []
     others: list[Remembered] = []
     for item in without_retold(ranked):
-        (others if isinstance(item, RecalledPassage) and item.states_nothing else telling).append(item)
+        aside = isinstance(item, RecalledPassage) and item.states_nothing and not questions_too
+        (others if aside else telling).append(item)
     at_least, at_most, threshold = options.min_top_k, options.max_top_k, options.memories_threshold
     shown = top(telling, at_least=at_least, at_most=at_most, threshold=threshold)
     left = min(at_most - len(shown), at_most // QUESTIONS_SHARE)
@@ -114,7 +118,8 @@ def newest_first(ranked: Sequence[RecalledPassage], newest: Mapping[Place, Recal
     for passage in ranked:
         last = newest.get((passage.message, passage.part))
         if last is not None:
-            relevance = max(last.relevance, passage.relevance)
-            placed.setdefault((last.message, last.part), last._replace(newest=True, relevance=relevance))
+            place = last.message, last.part
+            best = placed.get(place) or last._replace(relevance=max(last.relevance, passage.relevance))
+            placed[place] = best._replace(newest=True)
         placed.setdefault((passage.message, passage.part), passage)
     return list(placed.values())

@@ -33,14 +33,18 @@ SAME_MEANING = 0.5
 """Cosine, likewise."""
 ANSWERS_AS_WELL = 0.25
 """How far the score of a newer statement that tells of no change may lie below that of the older one."""
-CHANGE_MEANING = 0.25
+CHANGE_MEANING = 0.45
 """Cosine from which on a change is one of what the older statement says."""
-ANSWERS_AT_ALL = 0.65
-"""How far its score may lie below that of the older one, with which it has no word in common."""
+RELATED_MEANING = 0.25
+"""The same for a change in a few words, which has to do with the question."""
+ANSWERS_AT_ALL = 0.2
+"""Score from which on a change that hardly resembles the older statement has to do with the question."""
 ALIKE_VALUES = 0.35
 """Cosine of two words from which on they are values of one sort: two towns, two colours."""
+FEW_TERMS = 5
+"""Of a change that may hardly resemble the older statement: in a longer one the change may be of anything."""
 MOST_TERMS = 9
-"""Of a statement that is compared: in a longer one the change, or the value, may be of anything."""
+"""Of a statement that is compared."""
 UNNAMED_RANK = 3
 """What a change "of it" may be a change of: one of so many best statements."""
 
@@ -115,16 +119,16 @@ def _last(id: Id, newest: Mapping[Id, Id]) -> Id:
 def _replaces(new: Statement, old: Statement, cosine: float, words: WordVectors | None) -> bool:
     terms, others = set(new.hit.terms.tolist()), set(old.hit.terms.tolist())
     common = terms & others
-    if cosine < CHANGE_MEANING or _about(new) != _about(old):
+    if cosine < RELATED_MEANING or _about(new) != _about(old):
         return False
-    behind = old.score - new.score
     if new.changes:
-        return cosine >= SAME_MEANING - 0.05 or (len(terms) <= 5 and behind <= ANSWERS_AT_ALL)
+        short = len(terms) <= FEW_TERMS and not new.hit.traits.speaker
+        return cosine >= CHANGE_MEANING or (short and new.score >= ANSWERS_AT_ALL)
     return (
         cosine >= SAME_MEANING
         and bool(terms - others and others - terms)
         and len(common) >= SAME_WORDS * min(len(terms), len(others))
-        and behind <= ANSWERS_AS_WELL
+        and new.score >= old.score - ANSWERS_AS_WELL
     )
 
 

@@ -337,12 +337,12 @@ def test_neighbouring_passages_of_a_message_are_joined_and_gaps_are_marked() -> 
 
 def test_the_question_that_a_memory_answers_stands_before_it_without_a_relevance_if_there_is_room() -> None:
     question = passage("When does the pool open?", 0.0, message="m0", position=3)
-    answer = passage("At six.", 0.9, message="m1", position=4, role="assistant", asked=question)
+    answer = passage("At six.", 0.9, message="m1", position=4, role="assistant", beside=question)
     with_it = block(Recalled(passages=(answer,)))
     assert (
         "<conversation Mon 3 Nov 2025>\n<user 09:58> When does the pool open?\n<assistant 09:58 90%> At six.\n"
     ) in with_it
-    without = block(Recalled(passages=(answer._replace(asked=None),)))
+    without = block(Recalled(passages=(answer._replace(beside=None),)))
     cramped = block(Recalled(passages=(answer,)), budget=quarter(without) + 8)
     assert "At six." in cramped
     assert "When does" not in cramped
@@ -350,7 +350,7 @@ def test_the_question_that_a_memory_answers_stands_before_it_without_a_relevance
 
 def test_the_question_that_a_memory_answers_is_not_repeated_where_it_is_shown_already() -> None:
     question = passage("When does the pool open?", 0.0, message=f"{1:032x}", position=3)
-    answer = passage("At six.", 0.9, message=f"{2:032x}", position=4, role="assistant", asked=question)
+    answer = passage("At six.", 0.9, message=f"{2:032x}", position=4, role="assistant", beside=question)
     seen = OngoingSession("s9", (said(1, "When does the pool open?"),))
     text = block(Recalled(passages=(answer,)), ongoing=(seen,))
     assert text.count("When does the pool open?") == 1

@@ -21,7 +21,7 @@ UNKNOWN = "somebody/their-model"
 @given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
 def test_relevance_is_within_0_and_1_and_grows_with_the_score(one: float, other: float) -> None:
     for calibration in CALIBRATIONS.values():
-        for relevance in (calibration.passages, calibration.summaries):
+        for relevance in (*calibration.lines, *calibration.chats, calibration.summaries):
             assert 0 <= relevance(one) <= 1
             assert relevance(min(one, other)) <= relevance(max(one, other))
 
@@ -32,7 +32,7 @@ def test_the_bundled_model_has_been_measured_and_is_its_own_reference() -> None:
 
 
 def test_unrelated_talk_and_a_good_match_lie_on_either_side_of_the_default_threshold() -> None:
-    relevance = calibration_of(bundled.NAME).passages
+    relevance = calibration_of(bundled.NAME).lines.passages
     assert relevance(0.1) < 0.5 < 0.7 < relevance(0.7)
 
 

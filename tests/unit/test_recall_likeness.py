@@ -20,7 +20,8 @@ def sparse() -> SparseEncoder:
 
 def points(sparse: SparseEncoder, question: str, *passages: str) -> list[float]:
     terms = [np.array(found.indices, np.uint32) for found in sparse.passages(passages)]
-    return likeness(np.array(sparse.query(question).indices, np.uint32), terms, sparse.words).tolist()
+    asked = np.array(sparse.query(question).indices, np.uint32)
+    return likeness(asked, terms, sparse.words, np.ones(len(terms), bool)).tolist()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,8 @@ def test_what_has_no_terms_has_no_points(sparse: SparseEncoder) -> None:
 def test_any_terms_give_points_between_none_and_all(passages: list[list[int]], data: st.DataObject) -> None:
     words = SparseEncoder().words
     question = data.draw(st.lists(st.sampled_from(sorted({1, *chain(*passages)})), unique=True, max_size=5))
-    found = likeness(np.array(question, np.uint32), [np.array(terms, np.uint32) for terms in passages], words)
+    terms = [np.array(of_passage, np.uint32) for of_passage in passages]
+    found = likeness(np.array(question, np.uint32), terms, words, np.ones(len(terms), bool))
     assert found.shape == (len(passages),)
     assert (found >= 0).all()
     assert (found <= len(question)).all()

@@ -14,7 +14,7 @@ from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage, by_kind, ranked
 from recallr_litellm.core.records import Memory, MemoryHit, PassageHit
 from recallr_litellm.core.traits import Traits
-from recallr_litellm.recall.calibration import REFERENCE_MODEL
+from recallr_litellm.recall.calibration import REFERENCE
 from recallr_litellm.recall.connections import with_connected
 from recallr_litellm.recall.memories import rank_memories, recalled_memory, score_memories, support, supported
 from recallr_litellm.recall.question import Question
@@ -69,11 +69,15 @@ def test_a_question_for_now_prefers_what_was_told_last() -> None:
 
 
 def test_memories_are_ranked_by_relevance_and_the_newer_of_equals_first() -> None:
-    hits = [hit(0.2, id="a"), hit(0.6, id="b", created_at=1), hit(0.6, id="c", created_at=2)]
-    best = rank_memories(hits, [one.dense for one in hits], REFERENCE_MODEL)
+    hits = [
+        hit(0.2, id="a", content="Ada sings."),
+        hit(0.6, id="b", content="Ada skates.", created_at=1),
+        hit(0.6, id="c", content="Ada sews.", created_at=2),
+    ]
+    best = rank_memories(hits, [one.dense for one in hits], REFERENCE.lines.memories)
     assert [one.id for one in best] == ["c", "b", "a"]
     assert 1 >= best[0].relevance == best[1].relevance > best[2].relevance >= 0
-    assert rank_memories([], [], "a model that nobody measured") == []
+    assert rank_memories([], [], REFERENCE.chats.memories) == []
 
 
 def passage_hit(message: str, parts: int = 1) -> PassageHit:
@@ -148,12 +152,12 @@ def test_a_passage_of_a_long_message_is_not_what_a_fact_of_the_message_tells() -
 
 
 def test_the_same_fact_told_twice_is_shown_once_as_told_last() -> None:
-    facts = [fact("old", 0.9, text="Ada is a nurse.", at=1), fact("new", 0.8, text="Ada is a nurse", at=2)]
-    [one] = top_memories(facts, RecallOptions())
-    assert isinstance(one, RecalledMemory)
-    assert (one.id, one.relevance) == ("new", 0.9)
-    at_two_times = [fact("f", text="Ada ran a race.")._replace(event_start=when) for when in (1, 2)]
-    assert top_memories(at_two_times, RecallOptions()) == tuple(at_two_times)
+    facts = [hit(0.9, id="old", content="Ada is a nurse.", created_at=1), hit(0.8, id="new", content="Ada is a nurse")]
+    [one] = rank_memories([facts[0], facts[1]._replace(created_at=2)], [0.9, 0.8], REFERENCE.lines.memories)
+    alone = rank_memories([facts[0]], [0.9], REFERENCE.lines.memories)
+    assert (one.id, one.relevance) == ("new", alone[0].relevance)
+    at_two_times = [hit(0.9, id=str(when), event_start=when) for when in (1, 2)]
+    assert len(rank_memories(at_two_times, [0.9, 0.9], REFERENCE.lines.memories)) == 2
 
 
 # --- connections ---

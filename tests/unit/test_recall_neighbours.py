@@ -1,4 +1,4 @@
-"""A short answer is shown with the question that it replies to."""
+"""A short answer is shown with the question that it replies to, a question with its answer."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pytest
 from recallr_litellm.core.recalled import RecalledPassage
 from recallr_litellm.core.records import PassageHit
 from recallr_litellm.core.traits import traits_of
-from recallr_litellm.recall.neighbours import FEW_WORDS, recalled_passage, with_questions
+from recallr_litellm.recall.neighbours import FEW_WORDS, recalled_passage, with_neighbours
 
 
 def hit(position: int, text: str, **more: Any) -> PassageHit:
-    values = {"session": "s1", "part": 0, "parts": 1, "role": "user", "at": 0} | more
+    values: dict[str, Any] = {"session": "s1", "part": 0, "parts": 1, "role": "user", "at": 0} | more
     return PassageHit(
         message=f"{values['session']}:{position}",
         position=position,
         text=text,
-        traits=traits_of(text),
+        traits=traits_of(text, values["role"]),
         terms=np.zeros(0, np.uint32),
         dense=0.1,
         bm25=0.0,
@@ -33,16 +33,16 @@ ANSWER = hit(5, "At six.", role="assistant")
 
 def asked_of(*shown: PassageHit, candidates: list[PassageHit]) -> list[str | None]:
     passages = [recalled_passage(hit, 0.9) for hit in shown]
-    completed = with_questions(passages, candidates)
-    assert [passage._replace(asked=None) for passage in completed] == passages, "nothing else changes"
-    return [passage.asked and passage.asked.message for passage in completed]
+    completed = with_neighbours(passages, candidates)
+    assert [passage._replace(beside=None) for passage in completed] == passages, "nothing else changes"
+    return [passage.beside and passage.beside.message for passage in completed]
 
 
 def test_a_short_answer_comes_with_its_question_which_was_not_recalled_itself() -> None:
-    [answer] = with_questions([recalled_passage(ANSWER, 0.9)], [ANSWER, QUESTION])
-    assert answer == recalled_passage(ANSWER, 0.9)._replace(asked=recalled_passage(QUESTION))
-    assert isinstance(answer.asked, RecalledPassage)
-    assert answer.asked.relevance == 0
+    [answer] = with_neighbours([recalled_passage(ANSWER, 0.9)], [ANSWER, QUESTION])
+    assert answer == recalled_passage(ANSWER, 0.9)._replace(beside=recalled_passage(QUESTION))
+    assert isinstance(answer.beside, RecalledPassage)
+    assert answer.beside.relevance == 0
 
 
 def test_a_question_that_is_shown_anyway_is_not_shown_twice() -> None:
@@ -68,6 +68,12 @@ def test_an_answer_of_many_words_stands_for_itself(words: int, completed: bool) 
 )
 def test_only_what_ends_in_a_question_right_before_it(before: PassageHit) -> None:
     assert asked_of(ANSWER, candidates=[ANSWER, before]) == [None]
+
+
+def test_a_question_comes_with_its_answer_unless_that_states_nothing() -> None:
+    unanswered = hit(5, "I am not sure.", role="assistant")
+    assert asked_of(QUESTION, candidates=[ANSWER, QUESTION]) == ["s1:5"]
+    assert asked_of(QUESTION, candidates=[unanswered, QUESTION]) == [None]
 
 
 def test_the_last_passage_of_a_long_message_may_ask() -> None:

@@ -42,5 +42,5 @@ def test_what_a_question_asks_for_is_read_from_its_words() -> None:
     assert read("When did I move?").asks_when
     assert read("Where do I live now?").asks_for_now
     assert read("Which hotel did you recommend?").asks_what_assistant_said
-    plain = read("Where is my bicycle?")
+    plain = read("Which bicycle suits tall people?")
     assert not any((plain.asks_when, plain.asks_for_now, plain.asks_what_assistant_said, plain.periods))

@@ -9,11 +9,11 @@ import pytest
 
 from recallr_litellm.core.records import PassageHit, SummaryHit
 from recallr_litellm.core.traits import traits_of
-from recallr_litellm.recall.calibration import REFERENCE_MODEL
+from recallr_litellm.recall.calibration import REFERENCE, REFERENCE_MODEL
 from recallr_litellm.recall.question import Question
-from recallr_litellm.recall.recipes import Recipe, Weights
+from recallr_litellm.recall.recipes import Weights
 from recallr_litellm.recall.scoring import Asked, score_passages
-from recallr_litellm.recall.search import rank_passages, rank_summaries
+from recallr_litellm.recall.search import rank_summaries, recalled, score_and_fold
 
 NO_TERMS = np.zeros(0, np.uint32)
 
@@ -30,7 +30,9 @@ def hit(dense: float, bm25: float = 0.0, **more: Any) -> PassageHit:
         "text": "a text of a dozen words, so that none of them is too short",
     }
     values |= more
-    return PassageHit(dense=dense, bm25=bm25, traits=traits_of(values["text"]), terms=NO_TERMS, **values)
+    return PassageHit(
+        dense=dense, bm25=bm25, traits=traits_of(values["text"], values["role"]), terms=NO_TERMS, **values
+    )
 
 
 def scores(*hits: PassageHit, scale: float = 1.0) -> list[float]:
@@ -77,19 +79,24 @@ def test_what_only_asks_or_hardly_says_anything_yields_to_what_tells() -> None:
 
 
 def test_ranking_is_by_relevance_and_the_newer_of_equals_comes_first() -> None:
-    hits = [hit(0.2, position=1), hit(0.6, position=5, at=1), hit(0.6, position=9, at=2)]
-    ranked = rank_passages(hits, REFERENCE_MODEL, Recipe(), Asked(), at_most=9)
+    texts = ("The pool opens at six.", "The pool is closed on Mondays.", "The pool has a sauna now.")
+    hits = [
+        hit(dense, message=text, position=position, at=at, text=text)
+        for text, (dense, position, at) in zip(texts, ((0.2, 1, 0), (0.6, 5, 1), (0.6, 9, 2)), strict=True)
+    ]
+    scored = score_and_fold(hits, REFERENCE_MODEL, Weights(), Asked())
+    ranked = recalled(scored, {}, REFERENCE.chats.passages, at_most=9)
     assert [(passage.position, passage.at) for passage in ranked] == [(9, 2), (5, 1), (1, 0)]
     assert ranked[0].relevance == ranked[1].relevance > ranked[2].relevance
     assert all(0 <= passage.relevance <= 1 for passage in ranked)
 
-    found = [SummaryHit(f"s{n}", n, n, "summary", dense, 0.0) for n, dense in enumerate((0.1, 0.5, 0.5))]
-    assert [s.session for s in rank_summaries(found, REFERENCE_MODEL, Recipe(), Asked())] == ["s2", "s1", "s0"]
+    found = [SummaryHit(f"s{n}", n, n, f"summary {n}", dense, 0.0) for n, dense in enumerate((0.1, 0.5, 0.5))]
+    assert [s.session for s in rank_summaries(found, REFERENCE_MODEL, Weights(), Asked())] == ["s2", "s1", "s0"]
 
 
 def test_no_candidates_are_no_memories() -> None:
-    assert rank_passages([], REFERENCE_MODEL, Recipe(), Asked(), at_most=9) == []
-    assert rank_passages([], "a model that nobody measured", Recipe(), Asked(), at_most=9) == []
+    assert score_and_fold([], REFERENCE_MODEL, Weights(), Asked()) == []
+    assert score_and_fold([], "a model that nobody measured", Weights(), Asked()) == []
 
 
 def test_who_is_named_is_heard_first_but_only_where_lines_have_speakers() -> None:

@@ -15,7 +15,7 @@ relevances = st.lists(st.floats(0, 1), max_size=250).map(lambda values: sorted(v
 
 def memory(number: int, relevance: float, text: str | None = None, at: int = 0) -> RecalledPassage:
     text = f"memory {number}" if text is None else text
-    return RecalledPassage("s", f"m{number}", number, 0, "user", at, text, relevance, traits_of(text).gist)
+    return RecalledPassage("s", f"m{number}", number, 0, "user", at, text, relevance, traits_of(text, "user").gist)
 
 
 @st.composite
@@ -37,21 +37,18 @@ def test_summaries_are_only_those_that_reach_the_threshold(
     assert list(shown) == reaching[:at_most]
 
 
-def test_the_same_words_are_recalled_once_as_said_last_and_do_not_use_up_the_top_k() -> None:
-    ranked = [
-        memory(1, 0.9, "Good morning!", at=1),
-        memory(2, 0.8, "good  MORNING!", at=5),
-        memory(3, 0.7, "Good morning!", at=3),
-        memory(4, 0.6, "I live in Oslo."),
-        memory(5, 0.5, "I work in Bergen."),
-    ]
-    shown = top_memories(ranked, RecallOptions(min_top_k=3, max_top_k=3))
-    assert [(passage.message, passage.relevance) for passage in shown] == [("m2", 0.9), ("m4", 0.6), ("m5", 0.5)]
+def asking(number: int, relevance: float) -> RecalledPassage:
+    return memory(number, relevance, f"What is number {number}?")._replace(states_nothing=True)
 
 
-def test_the_same_words_of_another_speaker_are_another_memory() -> None:
-    ranked = [
-        memory(1, 0.9, "Done."),
-        RecalledPassage("s", "m2", 2, 0, "assistant", 0, "Done.", 0.8, traits_of("Done.").gist),
-    ]
-    assert len(top_memories(ranked, RecallOptions())) == 2
+@given(relevances, relevances, options())
+def test_questions_take_only_places_that_statements_leave_and_at_most_a_third(
+    statements: list[float], questions: list[float], chosen: RecallOptions
+) -> None:
+    telling = [memory(number, value) for number, value in enumerate(statements)]
+    others = [asking(1000 + number, value) for number, value in enumerate(questions)]
+    ranked = sorted([*telling, *others], key=lambda passage: -passage.relevance)
+    shown = top_memories(ranked, chosen)
+    assert [one for one in shown if one in telling] == list(top_memories(telling, chosen))
+    assert len(shown) <= chosen.max_top_k
+    assert len([one for one in shown if one in others]) <= chosen.max_top_k // 3

@@ -271,9 +271,9 @@ class VectorStore:
         passages = {one.id: (one, bm25) for one, bm25 in (*((one, 0.0) for one in changed), *found[0], *found[1])}
         return Hits(
             [points.passage_hit(*one) for one in passages.values()],
-            frozenset(one.id for one in changed),
             [points.summary_hit(*one) for one in found[2]],
             [points.memory_hit(*one) for one in found[3]],
+            frozenset(one.id for one in changed),
         )
 
     async def vectors_of(self, owner: Owner, hits: Sequence[PassageHit]) -> dict[PointId, Vector]:
