@@ -67,7 +67,7 @@ async def test_a_session_becomes_searchable_memory_and_leaves_redis(plugin: Plug
         "Noted.",
     ]
     question = "what is the name of my cat?"
-    hits, summaries, _ = await plugin.vectors.search(
+    hits, summaries, _, *_ = await plugin.vectors.search(
         ANA, await plugin.embedder.query(question, "acme"), plugin.sparse.query(question), exclude_sessions=()
     )
     best = max(hits, key=lambda hit: hit.dense)

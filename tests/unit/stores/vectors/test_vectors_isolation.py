@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from qdrant_client import AsyncQdrantClient
 
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import Memory, User
+from recallr_litellm.core.records import Hits, Memory, User
 from recallr_litellm.stores.vectors import Engine, VectorStore
 from recallr_litellm.stores.vectors.edge_collections import EdgeCollections
 from recallr_litellm.stores.vectors.schema import Kind
@@ -68,7 +68,7 @@ async def _never_meet(store: VectorStore, pair: list[Owner], session_id: str, me
 
     for mark, owner in enumerate(pair):
         user, saved = await store.get_user(owner), await store.get_session(owner, session_id)
-        hits, summaries, memories = await store.search(owner, towards(0), terms(1), exclude_sessions=())
+        hits, summaries, memories, *_ = await store.search(owner, towards(0), terms(1), exclude_sessions=())
         seen = {
             "user": [user.created_at] if user else [],
             "session": [saved.last_at] if saved else [],
@@ -104,7 +104,7 @@ async def test_a_user_sees_nothing_of_others_before_it_has_said_anything(store: 
     assert await store.get_user(BOB) is None
     assert await store.get_session(BOB, "s1") is None
     assert await store.read_messages(BOB, "s1") == []
-    assert await store.search(BOB, towards(0), terms(1), exclude_sessions=()) == ([], [], [])
+    assert await store.search(BOB, towards(0), terms(1), exclude_sessions=()) == Hits([], [], [])
     assert await store.get_memories(BOB, [MEMORY]) == []
     assert await store.last_user_messages(BOB, 5, exclude_sessions=()) == []
     assert await store.last_summaries(BOB, 5, exclude_sessions=()) == []

@@ -76,7 +76,7 @@ async def test_memories_are_found_with_passages_and_summaries_by_meaning_and_wor
     far = memory(2, "far")
     await store.save_memories(ADA, [(near, passage("near", 1)), (far, passage("far", 1, lean=2.0, sparse=terms(7)))])
 
-    passages, summaries, memories = await store.search(ADA, towards(1), terms(7), exclude_sessions=())
+    passages, summaries, memories, *_ = await store.search(ADA, towards(1), terms(7), exclude_sessions=())
 
     assert [hit.text for hit in passages] == ["a passage"]
     assert [hit.summary for hit in summaries] == ["a summary"]

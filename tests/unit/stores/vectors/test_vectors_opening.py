@@ -58,7 +58,7 @@ async def test_reopening_the_folder_finds_everything(tmp_path: Path) -> None:
                 ADA, session(summary="s"), [turn(stored(0, "kept"), passage("kept", sparse=terms(1)))], passage("s")
             )
         assert texts(await store.read_messages(ADA, "s1")) == ["kept"]
-        hits, summaries, _ = await store.search(ADA, towards(0), terms(1), exclude_sessions=())
+        hits, summaries, _, *_ = await store.search(ADA, towards(0), terms(1), exclude_sessions=())
         assert ([hit.text for hit in hits], [hit.summary for hit in summaries]) == (["kept"], ["s"])
         assert len(await store.last_user_messages(ADA, 5, exclude_sessions=())) == 1
         await store.flush()

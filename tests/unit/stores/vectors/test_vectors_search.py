@@ -3,7 +3,7 @@
 import pytest
 
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import Span
+from recallr_litellm.core.records import Hits, Span
 from recallr_litellm.stores.vectors import VectorStore
 from tests.unit.stores.vectors.vector_samples import (
     ADA,
@@ -26,7 +26,7 @@ async def test_a_passage_comes_with_its_place_and_both_scores(store: VectorStore
     first, second = passage("first.", 0, sparse=terms(1)), passage("second.", 1, sparse=terms(2))
     await store.save_session(ADA, session(), [turn(message, first, second)], None)
 
-    hits, summaries, _ = await store.search(ADA, towards(1), terms(2), exclude_sessions=())
+    hits, summaries, _, *_ = await store.search(ADA, towards(1), terms(2), exclude_sessions=())
 
     assert summaries == []
     hit = hits[0]
@@ -55,7 +55,7 @@ async def test_summaries_are_found_by_meaning_and_words(store: VectorStore) -> N
     await store.save_session(ADA, first, [], passage(first.summary, 0, sparse=terms(1)))
     await store.save_session(ADA, second, [], passage(second.summary, 1, sparse=terms(2)))
 
-    hits, summaries, _ = await store.search(ADA, towards(0), terms(2), exclude_sessions=())
+    hits, summaries, _, *_ = await store.search(ADA, towards(0), terms(2), exclude_sessions=())
 
     assert hits == []
     assert [(hit.session, hit.summary, hit.created_at, hit.last_at) for hit in summaries] == [
@@ -68,7 +68,7 @@ async def test_summaries_are_found_by_meaning_and_words(store: VectorStore) -> N
 async def test_a_session_that_lost_its_summary_is_no_longer_found(store: VectorStore) -> None:
     await store.save_session(ADA, session(summary="old"), [], passage("old", sparse=terms(1)))
     await store.save_session(ADA, session(), [], None)
-    assert await store.search(ADA, towards(0), terms(1), exclude_sessions=()) == ([], [], [])
+    assert await store.search(ADA, towards(0), terms(1), exclude_sessions=()) == Hits([], [], [])
 
 
 async def test_excluded_sessions_are_not_found(store: VectorStore) -> None:
@@ -76,7 +76,7 @@ async def test_excluded_sessions_are_not_found(store: VectorStore) -> None:
         found = passage(f"in {id}", sparse=terms(1))
         await store.save_session(ADA, session(id, summary=f"of {id}"), [turn(stored(0), found)], found)
 
-    hits, summaries, _ = await store.search(ADA, towards(0), terms(1), exclude_sessions={"s1", "s3"})
+    hits, summaries, _, *_ = await store.search(ADA, towards(0), terms(1), exclude_sessions={"s1", "s3"})
 
     assert [hit.text for hit in hits] == ["in s2"]
     assert [hit.summary for hit in summaries] == ["of s2"]
@@ -89,7 +89,7 @@ async def test_a_search_of_a_time_finds_what_was_said_in_it_however_much_fits_be
 
     async def found(since: int, until: int) -> tuple[list[str], list[str]]:
         within = Span(START + since, START + until)
-        hits, _, _ = await store.search(
+        hits, _, _, *_ = await store.search(
             ADA, towards(0), terms(1), exclude_sessions=(), within=within, turn_candidates=1, summary_candidates=1
         )
         of_session = await store.search_sessions(ADA, towards(0), terms(1), sessions=["s1"], limit=1, within=within)
@@ -100,7 +100,7 @@ async def test_a_search_of_a_time_finds_what_was_said_in_it_however_much_fits_be
     assert [set(texts) for texts in await found(-9, 99)] == [{"better"}] * 2
     rarity = {}
     for within in (None, Span(START + 100, START + 100)):
-        hits, _, _ = await store.search(ADA, towards(1), terms(1, 2), exclude_sessions=(), within=within)
+        hits, _, _, *_ = await store.search(ADA, towards(1), terms(1, 2), exclude_sessions=(), within=within)
         rarity[within] = next(hit.bm25 for hit in hits if hit.text == "worse")
     assert len(set(rarity.values())) == 1, "a word is as rare as in all that the user said, not in that time"
 
@@ -111,7 +111,7 @@ async def test_what_is_known_of_a_session_is_not_fetched_again_but_gets_its_word
     elsewhere = passage("elsewhere", sparse=terms(1))
     await store.save_session(ADA, session("s2"), [turn(stored(0, "…"), elsewhere)], None)
 
-    known, _, _ = await store.search(ADA, towards(2), terms(1), exclude_sessions=(), turn_candidates=1)
+    known, _, _, *_ = await store.search(ADA, towards(2), terms(1), exclude_sessions=(), turn_candidates=1)
     assert "passage 2" in {hit.text for hit in known}
     known = [hit._replace(bm25=0.0) for hit in known if hit.text == "passage 2"]
     altered = [known[0]._replace(text="as it was known")]
@@ -138,7 +138,7 @@ async def test_a_search_of_a_time_finds_the_summaries_of_sessions_that_went_on_i
 
     async def found(since: int, until: int) -> list[str]:
         within = Span(START + since, START + until)
-        _, summaries, _ = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions=(), within=within)
+        _, summaries, _, *_ = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions=(), within=within)
         return sorted(hit.session for hit in summaries)
 
     assert await found(40, 50) == ["long"], "it began before and ended after"
