@@ -75,16 +75,14 @@ async def hang() -> Any:
 
 async def test_a_report_comes_first_with_what_it_rests_on(store: Store) -> None:
     asked = question("What have I told you about animals?")
-    model, begun, events = await search(
+    _, begun, events = await search(
         store, calls(("search_memories", {"query": "greyhound Pascal", "k": 3})), report(PASCAL), asked=asked
     )
     end = finished(events)
     assert end.fault is None
     [finding] = end.recalled.findings
     assert finding.text == "The greyhound is called Pascal."
-    known = {memory["id"]: memory for result in model.results() for memory in result.get("memories", ())}
-    assert end.recalled.passages[0].message in finding.messages
-    assert end.recalled.passages[0].text == known["m1"]["text"], "what it rests on is ranked first"
+    assert end.recalled.passages[0].message in finding.messages, "what it rests on is ranked first"
     assert end.recalled.passages[0].relevance >= 0.9
     assert {p.message for p in end.recalled.passages} >= {p.message for p in begun.passages}
     assert end.recalled.summaries == begun.summaries
