@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from recallr_litellm.core.blobs import without_blobs
 from recallr_litellm.core.escaping import escape
 from recallr_litellm.core.markup import Clock, attributed, mark, percent
 from recallr_litellm.core.messages import StoredMessage, ToolCall
@@ -106,7 +107,11 @@ class BlockWriter:
 
     def _line(self, stored: StoredMessage, date: str) -> str:
         message = stored.message
-        text = shorten(message.text, TOOL_RESULT_CHARACTERS) if message.role == "tool" else escape(message.text)
+        text = (
+            shorten(message.text, TOOL_RESULT_CHARACTERS)
+            if message.role == "tool"
+            else escape(without_blobs(message.text))
+        )
         said = mark(
             message.role, message.name, "interrupted" if stored.partial else "", self.clock.time(stored.at, on=date)
         )
@@ -116,7 +121,7 @@ class BlockWriter:
         said = mark(stored.message.role, stored.message.name, "excerpt", self.clock.time(stored.at, on=date))
         besides = tuple(_besides_text(stored))
         left = room - self.meter.cost(attributed(said, *besides))
-        text = self.meter.excerpt(stored.message.text, left) if left >= SMALLEST_EXCERPT else None
+        text = self.meter.excerpt(without_blobs(stored.message.text), left) if left >= SMALLEST_EXCERPT else None
         if text is None:
             return None
         line = attributed(said, text, *besides)

@@ -2,7 +2,7 @@
 
 - *Tool results* are cut first: what tools returned is kept, but not searched.
 - *An answer* and *an exchange* past their bounds keep the beginning and the end of their longest texts. No person says
-  that much in one turn: such a text is pasted or generated, and only its first 64,000 characters are searched anyway.
+  that much in one turn: such a text is pasted or generated, and only its first 256,000 characters are searched anyway.
 - *A session* past its bound gives its oldest messages to a session of its own that is processed at once
   (`overflow`). Nothing is dropped: those messages become memory early.
 - *A request* reads one entry per message (`MessageEntry`) and the texts that it shows, shortened and within a budget.

@@ -16,9 +16,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-MAX_INDEXED_CHARACTERS = 64_000
-"""Text past this is not indexed; the message itself is kept whole elsewhere. About 15,000 English
-tokens, more than a model answers at once; what is longer is a pasted document."""
+from recallr_litellm.core.blobs import without_blobs
+
+MAX_INDEXED_CHARACTERS = 256_000
+"""Text past this is not indexed; the message itself is kept whole elsewhere. A pasted book chapter or a long log."""
+_PASTED_CHARACTERS = 8_000
+"""From this length on, lines that are said before in the same text are not indexed again: headers, footers, logs."""
+_SHORTEST_REPEATED = 16
+"""Characters of such a line: code and tables repeat short ones."""
 
 MAX_PASSAGE_TOKENS = 150
 """Longest passage; most are 80 to 130. Where the estimate is far too low, in Cyrillic or Arabic, that is
@@ -82,6 +87,23 @@ def estimate_tokens(text: str) -> int:
     0.57 / 0.65. Linear time. Never more for a whole than for its pieces together.
     """
     return sum(1 for _ in _TOKEN.finditer(text))
+
+
+def indexed(text: str) -> str:
+    """What of a message is indexed: without runs of bytes, and the lines of a long paste once."""
+    text = without_blobs(text)
+    if len(text) < _PASTED_CHARACTERS:
+        return text
+    seen: set[str] = set()
+    kept: list[str] = []
+    for line in text.splitlines(keepends=True):
+        content = line.strip()
+        if len(content) >= _SHORTEST_REPEATED:
+            if content in seen:
+                continue
+            seen.add(content)
+        kept.append(line)
+    return "".join(kept)
 
 
 def split(text: str, *, max_tokens: int = MAX_PASSAGE_TOKENS) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from recallr_litellm.core.messages import Message, StoredMessage
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.passages import split
+from recallr_litellm.core.passages import indexed, split
 from recallr_litellm.core.records import Passage, Session, Turn, User
 from recallr_litellm.memory.summarise import summarise
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
@@ -94,4 +94,4 @@ class SessionMemory:
 
 def _passages(message: Message) -> list[str]:
     """The passages of a message; where somebody by name says it, as lines of `Name: text`, as chats are exported."""
-    return [f"{message.name}: {text}" if message.name else text for text in split(message.text)]
+    return [f"{message.name}: {text}" if message.name else text for text in split(indexed(message.text))]

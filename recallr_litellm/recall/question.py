@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from recallr_litellm.core.blobs import without_blobs
 from recallr_litellm.core.stopwords import ENGLISH
 from recallr_litellm.recall import names
 from recallr_litellm.recall.dates import Period, periods
@@ -101,7 +102,7 @@ def searchable(question: str) -> str:
     Returns:
         At most `MAX_CHARACTERS` and a space; "" when there is no letter or digit to search for.
     """
-    text = question.strip()
+    text = without_blobs(question).strip()
     if len(text) > MAX_CHARACTERS:
         text = f"{text[:_HALF]} {text[-_HALF:]}"
     return " ".join(text.split()) if any(map(str.isalnum, text)) else ""

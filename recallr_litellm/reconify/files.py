@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from recallr_litellm.core.blobs import blob_mark
+
 SMALLEST: Final = 1_000
 """Characters; what is shorter stays."""
 
@@ -24,7 +26,7 @@ def without_files(value: Any) -> Any:
     """
     if isinstance(value, str):
         found = _DATA_URI.match(value) if len(value) >= SMALLEST else None
-        return _mark(found["type"] or "file", len(value) - found.end()) if found else value
+        return blob_mark(found["type"] or "file", len(value) - found.end()) if found else value
     if isinstance(value, list):
         return [without_files(item) for item in value]
     if isinstance(value, dict):
@@ -35,10 +37,5 @@ def without_files(value: Any) -> Any:
 def _field(name: str, item: Any, beside: Mapping[str, Any]) -> Any:
     if name in _BYTES and isinstance(item, str) and len(item) >= SMALLEST and _BASE64.fullmatch(item):
         kind = next((beside[field] for field in _TYPES if isinstance(beside.get(field), str)), "file")
-        return _mark(kind, len(item))
+        return blob_mark(kind, len(item))
     return without_files(item)
-
-
-def _mark(kind: str, characters: int) -> str:
-    """Base64 writes three bytes in four characters."""
-    return f"[{kind}, {max(1, round(characters * 3 / 4 / 1000))} kB]"
