@@ -130,12 +130,40 @@ CLIENTS_OPENINGS = (
     "This session is being continued from a previous conversation",  # Claude Code, after compaction
     "Another language model started to solve this problem",  # Codex, after compaction
     "## Conversation Summary",  # Roo, after condensing
-    "[read_file for '",  # Roo
+    "[ERROR] You did not use a tool",  # Cline, Roo
+    "[TASK RESUMPTION]",  # Cline, Roo
+    "# task_progress",  # Cline: the list of steps
+    "# TODO LIST UPDATE REQUIRED",  # Cline
     "Here is the user's editor context",  # Gemini CLI
     "Here is a summary of changes in the user's editor context",  # Gemini CLI
     "Called the Read tool with the following input:",  # opencode; the part after it is what the tool returned
 )
-"""How a part begins that is a client's as a whole."""
+"""How a part begins that is a client's, but for what the user wrote in it between tags."""
+
+_RESULT = re.compile(
+    r"\A\s*\[(?P<tool>[a-z]+(?:_[a-z]+)*)(?:[ ](?:for|to|in)[ ].{0,2000}?)?\][ ]Result:(?P<result>.*)\Z", re.DOTALL
+)
+"""Cline, Roo, Kilo: the result of a tool that the model called in its text. The result may be the next part."""
+
+_ASKING_TOOLS = frozenset({"ask_followup_question", "plan_mode_respond", "attempt_completion"})
+"""Their results are what the user answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """A part that is the result of a tool, in a user message."""
+
+    text: str
+    """"" where the next part holds it."""
+    answers: bool
+    """The tool asks the user."""
+
+
+def tool_result(part: str) -> ToolResult | None:
+    """The result of a tool that a part holds or announces; None for another part."""
+    found = _RESULT.match(part)
+    return ToolResult(found["result"].strip(), found["tool"] in _ASKING_TOOLS) if found else None
+
 
 _COMPACTION = re.compile(
     r"""\A[\s#*<\[]*(?:
@@ -180,6 +208,24 @@ FRAMES = (
         "Cherry Studio, retrieval",
         re.compile(r"^## My question is:", re.MULTILINE),
         re.compile(r"\A(?>.*?^## My question is:)(?P<words>.*?)^## Reference Materials:", re.MULTILINE | re.DOTALL),
+    ),
+    Frame(
+        "LlamaIndex, retrieval",
+        re.compile(r"\AContext information is below\.\s*\n-{5,}"),
+        re.compile(r"\A.*^Query: (?P<words>.*?)(?:^Answer:\s*)?\Z", re.MULTILINE | re.DOTALL),
+    ),
+    Frame(
+        "LangChain, retrieval",
+        re.compile(
+            r"\A(?:Use the following pieces of (?:retrieved )?context to answer the"
+            r"|Answer (?:the )?question based only on the following context)"
+        ),
+        re.compile(r"\A.*^Question: (?P<words>.*?)(?:^(?:Helpful )?Answer:\s*)?\Z", re.MULTILINE | re.DOTALL),
+    ),
+    Frame(
+        "LangChain, retrieval behind the question",
+        re.compile(r"\A(?:Human: )?You are an assistant for question-answering tasks\. Use the following pieces of"),
+        re.compile(r"\A(?>.*?^Question: )(?P<words>.*?)^Context:", re.MULTILINE | re.DOTALL),
     ),
     Frame(
         "Dify",

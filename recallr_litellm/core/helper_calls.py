@@ -64,8 +64,17 @@ _MARKS = (
 )
 """The marks of fill-in-the-middle, by the family of models. A prompt begins with one and holds another."""
 
-_OPEN_WEBUI = re.compile(r"### Task:(?!\s*Respond to the user query)")
-"""Open WebUI's templates. The one that is excluded holds a real question and what was retrieved for it."""
+_OPEN_WEBUI = re.compile(
+    r"""\#\#\#\ Task:[ ]*\n(?>\s*)(?!Respond\ to\ the\ user\ query) (?:
+        Generate\ a\ concise,\ 3-5\ word | Generate\ 1-3\ broad\ tags | Suggest\ 3-5\ relevant\ follow-up
+        | Analyze\ the\ chat\ history\ to\ determine | You\ are\ an\ autocompletion\ system
+        | Summarize\ the\ conversation\ history | Generate\ a\ detailed\ prompt\ for
+        | (?s:.*)<chat_history>
+    )""",
+    re.VERBOSE,
+)
+"""Open WebUI's templates, edited ones by the transcript in them: people begin their own prompts with that heading too.
+The one that is excluded holds a real question and what was retrieved for it."""
 
 _USER_OPENINGS = (
     # LibreChat

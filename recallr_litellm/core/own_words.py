@@ -2,7 +2,8 @@
 
 The one place that decides it, for every format. In this order:
 
-1. A part that begins as only a client begins one is the client's (`CLIENTS_OPENINGS`).
+1. A part that begins as only a client begins one, or is the result of a tool, is the client's (`CLIENTS_OPENINGS`,
+   `tool_result`), but for what the user answered, between tags.
 2. A message of a known frame holds the user's words in one place (`FRAMES`).
 3. Whole blocks between a client's marks are left out (`CLIENTS_TAGS`, `CLIENTS_SPANS`).
 4. Tags around what the user wrote (`USERS_TAGS`) come off; what they hold stays.
@@ -31,6 +32,7 @@ from recallr_litellm.core.client_marks import (
     RESULT_FOLLOWS,
     USERS_TAGS,
     Span,
+    tool_result,
 )
 
 _TAG = r"[ \t]*<(?P<name>[A-Za-z][\w-]*(?: HISTORY)?)(?:\s[^<>]*)?>"
@@ -60,8 +62,9 @@ def own_words(parts: Sequence[str], *, more_tags: Collection[str] = (), repeated
     left_out = CLIENTS_TAGS.union(more_tags)
     words = [_own(part, left_out, repeated) for part in _without_client_parts(parts)]
     beside = [_without(part, CLIENTS_TAGS_BESIDE) for part in words]
-    # Tags with everyday names are left out only beside other words: alone they may be all that the user sent.
-    if any(part.strip() for part in beside):
+    # Tags with everyday names are left out only beside other words or other such tags: one alone may be all that the
+    # user sent.
+    if any(part.strip() for part in beside) or len({one.name for part in words for one in _elements(part)}) > 1:
         words = beside
     if words == list(parts):  # all of it is the user's, white space included
         return "\n".join(words)
@@ -178,13 +181,31 @@ def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
 
 def _without_client_parts(parts: Sequence[str]) -> list[str]:
     kept: list[str] = []
-    result_follows = False
+    result_follows = answer_follows = False
     for part in parts:
         begins = part.lstrip()
-        if not result_follows and not begins.startswith(CLIENTS_OPENINGS):
+        result = tool_result(begins)
+        if result is not None:
+            kept.append(_said_in(result.text, answers=result.answers))
+        elif result_follows or begins.startswith(CLIENTS_OPENINGS):
+            kept.append(_said_in(part, answers=answer_follows))
+        else:
             kept.append(part)
-        result_follows = begins.startswith(RESULT_FOLLOWS)
+        result_follows = begins.startswith(RESULT_FOLLOWS) or (result is not None and not result.text)
+        answer_follows = result_follows and result is not None and result.answers
     return kept
+
+
+def _said_in(part: str, *, answers: bool) -> str:
+    """What the user wrote in a part of the client's: between the user's tags, where the client says that it is so, or
+    where a tool asked for an answer. Files that tools read may hold such tags as well."""
+    said = []
+    for element in _elements(part):
+        before = part[: element.start].rstrip().rpartition("\n")[2]
+        announced = before.startswith("The user ") or (answers and not before)
+        if element.name == "user_message" or (announced and element.name in USERS_TAGS):
+            said.append(element.inside.strip())
+    return "\n".join(said)
 
 
 def _own(part: str, left_out: Collection[str], repeated: Collection[str]) -> str:

@@ -48,6 +48,9 @@ REAL = {
     "a greeting": CallShape(last_user="hi", lone=True, max_tokens=1000),
     "a probe's word in a chat": CallShape(last_user="test", max_tokens=1),
     "a task of the user's": CallShape(last_user="Generate a title for my blog post about cats."),
+    "a prompt under a heading": CallShape(last_user="### Task:\nTranslate this.\n### Text:\nHello"),
+    "a heading with words": CallShape(last_user="### Task: write the toast in 100 words, please."),
+    "a heading, and tags of its own": CallShape(last_user="### Task:\nSummarize it.\n<article>a</article>"),
     "Open WebUI, retrieval": CallShape(
         last_user="### Task:\nRespond to the user query using the provided context\n<context>a</context>\nWho won?"
     ),

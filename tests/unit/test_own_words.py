@@ -26,6 +26,75 @@ CASES = {
     ),
     "Roo": (["<user_message>\nFix the test\n</user_message>\n" + DETAILS], "Fix the test"),
     "Roo, a tool's file": (["[read_file for 'a.py'] Result:\nprint(1)"], ""),
+    "Cline, a tool's result in the next part": (["[list_files for 'src'] Result:", "a.py\nb.py", DETAILS], ""),
+    "Cline, two results": (
+        ["[read_file for 'a'] Result:", "1", "[read_file for 'b'] Result:", "2", "Go on."],
+        "Go on.",
+    ),
+    "Cline, a command of two lines": (["[execute_command for 'cd a\nls [b]'] Result:\n\nc.py\n\n" + DETAILS], ""),
+    "Cline, an answer": (
+        ["[ask_followup_question for 'Which port?'] Result:", "<answer>\nPort 22\n</answer>", DETAILS],
+        "Port 22",
+    ),
+    "Cline, refused with a reason": (
+        [
+            "[write_to_file for 'a.sh'] Result:",
+            "The user denied this operation.\nThe user provided the following feedback:\n"
+            "<feedback>\nCall it b.sh\n</feedback>",
+        ],
+        "Call it b.sh",
+    ),
+    "Roo, after completion": (
+        ["[attempt_completion] Result:\n\n<user_message>\nNow the docs\n</user_message>\n\n" + DETAILS],
+        "Now the docs",
+    ),
+    "Cline, a file with such tags": (
+        ["[read_file for 'a.xml'] Result:", "<form>\n<answer>42</answer>\n</form>\n<feedback>none</feedback>"],
+        "",
+    ),
+    "Cline, resumed": (
+        [
+            "[TASK RESUMPTION] This task was interrupted 5 minutes ago.\n\n"
+            "New instructions for task continuation:\n<user_message>\nSkip the tests\n</user_message>"
+        ],
+        "Skip the tests",
+    ),
+    "Cline, no tool": (["[ERROR] You did not use a tool in your previous response! Please retry.", DETAILS], ""),
+    "Cline, list of steps": (
+        ["<task>\nAdd a test\n</task>", "\n# task_progress RECOMMENDED\n\nWhen starting a new task, …", DETAILS],
+        "Add a test",
+    ),
+    "a stamp that is no result": (["[note for 'Ana'] The result: 3"], "[note for 'Ana'] The result: 3"),
+    "Cursor, at the beginning": (
+        ["<user_info>\nOS: darwin\n</user_info>\n\n<git_status>\nOn branch a\n</git_status>\n\n<rules>\nb\n</rules>"],
+        "",
+    ),
+    "one tag that anybody may use": (["<rules>\nNo meat.\n</rules>"], "<rules>\nNo meat.\n</rules>"),
+    "LlamaIndex": (
+        [
+            "Context information is below.\n---------------------\nQuery: none\n---------------------\n"
+            "Given the context information and not prior knowledge, answer the query.\nQuery: Who won?\nAnswer: "
+        ],
+        "Who won?",
+    ),
+    "LangChain": (
+        [
+            "Use the following pieces of context to answer the question at the end. If you don't know, say so.\n\n"
+            "a\n\nQuestion: Who won?\nAnd when?\nHelpful Answer:"
+        ],
+        "Who won?\nAnd when?",
+    ),
+    "LangChain, only the context": (
+        ["Answer the question based only on the following context:\na\n\nQuestion: Who won?\n"],
+        "Who won?",
+    ),
+    "LangChain, context behind": (
+        [
+            "You are an assistant for question-answering tasks. Use the following pieces of retrieved context to "
+            "answer the question.\nQuestion: Who won? \nContext: a\nQuestion: b\nAnswer:"
+        ],
+        "Who won?",
+    ),
     "Claude Code, reminder": (["<system-reminder>The task list was not used recently.</system-reminder>"], ""),
     "Claude Code, reminder behind words": (
         ["Run the tests again.", "<system-reminder>\nBe brief.\n</system-reminder>\n"],
