@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from recallr_litellm.core.blobs import without_blobs
+from recallr_litellm.core.scripts import SPACELESS
 
 MAX_INDEXED_CHARACTERS = 256_000
 """Text past this is not indexed; the message itself is kept whole elsewhere. A pasted book chapter or a long log."""
@@ -30,11 +31,7 @@ MAX_PASSAGE_TOKENS = 150
 still about the 256 tokens that MiniLM reads."""
 
 _LATIN = r"0-9A-Za-z_\u00c0-\u024f"
-_SPACELESS = (
-    r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
-    r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"  # Japanese, Han, Hangul
-)
-_TOKEN = re.compile(rf"[{_LATIN}]{{1,6}}|[{_SPACELESS}]|[^\W{_LATIN}{_SPACELESS}]{{1,2}}|[^\w\s]")
+_TOKEN = re.compile(rf"[{_LATIN}]{{1,6}}|[{SPACELESS}]|[^\W{_LATIN}{SPACELESS}]{{1,2}}|[^\w\s]")
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _FENCE = re.compile(r"\s*(`{3,}|~{3,})")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from recallr_litellm.core.blobs import without_blobs
+from recallr_litellm.core.scripts import mostly_not_latin
 from recallr_litellm.core.stopwords import ENGLISH
 from recallr_litellm.recall import names
 from recallr_litellm.recall.dates import Period, periods
@@ -59,6 +60,8 @@ class Question:
     """What is so at present, when it may have been otherwise before."""
     asks_what_assistant_said: bool = False
     asks_what_was_asked: bool = False
+    other_script: bool = False
+    """It is written in another script than Latin."""
     """Which questions the user asked before."""
 
 
@@ -84,6 +87,7 @@ def read(message: str, *, previous: str = "", now: datetime | None = None) -> Qu
         asks_for_now=bool(_NOW.search(own)),
         asks_what_assistant_said=bool(_YOU_SAID.search(own)),
         asks_what_was_asked=bool(_I_ASKED.search(own)),
+        other_script=mostly_not_latin(text),
     )
 
 

@@ -17,7 +17,7 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import Recalled, RecalledPassage, RecalledSummary, by_kind, ranked
 from recallr_litellm.core.records import Hits, PassageHit, Session, Span, SparseVector, SummaryHit, Vector
 from recallr_litellm.core.traits import gist
-from recallr_litellm.recall.calibration import Logistic, calibration_of, to_reference
+from recallr_litellm.recall.calibration import OTHER_SCRIPTS, REFERENCE_MODEL, Logistic, calibration_of, to_reference
 from recallr_litellm.recall.connections import with_connected
 from recallr_litellm.recall.memories import of_time, rank_memories, score_memories, support, supported
 from recallr_litellm.recall.names import LOOKED_UP, Known, NameBook, without
@@ -107,6 +107,9 @@ class Recall:
         if not question.text:
             return Recalled()
         recipe = RECIPES[options.strategy]
+        model = self._embedder.name
+        if question.other_script and model == REFERENCE_MODEL:
+            model = OTHER_SCRIPTS
         known = await self._names.look_up(owner, question.names, partial(self._holding, owner))
         speakers, frequent = known[Known.SPEAKER], known[Known.FREQUENT]
         terms = self._sparse.query(question.text)
@@ -134,11 +137,10 @@ class Recall:
             weights = recipe.weights(lines=lines)
             if recipe.sessions_read:
                 passages = await self._with_best_sessions(
-                    owner, await embedding, terms, passages, recipe, weights, asked, within
+                    owner, await embedding, terms, passages, model, recipe, weights, asked, within
                 )
         finally:
             embedding.cancel()
-        model = self._embedder.name
         relevance = calibration_of(model).lines if lines else calibration_of(model).chats
         memories = [hit for hit in memories if within is None or of_time(hit, within)]
         of_memory = recipe.memory_weights
@@ -207,13 +209,14 @@ class Recall:
         dense: Vector,
         terms: SparseVector,
         passages: list[PassageHit],
+        model: str,
         recipe: Recipe,
         weights: Weights,
         asked: Asked,
         within: Span | None,
     ) -> list[PassageHit]:
         """The candidates and what else was said in the sessions of the best of them."""
-        on_reference = to_reference(self._embedder.name, [hit.dense for hit in passages])
+        on_reference = to_reference(model, [hit.dense for hit in passages])
         of_session = session_scores(passages, by_content(passages, on_reference, weights, asked).tolist())
         best = sorted(of_session, key=lambda session: -of_session[session])[: recipe.sessions_read]
         return await self._vectors.search_sessions(

@@ -14,7 +14,7 @@ import numpy as np
 
 from recallr_litellm.core.messages import Message, Role, StoredMessage
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.passages import split
+from recallr_litellm.core.passages import indexed, split
 from recallr_litellm.core.records import Memory, Passage, Session, Turn
 from recallr_litellm.memory.summarise import summarise
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
@@ -184,7 +184,7 @@ async def remember(
 async def _remember(
     owner: Owner, session: Spoken, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder
 ) -> None:
-    texts = [split(one.text) for one in session.said]
+    texts = [split(indexed(one.text)) for one in session.said]
     flat = [text for of_message in texts for text in of_message]
     dense = await embedder.passages(flat)
     passages = iter(map(Passage, flat, dense, sparse.passages(flat)))

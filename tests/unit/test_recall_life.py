@@ -162,3 +162,45 @@ async def test_what_is_about_something_else_replaces_nothing(
 ) -> None:
     found = await lived([[older], *([fact] for fact in FACTS), [newer]], question, 1)
     assert texts(found) == [older]
+
+
+CHINESE = (
+    "我对花生过敏，尤其是花生酱。",
+    "我的狗叫豆豆，今年三岁。",
+    "我住在上海浦东，离地铁站很近。",
+    "我不喜欢吃辣的菜。",
+)
+JAPANESE = ("毎朝六時に犬の散歩をします。", "猫の名前はタマです。", "娘はピアノを習っています。", "夫は医者です。")
+HINDI = ("मुझे मूंगफली से एलर्जी है।", "मेरे कुत्ते का नाम शेरू है।", "मैं दिल्ली में रहता हूँ।", "मेरी बहन डॉक्टर है।")
+THAI = ("ฉันแพ้ถั่วลิสงและเนยถั่ว", "หมาของฉันชื่อโบ้", "ฉันอยู่ที่กรุงเทพ", "พี่สาวของฉันเป็นหมอ")
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("我对什么过敏？", CHINESE[0]),
+        ("我的狗叫什么？", CHINESE[1]),
+        ("何時に犬の散歩をしますか？", JAPANESE[0]),
+        ("猫の名前は何ですか？", JAPANESE[1]),
+        ("मुझे किससे एलर्जी है?", HINDI[0]),
+        ("मेरे कुत्ते का नाम क्या है?", HINDI[1]),
+        ("ฉันแพ้อะไร", THAI[0]),
+    ],
+)
+async def test_words_of_scripts_without_spaces_or_with_vowel_signs_are_found(
+    lived: Life, question: str, answer: str
+) -> None:
+    said = [[text] for of_all in zip(FACTS, CHINESE, JAPANESE, HINDI, THAI, strict=False) for text in of_all]
+    found = await lived(said, question, 20)
+    assert texts(found)[0] == answer
+    sure = [passage.text for passage in found.passages if passage.relevance > 0.95]
+    assert len(sure) <= 3, "what only shares the script is no answer"
+
+
+async def test_a_blob_hides_nothing_of_what_is_said_around_it_and_is_not_shown(lived: Life) -> None:
+    blob = "".join(chr(65 + (n * n * 31 + n * 7) % 26) + chr(97 + n * 11 % 26) + str(n * 13 % 10) for n in range(9_000))
+    wedding = f"Here is our logo data:image/png;base64,{blob}. By the way, our wedding day is 14 June."
+    found = await lived([[fact] for fact in FACTS] + [[wedding]], "When is our wedding day?", 1)
+    [passage] = found.passages
+    assert "14 June" in passage.text
+    assert blob[:40] not in passage.text

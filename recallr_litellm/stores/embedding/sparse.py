@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from recallr_litellm.core.records import SparseVector
+from recallr_litellm.core.scripts import as_words
 from recallr_litellm.core.stopwords import ENGLISH
 from recallr_litellm.stores.embedding import words
 from recallr_litellm.stores.embedding.base import bounded
@@ -31,12 +32,14 @@ class SparseEncoder:
 
     def query(self, text: str) -> SparseVector:
         """Weight 1 for each term of the first `MAX_CHARACTERS`; empty where no term is left."""
-        [embedding] = self._model.query_embed(bounded(text))
+        [embedding] = self._model.query_embed(as_words(bounded(text)))
         return _sparse(embedding)
 
     def passages(self, texts: Sequence[str]) -> list[SparseVector]:
         """Term weights for each text, in order; empty where no term is left."""
-        return [_sparse(embedding) for embedding in self._model.passage_embed([bounded(text) for text in texts])]
+        return [
+            _sparse(embedding) for embedding in self._model.passage_embed([as_words(bounded(text)) for text in texts])
+        ]
 
 
 @cache
