@@ -119,8 +119,8 @@ class Bench:
                 exclude_sessions=frozenset(),
                 turn_candidates=EVERY,
             )
-            by_words.ranking(question, [_told(h) for h in sorted(hits, key=lambda h: -h.bm25) if h.bm25])
-            by_meaning.ranking(question, [_told(h) for h in sorted(hits, key=lambda h: -h.dense)])
+            by_words.ranking(question, [told(h) for h in sorted(hits, key=lambda h: -h.bm25) if h.bm25])
+            by_meaning.ranking(question, [told(h) for h in sorted(hits, key=lambda h: -h.dense)])
 
     async def strategy(
         self, strategy: Strategy, conversations: Sequence[Conversation], name: str, kinds: frozenset[str]
@@ -143,7 +143,7 @@ class Bench:
             # The embedding is cached by now, and nothing of this is timed.
             everything = await self._ask(conversation, question, replace(options, **EVERYTHING))
             ranked = sorted((*everything.passages, *everything.memories), key=lambda item: item.relevance, reverse=True)
-            tally.ranking(question, map(_told, ranked))
+            tally.ranking(question, map(told, ranked))
             tally.add(question, "shown", (len(found.passages) + len(found.memories)) / 100)
             for budget in BUDGETS:
                 block = _render(conversation, found, budget)
@@ -187,7 +187,7 @@ def _asked(conversations: Sequence[Conversation]) -> list[tuple[Conversation, Qu
     return [(conversation, question) for conversation in conversations for question in conversation.questions]
 
 
-def _told(found: PassageHit | RecalledPassage | RecalledMemory) -> tuple[str, Sequence[str]]:
+def told(found: PassageHit | RecalledPassage | RecalledMemory) -> tuple[str, Sequence[str]]:
     """What is found, as a place of a ranking."""
     return (found.id, found.sources) if isinstance(found, RecalledMemory) else (found.message, (found.message,))
 
