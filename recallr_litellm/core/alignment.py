@@ -216,6 +216,8 @@ class _Search:
 
     def best(self) -> Match | None:
         """The run that a request goes on from; None where the session does not hold its history."""
+        if (whole := self._whole_session()) is not None:
+            return whole
         best: Match | None = None
         for index, equal in reversed(list(self._find_equal())):
             for entry in equal:
@@ -226,6 +228,30 @@ class _Search:
             for entry in equal:
                 self._latest[entry.id] = self._at[index, entry.id]
         return best
+
+    def _whole_session(self) -> Match | None:
+        """The run of a request that brings the whole session, a thread without branches, and goes on from its end: no
+        other can be as long. Most requests of most clients do."""
+        stored, incoming, turn = self._forest.messages, self._incoming, self.turn
+        if not 1 < turn == len(stored) or any(message.role == "assistant" for message in incoming[turn:]):
+            return None
+        run: Match | None = None
+        for index, (entry, message) in enumerate(zip(stored, incoming, strict=False)):
+            if entry.parent != (run.entry.id if run else None) or entry.fingerprint != message.fingerprint:
+                return None
+            run = Match(
+                place=index,
+                entry=entry,
+                before=run,
+                length=index + 1,
+                equal=True,
+                linked=run is not None,
+                gaps=0,
+                from_start=True,
+                from_root=True,
+                newest=index == turn - 1,
+            )
+        return run
 
     @staticmethod
     def _better(match: Match, best: Match | None) -> bool:

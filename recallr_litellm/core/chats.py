@@ -112,6 +112,8 @@ def holds(history: Sequence[Message], stored: Sequence[MessageEntry]) -> bool:
         history: of `Chat`.
         stored: the session's messages.
     """
+    if len(history) > 1 and _neighbours(history[-2:], stored[-2:]):  # nearly always, it ends where the session does
+        return True
     prints = {print for entry in stored for print in _prints(entry)}
     held = [not prints.isdisjoint(_prints(message)) for message in history]
     if _neighbours(history, stored):

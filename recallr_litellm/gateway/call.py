@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from recallr_litellm.core.history import Plan
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.formats import Conversation, Format, Reply
@@ -42,6 +43,8 @@ class AdmittedRequest:
     request: SessionRequest
     strategy: Strategy
     session: OpenedSession | None = None
+    plan: Plan | None = None
+    """What the request means for that session, once it is known."""
     placement: Placement = field(default_factory=Placement)
 
     def exchange(
@@ -64,6 +67,7 @@ class AdmittedRequest:
             retried=retried,
             answer_id=answer_id,
             session=self.session,
+            plan=self.plan,
         )
 
 

@@ -274,7 +274,8 @@ class Recollection:
                 return
         if not conversation.history_elsewhere:
             todo = plan(session.entries, conversation.messages, retry=stage.call.retried)
-            session = admitted.session = await self._sessions.part(admitted.request, session, todo)
+            opened, session = session, await self._sessions.part(admitted.request, session, todo)
+            admitted.session, admitted.plan = session, todo if session is opened else None
             stage.call.session_id = session.id
             here = set(session.entries)
             unseen = [entry for entry in todo.unseen if entry in here]

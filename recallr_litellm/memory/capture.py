@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -56,6 +56,8 @@ class Exchange:
     """By which a later request may name this answer (`previous_response_id`)."""
     session: OpenedSession | None = None
     """The session as it was when the request came; None when it could not be opened then."""
+    plan: Plan | None = None
+    """What the request means for the session as it was, where that is known already."""
 
 
 class _Contended(Exception):
@@ -69,7 +71,9 @@ class _Attempt:
     session_id: str
     version: int
     entries: tuple[MessageEntry, ...]
-    replaceable: frozenset[str] = field(default_factory=frozenset)
+    replaceable: frozenset[str]
+    plan: Plan | None
+    """What the request means for it, where that is known."""
 
 
 class Capture:
@@ -238,7 +242,8 @@ class Capture:
     async def _begin(self, exchange: Exchange) -> _Attempt:
         """The session as the request saw it, or, when it saw none, as it is now."""
         session = exchange.session or await self._sessions.open(exchange.request, replay=True)
-        return _Attempt(session.id, session.version, session.entries, frozenset(entry.id for entry in session.entries))
+        replaceable = frozenset(entry.id for entry in session.entries)
+        return _Attempt(session.id, session.version, session.entries, replaceable, exchange.plan)
 
     async def _reload(self, exchange: Exchange, attempt: _Attempt) -> None:
         owner = exchange.request.owner
@@ -251,13 +256,15 @@ class Capture:
             index = await self._state.load_index(owner, attempt.session_id)
             if index is None:
                 raise _Contended
-        attempt.version, attempt.entries = index.version, index.entries
+        attempt.version, attempt.entries, attempt.plan = index.version, index.entries, None
 
     async def _commit(self, exchange: Exchange, attempt: _Attempt) -> None:
         """Plan against what is known of the session and write it if that is still so."""
         own = [entry for entry in attempt.entries if entry.exchange == exchange.id]
         others = [entry for entry in attempt.entries if entry.exchange != exchange.id]
-        todo = plan(others, exchange.incoming, retry=exchange.retried, replaceable=attempt.replaceable)
+        todo = attempt.plan or plan(
+            others, exchange.incoming, retry=exchange.retried, replaceable=attempt.replaceable
+        )
         last = max((entry.position for entry in others), default=-1)
         new, replies = _bounded(todo.new, _not_there_yet(exchange.replies, others, todo))
         messages = place(
@@ -327,7 +334,7 @@ def _size(exchange: Exchange) -> int:
 def _light(exchange: Exchange) -> Exchange:
     """Without what is not kept of its messages, and without the session's index, which is read again when the exchange
     is stored: no version is negative."""
-    light = replace(exchange, incoming=bounded(exchange.incoming), replies=bounded(exchange.replies))
+    light = replace(exchange, incoming=bounded(exchange.incoming), replies=bounded(exchange.replies), plan=None)
     if exchange.session is None:
         return light
     return replace(light, session=replace(exchange.session, version=-1, entries=()))
