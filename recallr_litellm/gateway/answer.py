@@ -64,7 +64,7 @@ class Answer:
         """Its bytes."""
         self._stream: StreamedAnswer | None = None
         self._begun: Reply | None = None
-        """The reply that is in Redis already, but may go on."""
+        """The reply that is stored already, but may go on."""
         self._done = False
         """Stored, held, or waiting for the witness; nothing more is to be done."""
         self._sending = False
@@ -101,7 +101,7 @@ class Answer:
         if self._done or self._stream is None:
             return None
         reply = self._stream.reply
-        return self._call.exchange(reply) if reply.messages else None
+        return self._exchange(reply) if reply.messages and reply != self._begun else None
 
     def report_beginning(self) -> None:
         """Report a stream that has not come to its end."""
@@ -133,7 +133,7 @@ class Answer:
         self._gathered += len(chunk)
         if event.get("more_body", False) and self._gathered <= MAX_ANSWER_BYTES:
             return
-        self._body = None
+        self._body, self._done = None, True
         body = b"".join(chunks)  # makes no copy of a single chunk
         whole = self._read(body)
         reply = self._read_reply(whole) if whole is not None else Reply()
@@ -152,10 +152,10 @@ class Answer:
         if self._format is not None and not self._done:
             if last or (stream is not None and stream.ended):
                 await self._end(stream)
-            elif stream is not None and stream.complete and self._begun is None:
+            elif stream is not None and stream.complete and self._begun is None and (reply := stream.reply).messages:
                 # For clients that go on as soon as they see a finish reason. More may follow all the same.
-                self._begun = stream.reply
-                await self._keep(self._begun, final=False)
+                await self._keep(reply)
+                self._begun = reply
         await self._reported()
         await self._send(event)
 
@@ -167,9 +167,7 @@ class Answer:
             return
         known = stream is not None and (reply.messages or stream.recognised)
         self._begin_report(stream.whole if stream is not None and known else None)
-        if reply.messages and reply == self._begun and (exchange := self._call.exchange(reply)) is not None:
-            self._later(exchange, None)  # it is in Redis already
-        else:
+        if reply != self._begun:
             await self._keep(reply)
 
     def _begin_report(self, whole: Json | None) -> None:
@@ -185,26 +183,25 @@ class Answer:
         if self._report is not None and not self._report.done():
             await asyncio.wait({self._report}, timeout=self._deadline(self._call))
 
-    async def _keep(self, reply: Reply, *, final: bool = True) -> None:
-        """Store the exchange. Without a reply it is what the user said, and the reply that the witness may have.
+    def _exchange(self, reply: Reply) -> Exchange | None:
+        exchange = self._call.exchange(reply)
+        return exchange if exchange is None or self._begun is None else replace(exchange, amends=True)
 
-        Args:
-            final: False where the reply may go on.
-        """
-        self._done = final
+    async def _keep(self, reply: Reply) -> None:
+        """Store the exchange. Without a reply it is what the user said, and the reply that the witness may have."""
         witness = self._call.witness
-        if final and not reply.messages and witness is not None:
+        if not reply.messages and witness is not None:
             if witness.failed:
                 return
             reply = replace(reply, messages=witness.replies, complete=True)
-        exchange = self._call.exchange(reply)
+        exchange = self._exchange(reply)
         if exchange is None:
             return
-        waits = final and not reply.messages and witness is not None and not witness.told
+        waits = not reply.messages and witness is not None and not witness.told
         begun = perf_counter()
         try:
             stored = await self._store(
-                exchange if final and not waits else replace(exchange, final=False), self._deadline(self._call)
+                replace(exchange, final=False) if waits else exchange, self._deadline(self._call)
             )
         except Exception:  # noqa: BLE001 - the answer is the client's, whatever becomes of our copy
             FAULTS.labels("capture").inc()
@@ -212,10 +209,8 @@ class Answer:
             stored = False
         if waits:
             self._later(exchange, witness)
-        if not stored:
-            self._begun = None
-            if not self._call.degraded:
-                self._call.degrade("store")
+        if not stored and not self._call.degraded:
+            self._call.degrade("store")
         self._call.spent += perf_counter() - begun
 
     def _read(self, body: bytes) -> Json | None:

@@ -50,6 +50,8 @@ class Exchange:
     """The client saw only this much of the answer."""
     final: bool = True
     """False for the beginning of an answer that is still coming in."""
+    amends: bool = False
+    """It was stored when its answer seemed to have ended, but that went on."""
     retried: bool = False
     """The client marked its request as a repetition."""
     answer_id: str | None = None
@@ -262,9 +264,7 @@ class Capture:
         """Plan against what is known of the session and write it if that is still so."""
         own = [entry for entry in attempt.entries if entry.exchange == exchange.id]
         others = [entry for entry in attempt.entries if entry.exchange != exchange.id]
-        todo = attempt.plan or plan(
-            others, exchange.incoming, retry=exchange.retried, replaceable=attempt.replaceable
-        )
+        todo = attempt.plan or plan(others, exchange.incoming, retry=exchange.retried, replaceable=attempt.replaceable)
         last = max((entry.position for entry in others), default=-1)
         new, replies = _bounded(todo.new, _not_there_yet(exchange.replies, others, todo))
         messages = place(
@@ -287,12 +287,13 @@ class Capture:
             add=(*messages, *(await self._shortened(exchange, attempt, todo) if exchange.final else ())),
             drop=todo.replaced | ({entry.id for entry in own} - {entry.id for entry in written}),
             final=exchange.final,
+            amends=exchange.amends,
             answer=digest(answer_id(exchange.answer_id)) if exchange.answer_id else None,
             move=[entry.id for entry in overflow([*kept, *written])] if exchange.final else [],
         )
         if result in {CommitResult.CONFLICT, CommitResult.GONE}:
             raise _Contended
-        if result is CommitResult.STORED and exchange.final:
+        if result is CommitResult.STORED and exchange.final and not exchange.amends:
             EXCHANGES.labels("partial" if exchange.partial else "stored").inc()
 
     async def _shortened(self, exchange: Exchange, attempt: _Attempt, todo: Plan) -> list[StoredMessage]:
@@ -342,4 +343,4 @@ def _light(exchange: Exchange) -> Exchange:
 
 def beginning_of(exchange: Exchange) -> Exchange:
     """The same exchange as something that may still be continued."""
-    return replace(exchange, partial=True, final=False)
+    return replace(exchange, partial=True, final=False, amends=False)

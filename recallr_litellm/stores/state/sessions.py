@@ -148,6 +148,7 @@ class OpenSessions(SessionContents):
         add: Sequence[StoredMessage],
         drop: Collection[str],
         final: bool,
+        amends: bool = False,
         move: Collection[str] = (),
         answer: str | None = None,
         now_ms: int | None = None,
@@ -162,6 +163,7 @@ class OpenSessions(SessionContents):
             exchange: id of the exchange, unique to it; remembered for a day.
             expected_version: of the session as it was when `add` and `drop` were worked out.
             drop: ids of messages to remove; unknown ones are ignored.
+            amends: takes the place of a final form, too.
             move: ids of messages that go to a session of their own, to be processed now.
             answer: digest of the answer's id, by which a later request names it (`Chat.key`).
         """
@@ -184,7 +186,7 @@ class OpenSessions(SessionContents):
             session_id,
             part,
             expected_version,
-            "final" if final else "partial",
+            "amended" if amends else "final" if final else "partial",
             MARKER_SECONDS,
             answer,
             len(add),

@@ -52,8 +52,14 @@ class Passed:
 
     @property
     def kept(self) -> list[Exchange]:
-        """Without what may still go on."""
-        return [exchange for exchange in (*self.stored, *self.later) if exchange.final]
+        """Without what may still go on, and what was amended."""
+        kept: list[Exchange] = []
+        for exchange in (*self.stored, *self.later):
+            if exchange.amends:
+                kept.pop()
+            if exchange.final:
+                kept.append(exchange)
+        return kept
 
     @property
     def bodies(self) -> list[bytes]:

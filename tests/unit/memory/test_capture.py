@@ -44,6 +44,18 @@ async def test_the_whole_answer_takes_the_place_of_its_beginning(plugin: Plugin)
     assert await plugin.texts(whole.session.id) == ["tell me", "Once upon a time."], "and changes nothing"
 
 
+async def test_an_answer_that_goes_on_after_its_end_is_stored_whole_and_counted_once(plugin: Plugin) -> None:
+    whole = await plugin.exchange("x1", "tell me", reply="Once upon a time.")
+    assert whole.session is not None
+    before = counted("stored")
+    assert await plugin.capture.store_or_hold(whole, within=60)
+    longer = replace(whole, replies=(Message(role="assistant", text="Once upon a time. The end."),), amends=True)
+    assert await plugin.capture.store_or_hold(longer, within=60)
+    assert await plugin.capture.store_or_hold(whole, within=60), "what comes late"
+    assert await plugin.texts(whole.session.id) == ["tell me", "Once upon a time. The end."]
+    assert counted("stored") - before == 1
+
+
 async def test_concurrent_exchanges_of_one_session_are_all_stored(plugin: Plugin) -> None:
     session = await plugin.sessions.open(plugin.request())
     exchanges = [

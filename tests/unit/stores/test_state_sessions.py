@@ -168,16 +168,17 @@ class TestCommit:
     async def test_a_partial_exchange_is_completed_by_its_final_commit(self, store: StateStore) -> None:
         session = await resolve(store)
 
-        async def write(text: str, *, final: bool) -> CommitResult:
+        async def write(text: str, *, final: bool, amends: bool = False, since: int = 0) -> CommitResult:
             answer = said(1, text, role="assistant", exchange="e1", partial=not final)
             return await store.commit(
                 ANA,
                 session.session_id,
                 exchange="e1",
-                expected_version=session.version,
+                expected_version=session.version + since,
                 add=[said(0, "why?", exchange="e1"), answer],
                 drop=[],
                 final=final,
+                amends=amends,
                 now_ms=NOW,
             )
 
@@ -185,10 +186,13 @@ class TestCommit:
         assert await write("Beca", final=False) is CommitResult.STORED, "a partial commit has to be repeatable"
         assert await write("Because.", final=True) is CommitResult.STORED
         assert await write("Beca", final=False) is CommitResult.DUPLICATE, "nothing comes after the final commit"
+        assert await write("Because. And so.", final=True, amends=True) is CommitResult.CONFLICT, "it is not the base"
+        assert await write("Because. And so.", final=True, amends=True, since=3) is CommitResult.STORED
+        assert await write("Because.", final=True) is CommitResult.DUPLICATE
 
         snapshot = await store.load(ANA, session.session_id)
         assert snapshot is not None
-        assert texts_of(snapshot.messages) == ["why?", "Because."]
+        assert texts_of(snapshot.messages) == ["why?", "Because. And so."]
         assert not snapshot.messages[1].partial
 
 

@@ -5,7 +5,7 @@ local given_now, prefix, owner, id, part, expected, kind, marker_ttl, answer, ad
 local FIRST_MESSAGE = 12 -- five values for each of `added`; then ids: `dropped`, and the rest to be moved to the part
 
 local mark = redis.call('GET', exchange)
-if mark == 'final' then return 'duplicate' end
+if mark == 'final' and kind ~= 'amended' then return 'duplicate' end
 local version = tonumber(redis.call('HGET', session, 'version'))
 if not version then return 'gone' end
 
@@ -42,7 +42,7 @@ else
   redis.call('ZREM', open, id)
 end
 redis.call('HSET', session, 'version', version + 1)
-if kind == 'partial' then kind = string.format('%.0f %.0f', base, version + 1) end
-redis.call('SET', exchange, kind, 'EX', marker_ttl)
+mark = kind == 'partial' and string.format('%.0f %.0f', base, version + 1) or 'final'
+redis.call('SET', exchange, mark, 'EX', marker_ttl)
 if answer ~= '' then redis.call('SET', answer_chat, id, 'EX', redis.call('HGET', session, 'timeout') + marker_ttl) end
 return 'stored'
