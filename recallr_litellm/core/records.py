@@ -124,6 +124,8 @@ class PassageHit(NamedTuple):
     """Names it in the vector store."""
     name: str = ""
     """Who of several people said it. The text then begins with it, as in `Ana: text`."""
+    times: tuple[int, ...] = ()
+    """Those that it names (`core/times.py`), where the search was for a time."""
 
     @property
     def states_nothing(self) -> bool:

@@ -1,33 +1,34 @@
-"""Times that a question names, as ranges on the clock of the user.
-
-Parsing is dateparser's (https://dateparser.readthedocs.io). It reads "we" and "sat" as days of the week, so
-it is shown only what is around words that can hardly mean anything but a time.
-"""
+"""Times that a question names, as ranges on the clock of the user."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache
-from typing import Any
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from dateutil.relativedelta import relativedelta
 
-_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-_DAYS = "monday|tuesday|wednesday|thursday|friday|saturday|sunday"
-_TIME = re.compile(
-    rf"\b(?:(?:{_MONTHS})|(?i:january|february|april|june|july|august|september|october|november|december|{_DAYS})"
-    r"|(?i:yesterday|today|(?:last|past|this|previous) (?:week|month|year)|(?:days?|weeks?|months?|years?) ago)"
-    r"|(?:19|20)\d\d(?:[-/.]\d{1,2}(?:[-/.]\d{1,2})?)?|\d{1,2}[/.]\d{1,2}[/.]\d{2,4})\b"
-)
-_AROUND = 24
-"""Characters to each side in which the rest of a date stands: "on the 3rd of", ", 2024"."""
-_MOST = 4
-"""Times of one question that are looked at."""
+from recallr_litellm.core.records import Span
+from recallr_litellm.core.times import NamedTime, Order, Unit, named_times, noon, order_of
+
 _TOLD_WITHIN = timedelta(days=4)
 """People speak of a day some days before and after it."""
+_NO_PLACE = ("UTC", "UCT", "GMT", "Etc/", "Universal", "Zulu", "Greenwich")
+"""How timezones begin that do not say where a user is."""
+_UNITED_STATES = (
+    "US/",
+    "America/Indiana/",
+    "America/Kentucky/",
+    "America/North_Dakota/",
+    "Pacific/Honolulu",
+    "EST",
+    "CST",
+)
+_OF_AMERICA = frozenset(
+    "New_York Chicago Denver Los_Angeles Phoenix Detroit Boise Anchorage Juneau Sitka Nome Metlakatla Yakutat Adak "
+    "Menominee Indianapolis Louisville Fort_Wayne Knox_IN Shiprock".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,82 +42,63 @@ class Period:
     """How much it tells: 1 for a month or a week or less, less for a year."""
     near: tuple[int, int] | None = None
     """For a day or a week: start and end of what lies closely around it. `start` to `end` is then its month."""
+    day: int | None = None
+    """For a day: as `written_times` gives it."""
+    order: Order | None = None
+    """For one of two readings of a date: which."""
+
+    @property
+    def searched(self) -> Span:
+        """Where candidates are looked for: closely around, where that is known."""
+        start, end = self.near or (self.start, self.end)
+        return Span(start, end - 1)
 
 
 def periods(question: str, now: datetime) -> tuple[Period, ...]:
-    """The times that a question names; relative ones and those without a year lie before `now`.
+    """The times that a question names; of those without a year the last one, and the next if that is nearer.
 
     Args:
-        question: of any language and length; only English is understood.
+        question: of any length; see `named_times` for the languages.
         now: aware, in the user's timezone.
     """
-    return tuple(dict.fromkeys(_periods(question, now)))
+    found = (_period(named, now) for named in named_times(question, now.date(), order=_order(now)))
+    return tuple(dict.fromkeys(found))
+
+
+def settled(periods: Sequence[Period], texts: Iterable[str]) -> tuple[Period, ...]:
+    """Of dates that can be read in two ways those that are read as dates in the user's texts are; else all."""
+    if not any(period.order for period in periods) or (order := order_of(texts)) is None:
+        return tuple(periods)
+    return tuple(period for period in periods if period.order in (None, order))
 
 
 def warm_up() -> None:
-    """Load the parser, so that no request pays for that: 0.2 to 0.4 s."""
+    """Load the words of time, so that no request pays for that: 0.2 to 0.4 s."""
     periods("last week", datetime.now(UTC))
 
 
-def _periods(question: str, now: datetime) -> Iterator[Period]:
-    for text in _mentions(question):
-        for words, kind, moment in _parsed(text, now):
-            if _TIME.search(words):
-                try:
-                    yield _period(kind, moment.replace(tzinfo=now.tzinfo))
-                except (ValueError, OverflowError):  # at the ends of the calendar
-                    continue
+def _order(now: datetime) -> Order | None:
+    """How dates are written where the user is."""
+    zone = now.tzinfo.key if isinstance(now.tzinfo, ZoneInfo) else ""
+    if not zone or zone.startswith(_NO_PLACE):
+        return None
+    american = zone.startswith(_UNITED_STATES) or zone.removeprefix("America/") in _OF_AMERICA
+    return Order.MONTH_FIRST if american else Order.DAY_FIRST
 
 
-def _mentions(question: str) -> Iterator[str]:
-    """What stands around words of time, without overlaps."""
-    end = -1
-    for match in list(_TIME.finditer(question))[:_MOST]:
-        if match.start() < end:
-            continue
-        end = match.end() + _AROUND
-        begin = max(0, match.start() - _AROUND)
-        # Cut at words, since half a word may be read as a day.
-        before = question[begin : match.start()]
-        after = question[match.end() : end]
-        yield (
-            (before.partition(" ")[2] if begin else before)
-            + match[0]
-            + (after.rpartition(" ")[0] if end < len(question) else after)
-        )
+def _period(named: NamedTime, now: datetime) -> Period:
+    def ms(day: date) -> int:
+        return int(datetime.combine(day, time.min, now.tzinfo).timestamp() * 1000)
 
-
-def _parsed(text: str, now: datetime) -> list[tuple[str, str, datetime]]:
-    """(words, period as dateparser calls it, moment) of each date in a short text."""
-    search, parser = _dateparser()
-    settings: dict[str, Any] = {"RELATIVE_BASE": now.replace(tzinfo=None), "PREFER_DATES_FROM": "past"}
-    try:
-        found = search(text, languages=["en"], settings=settings) or []
-        return [(words, parser(settings).get_date_data(words).period, moment) for words, moment in found]
-    except (ValueError, OverflowError, TypeError, AttributeError, RecursionError):  # seen for absurd dates
-        return []
-
-
-@cache
-def _dateparser() -> tuple[Any, Any]:
-    """Imported when first needed: 0.15 s that most commands can do without."""
-    from dateparser.date import DateDataParser
-    from dateparser.search import search_dates
-
-    return search_dates, lambda settings: DateDataParser(languages=["en"], settings=settings)
-
-
-def _period(kind: str, moment: datetime) -> Period:
-    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    if kind == "year":
-        start = day.replace(month=1, day=1)
-        return Period(_ms(start), _ms(start + relativedelta(years=1)), precision=0.5)
-    month = day.replace(day=1)
-    if kind == "month":
-        return Period(_ms(month), _ms(month + relativedelta(months=1)))
-    near = _ms(day - _TOLD_WITHIN), _ms(day + _TOLD_WITHIN + timedelta(days=1))
-    return Period(min(_ms(month), near[0]), max(_ms(month + relativedelta(months=1)), near[1]), near=near)
-
-
-def _ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
+    day, unit, order = named
+    if unit is Unit.YEAR:
+        first = day.replace(month=1, day=1)
+        return Period(ms(first), ms(first + relativedelta(years=1)), precision=0.5)
+    first = day.replace(day=1)
+    start, end = ms(first), ms(first + relativedelta(months=1))
+    if unit is Unit.MONTH:
+        return Period(start, end)
+    near = ms(day - _TOLD_WITHIN), ms(day + _TOLD_WITHIN + timedelta(days=1))
+    return Period(
+        min(start, near[0]), max(end, near[1]), near=near, day=noon(day) if unit is Unit.DAY else None, order=order
+    )

@@ -46,6 +46,8 @@ class Weights:
     """For what was said in the month that the question names."""
     near: float = 0.8
     """On top, for what was said within days of the day that it names."""
+    names_day: float = 0.2
+    """On top, for what names the very day that it names."""
     tells_when: float = 0.33
     """For a passage with a time in it, when the question asks for one."""
     assistant: float = 0.1

@@ -96,7 +96,7 @@ def score_summaries(
     periods = asked.question.periods
 
     def score(hit: SummaryHit, similarity: float) -> float:
-        in_time = max((_in_time(hit.last_at, period, weights) for period in periods), default=0.0)
+        in_time = max((_in_time([hit.last_at], period, weights) for period in periods), default=0.0)
         return similarity + asked.scale * weights.bm25 * hit.bm25 + in_time
 
     return [score(hit, similarity) for hit, similarity in zip(hits, dense, strict=True)]
@@ -109,7 +109,8 @@ def _asked_for(hits: Sequence[PassageHit], asked: Asked, weights: Weights) -> Po
     if asked.speakers:
         points += weights.speaker * np.array([hit.traits.speaker in asked.speakers for hit in hits])
     if question.periods:
-        points += [max(_in_time(hit.at, period, weights) for period in question.periods) for hit in hits]
+        times = [(hit.at, *hit.times) for hit in hits]
+        points += [max(_in_time(of_hit, period, weights) for period in question.periods) for of_hit in times]
     if question.asks_when:
         points += weights.tells_when * np.array([hit.traits.names_a_time for hit in hits])
     if question.asks_what_assistant_said:
@@ -160,11 +161,12 @@ def with_sessions(hits: Sequence[PassageHit | MemoryHit], scores: Sequence[float
     ]
 
 
-def _in_time(at: int, period: Period, weights: Weights) -> float:
-    points = weights.period * period.precision if period.start <= at < period.end else 0.0
-    if period.near and period.near[0] <= at < period.near[1]:
+def _in_time(times: Sequence[int], period: Period, weights: Weights) -> float:
+    """Points for the best of the times at which a passage was said, or which it names."""
+    points = weights.period * period.precision if any(period.start <= at < period.end for at in times) else 0.0
+    if period.near and any(period.near[0] <= at < period.near[1] for at in times):
         points += weights.near
-    return points
+    return points + weights.names_day if period.day in times else points
 
 
 def _neighbours(hits: Sequence[PassageHit], dense: Points, bm25: Points, weights: Weights) -> Points:

@@ -19,6 +19,7 @@ from recallr_litellm.core.records import Hits, PassageHit, Session, Span, Sparse
 from recallr_litellm.core.traits import gist
 from recallr_litellm.recall.calibration import OTHER_SCRIPTS, REFERENCE_MODEL, Logistic, calibration_of, to_reference
 from recallr_litellm.recall.connections import with_connected
+from recallr_litellm.recall.dates import settled
 from recallr_litellm.recall.memories import of_time, rank_memories, score_memories, support, supported
 from recallr_litellm.recall.names import LOOKED_UP, Known, NameBook, without
 from recallr_litellm.recall.neighbours import recalled_passage, with_neighbours
@@ -130,9 +131,18 @@ class Recall:
             passages, summaries, memories, changes = await self._different(
                 recipe,
                 partial(
-                    self._vectors.search, owner, embedding, terms, exclude_sessions=exclude_sessions, within=within
+                    self._vectors.search,
+                    owner,
+                    embedding,
+                    terms,
+                    exclude_sessions=exclude_sessions,
+                    within=within,
+                    times=[period.searched for period in question.periods],
                 ),
             )
+            if question.periods:
+                of_texts = settled(question.periods, [hit.text for hit in passages])
+                asked = replace(asked, question=replace(question, periods=of_texts))
             lines = are_lines(passages)
             weights = recipe.weights(lines=lines)
             if recipe.sessions_read:
@@ -220,7 +230,14 @@ class Recall:
         of_session = session_scores(passages, by_content(passages, on_reference, weights, asked).tolist())
         best = sorted(of_session, key=lambda session: -of_session[session])[: recipe.sessions_read]
         return await self._vectors.search_sessions(
-            owner, dense, terms, sessions=best, limit=recipe.passages_read, known=passages, within=within
+            owner,
+            dense,
+            terms,
+            sessions=best,
+            limit=recipe.passages_read,
+            known=passages,
+            within=within,
+            names_times=bool(asked.question.periods),
         )
 
     async def _last_messages(

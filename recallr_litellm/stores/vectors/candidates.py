@@ -16,24 +16,28 @@ class Candidates:
     First `by_words`, its answer put into `words`; then `by_meaning`, its answers given to `union`.
     """
 
-    def __init__(self, where: Where, limit: int, *, lacking: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, where: Where, limit: int, *, lacking: tuple[str, ...] = (), fields: tuple[str, ...] = (schema.HIT,)
+    ) -> None:
         """
         Args:
+            fields: of their payload, to fetch.
             lacking: fields of points among which the rarity of a term is not counted.
         """
         self._where = where
         self._corpus = Where(where.owner, where.kind, lacking=lacking)
         self._limit = limit
+        self._fields = fields
         self.words: list[Found] = []
         """What `by_words` found."""
 
     def by_words(self, sparse: SparseVector) -> Nearest:
         """The best by BM25, with the rarity of a term counted among this owner's points of this kind."""
-        return Nearest(sparse, self._where, self._limit, corpus=self._corpus, fields=(schema.HIT,))
+        return Nearest(sparse, self._where, self._limit, corpus=self._corpus, fields=self._fields)
 
     def by_meaning(self, dense: Vector) -> list[Nearest]:
         """The best, and the cosines of those that the words have found."""
-        best = Nearest(dense, self._where, self._limit, fields=(schema.HIT,))
+        best = Nearest(dense, self._where, self._limit, fields=self._fields)
         if not self.words:
             return [best]
         known = replace(self._where, ids=[found.id for found in self.words])

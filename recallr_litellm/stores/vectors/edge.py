@@ -26,7 +26,7 @@ import qdrant_edge as q
 from recallr_litellm.core.records import SparseVector, Vector
 from recallr_litellm.errors import ConfigurationError, DataDirInUse, RecallrError, VectorsRefused, VectorsUnavailable
 from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, PointId, Stored, Where
-from recallr_litellm.stores.vectors.schema import AT, BEGAN, DENSE, INDEXES, SESSION, SPARSE, SPARSE_SCAN, Index
+from recallr_litellm.stores.vectors.schema import AT, BEGAN, DENSE, INDEXES, SESSION, SPARSE, SPARSE_SCAN, TIMES, Index
 
 _THREADS = 2
 _CONFIG_FILE = "edge_config.json"
@@ -293,6 +293,9 @@ def _filter(where: Where) -> q.Filter:
         must.append(q.FieldCondition(SESSION, match=q.MatchAny(list(where.sessions))))
     if where.since is not None or where.until is not None:
         must.append(q.FieldCondition(AT, range=q.RangeFloat(gte=where.since, lte=where.until)))
+    if where.naming is not None:
+        since, until = where.naming
+        must.append(q.FieldCondition(TIMES, range=q.RangeFloat(gte=since, lte=until)))
     if where.begun_until is not None:
         must.append(q.FieldCondition(BEGAN, range=q.RangeFloat(lte=where.begun_until)))
     must_not: list[q.ConditionType] = [

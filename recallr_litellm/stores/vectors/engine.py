@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import SparseVector, Vector
+from recallr_litellm.core.records import Span, SparseVector, Vector
 from recallr_litellm.stores.vectors.schema import SCOPE, SESSION, Kind
 
 Payload = dict[str, Any]
@@ -72,6 +72,8 @@ class Where:
     """Smallest `at`, milliseconds since the epoch."""
     until: int | None = None
     """Largest `at`, likewise."""
+    naming: Span | None = None
+    """A time of which it must name one."""
     begun_until: int | None = None
     """Largest `began`, likewise; only sessions have one."""
     sessions: Collection[str] = ()

@@ -28,6 +28,7 @@ from recallr_litellm.core.records import (
     Turn,
     User,
 )
+from recallr_litellm.core.times import written_times
 from recallr_litellm.core.traits import Traits, traits_of
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.stores.vectors import schema
@@ -132,6 +133,8 @@ def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
                 payload[schema.STATES_NOTHING] = True
             elif tells_a_change(passage.text):
                 payload[schema.TELLS_A_CHANGE] = True
+            if times := written_times(passage.text, stored.at):
+                payload[schema.TIMES] = times
         if part == 0:
             payload |= {schema.FIRST: True, schema.RECORD: stored.model_dump_json()}
             if role == "user":
@@ -189,7 +192,10 @@ def passage_hit(found: Found, bm25: float) -> PassageHit:
     session, message, position, part, parts, speaker, at, text, *traits, terms = _read(found.payload[schema.HIT])
     role, _, name = speaker.partition(" ")
     read, words, score = Traits(*traits), _unpacked(terms), found.score
-    return PassageHit(session, message, position, part, parts, role, at, text, read, words, score, bm25, found.id, name)
+    times = tuple(found.payload.get(schema.TIMES, ()))
+    return PassageHit(
+        session, message, position, part, parts, role, at, text, read, words, score, bm25, found.id, name, times
+    )
 
 
 def summary_hit(found: Found, bm25: float) -> SummaryHit:

@@ -46,6 +46,8 @@ AT: Final = "at"
 """Milliseconds since the epoch: when a message was said, when a session was last used, when a memory was told."""
 BEGAN: Final = "began"
 """Likewise: when a session began. With `AT` it says whether a session went on at some time."""
+TIMES: Final = "times"
+"""Likewise: when what a passage tells of was or will be, by the times written in it (`core/times.py`)."""
 FIRST: Final = "first"
 """On the one point of a message that holds its record."""
 FROM_USER: Final = "from_user"
@@ -77,6 +79,7 @@ INDEXES: Final[Mapping[str, Index]] = {
     SESSION: Index.KEYWORD,
     AT: Index.TIME,
     BEGAN: Index.TIME,
+    TIMES: Index.TIME,
     # Flags rather than indexes on `part` and `role`: one takes bits, the other 130 bytes a point. They are
     # there (true) or not, and asked for as such: Qdrant Edge 0.9 takes a boolean to match for a number.
     FIRST: Index.FLAG,

@@ -16,7 +16,7 @@ from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 from recallr_litellm.core.records import SparseVector, Vector
 from recallr_litellm.errors import ConfigurationError, VectorsRefused, VectorsUnavailable
 from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, PointId, Stored, Where
-from recallr_litellm.stores.vectors.schema import AT, BEGAN, DENSE, INDEXES, SESSION, SPARSE, SPARSE_SCAN, Index
+from recallr_litellm.stores.vectors.schema import AT, BEGAN, DENSE, INDEXES, SESSION, SPARSE, SPARSE_SCAN, TIMES, Index
 
 _TIMEOUT_SECONDS = 10
 """For one call. Requests have deadlines of their own, much shorter; this one is for the writes."""
@@ -244,6 +244,9 @@ def _filter(where: Where) -> models.Filter:
         must.append(models.FieldCondition(key=SESSION, match=models.MatchAny(any=list(where.sessions))))
     if where.since is not None or where.until is not None:
         must.append(models.FieldCondition(key=AT, range=models.Range(gte=where.since, lte=where.until)))
+    if where.naming is not None:
+        since, until = where.naming
+        must.append(models.FieldCondition(key=TIMES, range=models.Range(gte=since, lte=until)))
     if where.begun_until is not None:
         must.append(models.FieldCondition(key=BEGAN, range=models.Range(lte=where.begun_until)))
     must_not: list[models.Condition] = [

@@ -39,6 +39,10 @@ _WRITE_POINTS = 32
 _NO_STATEMENT = (schema.STATES_NOTHING,)
 _CHANGES = 16
 """Most passages that tell of a change which are looked at for one question."""
+_OF_TIME = 20
+"""Passages that are looked at of each time which a question names: said in it, and naming it."""
+_MOST_TIMES = 4
+"""Times of one question for which that is done."""
 _WRITE_CHARACTERS = 1_000_000
 """Characters written in one call, far below the 32 MB that a Qdrant server accepts."""
 
@@ -226,6 +230,7 @@ class VectorStore:
         *,
         exclude_sessions: Collection[str],
         within: Span | None = None,
+        times: Sequence[Span] = (),
         turn_candidates: int = 60,
         summary_candidates: int = 20,
         memory_candidates: int = 60,
@@ -238,6 +243,7 @@ class VectorStore:
             exclude_sessions: ids of sessions of which nothing must be found.
             within: only passages said in this time, and summaries of sessions that went on in it. Memories of any
                 time are found: they have one of their own, when what they say happened.
+            times: of passages that were said in one of these or name a time in it some more are found, by cosine.
             turn_candidates: N ≥ 1 for passages.
             summary_candidates: N ≥ 1 for summaries.
             memory_candidates: N ≥ 1 for memories.
@@ -254,8 +260,10 @@ class VectorStore:
             Exception: what awaiting `dense` raises.
         """
         said = _said(owner, within, exclude_sessions)
-        statements = Candidates(replace(said, lacking=_NO_STATEMENT), turn_candidates, lacking=_NO_STATEMENT)
-        others = Candidates(replace(said, having=_NO_STATEMENT), max(1, turn_candidates // 2), lacking=_NO_STATEMENT)
+        stating, asking = replace(said, lacking=_NO_STATEMENT), replace(said, having=_NO_STATEMENT)
+        fields = _fields(names_times=bool(times))
+        statements = Candidates(stating, turn_candidates, lacking=_NO_STATEMENT, fields=fields)
+        others = Candidates(asking, max(1, turn_candidates // 2), lacking=_NO_STATEMENT, fields=fields)
         sessions = Candidates(_gone_on(owner, within, exclude_sessions), summary_candidates)
         memories = Candidates(Where(owner, Kind.MEMORY, exclude_sessions=exclude_sessions), memory_candidates)
         kinds = (statements, others, sessions, memories)
@@ -264,11 +272,18 @@ class VectorStore:
                 kind.words = words
         vector = dense if isinstance(dense, np.ndarray) else await dense
         asked = [kind.by_meaning(vector) for kind in kinds]
-        changes = Nearest(vector, replace(said, having=(schema.TELLS_A_CHANGE,)), _CHANGES, fields=(schema.HIT,))
-        changed, *answers = await self._engine.query([changes, *(query for of_kind in asked for query in of_kind)])
-        each = iter(answers)
+        changes = Nearest(vector, replace(said, having=(schema.TELLS_A_CHANGE,)), _CHANGES, fields=fields)
+        timely = [
+            Nearest(vector, where, _OF_TIME, fields=fields)
+            for span in times[:_MOST_TIMES]
+            for where in _of_time(stating, span)
+        ]
+        queries = [changes, *timely, *(query for of_kind in asked for query in of_kind)]
+        each = iter(await self._engine.query(queries))
+        changed, *of_time = islice(each, 1 + len(timely))
         found = [list(kind.union(list(islice(each, len(of_kind))))) for kind, of_kind in zip(kinds, asked, strict=True)]
-        passages = {one.id: (one, bm25) for one, bm25 in (*((one, 0.0) for one in changed), *found[0], *found[1])}
+        near = ((one, 0.0) for answer in (changed, *of_time) for one in answer)
+        passages = {one.id: (one, bm25) for one, bm25 in (*near, *found[0], *found[1])}
         return Hits(
             [points.passage_hit(*one) for one in passages.values()],
             [points.summary_hit(*one) for one in found[2]],
@@ -291,6 +306,7 @@ class VectorStore:
         limit: int,
         known: Sequence[PassageHit] = (),
         within: Span | None = None,
+        names_times: bool = False,
     ) -> list[PassageHit]:
         """What else is near a query in some of this user's sessions, after what is known already.
 
@@ -299,6 +315,7 @@ class VectorStore:
             limit: most passages of these sessions, the known ones among them; at least 1.
             known: what `search` has found for the same query. It is not fetched again.
             within: only what was said in this time.
+            names_times: the times that passages name are asked for.
 
         Returns:
             `known`, then the nearest other passages of the sessions, best first. Cosines are exact; BM25 scores are
@@ -316,7 +333,7 @@ class VectorStore:
         )
         if len(read) < limit:
             unread = replace(where, exclude_ids=read)
-            queries.append(Nearest(dense, unread, limit - len(read), fields=(schema.HIT,)))
+            queries.append(Nearest(dense, unread, limit - len(read), fields=_fields(names_times=names_times)))
         answers = await self._engine.query(queries) if queries else []
         words = answers.pop(0) if sparse.indices else []
         bm25 = {found.id: found.score for found in words}
@@ -390,6 +407,18 @@ class VectorStore:
             page, after = await self._engine.scroll(where, _READ_PAGE, fields=fields, after=after)
             found += page
         return [point.payload for point in found]
+
+
+def _fields(*, names_times: bool) -> tuple[str, ...]:
+    """What a search wants to know of a passage."""
+    return (schema.HIT, schema.TIMES) if names_times else (schema.HIT,)
+
+
+def _of_time(said: Where, span: Span) -> tuple[Where, Where]:
+    """Passages that name a time in a span, and those that were said in it."""
+    since = span.since if said.since is None else max(span.since, said.since)
+    until = span.until if said.until is None else min(span.until, said.until)
+    return replace(said, naming=span), replace(said, since=since, until=until)
 
 
 def _said(owner: Owner, within: Span | None, exclude_sessions: Collection[str] = ()) -> Where:
