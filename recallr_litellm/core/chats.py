@@ -121,7 +121,8 @@ def holds(history: Sequence[Message], stored: Sequence[MessageEntry]) -> bool:
     found = [message for message, is_held in zip(history, held, strict=True) if is_held]
     if any(message.role != "user" for message in found):
         return False
-    first, roots = history[0], {entry.fingerprint for entry in stored if entry.parent is None}
+    first = next((message for message in history if message.role == "user"), history[0])  # behind a fixed greeting
+    roots = {entry.fingerprint for entry in stored if entry.parent is None}
     return len(found) >= 2 or (first.role == "user" and first.fingerprint in roots and len(first.text) >= _TELLING)
 
 

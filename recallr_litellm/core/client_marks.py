@@ -132,6 +132,13 @@ CLIENTS_OPENINGS = (
     "## Conversation Summary",  # Roo, after condensing
     "[ERROR] You did not use a tool",  # Cline, Roo
     "[TASK RESUMPTION]",  # Cline, Roo
+    "<skill>\n<name>",  # Codex
+    "This is the Gemini CLI. We are setting up the context for our chat.",  # Gemini CLI, older
+    "I have *added these files to the chat*",  # Aider
+    "Here are summaries of some files present in my git repository.",  # Aider
+    "Here are some READ ONLY files, provided for your reference.",  # Aider
+    "I am not sharing any files that you can edit yet.",  # Aider
+    "I spoke to you previously about a number of things.",  # Aider, after summarising
     "# task_progress",  # Cline: the list of steps
     "# TODO LIST UPDATE REQUIRED",  # Cline
     "Here is the user's editor context",  # Gemini CLI
@@ -141,11 +148,12 @@ CLIENTS_OPENINGS = (
 """How a part begins that is a client's, but for what the user wrote in it between tags."""
 
 _RESULT = re.compile(
-    r"\A\s*\[(?P<tool>[a-z]+(?:_[a-z]+)*)(?:[ ](?:for|to|in)[ ].{0,2000}?)?\][ ]Result:(?P<result>.*)\Z", re.DOTALL
+    r"\A\s*\[(?P<tool>[a-z]+(?:_[a-z]+)*)(?:(?:[ ](?:for|to|in)[ ]|:[ ]).{0,2000}?)?\][ ]Result:(?P<result>.*)\Z",
+    re.DOTALL,
 )
 """Cline, Roo, Kilo: the result of a tool that the model called in its text. The result may be the next part."""
 
-_ASKING_TOOLS = frozenset({"ask_followup_question", "plan_mode_respond", "attempt_completion"})
+ASKING_TOOLS = frozenset({"ask_followup_question", "plan_mode_respond", "attempt_completion"})
 """Their results are what the user answered."""
 
 
@@ -162,13 +170,14 @@ class ToolResult:
 def tool_result(part: str) -> ToolResult | None:
     """The result of a tool that a part holds or announces; None for another part."""
     found = _RESULT.match(part)
-    return ToolResult(found["result"].strip(), found["tool"] in _ASKING_TOOLS) if found else None
+    return ToolResult(found["result"].strip(), found["tool"] in ASKING_TOOLS) if found else None
 
 
 _COMPACTION = re.compile(
     r"""\A[\s#*<\[]*(?:
         This\ session\ is\ being\ continued\ from\ a\ previous\ conversation  # Claude Code
         | Another\ language\ model\ started\ to\ solve\ this\ problem  # Codex
+        | I\ spoke\ to\ you\ previously\ about\ a\ number\ of\ things  # Aider
         | What\ did\ we\ do\ so\ far\?  # opencode
         | state_snapshot>  # Gemini CLI
         | (?:(?:here|this|the\ following)\ is\ )? (?:an?\ |the\ )? (?:\w+\ )?
@@ -199,6 +208,11 @@ class Frame:
 
 
 FRAMES = (
+    Frame(
+        "Codex in an editor",
+        re.compile(r"\A\s*# (?>.*?^## My request for Codex:)", re.MULTILINE | re.DOTALL),
+        re.compile(r"\A(?>.*?^## My request for Codex:)(?P<words>.*)\Z", re.MULTILINE | re.DOTALL),
+    ),
     Frame(
         "Open WebUI, retrieval",
         re.compile(r"\A### Task:\s*\nRespond to the user query using the provided context"),
@@ -231,6 +245,11 @@ FRAMES = (
         "Dify",
         re.compile(r"\A(?>.*?<histor(?:y|ies)>).*</histor(?:y|ies)>", re.DOTALL),
         re.compile(r"\A.*^Human: (?P<words>.*?)(?:^Assistant:\s*)?\Z", re.MULTILINE | re.DOTALL),
+    ),
+    Frame(
+        "Open WebUI, old retrieval",
+        re.compile(r"\AUse the following context as your learned knowledge"),
+        re.compile(r"\A(?>.*</context>).*?^Query: (?P<words>.*)\Z", re.MULTILINE | re.DOTALL),
     ),
 )
 """Each is tried once, from the beginning: a pattern that may begin anywhere costs the square of a long text."""

@@ -96,6 +96,7 @@ _USER_OPENINGS = (
     "Please write a 5-10 word title",
     "Your task is to process Bash commands",
     "Perform a web search for the query:",
+    "Web page content:\n---",
     "[SUGGESTION MODE:",
     "Your task is to create a detailed summary of the conversation so far",
     "CRITICAL: Respond with TEXT ONLY",
@@ -128,6 +129,8 @@ _SYSTEM_OPENINGS = (
     "Generate a concise, sentence-case title (3-7 words)",
     "Analyze if this message indicates a new conversation topic",
     "Your task is to process Bash commands",
+    "*Briefly* summarize this partial conversation about programming.",  # Aider
+    "You are an expert software engineer that generates concise, one-line Git commit messages",
     "You are a specialized Task Routing AI",  # Gemini CLI
     "You are a HOLE FILLER",  # code completion by a chat model
 )

@@ -24,6 +24,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from recallr_litellm.core.client_marks import (
+    ASKING_TOOLS,
     CLIENTS_OPENINGS,
     CLIENTS_SPANS,
     CLIENTS_TAGS,
@@ -48,6 +49,8 @@ _COMPARED = 1_000
 """Characters of a block that are compared."""
 _KEPT = 4
 """Earlier blocks of a name that one is compared with."""
+_ANNOUNCED = ("The user ", "New message ", "New instructions ")
+"""How the line before the user's words begins in a client's text: "The user provided the following feedback:"."""
 _KNOWN = {f"<{name}>" for name in CLIENTS_TAGS | USERS_TAGS}
 
 
@@ -196,14 +199,25 @@ def _without_client_parts(parts: Sequence[str]) -> list[str]:
     return kept
 
 
+def said_to_tool(result: str, tool: str) -> str:
+    """What the user wrote in the result of a tool that the model called (Roo, Cline): an answer to its question, or why
+    the user refused it; mostly "".
+
+    Args:
+        tool: its name.
+    """
+    asked = tool in ASKING_TOOLS
+    return _said_in(result, answers=asked) if asked or result.startswith(_ANNOUNCED) else ""
+
+
 def _said_in(part: str, *, answers: bool) -> str:
     """What the user wrote in a part of the client's: between the user's tags, where the client says that it is so, or
     where a tool asked for an answer. Files that tools read may hold such tags as well."""
     said = []
     for element in _elements(part):
         before = part[: element.start].rstrip().rpartition("\n")[2]
-        announced = before.startswith("The user ") or (answers and not before)
-        if element.name == "user_message" or (announced and element.name in USERS_TAGS):
+        announced = before.startswith(_ANNOUNCED) or (answers and (not before or element.name == "user_message"))
+        if announced and element.name in USERS_TAGS:
             said.append(element.inside.strip())
     return "\n".join(said)
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from recallr_litellm.core.helper_calls import CallShape
 from recallr_litellm.core.messages import Message
-from recallr_litellm.core.own_words import own_words, repeated_blocks
+from recallr_litellm.core.own_words import own_words, repeated_blocks, said_to_tool
 from recallr_litellm.formats.deltas import Json
 from recallr_litellm.json_text import parsed
 
@@ -74,7 +74,8 @@ class Conversation:
         return next((message for message in reversed(said) if message.text.strip()), said[-1] if said else None)
 
     def of_the_user(self, client_tags: Collection[str] = ()) -> Conversation:
-        """The same without what clients put into user messages (`core/own_words.py`).
+        """The same without what clients put into user messages (`core/own_words.py`). What the user wrote in the result
+        of a tool is said in the user message right behind it.
 
         Args:
             client_tags: names of further tags that clients use.
@@ -82,8 +83,18 @@ class Conversation:
         said = [message for message in self.messages if message.role == "user"]
         repeated = repeated_blocks(message.parts or (message.text,) for message in said)
         own: dict[int, Message] = {}
-        for message in said:
+        tools = {call.id: call.name for message in self.messages for call in message.tool_calls}
+        told: list[str] = []
+        for message in self.messages:
+            if message.role == "tool":
+                told.append(said_to_tool(message.text, tools.get(message.tool_call_id or "", "")))
+            elif message.role == "assistant":
+                told.clear()
+            if message.role != "user":
+                continue
             words = own_words(message.parts or (message.text,), more_tags=client_tags, repeated=repeated)
+            words = "\n".join(filter(None, (*told, words))) if any(told) else words
+            told.clear()
             unchanged = words == message.text and not message.parts
             own[id(message)] = message if unchanged else message.model_copy(update={"text": words, "parts": ()})
         with_words = [number for number, message in enumerate(reversed(said)) if own[id(message)].text.strip()]

@@ -105,6 +105,17 @@ def test_a_session_holds_a_history_of_which_it_has_neighbours_or_the_users_words
     assert holds(shown(*texts).history, session.entries) is held
 
 
+def test_an_app_that_begins_with_a_greeting_and_sends_what_was_heard_of_an_answer_stays_in_its_session() -> None:
+    session = Session()
+    session.send("i need to move my appointment", reply="Sure, which day suits you? We have Tuesday and Friday.")
+    heard = talk(
+        "Hi, this is the clinic.", "i need to move my appointment", "Sure, which day", "friday", first="assistant"
+    )
+    assert holds(shown(messages=heard).history, session.entries)
+    other = talk("Hi, this is the clinic.", "i have a question", "Sure, which one", "friday", first="assistant")
+    assert not holds(shown(messages=other).history, session.entries)
+
+
 def test_of_an_equal_answer_what_the_user_said_before_it_tells() -> None:
     session = Session()
     session.send("Draft a resignation letter to my boss", reply="Done.")

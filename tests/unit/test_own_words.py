@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recallr_litellm.core.own_words import own_words, repeated_blocks
+from recallr_litellm.core.own_words import own_words, repeated_blocks, said_to_tool
 
 DETAILS = "<environment_details>\n# Time 10:41:07\n# Open tabs a.js, b.js\n</environment_details>"
 
@@ -70,6 +70,34 @@ CASES = {
         "",
     ),
     "one tag that anybody may use": (["<rules>\nNo meat.\n</rules>"], "<rules>\nNo meat.\n</rules>"),
+    "Codex in an editor": (
+        ["# Context from my IDE setup:\n\n## Open tabs:\n- a.ts: a.ts\n\n## My request for Codex:\nFix the bug\n"],
+        "Fix the bug",
+    ),
+    "Codex in an editor, files": (
+        ["# Files mentioned by the user:\n\n## a.png: /tmp/a.png\n\n## My request for Codex:\nWhat is it?\nAnd why?"],
+        "What is it?\nAnd why?",
+    ),
+    "Codex, a skill": (["<skill>\n<name>pdf</name>\n<path>/a/SKILL.md</path>\nUse it.\n</skill>"], ""),
+    "Gemini CLI, older": (
+        ["This is the Gemini CLI. We are setting up the context for our chat.\nToday's date is …"],
+        "",
+    ),
+    "Aider, files": (
+        ["I have *added these files to the chat* so you can go ahead and edit them.\n\na.py\n```\nx = 1\n```"],
+        "",
+    ),
+    "Aider, map": (["Here are summaries of some files present in my git repository.\nDo not propose changes."], ""),
+    "Aider, summary": (["I spoke to you previously about a number of things.\nYou helped me with a parser."], ""),
+    "Roo, an MCP tool": (["[mcp_tool: github/search] Result:", "3 issues", DETAILS], ""),
+    "Open WebUI, old retrieval": (
+        [
+            "Use the following context as your learned knowledge, inside <context></context> XML tags.\n<context>\n"
+            "Query: none\n</context>\n\nWhen answer to user:\n- Say it.\n\n"
+            "Given the context information, answer the query.\nQuery: Who won?"
+        ],
+        "Who won?",
+    ),
     "LlamaIndex": (
         [
             "Context information is below.\n---------------------\nQuery: none\n---------------------\n"
@@ -262,3 +290,22 @@ def test_many_blocks_that_are_not_alike_are_compared_quickly() -> None:
 
 def test_a_date_that_changes_is_a_small_change() -> None:
     assert repeated_blocks([["<today>2026-11-30 Monday</today>\nHi"], ["<today>2026-12-01 Tuesday</today>\nAnd now?"]])
+
+
+@pytest.mark.parametrize(
+    ("tool", "result", "said"),
+    [
+        ("ask_followup_question", "<answer>\nParquet\n</answer>", "Parquet"),
+        ("attempt_completion", "<user_message>\nNow the docs\n</user_message>", "Now the docs"),
+        (
+            "write_file",
+            "The user denied this operation and gave this:\n<feedback>\nNot there\n</feedback>",
+            "Not there",
+        ),
+        ("read_file", "<answer>\n42\n</answer>", ""),
+        ("read_file", "# Notes\nThe user wrote:\n<feedback>\nGood\n</feedback>", ""),
+        ("ask_followup_question", "The user is away.", ""),
+    ],
+)
+def test_what_the_user_wrote_in_the_result_of_a_tool(tool: str, result: str, said: str) -> None:
+    assert said_to_tool(result, tool) == said

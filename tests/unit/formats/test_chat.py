@@ -110,3 +110,28 @@ def test_the_name_of_a_user_is_read_and_part_of_the_message() -> None:
     assert len({message.fingerprint for message in (ana, bo, nobody)}) == 3, "who says it makes another message"
     assert len({message.likeness for message in (ana, bo, nobody)}) == 3
     assert result.tool_call_id == "look_up"
+
+
+def test_what_the_user_answers_to_a_tool_is_said_by_the_user_message_right_behind_it():
+    def called(tool, result):
+        call = {"id": tool, "type": "function", "function": {"name": tool, "arguments": "{}"}}
+        return [
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": tool, "content": result},
+        ]
+
+    details = {"role": "user", "content": "<environment_details>\n# Open tabs\n</environment_details>"}
+    task = {"role": "user", "content": "<user_message>\nMove the reports\n</user_message>"}
+    asked = called("ask_followup_question", "<user_message>\nUse Parquet\n</user_message>")
+    read = CHAT.read({"messages": [task, *asked, details]}).of_the_user()
+    assert [m.text for m in read.messages if m.role == "user"] == ["Move the reports", "Use Parquet"]
+    assert (read.question, read.words_behind, read.continues_turn) == ("Use Parquet", 0, False)
+
+    looked = called("read_file", "<user_message>\nin a file\n</user_message>")
+    read = CHAT.read({"messages": [task, *asked, details, *looked, details]}).of_the_user()
+    assert [m.text for m in read.messages if m.role == "user"] == ["Move the reports", "Use Parquet"]
+    assert (read.question, read.words_behind, read.continues_turn) == ("Use Parquet", 1, True)
+
+    elsewhere = called("ask_followup_question", "<answer>Avro</answer>")
+    read = CHAT.read({"messages": [task, *elsewhere, {"role": "assistant", "content": "Ok."}, details]}).of_the_user()
+    assert read.question == "Move the reports"
