@@ -87,6 +87,8 @@ _LINE_MARK = re.compile(rf"\s*{_ROLE}(?=[\s>]|\Z){_NO_ELEMENT}")
 
 def clean(text: str) -> str:
     """The text without invisible and broken characters, and without white space at its ends."""
+    if text.isascii() and text.isprintable():  # most lines of most chats
+        return text.strip()
     text = text.replace("\r\n", "\n").translate(_CLEANED)
     if "\u200c" in text or "\u200d" in text:
         text = _STRAY_JOINERS.sub("", text)
@@ -95,7 +97,10 @@ def clean(text: str) -> str:
 
 def escape(text: str) -> str:
     """The text as it may stand in the block: clean, and no mark in it."""
-    return _OPENING.sub(lambda sign: f"{sign['sign']}\\{sign['backslashes']}" if _marks(sign) else sign[0], clean(text))
+    text = clean(text)
+    if _surely_plain(text):
+        return text
+    return _OPENING.sub(lambda sign: f"{sign['sign']}\\{sign['backslashes']}" if _marks(sign) else sign[0], text)
 
 
 def unescape(text: str) -> str:
@@ -105,7 +110,15 @@ def unescape(text: str) -> str:
 
 def in_mark(text: str) -> str:
     """The text as it may stand in a mark: on one line, without the signs that begin and end marks."""
-    return " ".join(_CLOSING.sub(")", _OPENING.sub("(", clean(text))).split())
+    text = clean(text)
+    if not _surely_plain(text) or ">" in text:
+        text = _CLOSING.sub(")", _OPENING.sub("(", text))
+    return " ".join(text.split())
+
+
+def _surely_plain(text: str) -> bool:
+    """Whether a text has no opening sign. True of most texts, and quickly told."""
+    return text.isascii() and "<" not in text and "&" not in text
 
 
 def _marks(sign: re.Match[str]) -> bool:
@@ -129,6 +142,8 @@ def _marks(sign: re.Match[str]) -> bool:
 
 def _folded(text: str) -> str:
     """The text in lower-case ASCII as far as it can be, with `_LETTER` for other letters."""
+    if text.isascii() and "&" not in text:  # what follows would change nothing else
+        return text.casefold()
     text = _CLOSING.sub(">", normalize("NFKD", without_entities(text)))
     kept = "".join(c for c in text if category(c) not in _UNSEEN).casefold()
     return re.sub(r"[^\W\d_a-z]", _LETTER, kept)

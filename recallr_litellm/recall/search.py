@@ -202,7 +202,8 @@ class Recall:
         """Message and part of what is out of date among the best → what was said last in its place."""
         statements = [Statement(hit, score, hit.id in changes) for score, hit in scored if not hit.states_nothing]
         older = statements[: min(max(shown, _LEAST_COMPARED), _COMPARED)]
-        compared = [*older, *(one for one in statements[len(older) :] if one.changes)]
+        further = (one for one in statements[len(older) :] if one.changes)
+        compared = [one for one in (*older, *further) if one.comparable]
         if len(compared) < 2:
             return {}
         vectors = await self._vectors.vectors_of(owner, [one.hit for one in compared])

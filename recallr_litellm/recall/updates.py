@@ -67,6 +67,11 @@ class Statement:
     changes: bool
     """It says that something is no longer as it was."""
 
+    @property
+    def comparable(self) -> bool:
+        """It is short enough to say one thing."""
+        return 0 < len(self.hit.terms) <= MOST_TERMS
+
 
 def replaced(
     older: Sequence[Statement],
@@ -83,14 +88,14 @@ def replaced(
         words: which words are alike; None: none are.
     """
     newest: dict[Id, Id] = {}
-    known = [one for one in all_statements if one.hit.id in vectors and 0 < len(one.hit.terms) <= MOST_TERMS]
+    known = [one for one in all_statements if one.hit.id in vectors and one.comparable]
     if len(known) < 2:
         return newest
     at = np.array([one.hit.at for one in known])
     matrix = np.stack([vectors[one.hit.id] for one in known])
     for rank, old in enumerate(older):
         vector = vectors.get(old.hit.id)
-        if vector is None or not 0 < len(old.hit.terms) <= MOST_TERMS:
+        if vector is None or not old.comparable:
             continue
         cosines = matrix @ vector
         best: tuple[float, Statement] | None = None
@@ -117,25 +122,24 @@ def _last(id: Id, newest: Mapping[Id, Id]) -> Id:
 
 
 def _replaces(new: Statement, old: Statement, cosine: float, words: WordVectors | None) -> bool:
-    terms, others = set(new.hit.terms.tolist()), set(old.hit.terms.tolist())
-    common = terms & others
-    if cosine < RELATED_MEANING or _about(new) != _about(old):
+    if cosine < RELATED_MEANING or (not new.changes and cosine < SAME_MEANING) or _about(new) != _about(old):
         return False
+    terms, others = set(new.hit.terms.tolist()), set(old.hit.terms.tolist())
     if new.changes:
         short = len(terms) <= FEW_TERMS and not new.hit.traits.speaker
         return cosine >= CHANGE_MEANING or (short and new.score >= ANSWERS_AT_ALL)
     return (
-        cosine >= SAME_MEANING
-        and bool(terms - others and others - terms)
-        and len(common) >= SAME_WORDS * min(len(terms), len(others))
+        bool(terms - others and others - terms)
+        and len(terms & others) >= SAME_WORDS * min(len(terms), len(others))
         and new.score >= old.score - ANSWERS_AS_WELL
     )
 
 
 def _replaces_unnamed(new: Statement, old: Statement, words: WordVectors | None) -> bool:
+    if not new.changes or _UNNAMED.search(new.hit.text) is None:
+        return False
     terms, others = set(new.hit.terms.tolist()), set(old.hit.terms.tolist())
-    unnamed = new.changes and not terms & others and _UNNAMED.search(new.hit.text) is not None
-    return unnamed and _same_sort(new, old, terms, others, words)
+    return not terms & others and _same_sort(new, old, terms, others, words)
 
 
 def _differ(speaker: str, other: str) -> bool:
