@@ -56,6 +56,7 @@ CLIENTS_TAGS = frozenset(
         "turn_aborted",
         "subagent_notification",
         "codex_internal_context",
+        "user_action",
         "goal_context",
         "extension_context",
         "permissions_instructions",
@@ -180,9 +181,13 @@ _COMPACTION = re.compile(
         | I\ spoke\ to\ you\ previously\ about\ a\ number\ of\ things  # Aider
         | What\ did\ we\ do\ so\ far\?  # opencode
         | state_snapshot>  # Gemini CLI
-        | (?:(?:here|this|the\ following)\ is\ )? (?:an?\ |the\ )? (?:\w+\ )?
-            (?:summary|recap)\ of\ (?:the|our|this|an?|your)\ (?:\w+\ )?(?:conversation|chat|session|discussion)
+        | (?:(?:here|this|the\ following)(?:\ is|['’]s)\ )? (?:an?\ |the\ )? (?:\w+\ )?
+            (?:summary|recap)\ of\ (?:(?:the|our|this|an?|your)\ )?(?:\w+\ )?(?:conversation|chat|session|discussion)
         | (?:\w+\ )? (?:conversation|chat|session)[\ _-](?:summary|so\ far|recap)  # Roo, and many that write their own
+        | (?:the\ )?(?:\w+\ )?(?:conversation|chat|session)\ (?:history\ )?(?:before|up\ to|until)\ this\ point  # pi
+        | (?:context|summary)\ (?:from|of)\ (?:(?:the|our)\ )?(?:earlier|previous)
+            \ (?:conversation|chat|session|messages)
+        | (?:summary|context_summary)>  # Anthropic's SDK
     )""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -20,6 +20,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from recallr_litellm.core.client_marks import FRAMES
+from recallr_litellm.core.own_words import own_words
+from recallr_litellm.core.placeholders import is_placeholder
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,9 @@ MARKING_HEADERS = (
 )
 
 _MARKS = (
-    ("<fim_prefix>", "<fim_suffix>", "<fim_middle>", "<file_sep>", "<repo_name>"),  # StarCoder, StableCode
+    # StarCoder, StableCode, Granite, Mellum
+    ("<fim_prefix>", "<fim_suffix>", "<fim_middle>", "<file_sep>", "<repo_name>", "<filename>", "<reponame>"),
+    ("<[fim-prefix]>", "<[fim-suffix]>", "<[fim-middle]>"),  # Seed-Coder
     ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|file_sep|>", "<|repo_name|>"),  # Qwen-Coder, CodeGemma
     ("<PRE>", "<SUF>", "<MID>"),  # CodeLlama
     ("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),  # DeepSeek
@@ -88,6 +92,12 @@ _USER_OPENINGS = (
     # LangChain, Flowise
     "Given the following conversation and a follow up question, rephrase",
     "Given the following conversation and a follow-up question, rephrase",
+    # LlamaIndex
+    "Given a conversation (between Human and Assistant) and a follow up message from Human, rewrite",
+    # NextChat
+    "Summarize the discussion briefly in 200 words or less to use as a prompt for future context",
+    # Open WebUI
+    "Your task is to reflect the speaker's likely facial expression through a fitting emoji",
     # Dify
     "You are asked to generate a concise chat title",
     "Please help me predict the three most likely questions",
@@ -133,13 +143,31 @@ _SYSTEM_OPENINGS = (
     "You are an expert software engineer that generates concise, one-line Git commit messages",
     "You are a specialized Task Routing AI",  # Gemini CLI
     "You are a HOLE FILLER",  # code completion by a chat model
+    "You are an expert in crafting pithy titles for chatbot conversations",  # VS Code Copilot
+    "Detect user language and write in the same language an extremely concise title",  # LibreChat, old
+    "Given a chat history and the latest user question which might reference context",  # LangChain
 )
 """How the system message of a helper call begins."""
+
+_CLAUDE_CODE = re.compile(
+    r"\A(?:x-anthropic-billing-header:.*\n\s*)?(?:You are Claude Code, Anthropic's official CLI.*\n\s*)?"
+)
+"""What Claude Code puts in front of every system message."""
+
+_TITLE = re.compile(
+    r"""(?:please\ )?(?:generate|write|create|provide|give|suggest|come\ up\ with|summari[sz]e)\b [^.\n]{0,40}?
+    \b(?:concise|short|brief|\w+[\ -]words?|words?)\b [^.\n]{0,60}? \b(?:title|name|label) (?:\ \([^)\n]{1,40}\))?
+    \ (?:for|of|to|summari[sz]ing|describing|that\ (?:summari[sz]es|describes|captures))
+    \ (?:this|our|the|the\ following)\ (?:conversation|chat|discussion|dialogue|thread)\b
+    (?!\ (?:between|with|in|about)\b)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""How clients ask for the title of a chat: of some length, and of the conversation itself."""
 
 _TITLE_FOLLOWS = "Generate a title for this conversation:"
 """opencode: the user message before the one with the user's real words."""
 
-_PROBES = frozenset({"quota", "ping", "test", "hi", "hello", "count", "."})
+_PROBES = frozenset({"quota", "ping", "test", "hi", "hello", "count", ""})
 
 _ROLE_LINE = re.compile(
     r"^[ \t]*(?:\*\*)?(?:user|human|assistant|ai|model)(?:\*\*)?[ \t]*[:>]", re.IGNORECASE | re.MULTILINE
@@ -148,7 +176,7 @@ _OPEN_LINE = re.compile(r"^[ \t]*(?:\*\*)?(?:assistant|ai|model)(?:\*\*)?[ \t]*[
 """The line of the reply that is asked for, at the end of a prompt."""
 _HISTORY_TAG = re.compile(r"<(?:chat_?history|conversation|history|session|transcript|messages)[ >]", re.IGNORECASE)
 _SHORTEST_QUOTE = 8
-"""Characters of a message whose quotation says something: `ok` stands in every text."""
+"""Characters of a message whose quotation says something beside the line of a role: `ok` stands in every text."""
 _LONGEST_READ = 200_000
 """Characters of a message that is looked through for a quotation; a longer one is a real turn."""
 _AT_AN_END = 16_000
@@ -161,17 +189,24 @@ def helper_call(shape: CallShape) -> str | None:
     """The rule by which a call only serves its client, in a word or two for log and metric; None for a real turn."""
     if shape.headers.get(CLASS_HEADER, "").lower() in _CLASSES:
         return "header"
-    if any(shape.headers.get(name, "").strip() for name in MARKING_HEADERS):
+    marks = (shape.headers.get(name, "").strip() for name in MARKING_HEADERS)
+    if any(mark and not is_placeholder(mark) for mark in marks):
         return "header"
     if shape.has_suffix or _is_marked(shape.last_user):
         return "fill in the middle"
     last, first, system = map(_beginning, (shape.last_user, shape.first_user, shape.system))
+    system = _CLAUDE_CODE.sub("", system)
+    # Reminders may stand in front.
+    if last.startswith("<") and not last.startswith(_USER_OPENINGS):
+        last = own_words([last]).lstrip()
     if system.startswith(_SYSTEM_OPENINGS) or last.startswith(_USER_OPENINGS):
+        return "opening"
+    if _TITLE.match(last) or _TITLE.match(system):
         return "opening"
     if _OPEN_WEBUI.match(last) or first.startswith(_TITLE_FOLLOWS):
         return "opening"
     if shape.lone and shape.max_tokens == 1 and len(shape.last_user) <= _LONGEST_PROBE:
-        return "probe" if shape.last_user.strip().lower() in _PROBES else None
+        return "probe" if shape.last_user.lower().strip(" \n!?.") in _PROBES else None
     return None
 
 
@@ -207,13 +242,15 @@ def quotes(text: str, asked: Iterable[str], answered: Iterable[str]) -> bool:
         asked: texts of the session's user messages.
         answered: texts of its replies.
     """
-    folded = _folded(_ends(text))
-    return any(_is_in(said, folded) for said in asked) and any(_is_in(said, folded) for said in answered)
+    text = _ends(text)
+    folded = _folded(text)
+    lines = frozenset(_folded(line.partition(":")[2]) for line in text.splitlines() if _ROLE_LINE.match(line))
 
+    def holds(said: str) -> bool:
+        said = _folded(said)
+        return said != folded and (said in lines or (len(said) >= _SHORTEST_QUOTE and said in folded))
 
-def _is_in(said: str, folded: str) -> bool:
-    said = _folded(said)
-    return len(said) >= _SHORTEST_QUOTE and said in folded and said != folded
+    return any(map(holds, asked)) and any(map(holds, answered))
 
 
 def _folded(text: str) -> str:

@@ -36,13 +36,19 @@ from recallr_litellm.core.client_marks import (
     tool_result,
 )
 
-_TAG = r"[ \t]*<(?P<name>[A-Za-z][\w-]*(?: HISTORY)?)(?:\s[^<>]*)?>"
+_NAME = r"[^\W\d_](?:[\w.:-]*\w)?(?: HISTORY)?"
+_TAG = rf"[ \t]*<(?P<name>{_NAME})(?:\s[^<>]*)?>"
 _AT_LINE = re.compile("^" + _TAG, re.MULTILINE)
 _AT_ONCE = re.compile(_TAG)
-_AFTER = re.compile(r"\s{0,100}>[ \t]*(?=$|<)", re.MULTILINE)
-_STAMP = re.compile(r"\A[ \t]*\[(?P<inside>[^\[\]\n]{1,200})\][ \t]*(?=\n|\S)")
-_CLOSING = re.compile(r"</([A-Za-z][\w-]*(?: HISTORY)?)")
+_AFTER = re.compile(r"\s{0,100}>[ \t]*(?=\r?$|<)", re.MULTILINE)
+_STAMP = re.compile(
+    r"\A\s{0,10}(?:\[(?P<inside>[^\[\]\n]{1,200})\][ \t]*(?=\n|\S)"
+    rf"|<(?P<name>{_NAME})>(?P<content>[^<>\n]{{1,200}})</(?P=name)>[ \t]*(?=[^\s<]))"
+)
+_CLOSING = re.compile(rf"</({_NAME})")
+_LAST_STAMP = re.compile(r"\n[ \t]*\[(?P<inside>[^\[\]\n]{1,200})\]\s*\Z")
 _FENCE = re.compile(r"^(?P<mark>`{3,}|~{3,})(?P<rest>.*)$", re.MULTILINE)
+_LONGEST_STAMP = 500
 _SIMILAR = 0.5
 """Least similarity of two blocks' contents, 0–1, for one to be taken for the other come back."""
 _COMPARED = 1_000
@@ -63,7 +69,7 @@ def own_words(parts: Sequence[str], *, more_tags: Collection[str] = (), repeated
         repeated: keys of blocks that are the client's in this conversation, of `repeated_blocks`.
     """
     left_out = CLIENTS_TAGS.union(more_tags)
-    words = [_own(part, left_out, repeated) for part in _without_client_parts(parts)]
+    words = [_own(part, left_out, repeated) for part in _without_client_parts(_without_spans_of_parts(parts))]
     beside = [_without(part, CLIENTS_TAGS_BESIDE) for part in words]
     # Tags with everyday names are left out only beside other words or other such tags: one alone may be all that the
     # user sent.
@@ -157,16 +163,37 @@ class _Block:
 
 
 def _blocks(text: str) -> Iterator[_Block]:
-    stamp = _STAMP.match(text)
-    if stamp is not None:
-        yield _Block(f"[{_shape(stamp['inside'])}]", stamp["inside"], stamp[0])
+    yield from _stamps(text)
     for element in _elements(text):
         yield _Block(f"<{element.name}>", element.inside, text[element.start : element.end])
 
 
+def _stamps(text: str) -> Iterator[_Block]:
+    """The stamps in front of a text, in brackets or tags on the same line, and a bracketed one on its last line."""
+    position = 0
+    while stamp := _STAMP.match(text[position : position + _LONGEST_STAMP]):
+        if stamp["name"]:
+            yield _Block(f"<{stamp['name'].lower()}>", stamp["content"], stamp[0])
+        else:
+            yield _Block(f"[{_shape(stamp['inside'])}]", stamp["inside"], stamp[0])
+        position += stamp.end()
+    last = _LAST_STAMP.search(text[-_LONGEST_STAMP:])
+    if last is not None:
+        yield _Block(f"[{_shape(last['inside'])}]", last["inside"], last[0])
+
+
+def _without_stamps(text: str, repeated: Collection[str]) -> str:
+    for stamp in list(_stamps(text)):
+        if stamp.key in repeated:
+            # In this order: one in front is gone before the last line is looked at.
+            text = text.removeprefix(stamp.text) if text.startswith(stamp.text) else text.removesuffix(stamp.text)
+    return text
+
+
 def _shape(stamp: str) -> str:
     """A stamp without what changes from one to the next: digits, and the names of days and months beside them."""
-    return re.sub(r"[A-Za-z]{3,9}(?=[ ,.]*#)|(?<=#)[A-Za-z]+", "@", re.sub(r"\d+", "#", stamp))
+    digits = re.sub(r"\d+", "#", stamp)
+    return re.sub(r"[^\W\d_]{2,10}(?=[ ,.]*#)|(?<=#)[A-Za-z]+|(?<=# )[AaPp]\.?[Mm]\b", "@", digits)
 
 
 def _shingles(inside: str) -> frozenset[str]:
@@ -180,6 +207,22 @@ def _shingles(inside: str) -> frozenset[str]:
 
 def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
     return 2 * len(one & other) >= _SIMILAR * (len(one) + len(other))
+
+
+def _without_spans_of_parts(parts: Sequence[str]) -> Sequence[str]:
+    """The parts without those from one that begins with a client's mark to the one with its closing mark."""
+    for span in CLIENTS_SPANS:
+        for first, part in enumerate(parts):
+            begins = part.lstrip()
+            if not span.opening.match(begins) or span.closing.search(begins):
+                continue
+            closings = ((number, span.closing.search(parts[number])) for number in range(first + 1, len(parts)))
+            found = next(((number, closing) for number, closing in closings if closing), None)
+            if found is not None:
+                number, closing = found
+                parts = [*parts[:first], parts[number][closing.end() :], *parts[number + 1 :]]
+            break
+    return parts
 
 
 def _without_client_parts(parts: Sequence[str]) -> list[str]:
@@ -228,9 +271,7 @@ def _own(part: str, left_out: Collection[str], repeated: Collection[str]) -> str
             return found["words"].strip()
     for span in CLIENTS_SPANS:
         part = _without_span(part, span)
-    stamp = _STAMP.match(part)
-    if stamp is not None and f"[{_shape(stamp['inside'])}]" in repeated:
-        part = part[stamp.end() :]
+    part = _without_stamps(part, repeated)
     names = {*left_out, *(key.strip("<>") for key in repeated if key.startswith("<"))}
     part = _without(part, names)
     return _unwrapped(part)

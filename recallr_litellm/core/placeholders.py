@@ -12,6 +12,8 @@ Ids that merely look odd are ids: a GUID in braces, JSON, `anonymous`. Somebody 
 from __future__ import annotations
 
 import re
+from html import unescape
+from urllib.parse import unquote
 
 _VARIABLE = r"[a-z_][\w.\[\]() -]*"
 _TEMPLATE = re.compile(
@@ -27,6 +29,7 @@ _TEMPLATE = re.compile(
             r"%[a-z_]\w*%$",  # Windows; percent-encoded text does not end in a percent sign
             r"%\(\w+\)s|%[sdiv](?!\w)",  # printf
             rf"^<{_VARIABLE}>$",
+            r"^(?:process\.env|os\.environ|import\.meta\.env)\b",
         )
     ),
     re.IGNORECASE,
@@ -42,7 +45,7 @@ _UNSET = re.compile(
             rf"^(?:(?:user|uid|id|u|usr|customer|client|account|member){_JOINED})*{_NOTHING}(?:{_JOINED}{_NOTHING})*$",
             rf"[:/|]{_NOTHING}$",
             rf"(?:^|{_JOINED})undefined(?:{_JOINED}|$)",
-            r"\[(?:object|(?:async)?function)\b.*\]",  # JavaScript
+            r"\[(?:object|(?:async)?function)\b.*\]|^(?:async\s+)?function\b.*\{|=>|^Promise\s*\{",  # JavaScript
             r"<.* at 0x[\da-f]+>",  # Python
         )
     ),
@@ -59,7 +62,7 @@ _AROUND = frozenset({"your", "my", "the", "a", "insert", "enter", "current", "un
 
 def is_placeholder(id: str) -> bool:
     """Whether an id stands for one that nobody filled in."""
-    written = id.strip()
+    written = unquote(unescape(id)).strip()
     return bool(_UNSET.search(written) or _TEMPLATE.search(written)) or _names_itself(written)
 
 

@@ -50,6 +50,8 @@ class Verdict(Enum):
     """Anything else: sending it again would not help. A redirect is not followed: it could lead the keys astray."""
 
 
+_FAILED: Final = frozenset({"error", "fail", "failed", "failure"})
+
 RETRIED: Final = frozenset({404, 408, 425, 429})
 """404 too: an endpoint that is being deployed or moved does not know its route for a while."""
 
@@ -156,23 +158,36 @@ class ReconifyClient:
 
 
 def reports_error(said: bytes) -> bool:
-    """Whether the body of a 2xx is a JSON object that says that the payload was not accepted.
+    """Whether the body of a 2xx is JSON that says that the payload was not accepted.
 
-    It does by `"success": false` or `"ok": false`, by an `error` or `errors` that is neither empty nor false, or by a
-    `status` of `error`, `fail`, `failed` or `failure`. What is no such object says nothing.
+    An object does by `"success": false` or `"ok": false`, by an `error` or `errors` that is neither empty nor false, or
+    by a `status`, `code` or `result` of `error`, `fail`, `failed`, `failure` or 400 to 599; names in any case. A list
+    of such objects does, and so does an object that holds one.
     """
     try:
         body = parsed(said.decode())
     except (ValueError, RecursionError):
         return False
-    if not isinstance(body, dict):
+    if isinstance(body, dict):
+        listed = [item for value in body.values() if isinstance(value, list) for item in value]
+        return any(map(_is_error, [body, *listed]))
+    return isinstance(body, list) and any(map(_is_error, body))
+
+
+def _is_error(item: object) -> bool:
+    if not isinstance(item, dict):
         return False
-    status = body.get("status")
+    fields = {name.lower(): value for name, value in item.items()}
+    outcomes = [fields.get(name) for name in ("status", "statuscode", "status_code", "code", "result")]
     return (
-        body.get("success") is False
-        or body.get("ok") is False
-        or bool(body.get("error") or body.get("errors"))
-        or (isinstance(status, str) and status.lower() in {"error", "fail", "failed", "failure"})
+        any(str(fields.get(name)).lower() in {"false", "0"} for name in ("success", "ok"))
+        or bool(fields.get("error") or fields.get("errors"))
+        or any(
+            outcome.lower() in _FAILED
+            if isinstance(outcome, str)
+            else isinstance(outcome, int) and 400 <= outcome < 600
+            for outcome in outcomes
+        )
     )
 
 

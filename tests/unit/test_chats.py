@@ -69,6 +69,15 @@ def test_what_becomes_of_a_request_whose_chat_is_not_known() -> None:
     assert shown("Hi").otherwise == "current"
     assert shown("Hi", "Hello", "Who?").otherwise == "opening"
     assert shown("The following is a summary of the conversation so far: …", "Fine.", "Who?").otherwise == "current"
+    for summary in (
+        "Here's a summary of our conversation so far: …",
+        "## Summary of conversation\n…",
+        "The conversation history before this point was compacted into the following summary:\n…",
+        "Context from earlier conversation: …",
+        "<summary>\n…\n</summary>",
+    ):
+        assert shown(summary, "Fine.", "Who?").otherwise == "current"
+    assert shown("Summary of my holiday: …", "Fine.", "Who?").otherwise == "opening"
     assert shown("Hi", "{").otherwise == "current", "the beginning of an answer is no history"
     assert shown("Hi", client_headers={"x-interaction-id": "i"}).otherwise == "new"
     assert shown("Hi", "Hello", "Who?", client_headers={"x-interaction-id": "i"}).otherwise == "opening"

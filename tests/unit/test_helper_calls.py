@@ -43,6 +43,22 @@ HELPERS = {
     ),
     "CodeLlama": CallShape(last_user="<PRE> def f( <SUF> return x <MID>"),
     "DeepSeek": CallShape(last_user="<｜fim▁begin｜>def f(<｜fim▁hole｜>):<｜fim▁end｜>"),
+    "Seed-Coder": CallShape(last_user="<[fim-suffix]>b<[fim-prefix]>a<[fim-middle]>"),
+    "Claude Code, title behind its own system message": CallShape(
+        system="You are Claude Code, Anthropic's official CLI for Claude.\n"
+        "Analyze if this message indicates a new conversation topic.",
+        last_user="Fix the login",
+    ),
+    "Claude Code, compaction behind a reminder": CallShape(
+        last_user="<system-reminder>\na\n</system-reminder>\n"
+        "Your task is to create a detailed summary of the conversation so far"
+    ),
+    "NextChat, title": CallShape(
+        last_user="Please generate a four to five word title summarizing our conversation without any lead-in"
+    ),
+    "Zed, title": CallShape(last_user="Generate a concise 3-7 word title for this conversation, omitting punctuation."),
+    "Goose, title": CallShape(system="Generate a short title (4 words or less) for the conversation.", last_user="Hi"),
+    "a probe with a mark": CallShape(last_user="Hi!", lone=True, max_tokens=1),
     "completion with a suffix": CallShape(last_user="def add(a, b):\n    return ", has_suffix=True),
 }
 
@@ -59,6 +75,11 @@ REAL = {
     "Open WebUI, retrieval": CallShape(
         last_user="### Task:\nRespond to the user query using the provided context\n<context>a</context>\nWho won?"
     ),
+    "a title of the user's": CallShape(last_user="Write a short title for the conversation between Romeo and Juliet."),
+    "a title of a paper": CallShape(
+        last_user="Please suggest a concise title for this paper on our conversation study"
+    ),
+    "Open WebUI, no task": CallShape(last_user="Hello", headers={"x-openwebui-task": "{{TASK}}"}),
     "a main request of Claude Code": CallShape(last_user="Fix it", headers={"x-claude-code-request-class": "main"}),
     "talk about marks": CallShape(last_user="What do <PRE>, <SUF> and <MID> mean to CodeLlama?"),
     "markup": CallShape(last_user="<PRE>text</PRE> is HTML, is it not?"),
@@ -80,6 +101,8 @@ def test_a_message_that_quotes_the_running_conversation_is_no_turn_of_it() -> No
     prompt = "Name this chat.\nUser: My cat is  called Felix.\nAssistant: What a good name for a cat!\nTitle:"
     assert may_quote(prompt)
     assert quotes(prompt, asked, answered)
+    assert quotes("Name this chat.\nUser: Hi!\nAssistant: Hello!", ["Hi!"], ["Hello!"]), "short, but lines of their own"
+    assert not quotes("Name this chat.\nUser: Hi! Help.\nAssistant: Hello! Ok.", ["Hi!"], ["Hello!"])
 
 
 @pytest.mark.parametrize("pasted_before", [0, 100_000, 150_000])

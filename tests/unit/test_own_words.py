@@ -176,6 +176,12 @@ CASES = {
         ["Sum it up.\n<!-- SYSTEM CONTEXT (NOT PART OF USER QUERY) -->\n<files>a</files>\n<!-- END SYSTEM CONTEXT -->"],
         "Sum it up.",
     ),
+    "Gemini CLI, parts": (
+        ["Explain @a.md", "\n--- Content from referenced files ---", "# Title", "\n--- End of content ---", "briefly"],
+        "Explain @a.md\nbriefly",
+    ),
+    "Codex, review": (["<user_action>\n<context>The user began a review.</context>\n</user_action>"], ""),
+    "line ends of Windows": (["<system-reminder>\r\nBe brief.\r\n</system-reminder>\r\nHello"], "Hello"),
     "Cherry Studio": (
         ["Please answer…\n\n## My question is:\n\nWho won?\n\n## Reference Materials:\n\n[1] a page"],
         "Who won?",
@@ -194,6 +200,7 @@ KEPT = {
     "everyday tag, alone": "<context>\nMy own text.\n</context>",
     "markup of the user's": "<div>\n<p>Hello</p>\n</div>\nWhy is there a gap?",
     "a task quoted": "Please explain this file:\n<task>build</task>\nand what it does.",
+    "a client's mark that is not closed": "--- Content from referenced files ---\nwhat does this line mean?",
     "a summary heading in the middle": "I wrote:\n## Conversation Summary\nis that good?",
 }
 
@@ -219,9 +226,18 @@ def test_a_setting_adds_tags() -> None:
     [
         ("<now_playing>\nSong {}\nVolume 7, shuffle on\n</now_playing>\nSkip this one {}", ("a", "b", "c")),
         ("[Mon 3 Nov 2025 10:{}] When is my train {}?", ("41", "42", "43")),
+        ("[Fr., 7. Nov. 2025, 10:{}] Wann fährt mein Zug {}?", ("41", "42", "43")),
+        ("[Nov 3, 2025 10:{} AM] When is my train {}?", ("41", "42", "43")),
+        ("[10:{0}] [Ana] When is my train {1}?\n[message_id: {0}]", ("41", "42", "43")),
+        ("<контекст>\nпогода {}\n</контекст>\nКак дела {}?", ("41", "42", "43")),
+        ("<app:state>\nbattery {}\n</app:state>\nStop {}", ("41", "42", "43")),
+        ("<time>10:{}</time> Turn on the light {}", ("41", "42", "43")),
         ("Where is it {1}?\n<screen_state>\ntab {0}, cursor in line 17 of main.c\n</screen_state>", ("4", "5", "6")),
     ],
-    ids=["element in front", "stamp", "element behind"],
+    ids=[
+        *("element in front", "stamp", "German stamp", "half a day", "three stamps", "Cyrillic", "namespace"),
+        *("element in the line", "element behind"),
+    ],
 )
 def test_a_block_that_comes_back_with_small_changes_is_the_clients(template: str, values: tuple[str, ...]) -> None:
     messages = [[template.format(value, value)] for value in values]
@@ -230,6 +246,7 @@ def test_a_block_that_comes_back_with_small_changes_is_the_clients(template: str
         said = own_words(message, repeated=repeated)
         assert value in said
         assert not said.startswith(("<", "["))
+        assert not said.endswith("]")
         assert ">" not in said
 
 

@@ -22,6 +22,7 @@ $USER_ID  $user  user-$USER_ID  $json.userId  %USERNAME%  user-%USERNAME%  %(use
 UNSET = listed("""
 undefined  null  NULL  None  nil  NaN  N/A  (null)  <nil>  [null]  "null"  'undefined'  ""  ()  <no value>
 user-undefined  user_null  user:None  acme:null  acme/undefined/7  undefined@undefined  null-null
+process.env.USER_ID  function()_{return_user.id}  ()=>user.id  Promise{<pending>}  &lt;user_id&gt;  %7B%7Buser.id%7D%7D
 [object Object]  [object Promise]  [Function: getId]  <User object at 0x7f00>
 """)
 NAMES = listed("""

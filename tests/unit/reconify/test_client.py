@@ -98,6 +98,11 @@ async def test_what_a_status_means(
     [
         (207, '{"errors": [{"index": 0, "message": "too old"}]}', Verdict.REFUSED),
         (200, '{"success": false, "error": "invalid appKey"}', Verdict.REFUSED),
+        (200, '{"Success": "false"}', Verdict.REFUSED),
+        (200, '{"code": 401, "message": "invalid key"}', Verdict.REFUSED),
+        (207, '[{"status": 200}, {"status": 422}]', Verdict.REFUSED),
+        (207, '{"results": [{"status": "ok"}, {"status": "failed"}]}', Verdict.REFUSED),
+        (200, '{"code": 0, "status": 200, "results": [{"error": null}]}', Verdict.DELIVERED),
         (200, '{"error": {"message": "quota"}}', Verdict.REFUSED),
         (202, '{"status": "FAILED"}', Verdict.REFUSED),
         (200, '{"ok": false}', Verdict.REFUSED),
