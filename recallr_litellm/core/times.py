@@ -66,11 +66,13 @@ _YEAR = r"(?:19|20)\d\d"
 _NOT_AFTER = r"(?<![\w./-])"
 _ISO = re.compile(rf"{_NOT_AFTER}({_YEAR})([-/.])(\d\d?)\2(\d\d?)(?!\w|[./-]\d)")
 _ISO_MONTH = re.compile(rf"{_NOT_AFTER}({_YEAR})-(\d\d)(?!\w|[./-]\d)")
-_DOTTED = re.compile(rf"{_NOT_AFTER}(\d\d?)\.(\d\d?)\.({_YEAR}|\d\d)(?!\w|[./-]\d)")
-_DOTTED_DAY = re.compile(r"\b(?:am|vom|zum|bis|ab|seit) (\d\d?)\.(\d\d?)\.(?!\w)")
+_DOTTED = re.compile(rf"{_NOT_AFTER}(\d\d?)\. ?(\d\d?)\. ?({_YEAR}|\d\d)(?!\w|[./-]\d)")
+_DOTTED_DAY = re.compile(r"\b(?:am|den|vom|zum|bis|ab|seit) (\d\d?)\.(\d\d?)\.(?!\w)")
 _SLASHED = re.compile(rf"{_NOT_AFTER}(\d\d?)([/-])(\d\d?)\2({_YEAR}|\d\d)(?!\w|[./-]\d)")
 _BARE_YEAR = re.compile(rf"{_NOT_AFTER}({_YEAR})(?!\w|[./-]\d)")
 _WORD = re.compile(r"[^\W\d_]+")
+_READ = "\0"
+"""What stands in place of what has been read: after "Sunday", if it was a date, the weekday says nothing more."""
 _HALF_DAY: Final = 12 * 3600 * 1000
 _MOST = 4
 
@@ -183,7 +185,7 @@ class _Reader:
                 for match in list(pattern.finditer(text)):
                     with suppress(ValueError, OverflowError):  # the 31st of February, or at the ends of the calendar
                         yield from times(match)
-                    text = f"{text[: match.start()]}{' ' * len(match[0])}{text[match.end() :]}"
+                    text = f"{text[: match.start()]}{_READ * len(match[0])}{text[match.end() :]}"
 
     def _date(self, day: int, month: int, year: int | None) -> Iterator[NamedTime]:
         if year is not None:
@@ -227,9 +229,10 @@ class _Reader:
             yield from self._month(_grammar().months[match[1]], _number(match[2]))
 
     def _ago(self, match: re.Match[str]) -> Iterator[NamedTime]:
-        number, unit = match[1] or match[3], match[2] or match[4]
+        number, unit = match[1] or match[3] or match[5], match[2] or match[4] or match[6]
         grammar = _grammar()
-        yield self._shifted(-(int(number) if number.isdigit() else grammar.numbers[number]), grammar.units[unit])
+        away = int(number) if number.isdigit() else grammar.numbers[number]
+        yield self._shifted(away if match[5] else -away, grammar.units[unit])
 
     def _relative(self, match: re.Match[str]) -> Iterator[NamedTime]:
         unit = _grammar().units[match[2] or match[3]]
@@ -302,7 +305,7 @@ def _grammar() -> _Grammar:
     weekdays = {word: n for word, n in numbered(_WEEKDAYS, 5).items() if word not in _NO_WEEKDAYS}
     units = {form: unit for unit in Unit for info in infos for form in _forms(info[unit]) if len(form) > 2}
     units |= {"an": Unit.YEAR, "jaren": Unit.YEAR}
-    numbers = {word: n for line in _NUMBERS for n, word in enumerate(line.split(), 1)}
+    numbers = {word: n for line in _NUMBERS for n, word in enumerate(line.split(), 1)} | {"a couple of": 2}
     away = dict(_DAYS_AWAY)
     for info in infos:
         for key, phrases in info["relative-type"].items():
@@ -326,10 +329,14 @@ def _grammar() -> _Grammar:
         re.compile(
             rf"\b(?:vor|il y a|hace|há) ({number}) ({unit})\b"
             rf"|\b({number}) ({unit}) (?:ago|fa|geleden|atrás|atras|earlier)\b"
+            rf"|\b(?:in|dans|dentro de|daqui a|tra|fra) ({number}) ({unit})\b"
         ),
         re.compile(rf"\b({_PAST}|{_NEXT}|{_THIS}) ({unit})\b|\b({unit}) ({_PAST}|{_NEXT})\b"),
         re.compile(rf"\b(?:{_any_of(away)})\b"),
-        re.compile(rf"(?:\b({_PAST}|{_NEXT}) )?\b({_any_of(weekdays)})\b(?: ({_PAST}|{_NEXT})\b)?"),
+        re.compile(
+            rf"(?:\b({_PAST}|{_NEXT}) )?\b({_any_of(weekdays)})\b(?!,? (?:the |den |der |le |el |op )?{_READ})"
+            rf"(?: ({_PAST}|{_NEXT})\b)?"
+        ),
     )
 
 

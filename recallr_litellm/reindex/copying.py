@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from recallr_litellm.core.records import Passage
 from recallr_litellm.stores.vectors import points, schema
 from recallr_litellm.stores.vectors.engine import Payload, Stored, WholeEngine
-from recallr_litellm.stores.vectors.store import batches
 
 _PAGE = 64
 """Points compared at a time."""
@@ -94,7 +93,7 @@ class Copy:
         passages = await self._embed(list(texts.values()))
         found = dict(zip(texts, passages, strict=True))
         await self._require()
-        for batch in batches(points.with_vectors(one.id, one.payload, found.get(one.id)) for one in portion):
+        for batch in points.batches(points.with_vectors(one.id, one.payload, found.get(one.id)) for one in portion):
             await self._target.upsert(batch)
 
 

@@ -32,6 +32,16 @@ def said(day: date) -> int:
         ("letzten Freitag", date(2025, 5, 2)),
         ("vor 3 Tagen", date(2025, 5, 2)),
         ("am 5.3. war ich dort", date(2025, 3, 5)),
+        ("Mittwoch, den 5.3. um drei", date(2025, 3, 5)),
+        ("am 5. 3. 2025", date(2025, 3, 5)),
+        ("on Sunday, June 9, 2024", date(2024, 6, 9)),
+        ("on Sunday the 9th of June 2024", date(2024, 6, 9)),
+        ("a couple of days ago", date(2025, 5, 3)),
+        ("in three days", date(2025, 5, 8)),
+        ("in drei Tagen", date(2025, 5, 8)),
+        ("dans trois jours", date(2025, 5, 8)),
+        ("dentro de tres días", date(2025, 5, 8)),
+        ("tra tre giorni", date(2025, 5, 8)),
         ("je l'ai vu hier", date(2025, 5, 4)),
         ("le 1er mai", date(2025, 5, 1)),
         ("vendredi dernier", date(2025, 5, 2)),
@@ -55,7 +65,9 @@ def said(day: date) -> int:
     ],
 )
 def test_a_day_is_read(text: str, day: date) -> None:
-    assert named_times(text, TODAY)[0][:2] == (day, Unit.DAY)
+    found = named_times(text, TODAY)
+    assert found[0][:2] == (day, Unit.DAY)
+    assert all((time.day.month, time.day.day) == (day.month, day.day) for time in found), "but for the next of its kind"
 
 
 @pytest.mark.parametrize(

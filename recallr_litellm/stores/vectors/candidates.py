@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from recallr_litellm.core.records import SparseVector, Vector
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import Span, SparseVector, Vector
 from recallr_litellm.stores.vectors import schema
 from recallr_litellm.stores.vectors.engine import Found, Nearest, Where
+from recallr_litellm.stores.vectors.schema import Kind
+
+_MOST_TIMES = 4
+"""Times of one question for which passages are looked for."""
 
 
 class Candidates:
@@ -55,3 +60,29 @@ class Candidates:
         for found in self.words:
             if found.id in cosines:  # else it is among the best, or was deleted meanwhile
                 yield Found(found.id, cosines[found.id], found.payload), found.score
+
+
+def searched_fields(*, names_times: bool) -> tuple[str, ...]:
+    """What a search wants to know of a passage."""
+    return (schema.HIT, schema.TIMES) if names_times else (schema.HIT,)
+
+
+def of_times(said: Where, spans: Sequence[Span]) -> Iterator[Where]:
+    """For each of the first spans, passages that name a time in it, and those that were said in it."""
+    for span in spans[:_MOST_TIMES]:
+        since = span.since if said.since is None else max(span.since, said.since)
+        until = span.until if said.until is None else min(span.until, said.until)
+        yield replace(said, naming=span)
+        yield replace(said, since=since, until=until)
+
+
+def said_in(owner: Owner, within: Span | None, exclude_sessions: Collection[str] = ()) -> Where:
+    """Passages said in a time, or at any."""
+    since, until = within or (None, None)
+    return Where(owner, Kind.TURN, since=since, until=until, exclude_sessions=exclude_sessions)
+
+
+def gone_on_in(owner: Owner, within: Span | None, exclude_sessions: Collection[str]) -> Where:
+    """Sessions of which a part lies in a time, or all."""
+    since, until = within or (None, None)
+    return Where(owner, Kind.SESSION, since=since, begun_until=until, exclude_sessions=exclude_sessions)

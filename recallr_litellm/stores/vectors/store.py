@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -26,7 +26,7 @@ from recallr_litellm.core.records import (
 from recallr_litellm.errors import ConfigurationError, VectorsRefused, VectorsUnavailable
 from recallr_litellm.stores.embedding import Embedder
 from recallr_litellm.stores.vectors import points, schema
-from recallr_litellm.stores.vectors.candidates import Candidates
+from recallr_litellm.stores.vectors.candidates import Candidates, gone_on_in, of_times, said_in, searched_fields
 from recallr_litellm.stores.vectors.collections import Collections, all_of, open_collection
 from recallr_litellm.stores.vectors.engine import Engine, Nearest, Payload, Point, PointId, Where, scope
 from recallr_litellm.stores.vectors.points import Description
@@ -34,17 +34,11 @@ from recallr_litellm.stores.vectors.schema import Kind
 
 _READ_PAGE = 256
 """Records read in one call."""
-_WRITE_POINTS = 32
-"""Points written in one call: Qdrant Edge holds the interpreter's lock while it writes, 0.1 to 0.3 ms a point."""
 _NO_STATEMENT = (schema.STATES_NOTHING,)
 _CHANGES = 16
 """Most passages that tell of a change which are looked at for one question."""
 _OF_TIME = 20
 """Passages that are looked at of each time which a question names: said in it, and naming it."""
-_MOST_TIMES = 4
-"""Times of one question for which that is done."""
-_WRITE_CHARACTERS = 1_000_000
-"""Characters written in one call, far below the 32 MB that a Qdrant server accepts."""
 
 
 class VectorStore:
@@ -177,7 +171,7 @@ class VectorStore:
         Its memories stay as they are, until `save_memories` replaces them.
         """
         written: list[str] = []
-        for batch in batches(point for turn in turns for point in points.turn_points(owner, session.id, turn)):
+        for batch in points.batches(point for turn in turns for point in points.turn_points(owner, session.id, turn)):
             await self._write(batch)
             written.extend(point.id for point in batch)
         await self._engine.upsert([points.session_point(owner, session, summary)])
@@ -204,7 +198,7 @@ class VectorStore:
                 longer among them is deleted last, so a reader never sees less than the old or the new ones.
         """
         written: list[str] = []
-        for batch in batches(points.memory_point(owner, memory, indexed) for memory, indexed in memories):
+        for batch in points.batches(points.memory_point(owner, memory, indexed) for memory, indexed in memories):
             await self._engine.upsert(batch)
             written.extend(point.id for point in batch)
         if replacing is not None:
@@ -259,12 +253,12 @@ class VectorStore:
             VectorsUnavailable: Qdrant did not answer.
             Exception: what awaiting `dense` raises.
         """
-        said = _said(owner, within, exclude_sessions)
+        said = said_in(owner, within, exclude_sessions)
         stating, asking = replace(said, lacking=_NO_STATEMENT), replace(said, having=_NO_STATEMENT)
-        fields = _fields(names_times=bool(times))
+        fields = searched_fields(names_times=bool(times))
         statements = Candidates(stating, turn_candidates, lacking=_NO_STATEMENT, fields=fields)
         others = Candidates(asking, max(1, turn_candidates // 2), lacking=_NO_STATEMENT, fields=fields)
-        sessions = Candidates(_gone_on(owner, within, exclude_sessions), summary_candidates)
+        sessions = Candidates(gone_on_in(owner, within, exclude_sessions), summary_candidates)
         memories = Candidates(Where(owner, Kind.MEMORY, exclude_sessions=exclude_sessions), memory_candidates)
         kinds = (statements, others, sessions, memories)
         if sparse.indices:
@@ -273,16 +267,12 @@ class VectorStore:
         vector = dense if isinstance(dense, np.ndarray) else await dense
         asked = [kind.by_meaning(vector) for kind in kinds]
         changes = Nearest(vector, replace(said, having=(schema.TELLS_A_CHANGE,)), _CHANGES, fields=fields)
-        timely = [
-            Nearest(vector, where, _OF_TIME, fields=fields)
-            for span in times[:_MOST_TIMES]
-            for where in _of_time(stating, span)
-        ]
+        timely = [Nearest(vector, where, _OF_TIME, fields=fields) for where in of_times(stating, times)]
         queries = [changes, *timely, *(query for of_kind in asked for query in of_kind)]
         each = iter(await self._engine.query(queries))
-        changed, *of_time = islice(each, 1 + len(timely))
+        changed, *timed = islice(each, 1 + len(timely))
         found = [list(kind.union(list(islice(each, len(of_kind))))) for kind, of_kind in zip(kinds, asked, strict=True)]
-        near = ((one, 0.0) for answer in (changed, *of_time) for one in answer)
+        near = ((one, 0.0) for answer in (changed, *timed) for one in answer)
         passages = {one.id: (one, bm25) for one, bm25 in (*near, *found[0], *found[1])}
         return Hits(
             [points.passage_hit(*one) for one in passages.values()],
@@ -324,7 +314,7 @@ class VectorStore:
         """
         if not sessions:
             return list(known)
-        where = replace(_said(owner, within), sessions=sessions)
+        where = replace(said_in(owner, within), sessions=sessions)
         read = {hit.id for hit in known if hit.session in sessions}
         queries = (
             [Nearest(sparse, where, limit, corpus=Where(owner, Kind.TURN, lacking=_NO_STATEMENT))]
@@ -333,7 +323,7 @@ class VectorStore:
         )
         if len(read) < limit:
             unread = replace(where, exclude_ids=read)
-            queries.append(Nearest(dense, unread, limit - len(read), fields=_fields(names_times=names_times)))
+            queries.append(Nearest(dense, unread, limit - len(read), fields=searched_fields(names_times=names_times)))
         answers = await self._engine.query(queries) if queries else []
         words = answers.pop(0) if sparse.indices else []
         bm25 = {found.id: found.score for found in words}
@@ -374,7 +364,7 @@ class VectorStore:
         self, owner: Owner, within: Span, n: int, *, exclude_sessions: Collection[str]
     ) -> list[Session]:
         """Of the sessions that went on in this time the `n` ≥ 1 that ended last, oldest first."""
-        where = _gone_on(owner, within, exclude_sessions)
+        where = gone_on_in(owner, within, exclude_sessions)
         found, _ = await self._engine.scroll(where, n, fields=[schema.RECORD], newest_first=True)
         sessions = [points.record_of(point.payload, Session) for point in found]
         return sorted(sessions, key=lambda session: (session.last_at, session.id))
@@ -407,42 +397,3 @@ class VectorStore:
             page, after = await self._engine.scroll(where, _READ_PAGE, fields=fields, after=after)
             found += page
         return [point.payload for point in found]
-
-
-def _fields(*, names_times: bool) -> tuple[str, ...]:
-    """What a search wants to know of a passage."""
-    return (schema.HIT, schema.TIMES) if names_times else (schema.HIT,)
-
-
-def _of_time(said: Where, span: Span) -> tuple[Where, Where]:
-    """Passages that name a time in a span, and those that were said in it."""
-    since = span.since if said.since is None else max(span.since, said.since)
-    until = span.until if said.until is None else min(span.until, said.until)
-    return replace(said, naming=span), replace(said, since=since, until=until)
-
-
-def _said(owner: Owner, within: Span | None, exclude_sessions: Collection[str] = ()) -> Where:
-    """Passages said in a time, or at any."""
-    since, until = within or (None, None)
-    return Where(owner, Kind.TURN, since=since, until=until, exclude_sessions=exclude_sessions)
-
-
-def _gone_on(owner: Owner, within: Span | None, exclude_sessions: Collection[str]) -> Where:
-    """Sessions of which a part lies in a time, or all."""
-    since, until = within or (None, None)
-    return Where(owner, Kind.SESSION, since=since, begun_until=until, exclude_sessions=exclude_sessions)
-
-
-def batches(all_points: Iterable[Point]) -> Iterator[list[Point]]:
-    """The points in the portions in which an engine is to get them."""
-    batch: list[Point] = []
-    characters = 0
-    for point in all_points:
-        size = sum(len(point.payload.get(field, "")) for field in (schema.RECORD, schema.HIT))
-        if batch and (len(batch) == _WRITE_POINTS or characters + size > _WRITE_CHARACTERS):
-            yield batch
-            batch, characters = [], 0
-        batch.append(point)
-        characters += size
-    if batch:
-        yield batch

@@ -170,3 +170,23 @@ async def _fill(store: VectorStore, owner: Owner, *, of: int, with_word: int, wo
 async def _bm25(store: VectorStore, owner: Owner, word: int) -> float:
     hits, *_ = await store.search(owner, towards(0), terms(word), exclude_sessions=())
     return max(hit.bm25 for hit in hits)
+
+
+async def test_what_names_or_was_said_in_a_time_is_found_beside_what_is_nearer(store: VectorStore) -> None:
+    day = 24 * 3600 * 1000
+    near = [turn(stored(n), passage(f"near {n}", 0, lean=n / 10)) for n in range(6)]
+    later = turn(stored(7, at=START + 30 * day), passage("said then", 3))
+    named = turn(stored(8), passage("It opens on 8 November 2025, the sale is on 2025-12-24.", 4))
+    other = turn(stored(9), passage("It closed on 8 July 2025.", 5))
+    await store.save_session(ADA, session(), [*near, later, named, other], None)
+    await store.save_session(BOB, session("theirs"), [named], None)
+
+    async def found(**times: list[Span]) -> dict[str, tuple[int, ...]]:
+        hits, *_ = await store.search(ADA, towards(0), NO_TERMS, exclude_sessions=(), turn_candidates=2, **times)
+        return {hit.text: hit.times for hit in hits}
+
+    assert list(await found()) == ["near 0", "near 1"]
+    november = await found(times=[Span(START + 20 * day, START + 40 * day)])
+    assert november.keys() == {"near 0", "near 1", "said then", named.passages[0].text}
+    assert len(november[named.passages[0].text]) == 2
+    assert november["near 0"] == ()
