@@ -1,6 +1,6 @@
 """Fits the constants of `recallr_litellm/recall/calibration.py`, on LoCoMo and the first-person set beside this file.
 
-    python -m tests.benchmarks.calibrate --data FOLDER [--model NAME]
+    python -m tests.benchmarks.calibrate --data FOLDER [--users FILE] [--model NAME]
 
 FOLDER holds `conv-*.json` of LoCoMo ("Evaluating Very Long-Term Conversational Memory of LLM
 Agents", ACL 2024, CC BY-NC 4.0), which is not part of this project. All is remembered and asked as in
@@ -28,13 +28,14 @@ from numpy.typing import NDArray
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.records import PassageHit
 from recallr_litellm.recall import Recall, calibration, search, selection
-from recallr_litellm.recall.calibration import REFERENCE, REFERENCE_MODEL, Calibration, Logistic
+from recallr_litellm.recall.calibration import REFERENCE, REFERENCE_MODEL, Calibration, Logistic, Relevance
 from recallr_litellm.recall.names import candidates, without
 from recallr_litellm.recall.selection import top
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder, open_embedder
 from recallr_litellm.stores.vectors import VectorStore, open_collections
 from tests.benchmarks.conversations import (
+    FIRST_PERSON,
     Conversation,
     Question,
     evidence_sessions,
@@ -85,7 +86,8 @@ async def main(sets: dict[str, list[Conversation]], with_facts: list[Conversatio
         everybody = [conversation for conversations in sets.values() for conversation in conversations]
         mean, spread = await cosines(everybody, vectors, embedder, sparse)
         recall = Recall(vectors, embedder, sparse)
-        bare = Calibration(mean, spread, Score(1, 0), Score(1, 0), Score(1, 0))
+        plain = Relevance(Score(1, 0), Score(1, 0))
+        bare = Calibration(mean, spread, plain, plain, Score(1, 0))
         with (
             patch.object(calibration, "CALIBRATIONS", {embedder.name: bare}),
             patch.object(search, "to_reference", lambda _, dense: moved(dense, embedder.name, mean, spread)),
@@ -153,17 +155,16 @@ def report(answers: dict[str, list[Answer]], facts: Logistic, model: str, mean: 
         name: fit((one.relevance, one.id in a.question.evidence) for a in of_set for one in a.passages)
         for name, of_set in answers.items()
     }
-    memories = mean_of(of_each.values())
     summaries = mean_of(
         fit((one.relevance, one.id in a.sessions) for a in of_set for one in a.summaries) for of_set in answers.values()
     )
     for name, of_set in answers.items():
         own = of_each[name]
         fitted = f"slope {own.slope:.2f}, intercept {own.intercept:.2f}, 0.7 at {score_at(0.7, own):.2f}"
-        print(f"\n{name}, {len(of_set)} questions; memories fitted on it alone: {fitted}")
-        print("threshold | memories: score, shown (of 10 to 50), recall % | summaries: score, shown (of 5), recall %")
+        print(f"\n{name}, {len(of_set)} questions: {fitted}")
+        print("threshold | passages: score, shown (of 10 to 50), recall % | summaries: score, shown (of 5), recall %")
         for threshold in THRESHOLDS:
-            least, least_summary = (score_at(threshold, logistic) for logistic in (memories, summaries))
+            least, least_summary = (score_at(threshold, logistic) for logistic in (own, summaries))
             shown = [(a.question.evidence, top(a.passages, at_least=10, at_most=50, threshold=least)) for a in of_set]
             parts = [(a.sessions, top(a.summaries, at_least=0, at_most=5, threshold=least_summary)) for a in of_set]
             print(
@@ -172,9 +173,9 @@ def report(answers: dict[str, list[Answer]], facts: Logistic, model: str, mean: 
             )
     print(
         f'\n"{model}": Calibration(\n    mean={mean:.3f},\n    spread={spread:.3f},\n'
-        f"    memories=Logistic({memories.slope:.2f}, {memories.intercept:.2f}),\n"
+        f"    passages: {of_each},\n"
         f"    summaries=Logistic({summaries.slope:.2f}, {summaries.intercept:.2f}),\n"
-        f"    facts=Logistic({facts.slope:.2f}, {facts.intercept:.2f}),  # see `calibration.py` for what is added\n)"
+        f"    memories: Logistic({facts.slope:.2f}, {facts.intercept:.2f}),\n)"
     )
 
 
@@ -210,8 +211,11 @@ def fit(scores: Iterable[tuple[float, bool]]) -> Logistic:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of LoCoMo's conv-*.json")
+    parser.add_argument(
+        "--users", type=Path, default=FIRST_PERSON, help="first-person questions; those beside this file"
+    )
     parser.add_argument("--model", help="as RECALLR_EMBEDDING_MODEL; the bundled one by default")
     arguments = parser.parse_args()
-    sets = {"LoCoMo": load_locomo(arguments.data), "first person": load_first_person()}
+    sets = {"LoCoMo": load_locomo(arguments.data), "first person": load_first_person(arguments.users)}
     with_facts = [replace(c, name=f"{c.name} with facts") for c in load_locomo(arguments.data, facts=True)]
     asyncio.run(main(sets, with_facts, arguments.model))
