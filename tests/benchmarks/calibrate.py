@@ -98,7 +98,7 @@ async def main(sets: dict[str, list[Conversation]], with_facts: list[Conversatio
             of_facts = [await ask(recall, c, q) for c in with_facts for q in c.questions]
         await vectors.close()
         await embedder.close()
-    report(answers, fit(fact for answer in of_facts for fact in answer.memories), embedder.name, mean, spread)
+    report(answers, fit(fact for answer in of_facts for fact in answer.facts), embedder.name, mean, spread)
 
 
 class Score(Logistic):
