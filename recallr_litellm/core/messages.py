@@ -69,9 +69,12 @@ class Message(BaseModel):
         beginning and the end count. Of other texts past 64,000 characters the white space counts too.
         """
         long = self.role != "tool" and len(self.text) > _NORMALISED_CHARACTERS
+        text = _digest(self.text.strip()) if long else _spaced(_ends(self.text) if self.role == "tool" else self.text)
+        if not (self.tool_calls or self.attachments) and self.tool_call_id is None:  # most: as below, in half the time
+            return _digest(f"[{json.dumps(self._speaker)}, {json.dumps(text)}, [], null, []]")[:16]
         parts = [
             self._speaker,
-            _digest(self.text.strip()) if long else _spaced(_ends(self.text) if self.role == "tool" else self.text),
+            text,
             [[call.id, call.name, "".join(_ends(call.arguments).split())] for call in self.tool_calls],
             self.tool_call_id,
             list(self.attachments),

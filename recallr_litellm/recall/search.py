@@ -200,9 +200,10 @@ class Recall:
         self, owner: Owner, scored: Sequence[tuple[float, PassageHit]], changes: Collection[object], shown: int
     ) -> dict[Place, PassageHit]:
         """Message and part of what is out of date among the best → what was said last in its place."""
-        statements = [Statement(hit, score, hit.id in changes) for score, hit in scored if not hit.states_nothing]
-        older = statements[: min(max(shown, _LEAST_COMPARED), _COMPARED)]
-        further = (one for one in statements[len(older) :] if one.changes)
+        stating = [(score, hit) for score, hit in scored if not hit.states_nothing]
+        best = min(max(shown, _LEAST_COMPARED), _COMPARED)
+        older = [Statement(hit, score, hit.id in changes) for score, hit in stating[:best]]
+        further = [Statement(hit, score, True) for score, hit in stating[best:] if hit.id in changes] if changes else []
         compared = [one for one in (*older, *further) if one.comparable]
         if len(compared) < 2:
             return {}

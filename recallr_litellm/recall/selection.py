@@ -100,11 +100,12 @@ def folded(
     """
     kept: dict[Hashable, _Scored[_T]] = {}
     for score, item in ranked:
-        earlier = kept.get(key(item))
+        same = key(item)
+        earlier = kept.get(same)
         if earlier is None:
-            kept[key(item)] = score, item
+            kept[same] = score, item
         elif at(item) > at(earlier[1]):
-            kept[key(item)] = earlier[0], item
+            kept[same] = earlier[0], item
     return list(kept.values())
 
 
