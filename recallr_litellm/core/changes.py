@@ -12,14 +12,18 @@ _CHANGE = re.compile(
     | (?:as\sof|from)\s(?:now|today|tomorrow|next|january|february|march|april|may|june|july|august|september|october
         |november|december|monday|tuesday|wednesday|thursday|friday)
     | stopped | (?<!n['’]t\s)(?<!not\s)(?<!never\s)quit | gave\sup | given\sup | switch(?:ed|ing) | swapped | changed
-    | mov(?:ed|ing) | migrated | replaced | renamed | rescheduled | postponed | pushed\s(?:back|to|out)
-    | brought\sforward | cancel(?:l?ed|ling) | called\soff | fell\sthrough | fallen\sthrough | didn['’]t\swork\sout
+    | mov(?:ed|ing) | relocat(?:ed|ing) | upgraded | raised | (?:down|up)\sto\s\W?\d+ | after\sall | for\sgood
+    | dropped | took\sup | my\snotice | new\s(?:best|record)
+    | these\sdays | nowadays | now(?=[.!,;]) | let\sme\sgo | laid\soff | fired | started\s(?:as|at|with)
+    | migrated | replaced | renamed | rescheduled | postponed | pushed\s(?:back|to|out)
+    | brought\sforward | cancel(?:l?ed|l?ing)? | called\soff | fell\sthrough | fallen\sthrough | didn['’]t\swork\sout
     | sold | got\srid | gave\saway | broken?\sup | divorced | separated | engaged | got\smarried | retired | resigned
     | promoted | got\s(?:a|the)\snew | started\s(?:a|my)\snew | instead
     | new\s(?:\w+\s)?(?:job|number|address|phone|flat|apartment|house|car|e-?mail|password|boss|name)
-    | correction | i\swas\swrong | turn(?:s|ed)\sout\sthat | made\sa\smistake | mis(?:spoke|remembered)
-    | nicht\smehr | kein(?:e|en)?\s\w+\smehr | umgezogen | gewechselt | gekündigt | verschoben | stattdessen | jetzt
-    | geändert | ne\s\w+\splus | n['’]\w+\splus | déménagé | changé | désormais | reporté | annulé
+    | correction | i\s(?:was|had\sit)\swrong | told\syou\swrong | i\smeant | turn(?:s|ed)\sout\sthat
+    | made\sa\smistake | mis(?:spoke|remembered)
+    | nicht\smehr | kein(?:e|en)?\s\w+\smehr | (?:um)?gezogen | gewechselt | gekündigt | verschoben | stattdessen
+    | jetzt | geändert | ne\s\w+\splus | n['’]\w+\splus | déménagé | changé | désormais | reporté | annulé
     | ya\sno | mudado | mudé | cambi(?:é|ado|ó) | ahora | aplazad[oa] | cancelad[oa]
     | non\s\w+\spiù | trasferit[oa] | cambiat[oa] | adesso | rinviat[oa] | já\snão | mudei | mudou | agora | adiad[oa]
     | niet\smeer | verhuisd | veranderd | voortaan | geannuleerd

@@ -158,7 +158,7 @@ class Recall:
         ranked_memories = rank_memories(memories, scores, relevance.memories)
         told = support(memories, scores, of_memory)
         scored = score_and_fold(passages, model, weights, asked, told)
-        newest = await self._newest(owner, scored, changes, options.max_top_k)
+        newest = await self._newest(owner, scored, changes, options.max_top_k, asked)
         best = recalled(scored, newest, relevance.passages, at_most=2 * options.max_top_k)
         of_passages, of_memories = by_kind(
             top_memories(ranked(ranked_memories, best), options, questions_too=question.asks_what_was_asked)
@@ -197,7 +197,12 @@ class Recall:
             factor *= 4
 
     async def _newest(
-        self, owner: Owner, scored: Sequence[tuple[float, PassageHit]], changes: Collection[object], shown: int
+        self,
+        owner: Owner,
+        scored: Sequence[tuple[float, PassageHit]],
+        changes: Collection[object],
+        shown: int,
+        asked: Asked,
     ) -> dict[Place, PassageHit]:
         """Message and part of what is out of date among the best → what was said last in its place."""
         stating = [(score, hit) for score, hit in scored if not hit.states_nothing]
@@ -208,9 +213,14 @@ class Recall:
         if len(compared) < 2:
             return {}
         vectors = await self._vectors.vectors_of(owner, [one.hit for one in compared])
-        newest = replaced(older, compared, vectors, self._sparse.words)
+        newest = replaced(older, compared, vectors, self._sparse.words, asked.terms.tolist())
         by_id = {one.hit.id: one.hit for one in compared}
-        return {(by_id[old].message, by_id[old].part): by_id[new] for old, new in newest.items()}
+        # Who asks for a time wants to know what was so then.
+        return {
+            (by_id[old].message, by_id[old].part): by_id[new]
+            for old, new in newest.items()
+            if not any(p.start <= by_id[old].at < p.end <= by_id[new].at for p in asked.question.periods)
+        }
 
     async def _holding(self, owner: Owner, words: Sequence[str]) -> list[list[str]]:
         return await self._vectors.holding(owner, [self._sparse.query(word) for word in words], limit=LOOKED_UP)

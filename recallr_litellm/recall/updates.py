@@ -2,13 +2,15 @@
 
 Without a model, by what two statements of one speaker have in common. The newer takes the place of the older where
 
-- both say the same of one thing but for a value: most of their words are the same, both have words of their own, and
-  the question is answered by both about as well ("I moved to Lisbon", "I moved to Porto"); or
+- both say the same of one thing but for a value ("I moved to Lisbon", "I moved to Porto"): most of their words are the
+  same, not only names, both have words of their own, and the question is answered by both about as well and asks for
+  nothing that only the older one names; or
 - the newer says that something is no longer so (`core/changes.py`) and is near the older in meaning ("I love sushi",
-  "I no longer eat fish"); or
+  "I no longer eat fish"), the nearer the less they have in common; or
+- it says in words of its own that one lives, works or eats otherwise ("I live in Ghent", "We moved to Utrecht"); or
 - it says so of something that it does not name ("I moved it over there to 49222"), and has a value of the same sort.
 
-Measured: `tests/benchmarks/README.md`, "Newer and older".
+Measured: `tests/benchmarks/README.md`, "Short lives".
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recallr_litellm.core.records import PassageHit, Vector
+from recallr_litellm.core.stopwords import ENGLISH
 from recallr_litellm.stores.embedding.words import WordVectors
 
 Id = UUID | str | int
@@ -35,12 +37,18 @@ ANSWERS_AS_WELL = 0.25
 """How far the score of a newer statement that tells of no change may lie below that of the older one."""
 CHANGE_MEANING = 0.45
 """Cosine from which on a change is one of what the older statement says."""
+SHARED_CHANGE_MEANING = 0.4
+"""The same where both have a word in common."""
 RELATED_MEANING = 0.25
 """The same for a change in a few words, which has to do with the question."""
 ANSWERS_AT_ALL = 0.2
 """Score from which on a change that hardly resembles the older statement has to do with the question."""
 ALIKE_VALUES = 0.35
 """Cosine of two words from which on they are values of one sort: two towns, two colours."""
+MUCH_ALIKE = 0.5
+"""The same for a dish and a diet."""
+OF_SOMETHING_ELSE = 0.05
+"""How much nearer a change may be to another older statement, which lacks a word of the question."""
 FEW_TERMS = 5
 """Of a change that may hardly resemble the older statement: in a longer one the change may be of anything."""
 MOST_TERMS = 9
@@ -50,6 +58,30 @@ UNNAMED_RANK = 3
 
 _UNNAMED = re.compile(r"\b(?:it|them|this|that|those|these|there|one|its|their)\b", re.I)
 _FIGURE = re.compile(r"\d")
+_WORD = re.compile(r"\w+")
+_NAME = re.compile(r"(?<![.!?:]\s)(?<!^)\b[A-Z]\w*")
+_OTHERWISE = (
+    (
+        re.compile(
+            r"\b(?:i|we)(?:['’](?:m|re))?\s(?:still\s|also\s)?(?:live|living)\b|\bich\swohne|\bj['’]habite|\bvivo\sen",
+            re.I,
+        ),
+        re.compile(r"\b(?:moved|relocated)\s(?:\w+\s)?(?:to|into|back)\b|\bgezogen\b|\bdéménagé|\bme\smudé", re.I),
+    ),
+    (
+        re.compile(
+            r"\b(?:i|we)(?:['’](?:m|re))?\s(?:still\s|also\s)?(?:work|working)\b|\bich\sarbeite|\bje\stravaille|\btrabajo\s",
+            re.I,
+        ),
+        re.compile(
+            r"\bstarted\s(?:as|at|with|a\snew\sjob|my\snew\sjob)\b|\bnew\s(?:\w+\s)?job\b|\blet\sme\sgo\b|\blaid\soff\b|\bfired\b"
+            r"|\b(?:quit|left|lost)\smy\sjob\b|\bretired\b|\bresigned\b|\bgekündigt\b",
+            re.I,
+        ),
+    ),
+)
+"""What one says of one's home and work, and how one says that it has changed."""
+_DIET = re.compile(r"\b(?:vegan|vegetarian|vegetarisch|végane?|végétarienn?e?|vegan[oa]|vegetarian[oa])\b", re.I)
 _OTHERS = re.compile(
     r"^\W*(?:\w+[,:]\s*)?my\s(?:\w+\s)?(parents|mother|father|mom|mum|dad|brothers?|sisters?|sons?|daughters?|kids?|child(?:ren)?|wife"
     r"|husband|partner|girlfriend|boyfriend|friends?|flatmate|roommate|colleagues?|neighbou?rs?|aunt|uncle|cousins?"
@@ -78,6 +110,7 @@ def replaced(
     all_statements: Sequence[Statement],
     vectors: Mapping[Id, Vector],
     words: WordVectors | None,
+    asked: Collection[int] = (),
 ) -> dict[Id, Id]:
     """Id of each passage that is out of date → id of the newest one in its place.
 
@@ -86,6 +119,7 @@ def replaced(
         all_statements: among which the newer ones are sought; `older` among them.
         vectors: id → embedding, unit length, of all of them; those without one replace nothing.
         words: which words are alike; None: none are.
+        asked: terms of the question.
     """
     newest: dict[Id, Id] = {}
     known = [one for one in all_statements if one.hit.id in vectors and one.comparable]
@@ -93,24 +127,38 @@ def replaced(
         return newest
     at = np.array([one.hit.at for one in known])
     matrix = np.stack([vectors[one.hit.id] for one in known])
+    terms = [frozenset(one.hit.terms.tolist()) for one in known]
+    place = {one.hit.id: index for index, one in enumerate(known)}
+    all_cosines = matrix @ matrix.T
+    user = np.array([one.hit.role == "user" for one in known])
+    # Of each, the nearest older one of the same speaker.
+    before = np.where((at[:, None] < at) & (user[:, None] == user), all_cosines, -1.0)
+    nearest, how_near = before.argmax(axis=0), before.max(axis=0)
+    about = frozenset(asked)
     for rank, old in enumerate(older):
-        vector = vectors.get(old.hit.id)
-        if vector is None or not old.comparable:
+        row = place.get(old.hit.id)
+        if row is None:
             continue
-        cosines = matrix @ vector
-        best: tuple[float, Statement] | None = None
-        for index in np.flatnonzero(at > old.hit.at):
+        cosines = all_cosines[row]
+        values: list[Statement] = []
+        changes: list[tuple[float, int]] = []
+        for index in np.flatnonzero(at > old.hit.at).tolist():
             new = known[index]
             if new.hit.role != old.hit.role or _differ(new.hit.traits.speaker, old.hit.traits.speaker):
                 continue
-            cosine = float(cosines[index])
-            if _replaces(new, old, cosine, words) or (rank < UNNAMED_RANK and _replaces_unnamed(new, old, words)):
-                # The nearest of those that tell of a change; of the others the newest.
-                near = cosine if new.changes else 1.0
-                if best is None or near > best[0] or (near == best[0] and new.hit.at > best[1].hit.at):
-                    best = near, new
-        if best is not None:
-            newest[old.hit.id] = best[1].hit.id
+            if cosines[index] < SAME_MEANING and not new.changes:
+                continue
+            pair = _Pair(new, old, terms[index], terms[row], float(cosines[index]), words, about)
+            of_this = not new.changes or not pair.changes_rather(terms[nearest[index]], float(how_near[index]))
+            if (of_this and pair.replaces()) or (rank < UNNAMED_RANK and pair.replaces_unnamed()):
+                if new.changes:
+                    changes.append((pair.cosine, index))
+                else:
+                    values.append(new)
+        # The newest value, or the nearest change, whichever was said later.
+        found = [*values, *(known[index] for _, index in sorted(changes)[-1:])]
+        if found:
+            newest[old.hit.id] = max(found, key=lambda one: one.hit.at).hit.id
     return {id: _last(id, newest) for id in newest}
 
 
@@ -121,25 +169,76 @@ def _last(id: Id, newest: Mapping[Id, Id]) -> Id:
     return id
 
 
-def _replaces(new: Statement, old: Statement, cosine: float, words: WordVectors | None) -> bool:
-    if cosine < RELATED_MEANING or (not new.changes and cosine < SAME_MEANING) or _about(new) != _about(old):
-        return False
-    terms, others = set(new.hit.terms.tolist()), set(old.hit.terms.tolist())
-    if new.changes:
-        short = len(terms) <= FEW_TERMS and not new.hit.traits.speaker
-        return cosine >= CHANGE_MEANING or (short and new.score >= ANSWERS_AT_ALL)
-    return (
-        bool(terms - others and others - terms)
-        and len(terms & others) >= SAME_WORDS * min(len(terms), len(others))
-        and new.score >= old.score - ANSWERS_AS_WELL
-    )
+class _Pair:
+    """Two statements, one of which may replace the other."""
 
+    def __init__(
+        self,
+        new: Statement,
+        old: Statement,
+        terms: frozenset[int],
+        others: frozenset[int],
+        cosine: float,
+        words: WordVectors | None,
+        asked: frozenset[int],
+    ) -> None:
+        self.new, self.old, self.cosine, self._words = new, old, cosine, words
+        self._common, self._only_new, self._only_old = terms & others, terms - others, others - terms
+        self._fewer = min(len(terms), len(others))
+        self._asked_of_old = asked & self._only_old
 
-def _replaces_unnamed(new: Statement, old: Statement, words: WordVectors | None) -> bool:
-    if not new.changes or _UNNAMED.search(new.hit.text) is None:
-        return False
-    terms, others = set(new.hit.terms.tolist()), set(old.hit.terms.tolist())
-    return not terms & others and _same_sort(new, old, terms, others, words)
+    def replaces(self) -> bool:
+        """Whether it does so by what both have in common."""
+        new, old = self.new, self.old
+        if (self.cosine < RELATED_MEANING and not (self._common and new.changes)) or not (
+            _mentions(new, _about(old)) and _mentions(old, _about(new))
+        ):
+            return False
+        if new.changes:
+            return self._changes()
+        return (
+            bool(self._only_new and self._only_old)
+            and len(self._common) >= SAME_WORDS * self._fewer
+            and not self._asked_of_old
+            and new.score >= old.score - ANSWERS_AS_WELL
+            and _more_than_names(new.hit.text, old.hit.text)
+        )
+
+    def changes_rather(self, other: frozenset[int], cosine: float) -> bool:
+        """Whether what has changed is another older statement, of these terms and so near, not the asked one."""
+        return (
+            bool(self._asked_of_old)
+            and cosine > max(SHARED_CHANGE_MEANING, self.cosine + OF_SOMETHING_ELSE)
+            and not self._asked_of_old.issubset(other)
+        )
+
+    def _changes(self) -> bool:
+        new, old = self.new, self.old
+        if any(was.search(old.hit.text) and changed.search(new.hit.text) for was, changed in _OTHERWISE):
+            return True
+        if self._common:
+            if self.cosine >= SHARED_CHANGE_MEANING or new.score >= old.score:
+                return True
+        elif len(self._asked_of_old) > 1:
+            return False
+        if _DIET.search(new.hit.text) and self._alike() >= MUCH_ALIKE:
+            return True
+        short = len(new.hit.terms) <= FEW_TERMS and not new.hit.traits.speaker
+        return self.cosine >= CHANGE_MEANING or (short and new.score >= ANSWERS_AT_ALL)
+
+    def replaces_unnamed(self) -> bool:
+        """Whether it says of "it" that it has changed, and each has a value of the same sort that the other has not."""
+        new, old = self.new.hit.text, self.old.hit.text
+        if not self.new.changes or self._common or not _UNNAMED.search(new):
+            return False
+        return bool(_FIGURE.search(new) and _FIGURE.search(old)) or self._alike() >= ALIKE_VALUES
+
+    def _alike(self) -> float:
+        """How alike the two most alike of the words are that only one of them has."""
+        if self._words is None or not self._only_new or not self._only_old:
+            return 0.0
+        mine, theirs = (np.array(sorted(terms), np.uint32) for terms in (self._only_new, self._only_old))
+        return float(self._words.cosines(mine, theirs).max())
 
 
 def _differ(speaker: str, other: str) -> bool:
@@ -153,13 +252,13 @@ def _about(statement: Statement) -> str:
     return found[1].lower() if found else ""
 
 
-def _same_sort(
-    new: Statement, old: Statement, mine: Collection[int], theirs: Collection[int], words: WordVectors | None
-) -> bool:
-    """Whether each has a value of the same sort in the words that the other has not: two figures, two towns."""
-    if _FIGURE.search(new.hit.text) and _FIGURE.search(old.hit.text):
-        return True
-    if words is None or not mine or not theirs:
-        return False
-    alike: NDArray[np.float32] = words.cosines(np.array(sorted(mine), np.uint32), np.array(sorted(theirs), np.uint32))
-    return bool(alike.max() >= ALIKE_VALUES)
+def _mentions(statement: Statement, person: str) -> bool:
+    """Whether it is about a person, or names that person besides."""
+    return not person or person in statement.hit.text.lower()
+
+
+def _more_than_names(text: str, other: str) -> bool:
+    """Whether two texts have a word in common that is no name."""
+    words = [{word.lower() for word in _WORD.findall(_NAME.sub(" ", one))} - ENGLISH for one in (text, other)]
+    # The first four letters: "lives" and "living".
+    return not {word[:4] for word in words[0]}.isdisjoint(word[:4] for word in words[1])

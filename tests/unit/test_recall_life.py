@@ -101,6 +101,19 @@ async def test_a_fact_outlives_its_right_answers(lived: Life) -> None:
     assert len({summary.summary for summary in found.summaries}) == len(found.summaries)
 
 
+async def test_a_change_is_of_what_it_is_nearest_to(lived: Life) -> None:
+    said = ["Production runs Postgres 15.", "Staging runs Postgres 14.", "We upgraded staging, it runs Postgres 17."]
+    life = [*([one] for one in said), *([fact] for fact in FACTS)]
+    assert texts(await lived(life, "Which Postgres does production run?", 1)) == said[:1]
+    assert texts(await lived(life, "Which Postgres does staging run?", 1)) == said[2:]
+
+
+async def test_who_asks_for_a_time_hears_what_was_so_then(lived: Life) -> None:
+    life = [["I weigh 84 kilos."], *([fact] for fact in FACTS * 6), ["I'm down to 79 kilos."]]
+    assert texts(await lived(life, "What did I weigh in January?", 1)) == ["I weigh 84 kilos."]
+    assert texts(await lived(life, "How much do I weigh?", 1)) == ["I'm down to 79 kilos."]
+
+
 async def test_what_is_known_of_somebody_stands_before_not_knowing_her(lived: Life) -> None:
     asked = ["Do you remember anything about Heidi?", "I do not know anything about Heidi."]
     found = await lived([["Heidi works as a midwife."], asked], "What is Heidi's job?", 2)
@@ -131,6 +144,11 @@ CHANGES = [
     (["My dentist is Dr Weber.", "I changed dentists, I go to Dr Sanchez."], "Who is my dentist?"),
     (["The wifi password is sunflower12.", "I changed it to moonlight77."], "What is the wifi password?"),
     (["We are going to Japan in May.", "The Japan trip fell through."], "Am I going to Japan?"),
+    (["I live in Ghent, behind the cathedral.", "We moved to Utrecht, boxes everywhere!"], "Where do I live?"),
+    (["I'm working for Orbix as a tester.", "They let me go today, Orbix is history."], "Do I work for Orbix?"),
+    (["I love a good steak, medium rare.", "I've gone vegan and feel great."], "Would I like a steak?"),
+    (["My dad's birthday is on 4 May.", "Sorry, I was wrong: dad's birthday is on 5 May."], "When is dad's birthday?"),
+    (["My dentist is Dr Becker.", "I meant Dr Bekker, with two k, not Becker."], "What's my dentist called?"),
 ]
 
 
@@ -155,6 +173,13 @@ async def test_what_was_said_last_is_shown_whenever_what_it_replaces_is(
         ("I play tennis on Tuesdays.", "I stopped eating sugar.", "When do I play tennis?"),
         ("The staging server listens on 8080.", "The mail server listens on 2525.", "Which port does staging use?"),
         ("I bought a red bicycle.", "I sold my old piano.", "What colour is my bicycle?"),
+        (
+            "I'm a junior designer at Fennel & Co.",
+            "The Fennel & Co logo is in the footer.",
+            "What's my position at Fennel & Co?",
+        ),
+        ("Project Heron is due in June.", "Project Osprey is due in August.", "When is project Heron due?"),
+        ("Mi hermana vive en Sevilla.", "El alquiler ahora es de 760 euros.", "¿Dónde vive mi hermana?"),
     ],
 )
 async def test_what_is_about_something_else_replaces_nothing(

@@ -15,6 +15,10 @@ Which colour is my car
 remind me what colour my car has
 Tell me my dog's name
 I forgot what my dog is called.
+I forgot the name of my dog
+I keep forgetting the dog's name
+I need the cabin's wifi password again
+Name of the dog, please
 Do you remember anything about Heidi?
 So, what's the colour of my car again?
 I wonder which colour my car is.
@@ -38,6 +42,10 @@ My name is Ana. What is yours?
 Which is why I moved to Lisbon.
 My dog is Biscuit
 I can't remember names well
+I need my inhaler again
+Call me Max please
+No peanuts, please
+I forgot the keys of the car in the tram, so I walked home
 """
 EMPTY_ANSWERS = """
 I am not sure.
