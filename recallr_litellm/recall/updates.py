@@ -66,7 +66,11 @@ _OTHERWISE = (
             r"\b(?:i|we)(?:['’](?:m|re))?\s(?:still\s|also\s)?(?:live|living)\b|\bich\swohne|\bj['’]habite|\bvivo\sen",
             re.I,
         ),
-        re.compile(r"\b(?:moved|relocated)\s(?:\w+\s)?(?:to|into|back)\b|\bgezogen\b|\bdéménagé|\bme\smudé", re.I),
+        re.compile(
+            r"\b(?:i|we)(?:['’]ve|\shave)?\s(?:just\s)?(?:moved|relocated)\s(?:(?:again|out|away|over|house)\s)?(?:to|into|back)\b"
+            r"|\bgezogen\b|\bdéménagé|\bme\smudé",
+            re.I,
+        ),
     ),
     (
         re.compile(

@@ -178,6 +178,7 @@ async def test_what_was_said_last_is_shown_whenever_what_it_replaces_is(
             "The Fennel & Co logo is in the footer.",
             "What's my position at Fennel & Co?",
         ),
+        ("I live in Galway.", "We moved our savings to another bank.", "Where do I live?"),
         ("Project Heron is due in June.", "Project Osprey is due in August.", "When is project Heron due?"),
         ("Mi hermana vive en Sevilla.", "El alquiler ahora es de 760 euros.", "¿Dónde vive mi hermana?"),
     ],
