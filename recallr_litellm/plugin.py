@@ -92,7 +92,7 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
         store=runtime.store,
         later=runtime.store_later,
         deadline=seconds_left,
-        log=RequestLog(settings.log_users, count_tokens).write,
+        log=RequestLog(settings.log_users).write,
         reporter=runtime.reporter,
     )
     app.middleware_stack = middleware

@@ -147,6 +147,12 @@ class Settings(EnvironmentSettings):
         ),
     )
     context_tokens: int = Field(2000, ge=100, description="Most tokens that the memory block may take.")
+    context_tokens_total: int | None = Field(
+        None,
+        ge=100,
+        description="Most tokens that all memory blocks of a request may take. Unset: four times "
+        "RECALLR_CONTEXT_TOKENS.",
+    )
     inject: InjectInto = Field(
         InjectInto.USER, description="`user`: in the last user message; `system`: in the system message."
     )
@@ -203,6 +209,11 @@ class Settings(EnvironmentSettings):
     def _can_be_matched(cls, urls: list[str]) -> list[str]:
         Upstreams(urls)
         return urls
+
+    @property
+    def most_context_tokens(self) -> int:
+        """Most tokens of all memory blocks of a request."""
+        return self.context_tokens_total or 4 * self.context_tokens
 
     @property
     def valkey_dir(self) -> Path:

@@ -16,7 +16,7 @@ _FINDINGS = mark("findings") + "\n"
 def findings(writer: BlockWriter, items: Sequence[Finding], room: int) -> Filled:
     """Findings in their order, as many as fit, each whole, with the dates of what they rest on."""
     left = room - writer.meter.cost(_FINDINGS)
-    lines: list[str] = []
+    lines: dict[str, str] = {}
     for item in items:
         if too_long(item.text, left):
             continue
@@ -24,6 +24,8 @@ def findings(writer: BlockWriter, items: Sequence[Finding], room: int) -> Filled
         line = f"{mark('from', ' – '.join(dates))} {' '.join(escape(item.text).split())}\n"
         if writer.meter.fits(line, left):
             left -= writer.meter.cost(line)
-            lines.append(line)
+            lines[item.text] = line
     complete = len(lines) == len(items)
-    return Filled(_FINDINGS + "".join(lines), room - left, complete=complete) if lines else Filled(complete=complete)
+    if not lines:
+        return Filled(complete=complete)
+    return Filled(_FINDINGS + "".join(lines.values()), room - left, told=frozenset(lines), complete=complete)

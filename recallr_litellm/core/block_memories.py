@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from recallr_litellm.core.block_writer import IN_PERCENT, BlockWriter, Filled
 from recallr_litellm.core.escaping import escape
+from recallr_litellm.core.laid import passage_key
 from recallr_litellm.core.markup import attributed, mark, percent
 from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage, ranked
 from recallr_litellm.core.tokens import too_long
@@ -52,7 +53,7 @@ def remembered(
     for number, memory in list(told.shown):
         left, all_shown = told.take_connected(number, memory.connected, left)
         complete &= all_shown
-    return Filled(told.text + said.text, room - left, said.messages, complete)
+    return Filled(told.text + said.text, room - left, said.messages, frozenset(told.ids | said.keys), complete)
 
 
 class _Memories:
@@ -63,6 +64,8 @@ class _Memories:
         self._lines: dict[tuple[int, ...], str] = {}
         self.shown: list[tuple[tuple[int, ...], RecalledMemory]] = []
         """(number, memory) of those that were recalled."""
+        self.ids: set[str] = set()
+        """Of all that are shown."""
 
     @property
     def text(self) -> str:
@@ -104,6 +107,7 @@ class _Memories:
         if cost > room:
             return None
         self._lines[number] = pieces[0]
+        self.ids.add(memory.id)
         return cost
 
     def _line(self, number: tuple[int, ...], memory: RecalledMemory) -> str:
@@ -126,6 +130,7 @@ class _Passages:
     def __init__(self, writer: BlockWriter) -> None:
         self._writer = writer
         self._conversations: dict[str, _Conversation] = {}
+        self.keys: set[str] = set()
 
     @property
     def text(self) -> str:
@@ -165,6 +170,7 @@ class _Passages:
         message.parts[passage.part] = text
         conversation.messages[place] = message
         self._conversations[passage.session] = conversation
+        self.keys.add(passage_key(passage))
         return cost
 
 

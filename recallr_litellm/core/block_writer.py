@@ -34,6 +34,8 @@ class Filled:
     """Tokens, never less than the sum over its pieces."""
     shown: frozenset[str] = frozenset()
     """Ids of the messages (whole or in passages) or sessions that need not be shown elsewhere."""
+    told: frozenset[str] = frozenset()
+    """Keys of all that is shown, in part or whole, which later blocks of the session leave out (`core/laid.py`)."""
     complete: bool = True
     """False when something was cut or left out for want of room."""
 
@@ -74,7 +76,8 @@ class BlockWriter:
                 return None
             left -= self.meter.cost(line)
             lines.insert(1, line)
-        return Filled("".join(lines), room - left, frozenset(stored.id for stored in wanted)) if left >= 0 else None
+        shown = frozenset(stored.id for stored in wanted)
+        return Filled("".join(lines), room - left, shown, shown) if left >= 0 else None
 
     def _newest(self, heading: str, wanted: Sequence[StoredMessage], date: str, room: int) -> Filled:
         """The newest messages, those too long as excerpts."""
@@ -94,7 +97,8 @@ class BlockWriter:
             lines.append(line)
         if not lines:
             return Filled(complete=False)
-        return Filled(heading + "".join(reversed(lines)), room - left, frozenset(whole), complete=False)
+        told = frozenset(stored.id for stored in wanted[-len(lines) :])
+        return Filled(heading + "".join(reversed(lines)), room - left, frozenset(whole), told, complete=False)
 
     def _message(self, stored: StoredMessage, date: str, room: int) -> str | None:
         """The message on a line of its own, or None when it does not fit."""
@@ -131,14 +135,16 @@ class BlockWriter:
         """Other open conversations, the one that was last spoken in first."""
         texts: list[str] = []
         shown: frozenset[str] = frozenset()
+        told: frozenset[str] = frozenset()
         left, complete = room, True
         for session in sorted((s for s in sessions if s.messages), key=lambda s: s.messages[-1].at, reverse=True):
             filled = self.conversation("other open conversation", session.messages, left, hidden)
             texts.append(filled.text)
             left -= filled.cost
             shown |= filled.shown
+            told |= filled.told
             complete &= filled.complete
-        return Filled("".join(texts), room - left, shown, complete)
+        return Filled("".join(texts), room - left, shown, told, complete)
 
     def summaries(
         self,
@@ -170,7 +176,7 @@ class BlockWriter:
         if not lines:
             return Filled(complete=complete)
         ordered = reversed(lines.values()) if newest_last else lines.values()
-        return Filled(heading + "".join(ordered), room - left, frozenset(lines), complete)
+        return Filled(heading + "".join(ordered), room - left, frozenset(lines), frozenset(lines), complete)
 
 
 @dataclass(frozen=True, slots=True)

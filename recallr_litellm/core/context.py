@@ -51,6 +51,8 @@ class MemoryBlock(NamedTuple):
     text: str = ""
     tokens: int = 0
     """What it takes of its budget."""
+    shown: frozenset[str] = frozenset()
+    """Keys of what it shows (`core/laid.py`)."""
 
 
 def render(
@@ -84,8 +86,10 @@ def render(
     room = budget - count_tokens(opening + _CLOSING)
     if room <= 0:
         return MemoryBlock()
-    body, left = _fill(_sections(BlockWriter(Meter(count_tokens), clock), recalled, ongoing, unseen), room)
-    return MemoryBlock(opening + body + _CLOSING, budget - left) if body else MemoryBlock()
+    filled, left = _fill(_sections(BlockWriter(Meter(count_tokens), clock), recalled, ongoing, unseen), room)
+    body = "".join(section.text for section in filled)
+    told = frozenset().union(*(section.told for section in filled))
+    return MemoryBlock(opening + body + _CLOSING, budget - left, told) if body else MemoryBlock()
 
 
 def count_records(block: str) -> int:
@@ -155,8 +159,8 @@ _CHOOSING = ("unseen", "ongoing", "findings", "recent messages", "memories", "su
 asked for by name and a memory can only leave out a message that is surely shown."""
 
 
-def _fill(sections: tuple[_Section, ...], room: int) -> tuple[str, int]:
-    """The lines of all sections, and the tokens that are left of `room`, which is divided among them."""
+def _fill(sections: tuple[_Section, ...], room: int) -> tuple[list[Filled], int]:
+    """What all sections show, in their order, and the tokens that are left of `room`, which is divided among them."""
     by_name = {section.name: section for section in sections}
     filled: dict[str, Filled] = {}
 
@@ -179,4 +183,4 @@ def _fill(sections: tuple[_Section, ...], room: int) -> tuple[str, int]:
         left += filled[section.name].cost
         filled[section.name] = attempt(section, left)
         left -= filled[section.name].cost
-    return "".join(filled[section.name].text for section in sections), left
+    return [filled[section.name] for section in sections], left

@@ -46,6 +46,8 @@ class Plan:
     """Stored messages that the client did not send, by position."""
     rewritten: tuple[tuple[MessageEntry, Message], ...] = ()
     """User messages that the client sent with another text than is stored, the newest first."""
+    known: tuple[tuple[int, MessageEntry], ...] = ()
+    """User messages of the request that the session holds: index among its messages, entry."""
 
 
 def plan(
@@ -68,11 +70,13 @@ def plan(
     alignment = align(forest, incoming)
     match, sent = alignment.match, alignment.sent
     replaced: frozenset[str] = frozenset()
+    known: tuple[tuple[int, MessageEntry], ...] = ()
     if match is not None:
         end, last = match.place, match.entry
+        known = tuple((step.place, step.entry) for step in match.run if step.entry.role == "user")
         replaced = _answers_not_chosen(forest, match)
     elif (repeated := _repeated(forest, incoming, retry=retry)) is not None:
-        end, last = 0, repeated
+        end, last, known = 0, repeated, ((0, repeated),)
         sent |= {last.id}
     else:
         unseen = tuple(message for message in forest.messages if message.id not in sent)
@@ -87,7 +91,7 @@ def plan(
         replaced &= frozenset(replaceable)
     not_unseen = replaced | sent
     unseen = tuple(message for message in forest.messages if message.id not in not_unseen)
-    return Plan(new, last.id, replaced, unseen, alignment.rewritten)
+    return Plan(new, last.id, replaced, unseen, alignment.rewritten, known)
 
 
 def overlap(incoming: Sequence[Message], stored: Iterable[MessageEntry]) -> int:

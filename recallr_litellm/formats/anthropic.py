@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from recallr_litellm.core.laid import Position
 from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.formats.base import (
     Body,
@@ -46,12 +47,21 @@ class Anthropic:
             max_tokens=token_limit(body.get("max_tokens")),
         )
 
-    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool, words_behind: int = 0) -> None:
+    def inject(
+        self,
+        body: Body,
+        *,
+        instructions: str,
+        memory: str,
+        into_system: bool,
+        words_behind: int = 0,
+        position: Position = "front",
+    ) -> None:
         """Blocks, and the `cache_control` on them, stay as and where they are."""
         if not isinstance(body.get("messages"), list):
             return
         if memory and not into_system:
-            _put_before_own_words(body, memory, words_behind)
+            _put_beside_own_words(body, memory, words_behind, at_end=position != "front")
         to_system = "\n\n".join(text for text in (instructions, memory if into_system else "") if text)
         if to_system:
             _append_to_system(body, to_system)
@@ -221,19 +231,8 @@ def _said(blocks: list[Mapping[str, Any]]) -> tuple[str, tuple[str, ...]]:
     return "".join(texts), tuple(others)
 
 
-def _put_before_own_words(body: Body, memory: str, words_behind: int) -> None:
-    """Into the message with the user's last own words: in a tool turn that is the one that opened it.
-
-    Where the client marks what is to be cached, its words come first: what is read from the cache in the next turn
-    is what was written at a mark, and the next turn does not have this one's memory.
-    """
+def _put_beside_own_words(body: Body, memory: str, words_behind: int, *, at_end: bool) -> None:
     messages = body["messages"]
-    marked = any(
-        block.get("cache_control")
-        for message in messages
-        if isinstance(message, dict)
-        for block in items(message.get("content"))
-    )
     of_user = [
         index for index, message in enumerate(messages) if isinstance(message, dict) and message.get("role") == "user"
     ]
@@ -245,20 +244,24 @@ def _put_before_own_words(body: Body, memory: str, words_behind: int) -> None:
         return
     body["messages"] = [
         *messages[:index],
-        {**messages[index], "content": _with_memory(content, memory, at_end=marked)},
+        {**messages[index], "content": _with_memory(content, memory, at_end=at_end)},
         *messages[index + 1 :],
     ]
 
 
 def _with_memory(content: Any, memory: str, *, at_end: bool) -> Any:
     """Content, a string or blocks, with memory in front, but behind results of tools: those must follow their calls."""
+    if at_end:
+        return [*_blocks_as_sent(content), {"type": "text", "text": memory}]
     if isinstance(content, str):
         return f"{memory}\n\n{content}"
-    if at_end:
-        return [*content, {"type": "text", "text": memory}]
     results = [n for n, block in enumerate(content) if isinstance(block, dict) and block.get("type") == "tool_result"]
     place = results[-1] + 1 if results else 0
     return [*content[:place], {"type": "text", "text": f"{memory}\n\n"}, *content[place:]]
+
+
+def _blocks_as_sent(content: Any) -> list[Any]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 def _append_to_system(body: Body, text: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from recallr_litellm.core.helper_calls import CallShape
+from recallr_litellm.core.laid import Position
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.own_words import own_words, repeated_blocks, said_to_tool
 from recallr_litellm.formats.deltas import Json
@@ -43,8 +44,14 @@ class Conversation:
     """A completion is to be put in front of a `suffix`."""
     words_behind: int = 0
     """User messages of the body that stand behind the one with the user's last own words."""
+    users_behind: tuple[int, ...] = ()
+    """Of each user message in `messages`, from the last: how many of the body's user messages stand behind it."""
     raw_question: str = ""
     """Text of the last user message, where no user message holds the user's own words."""
+
+    def behind(self, index: int) -> int:
+        """How many of the body's user messages stand behind the user message of this index."""
+        return self.users_behind[sum(message.role == "user" for message in self.messages[index + 1 :])]
 
     @property
     def question(self) -> str:
@@ -103,6 +110,7 @@ class Conversation:
             self,
             messages=tuple(message for message in kept if not message.empty),
             words_behind=with_words[0] if with_words else 0,
+            users_behind=tuple(number for number, message in enumerate(reversed(said)) if not own[id(message)].empty),
             raw_question=said[-1].text if said and not with_words else "",
         )
 
@@ -159,12 +167,24 @@ class Format(Protocol):
     def read(self, body: Mapping[str, Any]) -> Conversation | None:
         """What the client sent; None where memory cannot work: the request then passes through with status `off`."""
 
-    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool, words_behind: int = 0) -> None:
+    def inject(
+        self,
+        body: Body,
+        *,
+        instructions: str,
+        memory: str,
+        into_system: bool,
+        words_behind: int = 0,
+        position: Position = "front",
+    ) -> None:
         """Put instructions and memory (either may be empty) into the request.
 
         Instructions go to the end of the system message, memory in front of the user's own words in the user message
         that `words_behind` others follow, or behind the instructions with `into_system`. All other parts of the body
         keep their identity; lists and messages that change are replaced, not written to.
+
+        Args:
+            position: of the memory. Formats whose clients mark nothing for caching know the front only.
         """
 
     def read_reply(self, body: Mapping[str, Any]) -> Reply:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from recallr_litellm.core.laid import Position
 from recallr_litellm.core.messages import Message, Role, ToolCall
 from recallr_litellm.formats.base import (
     CACHED_CONTENT,
@@ -49,13 +50,22 @@ class Chat:
             no_place=_no_place(body),
         )
 
-    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool, words_behind: int = 0) -> None:
+    def inject(
+        self,
+        body: Body,
+        *,
+        instructions: str,
+        memory: str,
+        into_system: bool,
+        words_behind: int = 0,
+        position: Position = "front",
+    ) -> None:
         if not isinstance(body.get("messages"), list):
             return
         messages: list[Any] = list(body["messages"])
         to_system = "\n\n".join(text for text in (instructions, memory if into_system else "") if text)
         if memory and not into_system:
-            _put_before_own_words(messages, memory, words_behind)
+            _put_beside_own_words(messages, memory, words_behind, position)
         if to_system:
             _append_to_system(messages, to_system)
         body["messages"] = messages
@@ -167,16 +177,27 @@ def _tool_call(raw: Mapping[str, Any]) -> ToolCall:
     )
 
 
-def _put_before_own_words(messages: list[Any], memory: str, words_behind: int) -> None:
+def _put_beside_own_words(messages: list[Any], memory: str, words_behind: int, position: Position) -> None:
     of_user = [index for index, message in enumerate(messages) if _role(message) == "user"]
     if words_behind >= len(of_user):
         return
     index = of_user[-1 - words_behind]
-    content = messages[index].get("content")
+    if position == "behind":
+        while index + 1 < len(messages) and _role(messages[index + 1]) in SYSTEM_ROLES:
+            index += 1
+        messages.insert(index + 1, {"role": "user", "content": memory})
+        return
+    message, content = messages[index], messages[index].get("content")
+    if position == "end" and isinstance(content, str):
+        # LiteLLM finds the mark of a message with several parts at these only.
+        mark = {"cache_control": message["cache_control"]} if "cache_control" in message else {}
+        message = {key: value for key, value in message.items() if key != "cache_control"}
+        content = [{"type": "text", "text": content, **mark}]
     if isinstance(content, str):
-        messages[index] = {**messages[index], "content": f"{memory}\n\n{content}"}
+        messages[index] = {**message, "content": f"{memory}\n\n{content}"}
     elif isinstance(content, list):
-        messages[index] = {**messages[index], "content": [{"type": "text", "text": f"{memory}\n\n"}, *content]}
+        text = {"type": "text", "text": f"\n\n{memory}" if position == "end" else f"{memory}\n\n"}
+        messages[index] = {**message, "content": [*content, text] if position == "end" else [text, *content]}
 
 
 def _append_to_system(messages: list[Any], text: str) -> None:

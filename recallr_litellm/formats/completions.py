@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from recallr_litellm.core.laid import Position
 from recallr_litellm.core.messages import Message
 from recallr_litellm.formats.base import Body, Conversation, Reply, items, reply_of, token_limit
 from recallr_litellm.formats.choices import ChoicesStream
@@ -34,7 +35,16 @@ class Completions:
             has_suffix=bool(body.get("suffix")),
         )
 
-    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool, words_behind: int = 0) -> None:
+    def inject(
+        self,
+        body: Body,
+        *,
+        instructions: str,
+        memory: str,
+        into_system: bool,
+        words_behind: int = 0,
+        position: Position = "front",
+    ) -> None:
         """There is no system message here: all of it stands in front of the prompt."""
         prompt = body.get("prompt")
         if isinstance(prompt, str):

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from recallr_litellm.core.laid import Position
 from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.formats.base import (
     CACHED_CONTENT,
@@ -50,7 +51,16 @@ class Gemini:
             no_place=_no_place(body),
         )
 
-    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool, words_behind: int = 0) -> None:
+    def inject(
+        self,
+        body: Body,
+        *,
+        instructions: str,
+        memory: str,
+        into_system: bool,
+        words_behind: int = 0,
+        position: Position = "front",
+    ) -> None:
         if "contents" not in body:
             return
         to_system = "\n\n".join(text for text in (instructions, memory if into_system else "") if text)

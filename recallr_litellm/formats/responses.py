@@ -15,6 +15,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+from recallr_litellm.core.laid import Position
 from recallr_litellm.core.messages import Message, Role, ToolCall
 from recallr_litellm.formats.base import (
     Body,
@@ -54,7 +55,16 @@ class Responses:
             max_tokens=token_limit(body.get("max_output_tokens")),
         )
 
-    def inject(self, body: Body, *, instructions: str, memory: str, into_system: bool, words_behind: int = 0) -> None:
+    def inject(
+        self,
+        body: Body,
+        *,
+        instructions: str,
+        memory: str,
+        into_system: bool,
+        words_behind: int = 0,
+        position: Position = "front",
+    ) -> None:
         """The system message is `instructions`.
 
         A provider that keeps the conversation (`previous_response_id`, `conversation`) keeps `input` with it, and

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recallr_litellm.core.history import Plan
+from recallr_litellm.core.laid import LaidBlock
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.formats import Conversation, Format, Reply
@@ -116,9 +117,11 @@ class Call:
     answering: bool = False
     """The answer has begun."""
     block: str = ""
-    """The memory block that the model is shown."""
-    block_tokens: int | None = None
-    """Tokens of the block; None where it was written in an earlier request."""
+    """The memory blocks that the model is shown."""
+    block_tokens: int = 0
+    """Tokens of the blocks."""
+    laid: LaidBlock | None = field(default=None, repr=False)
+    """The block that is new in this request."""
     project_id: str | None = None
     """Set once the request may use the project."""
     user_id: str | None = None
@@ -155,7 +158,7 @@ class Call:
 
     def take_back(self) -> None:
         """Take back what was injected, for a second attempt without it."""
-        self.injected, self.block, self.block_tokens = False, "", None
+        self.injected, self.block, self.block_tokens = False, "", 0
         self.degrade("guardrail")
 
     @property

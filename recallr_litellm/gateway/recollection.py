@@ -15,6 +15,7 @@ from recallr_litellm.core.chats import chat_of
 from recallr_litellm.core.helper_calls import CallShape, helper_call, may_quote, quotes
 from recallr_litellm.core.history import plan
 from recallr_litellm.core.instructions import instructions
+from recallr_litellm.core.laid import LaidBlock
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.core.owner import Owner
@@ -34,6 +35,7 @@ from recallr_litellm.formats import FORMATS, Conversation
 from recallr_litellm.gateway.admission import Admission, admit, authorise
 from recallr_litellm.gateway.binding import Bindings
 from recallr_litellm.gateway.call import AdmittedRequest, Call
+from recallr_litellm.gateway.laid_blocks import LaidBlocks
 from recallr_litellm.gateway.placement import Placement, place
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.gateway.stage import Stage
@@ -44,7 +46,7 @@ from recallr_litellm.projects import Projects
 from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Agent, OwnedMemory, ResearchQuestion
 from recallr_litellm.recall.auto import choose
-from recallr_litellm.settings import InjectInto, Settings
+from recallr_litellm.settings import Settings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.state import StateStore
 from recallr_litellm.stores.vectors import VectorStore
@@ -90,7 +92,6 @@ class Recollection:
             min_session_timeout_seconds=settings.min_session_timeout_seconds, holders=settings.bound_by
         )
         self._sessions = sessions
-        self._state = state
         self._recall = recall
         self._vectors = vectors
         self._agent = agent
@@ -99,6 +100,7 @@ class Recollection:
         self._embedding_breaker = embedding_breaker
         self._count_tokens = count_tokens
         self._model_behind = model_behind
+        self._laid = LaidBlocks(settings, state, state_breaker, count_tokens=count_tokens)
         self._reporter = reporter
 
     async def enrich(self, call: Call, body: dict[str, Any], call_type: str, key: Any = None) -> None:
@@ -113,7 +115,7 @@ class Recollection:
         begun = perf_counter()
         try:
             if call.refused:
-                self._go_on_without(call, body, call_type)
+                await self._go_on_without(call, body, call_type)
                 return
             binding = self._bindings.of(key)
             call.awake = call.awake or binding is not None
@@ -163,7 +165,7 @@ class Recollection:
             call.admitted = admitted
             admitted.placement = self._place(call, admitted, admission, key)
             try:
-                memory = await self._remember_in_time(call, admitted, admission)
+                blocks = await self._remember_in_time(call, admitted, admission)
             except UserNotFound:
                 if not admission.lenient:
                     raise
@@ -171,11 +173,9 @@ class Recollection:
                 return
             if call.session_id is not None and not call.forwarded:
                 name_session(body, call.session_id)
-            call.block = memory
-            into_system = self._settings.inject is InjectInto.SYSTEM
-            call.injected = admitted.placement.inject(
-                format, body, memory, into_system=into_system, words_behind=conversation.words_behind
-            )
+            call.block = "\n\n".join(block.text for block in blocks.values() if block.text)
+            call.block_tokens = sum(block.tokens for block in blocks.values())
+            call.injected = admitted.placement.inject(format, body, blocks, into_system=self._laid.into_system)
         except RequestError as error:
             call.status, call.reason = "off", error.code
             REJECTED.labels(error.code).inc()
@@ -190,12 +190,13 @@ class Recollection:
                 if not call.refused:
                     ADDED.observe(call.spent)
 
-    def _go_on_without(self, call: Call, body: dict[str, Any], call_type: str) -> None:
+    async def _go_on_without(self, call: Call, body: dict[str, Any], call_type: str) -> None:
         """Prepare the second attempt of a request of which a guardrail has refused what was injected."""
         self._reporter.begin(call, body, call_type)
         self._reporter.identify(call, takes_part=True)
         if call.session_id is not None:
             name_session(body, call.session_id)
+        await self._laid.take_back(call)
 
     def _place(self, call: Call, admitted: AdmittedRequest, admission: Admission, key: Any) -> Placement:
         name, team = str(admitted.body.get("model") or ""), getattr(key, "team_id", None)
@@ -205,7 +206,7 @@ class Recollection:
             admitted.body,
             size=call.size,
             instructions=instructions(admitted.strategy) if admission.headers.include_system_prompt else "",
-            context_tokens=self._settings.context_tokens,
+            context_tokens=self._settings.most_context_tokens,
             count_tokens=self._count_tokens,
         )
 
@@ -221,8 +222,11 @@ class Recollection:
         asked, answered = ([m.text for m in said if m.role == role] for role in ("user", "assistant"))
         return "quotes the chat" if quotes(shape.last_user, asked, answered) else None
 
-    async def _remember_in_time(self, call: Call, admitted: AdmittedRequest, admission: Admission) -> str:
-        """The memory block for the request; empty when there is nothing, or no time."""
+    async def _remember_in_time(
+        self, call: Call, admitted: AdmittedRequest, admission: Admission
+    ) -> dict[int, LaidBlock]:
+        """The memory blocks for the request, by the number of user messages behind theirs; none when there is nothing,
+        or no time."""
         stage = Stage(call, admitted, admission)
         call.status, call.strategy = "ok", stage.strategy.value
         if stage.strategy is Strategy.AUTO:
@@ -249,11 +253,11 @@ class Recollection:
             self._note(call, error.reason if isinstance(error, Unavailable | CallRefused) else "store", error)
         if admitted.placement.refused:
             call.status, call.reason, call.strategy = "off", admitted.placement.refused, None
-            return ""
-        memory = stage.memory(self._settings.context_tokens, self._count_tokens)
-        if not memory and call.status == "ok" and not stage.shown_already:
+            return {}
+        await self._laid.lay(stage)
+        if call.status == "ok" and not stage.shown_already and not any(block.text for block in stage.laid.values()):
             call.status = "empty"
-        return memory
+        return stage.laid
 
     async def _gather(self, stage: Stage) -> None:
         """Fill the stage, the most needed first, so that what is there when time runs out can be used."""
@@ -268,15 +272,18 @@ class Recollection:
         if not turn:  # the provider keeps the history, and this request brings only the results of tools
             turn = next((entry.fingerprint for entry in reversed(session.entries) if entry.role == "user"), "")
             question = await self._said_before(owner, session, 0)
-        if conversation.continues_turn:
-            await self._load_block(stage, session.id, turn)
-            if stage.block is not None:
-                return
+        stage.turn = turn
+        kept = await self._laid.kept(stage, session)
+        if self._laid.settle_turn(stage, kept):
+            return
         if not conversation.history_elsewhere:
             todo = plan(session.entries, conversation.messages, retry=stage.call.retried)
+            settled = self._laid.put_back(stage, kept, todo)
             opened, session = session, await self._sessions.part(admitted.request, session, todo)
             admitted.session, admitted.plan = session, todo if session is opened else None
             stage.call.session_id = session.id
+            if settled:
+                return
             here = set(session.entries)
             unseen = [entry for entry in todo.unseen if entry in here]
             stage.unseen = await self._sessions.read(owner, session.id, unseen, tokens=self._settings.context_tokens)
@@ -298,9 +305,6 @@ class Recollection:
         if stage.strategy is Strategy.AGENTIC:
             await self._investigate(stage, owner, question, seen)
         stage.searching = False
-        if conversation.uses_tools and not conversation.continues_turn:
-            stage.block = stage.render(self._settings.context_tokens, self._count_tokens)
-            await self._state.save_block(owner, session.id, _block_name(conversation, turn), stage.block)
 
     def _no_model(self, owner: Owner) -> str | None:
         """Why the owner's memory cannot be searched by a model; None if it can."""
@@ -323,16 +327,6 @@ class Recollection:
                 stage.recalled, fault = progress.recalled, progress.fault
         if fault is not None:
             self._note(stage.call, ModelUnavailable.reason, ModelUnavailable(fault))
-
-    async def _load_block(self, stage: Stage, session_id: str, turn: str) -> None:
-        """The block of the turn's first request, for one that goes on with it."""
-        owner, conversation = stage.admitted.request.owner, stage.admitted.conversation
-        stage.block = await self._state.load_block(owner, session_id, _block_name(conversation, turn))
-        if stage.block is None and conversation.history_elsewhere:
-            stage.block = await self._state.load_block(owner, session_id, turn)
-            if stage.block and self._settings.inject is InjectInto.USER:
-                # The turn began with a message of its own, before which the provider has kept the block.
-                stage.block, stage.shown_already = "", True
 
     async def _previous_message(self, owner: Owner, conversation: Conversation, session: OpenedSession) -> str:
         """What the user said before the question, in this session; "" if it is the first."""
@@ -369,11 +363,6 @@ async def _hash(messages: Sequence[Message]) -> None:
     """Make the fingerprints of the messages, of a long history off the event loop."""
     if sum(message.hashed_characters for message in messages) > _HASHED_AT_ONCE:
         await asyncio.to_thread(lambda: [message.fingerprint for message in messages])
-
-
-def _block_name(conversation: Conversation, turn: str) -> str:
-    """Names the block of a turn. A block that the provider does not keep with the messages has a name of its own."""
-    return f"{turn}:elsewhere" if conversation.history_elsewhere else turn
 
 
 def _less_margin(seconds: float) -> float:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable
 
 from recallr_litellm.core.context import count_records
 from recallr_litellm.gateway.call import Call
@@ -24,12 +23,10 @@ class RequestLog:
 
     Args:
         users: how users are named.
-        count_tokens: tokens of a text.
     """
 
-    def __init__(self, users: LogUsers, count_tokens: Callable[[str], int]) -> None:
+    def __init__(self, users: LogUsers) -> None:
         self._users = users
-        self._count_tokens = count_tokens
 
     def write(self, call: Call, http_status: int | None) -> None:
         """Write the line of a request.
@@ -50,15 +47,10 @@ class RequestLog:
             "reason": call.reason,
             "http": http_status,
             "memories": count_records(call.block),
-            "tokens": self._tokens(call),
+            "tokens": call.block_tokens,
             "ms": f"{call.spent * 1000:.1f}",
         }
         _log.info("Request %s", " ".join(f"{name}={_written(value)}" for name, value in fields.items()))
-
-    def _tokens(self, call: Call) -> int:
-        if not call.block:
-            return 0
-        return self._count_tokens(call.block) if call.block_tokens is None else call.block_tokens
 
     def _user(self, user: str | None) -> str | None:
         if user is None or self._users is LogUsers.OFF:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from recallr_litellm.core.context import MemoryBlock, render
+from recallr_litellm.core.laid import LaidBlock, give_way, messages_not_shown, not_shown, ongoing_not_shown
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.recalled import OngoingSession, Recalled
@@ -32,8 +33,15 @@ class Stage:
         self.ongoing: tuple[OngoingSession, ...] = ()
         self.unseen: tuple[StoredMessage, ...] = ()
         """Messages of the session that the client did not send."""
-        self.block: str | None = None
-        """The finished block, when it is that of the turn's first request or is kept for the turn's next."""
+        self.turn = admitted.conversation.turn
+        self.exchange = call.request_id
+        """Id of the exchange that stores the message with the user's own words, or has stored it."""
+        self.laid: dict[int, LaidBlock] = {}
+        """The blocks that the request holds: number of user messages behind theirs → block."""
+        self.gone: tuple[LaidBlock, ...] = ()
+        """Blocks of earlier requests that give way."""
+        self.settled = False
+        """The turn has its block, or needs none."""
         self.shown_already = False
         """The provider itself shows the model the turn's block again."""
         self.searching = False
@@ -50,30 +58,44 @@ class Stage:
         """When the request came."""
         return datetime.fromtimestamp(self.call.received_at / 1000, UTC)
 
-    def render(self, budget: int, count_tokens: Count) -> str:
-        """A block of what has been found, of at most `budget` tokens and within the model's window."""
-        block, room = self._block(budget, count_tokens), self.admitted.placement.room
-        if room is not None and block.tokens > room:
-            block = self._block(room, count_tokens)
-            self._note_window()
-        self.call.block_tokens = block.tokens
-        return block.text
+    def settle(self, block: LaidBlock | None) -> bool:
+        """Take the block that the turn has had from its first request on, which may be empty; None: it has had none."""
+        self.settled = block is not None
+        if block is not None and block.text:
+            self.laid[self.admitted.conversation.words_behind] = block
+        return self.settled
 
-    def memory(self, budget: int, count_tokens: Count) -> str:
-        """The finished block, or one of what has been found."""
-        if self.block is None:
-            return self.render(budget, count_tokens)
+    def render(self, budget: int, total: int, count_tokens: Count) -> MemoryBlock:
+        """What is new in this request: a block of what has been found and no earlier block shows.
+
+        Earlier blocks give way where there is no room for all.
+
+        Args:
+            budget: most tokens of the new block.
+            total: most tokens of all blocks.
+        """
         room = self.admitted.placement.room
-        if room is not None and count_tokens(self.block) > room:  # the turn has grown
-            self._note_window()
-            return ""
-        return self.block
+        limit = total if room is None else min(total, room)
+        block = MemoryBlock() if self.settled else self._block(budget, count_tokens)
+        if self._tokens + block.tokens > limit:
+            if limit < total:
+                self._note_window()
+            # Half of the limit at once: whenever a block goes, the prompt cache is lost from its place on.
+            self.laid, self.gone = give_way(self.laid, limit // 2, newest=limit if self.settled else 0)
+            if not self.settled:
+                block = self._block(min(budget, limit - self._tokens), count_tokens)
+        return block
+
+    @property
+    def _tokens(self) -> int:
+        return sum(block.tokens for block in self.laid.values())
 
     def _block(self, budget: int, count_tokens: Count) -> MemoryBlock:
+        shown = frozenset(key for block in self.laid.values() for key in block.shown)
         return render(
-            self.recalled,
-            ongoing=self.ongoing,
-            unseen=self.unseen,
+            not_shown(self.recalled, shown),
+            ongoing=ongoing_not_shown(self.ongoing, shown),
+            unseen=messages_not_shown(self.unseen, shown),
             now=self.moment,
             timezone=self.admission.headers.timezone,
             budget=budget,

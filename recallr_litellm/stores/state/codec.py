@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from recallr_litellm.core.bounds import for_showing
+from recallr_litellm.core.laid import LaidBlock
 from recallr_litellm.core.messages import MessageEntry, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.json_text import parsed, written
@@ -53,3 +54,13 @@ def load_entries(texts: Iterable[str]) -> tuple[MessageEntry, ...]:
     """By position."""
     rows = parsed(f"[{','.join(texts)}]")
     return tuple(sorted((MessageEntry(*row) for row in rows), key=lambda entry: entry.position))
+
+
+def dump_block(block: LaidBlock) -> bytes:
+    return written(block)
+
+
+def load_blocks(texts: Iterable[str]) -> tuple[LaidBlock, ...]:
+    """Without those of version 0.2.0 or earlier, which are texts alone."""
+    rows = (parsed(text) for text in texts if text.startswith("["))
+    return tuple(LaidBlock(*row)._replace(shown=tuple(row[-1])) for row in rows)

@@ -25,7 +25,7 @@ Per session (`<member>` is `<owner>:<session id>`):
     {recallr:7}:large:<member>                 hash   message id → the same whole, where it was shortened
     {recallr:7}:index:<member>                 hash   message id → MessageEntry as a JSON array
     {recallr:7}:order:<member>                 zset   message id → position
-    {recallr:7}:blocks:<member>                list   turn, block, turn, block, …; newest first
+    {recallr:7}:blocks:<member>                list   core.laid.LaidBlock as JSON; newest first
 
 The outbox of Reconify has the same buckets, but puts its sessions into them one by one. Per bucket:
     {recallr:7}:outbox:due                     zset   outbox member → when its first payload may be sent, ms

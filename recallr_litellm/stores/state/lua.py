@@ -38,8 +38,7 @@ class Scripts(_Registered):
     index: AsyncScript
     read: AsyncScript
     recent: AsyncScript
-    save_block: AsyncScript
-    load_block: AsyncScript
+    lay: AsyncScript
     finish: AsyncScript
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from recallr_litellm.core.chats import Chat
+from recallr_litellm.core.laid import LaidBlock
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Session
@@ -17,8 +18,8 @@ from recallr_litellm.stores.state.records import Candidate, CommitResult, Resolv
 MARKER_SECONDS: Final = 24 * 60 * 60
 """How long Redis remembers that a user exists (since the last request), and that an exchange is stored."""
 
-KEPT_BLOCKS: Final = 16
-"""Memory blocks kept of a session. Only turns that are still going on need theirs, and few do at a time."""
+KEPT_BLOCKS: Final = 64
+"""Memory blocks kept of a session."""
 
 
 class OpenSessions(SessionContents):
@@ -228,13 +229,21 @@ class OpenSessions(SessionContents):
         fixed = (keys.prefix(bucket), owner.key, session_id, new_session_id, expected_version, int(enter))
         return bool(await self._run(self._scripts.part, names, now_ms, *fixed, *ids))
 
-    async def save_block(self, owner: Owner, session_id: str, turn: str, block: str) -> None:
-        """Keep the memory block that was injected in a turn, as long as the session and not more than the newest
-        `KEPT_BLOCKS`. Saved again, it is replaced. Does nothing if the session is not in Redis."""
-        names = [keys.session(owner, session_id), keys.blocks(owner, session_id)]
-        await self._run(self._scripts.save_block, names, turn, block, KEPT_BLOCKS)
+    async def lay_block(
+        self, owner: Owner, session_id: str, block: LaidBlock | None, *, gone: Iterable[LaidBlock] = (), most_bytes: int
+    ) -> None:
+        """Keep a memory block as long as its session. Does nothing if the session is not in Redis.
 
-    async def load_block(self, owner: Owner, session_id: str, turn: str) -> str | None:
-        """The memory block of a turn, unchanged; None if there is none."""
-        block: str | None = await self._run(self._scripts.load_block, [keys.blocks(owner, session_id)], turn)
-        return block
+        Args:
+            gone: blocks to remove.
+            most_bytes: that the session's blocks take; the oldest past that, and past `KEPT_BLOCKS`, are removed.
+        """
+        names = [keys.session(owner, session_id), keys.blocks(owner, session_id)]
+        added = codec.dump_block(block) if block is not None else ""
+        await self._run(self._scripts.lay, names, added, KEPT_BLOCKS, most_bytes, *map(codec.dump_block, gone))
+
+    async def load_blocks(self, owner: Owner, session_id: str) -> tuple[LaidBlock, ...]:
+        """The memory blocks kept with a session, newest first."""
+        async with self._reaching():
+            texts: Any = await self._client.lrange(keys.blocks(owner, session_id), 0, -1)
+        return codec.load_blocks(texts)

@@ -36,11 +36,11 @@ def read(*messages, **more):
     return ANTHROPIC.read({"messages": list(messages), **more}).of_the_user()
 
 
-def inject(body, *, instructions="INSTRUCTIONS", memory="MEMORY", into_system=False):
+def inject(body, *, instructions="INSTRUCTIONS", memory="MEMORY", into_system=False, position="front"):
     changed = dict(body)
     before = copy.deepcopy(body)
-    behind = ANTHROPIC.read(body).of_the_user().words_behind
-    ANTHROPIC.inject(changed, instructions=instructions, memory=memory, into_system=into_system, words_behind=behind)
+    placed = {"words_behind": ANTHROPIC.read(body).of_the_user().words_behind, "position": position}
+    ANTHROPIC.inject(changed, instructions=instructions, memory=memory, into_system=into_system, **placed)
     assert body == before, "the client's own messages were written to"
     return changed
 
@@ -127,14 +127,13 @@ def test_blocks_pass_through_and_memory_is_a_block_of_text_before_them(blocks):
     assert all(passed is block for passed, block in zip(message["content"][1:], blocks, strict=True))
 
 
-@pytest.mark.parametrize("marked", [0, 2])
-def test_where_the_client_marks_what_to_cache_its_words_come_before_memory(marked):
-    words, result = text("weather?"), RESULT
-    messages = [user([words]), assistant([USE]), user([result])]
-    messages[marked]["content"][0] = {**messages[marked]["content"][0], "cache_control": {"type": "ephemeral"}}
-    opening, *rest = inject({"messages": messages})["messages"]
-    assert opening == user([*messages[0]["content"], text("MEMORY")]), "what is cached at a mark has no memory in it"
-    assert rest == messages[1:]
+def test_memory_can_stand_behind_the_words_of_its_message():
+    for content in ([RESULT, text("weather?")], "weather?"):
+        messages = [user(content), assistant([USE]), user([RESULT])]
+        opening, *rest = inject({"messages": messages}, position="end")["messages"]
+        as_blocks = [text(content)] if isinstance(content, str) else content
+        assert opening == user([*as_blocks, text("MEMORY")]), "the same whether the client sends a string or blocks"
+        assert rest == messages[1:]
 
 
 def test_beside_results_memory_stands_behind_the_last_of_them():

@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from recallr_litellm.core.laid import LaidBlock
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Session
 from recallr_litellm.stores.state import Claim, CommitResult, StateStore, keys
@@ -158,7 +159,7 @@ class TestFinishing:
     async def test_leaves_nothing_but_the_markers_of_exchanges(self, store: StateStore, everything: Everything) -> None:
         before = set(everything.keys("*"))
         session_id = await session_with(store, "hello")
-        await store.save_block(ANA, session_id, "turn", "block")
+        await store.lay_block(ANA, session_id, LaidBlock("r", "e", "turn", "block"), most_bytes=1_000)
         claimed = await claim_one(store)
 
         assert await store.finish(claimed)

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from recallr_litellm.core.laid import LaidBlock
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Session
@@ -35,6 +36,10 @@ def sent(everything: Everything) -> int:
     stats = everything.info("stats")
     nodes = [stats] if "total_net_output_bytes" in stats else stats.values()
     return sum(node["total_net_output_bytes"] for node in nodes)
+
+
+def laid(number: int, text: str = "<memory>") -> LaidBlock:
+    return LaidBlock(f"request {number}", f"exchange {number}", "turn", text, 7, "end", ("message#1", "session"))
 
 
 class TestWhichSession:
@@ -157,13 +162,13 @@ class TestCommit:
         owner = Owner("acme", f"user {text[:100]}")
         await store.remember_user(owner)
         session_id = await session_with(store, text, owner=owner)
-        await store.save_block(owner, session_id, "turn", text)
+        await store.lay_block(owner, session_id, laid(1, text), most_bytes=2_000_000)
 
         (claim,) = await store.claim(1, lease_seconds=60, now_ms=NOW + 600 * SECOND)
 
         assert await texts_in(store, claim.session_id, owner) == [text]
         assert claim.owner == owner, "the owner has to be rebuilt exactly"
-        assert await store.load_block(owner, session_id, "turn") == text
+        assert await store.load_blocks(owner, session_id) == (laid(1, text),)
 
     async def test_a_partial_exchange_is_completed_by_its_final_commit(self, store: StateStore) -> None:
         session = await resolve(store)
@@ -315,19 +320,25 @@ class TestReopening:
 
 
 class TestBlocks:
-    async def test_a_block_is_kept_with_its_turn(self, store: StateStore) -> None:
+    async def test_the_newest_blocks_are_kept_with_their_session(self, store: StateStore) -> None:
         session_id = await session_with(store, "hello")
-        await store.save_block(ANA, session_id, "turn-1", "<memory>one</memory>")
-        await store.save_block(ANA, session_id, "turn-2", "<memory>two</memory>")
-        for _ in range(KEPT_BLOCKS):
-            await store.save_block(ANA, session_id, "turn-1", "<memory>one, again</memory>")
+        for number in range(KEPT_BLOCKS + 2):
+            await store.lay_block(ANA, session_id, laid(number), most_bytes=100_000)
+        kept = await store.load_blocks(ANA, session_id)
+        assert kept == tuple(laid(number) for number in range(KEPT_BLOCKS + 1, 1, -1))
+        assert await store.load_blocks(BEN, session_id) == ()
 
-        assert await store.load_block(ANA, session_id, "turn-1") == "<memory>one, again</memory>"
-        assert await store.load_block(ANA, session_id, "turn-2") == "<memory>two</memory>"
-        assert await store.load_block(ANA, session_id, "turn-3") is None
-        assert await store.load_block(BEN, session_id, "turn-1") is None
+    async def test_blocks_that_are_gone_or_past_the_bound_are_not_kept(self, store: StateStore) -> None:
+        session_id = await session_with(store, "hello")
+        for number in range(5):
+            await store.lay_block(ANA, session_id, laid(number, "x" * 1_000), most_bytes=3_500)
+        assert [block.id for block in await store.load_blocks(ANA, session_id)] == [f"request {n}" for n in (4, 3, 2)]
+        await store.lay_block(ANA, session_id, None, gone=[laid(3, "x" * 1_000)], most_bytes=3_500)
+        assert [block.id for block in await store.load_blocks(ANA, session_id)] == [f"request {n}" for n in (4, 2)]
+        await store.lay_block(ANA, session_id, laid(5, "x" * 4_000), most_bytes=3_500)
+        assert await store.load_blocks(ANA, session_id) == (), "one that is too large is not kept, nor what is older"
 
     async def test_without_a_session_nothing_is_kept(self, store: StateStore, everything: Everything) -> None:
-        await store.save_block(ANA, "0" * 32, "turn-1", "block")
-        assert await store.load_block(ANA, "0" * 32, "turn-1") is None
+        await store.lay_block(ANA, "0" * 32, laid(1), most_bytes=100_000)
+        assert await store.load_blocks(ANA, "0" * 32) == ()
         assert everything.keys("*:blocks:*") == []

@@ -1,0 +1,342 @@
+"""Blocks stay where they were laid, and a new one holds only what is new: what a provider caches stays the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from recallr_litellm.core.messages import Message, ToolCall
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.room import Model
+from recallr_litellm.formats import Reply
+from recallr_litellm.gateway.call import Call
+from recallr_litellm.gateway.headers import RawHeaders
+from recallr_litellm.gateway.runtime import Runtime
+from recallr_litellm.litellm_host.models import count_tokens
+from recallr_litellm.settings import Settings
+from tests.support.client_history import FORMATS, ClientFormat, Items
+
+KEY = "rai_key-of-acme"
+MARK = {"cache_control": {"type": "ephemeral"}}
+FACTS = {"cat": "My cat is called Felix.", "car": "My car is a red Volvo.", "home": "I live in Bergen in a blue house."}
+every_format = pytest.mark.parametrize("format", FORMATS.values(), ids=FORMATS)
+CHAT = FORMATS["chat"]
+
+
+async def nobody_asks(*_: object, **__: object) -> Any:
+    raise AssertionError("nobody asks the gateway")
+
+
+def settings(folder: Path, **changes: Any) -> Settings:
+    return Settings(
+        data_dir=folder,
+        projects={"acme": [SecretStr(KEY)]},
+        store_timeout_ms=60_000,
+        process_interval_seconds=60,
+        **changes,
+    )
+
+
+async def running(folder: Path, *, window: int | None = None, **changes: Any) -> AsyncIterator[Runtime]:
+    runtime = Runtime(
+        settings(folder, **changes),
+        gateway_embed=nobody_asks,
+        gateway_complete=nobody_asks,
+        count_tokens=count_tokens,
+        model_behind=lambda *_, **__: Model(windows=(window,) if window else ()),
+    )
+    runtime.start(lambda: None)
+    async with asyncio.timeout(60):
+        while runtime.faults():
+            await asyncio.sleep(0.01)
+    yield runtime
+    await runtime.stop()
+
+
+@pytest.fixture
+async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
+    async for runtime in running(tmp_path):
+        yield runtime
+
+
+class Client:
+    """One chat of Ana's, which sends its whole history each time."""
+
+    def __init__(self, runtime: Runtime, format: ClientFormat = CHAT, name: str | None = "this") -> None:
+        self.runtime, self.format, self.name = runtime, format, name
+        self.history: Items = []
+        self.call = Call(RawHeaders(()))
+
+    async def send(self, **fields: Any) -> dict[str, Any]:
+        """The body as the provider gets it."""
+        headers = {
+            "project-id": "acme",
+            "api-key": KEY,
+            "user-id": "ana",
+            "allow-new-user-creation": "true",
+            "memories-threshold": "0.0",
+            **({"conversation-id": self.name} if self.name else {}),
+        }
+        self.call = Call(RawHeaders(tuple((f"x-recallr-{name}", value) for name, value in headers.items())))
+        body = self.format.body(self.history, **fields)
+        await self.runtime.recollection.enrich(self.call, body, self.format.call_type)
+        return body
+
+    async def answered(self, *, text: str = "", tool: str = "") -> None:
+        calls = (ToolCall(id=tool, name="look", arguments="{}"),) if tool else ()
+        exchange = self.call.exchange(Reply((Message(role="assistant", text=text, tool_calls=calls),), complete=True))
+        assert exchange is not None
+        assert await self.runtime.store(exchange, within=60)
+        self.history += self.format.calls(tool, "{}") if tool else self.format.assistant(text)
+
+    async def ask(self, text: str, answer: str = "I see.", **fields: Any) -> dict[str, Any]:
+        self.history += self.format.user(text)
+        body = await self.send(**fields)
+        await self.answered(text=answer)
+        return body
+
+
+async def tell(runtime: Runtime, *facts: str) -> None:
+    """Ana has said these in another chat."""
+    for fact in facts:
+        await Client(runtime, name=f"elsewhere {fact[:40]}").ask(fact, "Noted.")
+
+
+def blocks(body: dict[str, Any]) -> list[str]:
+    text = json.dumps(body, ensure_ascii=False)
+    return [part.partition("</recallr_memory>")[0] for part in text.split("<recallr_memory now=")[1:]]
+
+
+def goes_on(format: ClientFormat, earlier: dict[str, Any], later: dict[str, Any]) -> bool:
+    """Whether all messages of a request stand unchanged at the beginning of the next, and its system message too."""
+    before, after = earlier[format.messages], later[format.messages]
+    same = json.dumps(after[: len(before)]) == json.dumps(before)
+    return same and earlier.get(format.system) == later.get(format.system)
+
+
+@every_format
+async def test_what_was_sent_is_the_beginning_of_what_is_sent_next(runtime: Runtime, format: ClientFormat) -> None:
+    client = Client(runtime, format)
+    await tell(runtime, FACTS["cat"])
+    bodies = [await client.ask("What is my cat called?")]
+    await tell(runtime, FACTS["car"])
+    bodies.append(await client.ask("And which car do I drive?"))
+    assert client.call.status == "ok"
+    bodies.append(await client.ask("Where could we go together?"))
+    for earlier, later in pairwise(bodies):
+        assert goes_on(format, earlier, later)
+    assert ["Felix" in block for block in blocks(bodies[1])] == [True, False], "what a block shows is not shown again"
+    assert ["Volvo" in block for block in blocks(bodies[1])] == [False, True]
+    assert len(blocks(bodies[2])) == 2, "nothing new, no block"
+    assert client.call.status == "ok", "earlier blocks are memory too"
+
+
+@every_format
+async def test_through_the_steps_of_an_agent_all_blocks_stay(runtime: Runtime, format: ClientFormat) -> None:
+    client = Client(runtime, format)
+    tools = {"tools": [{"type": "function", "name": "look", "function": {"name": "look"}}]}
+    bodies: list[dict[str, Any]] = []
+    for number, (name, question) in enumerate(
+        {"cat": "Feed my cat.", "car": "Wash my car.", "home": "Paint my home."}.items()
+    ):
+        await tell(runtime, FACTS[name])
+        client.history += client.format.user(question)
+        for step in range(3):
+            bodies.append(await client.send(**tools))
+            await client.answered(tool=f"call_{number}_{step}")
+            client.history += client.format.result(f"call_{number}_{step}", "done " * 50)
+            await tell(runtime, f"Said {number} {step} while the agent was at work.")
+        bodies.append(await client.send(**tools))
+        await client.answered(text="Done.")
+    for earlier, later in pairwise(bodies):
+        assert goes_on(format, earlier, later)
+    assert [len(blocks(body)) for body in bodies] == [1] * 4 + [2] * 4 + [3] * 4, "a turn has one block"
+
+
+async def test_a_retried_request_has_the_block_that_it_had(runtime: Runtime) -> None:
+    client = Client(runtime)
+    await client.ask("Hello.")
+    await tell(runtime, FACTS["cat"])
+    first = await client.ask("What is my cat called?")
+    await tell(runtime, FACTS["car"])
+    client.history.pop()
+    again = await client.send()
+    assert again["messages"] == first["messages"], "an answer that is made again"
+
+
+async def test_the_same_words_said_twice_are_two_messages(runtime: Runtime) -> None:
+    client = Client(runtime)
+    bodies = []
+    for name in FACTS:
+        await tell(runtime, FACTS[name])
+        bodies.append(await client.ask("go on, please", f"About your {name}."))
+    for earlier, later in pairwise(bodies):
+        assert goes_on(CHAT, earlier, later)
+    assert len(blocks(bodies[2])) == 3
+
+
+async def test_of_a_history_without_its_beginning_the_blocks_of_the_rest_stay_and_what_went_is_shown_again(
+    runtime: Runtime,
+) -> None:
+    client = Client(runtime)
+    await tell(runtime, FACTS["cat"])
+    await client.ask("What is my cat called?", "Felix, said the block.")
+    await tell(runtime, FACTS["car"])
+    before = await client.ask("And which car do I drive?")
+    client.history = client.history[2:]
+    after = await client.ask("And what else do you know?")
+    assert after["messages"][1] == before["messages"][3], "the message that is still there has its block"
+    assert FACTS["cat"] in blocks(after)[-1], "its block is gone: what it showed is new"
+
+
+async def test_an_edited_history_loses_the_blocks_of_the_branch_that_was_dropped(runtime: Runtime) -> None:
+    client = Client(runtime)
+    await tell(runtime, FACTS["cat"])
+    await client.ask("What is my cat called?")
+    kept = list(client.history)
+    await tell(runtime, FACTS["car"])
+    before = await client.ask("And which car do I drive?")
+    client.history = kept
+    after = await client.ask("Tell me about the vehicles I own.")
+    assert after["messages"][:3] == before["messages"][:3], "the part before the edit is as it was"
+    assert len(blocks(after)) == 2
+    assert FACTS["car"] in blocks(after)[1], "what only the dropped branch showed is new again"
+
+
+async def test_a_client_that_sends_its_last_message_only_gets_a_whole_block_each_time(runtime: Runtime) -> None:
+    client = Client(runtime, name="lone")
+    await tell(runtime, FACTS["cat"])
+    for question in ("What is my cat called?", "Where does my cat sleep?"):
+        client.history = []
+        body = await client.ask(question)
+        assert len(blocks(body)) == 1
+        assert FACTS["cat"] in blocks(body)[0]
+
+
+async def test_where_all_blocks_together_have_no_room_the_oldest_go_for_good(tmp_path: Path) -> None:
+    async for runtime in running(tmp_path, context_tokens=200):
+        client = Client(runtime)
+        counted: list[list[int]] = []
+        for number in range(7):
+            await tell(runtime, f"Fact {number}: " + " ".join(f"word{number}x{word}" for word in range(30)))
+            body = await client.ask(f"What is fact {number} about?", f"It is number {number}.")
+            counted.append([count_tokens(block) for block in blocks(body)])
+            assert f"Fact {number}:" in blocks(body)[-1], "what is new has room"
+        assert all(sum(each) <= 800 for each in counted)
+        kept = [len(each) for each in counted]
+        assert max(kept) > 2, "as long as they have room, all stay"
+        drops = [later <= earlier for earlier, later in pairwise(kept)]
+        assert any(drops)
+        assert not any(first and second for first, second in pairwise(drops)), "several go at once"
+        laid = await runtime._state.load_blocks(Owner("acme", "ana"), client.call.session_id or "")
+        assert len(laid) == kept[-1], "what gave way does not come back"
+
+
+async def test_where_the_window_is_short_the_oldest_go_first(tmp_path: Path) -> None:
+    async for runtime in running(tmp_path, window=1_500):
+        client = Client(runtime)
+        await tell(runtime, FACTS["cat"])
+        await client.ask("What is my cat called?")
+        await tell(runtime, FACTS["car"])
+        await client.ask("Which car do I drive?", "word " * 1_140)
+        await tell(runtime, FACTS["home"])
+        body = await client.ask("Where do I live?")
+        assert client.call.status == "degraded; reason=window"
+        assert len(blocks(body)) == 1
+        assert FACTS["home"] in blocks(body)[0]
+
+
+QUESTION = "What is my cat called?"
+
+
+@pytest.mark.parametrize(
+    ("name", "marked", "as_sent_later"),
+    [
+        ("chat", {"role": "user", "content": QUESTION, **MARK}, QUESTION),
+        ("chat", {"role": "user", "content": [{"type": "text", "text": QUESTION, **MARK}]}, QUESTION),
+        ("messages", {"role": "user", "content": [{"type": "text", "text": QUESTION, **MARK}]}, QUESTION),
+        (
+            "messages",
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "A text."}, {"type": "text", "text": "Why?", **MARK}],
+            },
+            [{"type": "text", "text": "A text."}, {"type": "text", "text": "Why?"}],
+        ),
+    ],
+)
+async def test_memory_stands_behind_what_is_marked_for_caching_and_stays_there(
+    runtime: Runtime, name: str, marked: dict[str, Any], as_sent_later: Any
+) -> None:
+    format = FORMATS[name]
+    client = Client(runtime, format)
+    await tell(runtime, FACTS["cat"])
+    client.history = [marked]
+    first = await client.send()
+    text = json.dumps(first["messages"])
+    assert text.index("cache_control") < text.index("<recallr_memory now="), "what is cached has no memory in it"
+    await client.answered(text="Felix.")
+    client.history[0] = {"role": "user", "content": as_sent_later}
+    later = await client.ask("And since when?")
+    without_mark = json.loads(json.dumps(first).replace(f", {json.dumps(MARK)[1:-1]}", ""))
+    assert goes_on(format, without_mark, later), "the mark goes with the last message, the block stays"
+
+
+async def test_memory_stands_behind_a_marked_system_message_after_the_users(runtime: Runtime) -> None:
+    client = Client(runtime)
+    await tell(runtime, FACTS["cat"])
+    rules = {"role": "system", "content": [{"type": "text", "text": "Be brief.", **MARK}]}
+    client.history = [*CHAT.user("What is my cat called?"), rules]
+    first = await client.send()
+    assert first["messages"][:1] == client.history[:1]
+    assert "Felix" in first["messages"][-1]["content"], "in a message of its own"
+    assert first["messages"][-1]["role"] == "user"
+
+
+async def test_the_instructions_stand_before_the_oldest_block_where_a_model_takes_no_system_message(
+    tmp_path: Path,
+) -> None:
+    async for runtime in running(tmp_path):
+        runtime.recollection._model_behind = lambda *_, **__: Model(takes_system=False)
+        client = Client(runtime)
+        await tell(runtime, FACTS["cat"])
+        first = await client.ask("What is my cat called?")
+        await tell(runtime, FACTS["car"])
+        second = await client.ask("Which car do I drive?")
+        assert goes_on(CHAT, first, second)
+        assert json.dumps(second).count("# Memory") == 1
+
+
+async def test_a_block_that_a_guardrail_refused_is_not_laid_again(runtime: Runtime) -> None:
+    client = Client(runtime)
+    await tell(runtime, FACTS["cat"])
+    await client.ask("Hello.", "Hi.")
+    await tell(runtime, FACTS["car"])
+    client.history += CHAT.user("Which car do I drive?")
+    body = await client.send()
+    assert "Volvo" in blocks(body)[-1]
+    client.call.refused = True
+    client.call.take_back()
+    body = CHAT.body(client.history)
+    await runtime.recollection.enrich(client.call, body, CHAT.call_type)
+    assert blocks(body) == []
+    await client.answered(text="A car.")
+    again = await client.ask("Thank you.")
+    assert "recallr" not in json.dumps(again["messages"][3:4]), "the message whose block was refused stays without"
+
+
+async def test_into_the_system_message_goes_what_is_found_for_this_turn(tmp_path: Path) -> None:
+    async for runtime in running(tmp_path, inject="system"):
+        client = Client(runtime)
+        await tell(runtime, FACTS["cat"])
+        for question in ("What is my cat called?", "Where does my cat sleep?"):
+            body = await client.ask(question)
+            assert len(blocks(body)) == 1
+            assert FACTS["cat"] in body["messages"][0]["content"]
