@@ -92,6 +92,7 @@ _USER_OPENINGS = (
     # LangChain, Flowise
     "Given the following conversation and a follow up question, rephrase",
     "Given the following conversation and a follow-up question, rephrase",
+    "Progressively summarize the lines of conversation provided",
     # LlamaIndex
     "Given a conversation (between Human and Assistant) and a follow up message from Human, rewrite",
     # NextChat
@@ -120,6 +121,7 @@ _USER_OPENINGS = (
     "<next_prompt_suggestion>",
     # opencode
     "Generate a title for this conversation:",
+    "Provide a detailed prompt for continuing our conversation above",
     # Gemini CLI
     "Analyze *only* the content and structure of your immediately preceding response",
     "<state_snapshot>",
@@ -139,11 +141,13 @@ _SYSTEM_OPENINGS = (
     "Generate a concise, sentence-case title (3-7 words)",
     "Analyze if this message indicates a new conversation topic",
     "Your task is to process Bash commands",
+    "You are an expert in crafting pithy ",  # VS Code Copilot
+    "You are an expert in crafting ultra-compact titles",
+    "You are an expert in writing short, catchy, and encouraging progress messages",
     "*Briefly* summarize this partial conversation about programming.",  # Aider
     "You are an expert software engineer that generates concise, one-line Git commit messages",
     "You are a specialized Task Routing AI",  # Gemini CLI
     "You are a HOLE FILLER",  # code completion by a chat model
-    "You are an expert in crafting pithy titles for chatbot conversations",  # VS Code Copilot
     "Detect user language and write in the same language an extremely concise title",  # LibreChat, old
     "Given a chat history and the latest user question which might reference context",  # LangChain
 )

@@ -121,11 +121,17 @@ class Conversation:
         return CallShape(
             system=self.system,
             first_user=said[0].text if said else "",
-            last_user=said[-1].text if said else "",
+            last_user=_clients_parts_last(said[-1]) if said else "",
             lone=len(self.messages) == 1,
             max_tokens=self.max_tokens,
             has_suffix=self.has_suffix,
         )
+
+
+def _clients_parts_last(message: Message) -> str:
+    """The text of a message, the parts that are wholly a client's behind the others: the prompt of a helper call may
+    stand behind a reminder."""
+    return "\n".join(sorted(message.parts, key=lambda part: not own_words((part,)).strip())) or message.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,11 @@ OPEN_WEBUI = "### Task:\n{}\n\n### Chat History:\n<chat_history>\nUSER: hi\nASSI
 HELPERS = {
     "Open WebUI, title": CallShape(last_user=OPEN_WEBUI.format("Generate a concise, 3-5 word title with an emoji")),
     "Open WebUI, tags": CallShape(last_user=OPEN_WEBUI.format("Generate 1-3 broad tags categorizing the main themes")),
+    "opencode, compaction": CallShape(last_user="Provide a detailed prompt for continuing our conversation above. …"),
+    "VS Code Copilot, title": CallShape(
+        system="You are an expert in crafting pithy titles for chatbot conversations.", last_user="Rename it"
+    ),
+    "LangChain, summary": CallShape(last_user="Progressively summarize the lines of conversation provided, …"),
     "Claude Code, a fetched page": CallShape(last_user="\nWeb page content:\n---\nLeeks\n---\n\nWhat is it about?"),
     "Aider, summary": CallShape(
         system="*Briefly* summarize this partial conversation about programming.\nInclude less detail",

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from recallr_litellm.core.helper_calls import helper_call
 from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.formats.answers import StreamedAnswer
 from recallr_litellm.formats.anthropic import ANTHROPIC
@@ -243,3 +244,14 @@ def test_a_tool_call_is_the_same_whole_streamed_and_in_the_history(pieces):
     assert reader.reply == whole
     assert whole.messages == (in_history,)
     assert whole.messages[0].fingerprint == in_history.fingerprint
+
+
+def test_a_helpers_prompt_is_known_behind_a_reminder():
+    reminder, prompt = (
+        "<system-reminder>\nBe brief.\n</system-reminder>",
+        "Your task is to create a detailed summary of the conversation so far.",
+    )
+    parts = [{"type": "text", "text": text} for text in (reminder, prompt)]
+    shape = ANTHROPIC.read({"messages": [{"role": "user", "content": parts}]}).shape
+    assert shape.last_user == f"{prompt}\n{reminder}"
+    assert helper_call(shape) == "opening"
