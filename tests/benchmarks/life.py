@@ -11,7 +11,7 @@ questions are asked with Min- and Max-Top-K at 1, 3 and 10. Counted, in % of the
 - marked: what must be marked as the newest is, and nothing else that must not be, with ten places.
 
 With `--ablate` once more for each rule, with that rule switched off; and for LoCoMo (FOLDER holds its `conv-*.json`)
-and a first-person set (FILE) the recall of evidence at 10 and 50. Half a minute, with `--ablate` and both sets thirty.
+and a first-person set (FILE) the recall of evidence at 10 and 50. Half a minute, with `--ablate` and both sets ten.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ PLACES = (1, 3, 10)
 EVERYDAY_SESSIONS = 12
 FIGURES = (*(f"shown@{k}" for k in PLACES), "first", "marked")
 UNSEEN = "unseen"
-"""Written after the rules, and not looked at for them."""
+"""Written after the rules, none of which was changed for them."""
 _NINE = time(9, tzinfo=UTC)
 
 
