@@ -80,8 +80,8 @@ class Stage:
         if self._tokens + block.tokens > limit:
             if limit < total:
                 self._note_window()
-            # Half of the limit at once: whenever a block goes, the prompt cache is lost from its place on.
-            self.laid, self.gone = give_way(self.laid, limit // 2, newest=limit if self.settled else 0)
+            # Down to a quarter at once: whenever a block goes, the prompt cache is lost from its place on.
+            self.laid, self.gone = give_way(self.laid, limit // 4, newest=limit if self.settled else 0)
             if not self.settled:
                 block = self._block(min(budget, limit - self._tokens), count_tokens)
         return block
