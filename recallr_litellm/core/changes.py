@@ -23,6 +23,8 @@ _CHANGE = re.compile(
     | correction | i\s(?:was|had\sit)\swrong | told\syou\swrong | i\smeant | turn(?:s|ed)\sout\sthat
     | made\sa\smistake | mis(?:spoke|remembered)
     | nicht\smehr | kein(?:e|en)?\s\w+\smehr | (?:um)?gezogen | gewechselt | gekündigt | verschoben | stattdessen
+    | (?:neue[nrs]?|nouvel(?:le)?|nueva|nuova|nova|nieuwe?)\s
+        (?:\w+)?(?:nummer|adresse|wohnung|stelle|numéro|dirección|indirizzo|casa|adres)
     | jetzt | geändert | ne\s\w+\splus | n['’]\w+\splus | déménagé | changé | désormais | reporté | annulé
     | ya\sno | mudado | mudé | cambi(?:é|ado|ó) | ahora | aplazad[oa] | cancelad[oa]
     | non\s\w+\spiù | trasferit[oa] | cambiat[oa] | adesso | rinviat[oa] | já\snão | mudei | mudou | agora | adiad[oa]

@@ -65,7 +65,7 @@ _WANTS_TO_KNOW = re.compile(
       (?:can\syou\s|could\syou\s)?(?:tell|remind)\sme\s(?:again\s)?(?:what|who|where|when|which|why|how|whose|about|if
         |whether|my|of|the\s(?!truth\b)\w+)\b
     | (?:i(?:['’]ve|\shave|\s)?\s?(?:forgot(?:ten)?|(?:always\s|keep\s)?forget(?:ting)?)
-        |i\s(?:can['’]?t|cannot|don['’]?t|do\snot)\s(?:remember
+        |i\s(?:can['’]?t|cannot|can\snever|don['’]?t|do\snot)\s(?:remember
         |recall|know)|i(?:['’]m|\sam|\swas)?\swonder(?:ing)?|i(?:['’]d|\swould)\slike\sto\sknow|i\s(?:need|want)\sto\sknow)
       \s(?:again\s)?(?:what|who|where|when|which|why|how|whose|if|whether|the\s(?:[^\s'’]+['’]s\s)?name|the\s\w+\sof|my)\b
     | (?:i\sneed\s)?(?!.*\b(?:is|are|was)\b).{0,40}\b(?:password|number|code|pin|name|address|link)(?:\sof\s.{1,40})?

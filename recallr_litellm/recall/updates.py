@@ -18,6 +18,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from operator import and_
 from uuid import UUID
 
 import numpy as np
@@ -131,7 +133,7 @@ def replaced(
         return newest
     at = np.array([one.hit.at for one in known])
     matrix = np.stack([vectors[one.hit.id] for one in known])
-    terms = [frozenset(one.hit.terms.tolist()) for one in known]
+    sides = [_Side(one) for one in known]
     place = {one.hit.id: index for index, one in enumerate(known)}
     all_cosines = matrix @ matrix.T
     user = np.array([one.hit.role == "user" for one in known])
@@ -152,8 +154,8 @@ def replaced(
                 continue
             if cosines[index] < SAME_MEANING and not new.changes:
                 continue
-            pair = _Pair(new, old, terms[index], terms[row], float(cosines[index]), words, about)
-            of_this = not new.changes or not pair.changes_rather(terms[nearest[index]], float(how_near[index]))
+            pair = _Pair(sides[index], sides[row], float(cosines[index]), words, about)
+            of_this = not new.changes or not pair.changes_rather(sides[nearest[index]].terms, float(how_near[index]))
             if (of_this and pair.replaces()) or (rank < UNNAMED_RANK and pair.replaces_unnamed()):
                 if new.changes:
                     changes.append((pair.cosine, index))
@@ -173,20 +175,55 @@ def _last(id: Id, newest: Mapping[Id, Id]) -> Id:
     return id
 
 
+class _Side:
+    """What is read of a statement, once for all that it is compared with."""
+
+    def __init__(self, statement: Statement) -> None:
+        self.hit, self.score, self.changes = statement.hit, statement.score, statement.changes
+        self.terms: frozenset[int] = frozenset(statement.hit.terms.tolist())
+
+    @cached_property
+    def text(self) -> str:
+        return self.hit.text.lower()
+
+    @cached_property
+    def about(self) -> str:
+        """The other person that it is about, "" for the user."""
+        found = _OTHERS.match(self.hit.text)
+        return found[1].lower() if found else ""
+
+    @cached_property
+    def tells(self) -> tuple[bool, ...]:
+        """Whether of one's home, of one's work."""
+        return tuple(was.search(self.hit.text) is not None for was, _ in _OTHERWISE)
+
+    @cached_property
+    def ends(self) -> tuple[bool, ...]:
+        """Whether it says that one's home, one's work has changed."""
+        return tuple(changed.search(self.hit.text) is not None for _, changed in _OTHERWISE)
+
+    @cached_property
+    def diet(self) -> bool:
+        return _DIET.search(self.hit.text) is not None
+
+    @cached_property
+    def unnamed(self) -> bool:
+        """Whether it says "it"."""
+        return _UNNAMED.search(self.hit.text) is not None
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The first four letters, "lives" and "living", of those that are no names."""
+        words = {word.lower() for word in _WORD.findall(_NAME.sub(" ", self.hit.text))} - ENGLISH
+        return frozenset(word[:4] for word in words)
+
+
 class _Pair:
     """Two statements, one of which may replace the other."""
 
-    def __init__(
-        self,
-        new: Statement,
-        old: Statement,
-        terms: frozenset[int],
-        others: frozenset[int],
-        cosine: float,
-        words: WordVectors | None,
-        asked: frozenset[int],
-    ) -> None:
+    def __init__(self, new: _Side, old: _Side, cosine: float, words: WordVectors | None, asked: frozenset[int]) -> None:
         self.new, self.old, self.cosine, self._words = new, old, cosine, words
+        terms, others = new.terms, old.terms
         self._common, self._only_new, self._only_old = terms & others, terms - others, others - terms
         self._fewer = min(len(terms), len(others))
         self._asked_of_old = asked & self._only_old
@@ -195,7 +232,7 @@ class _Pair:
         """Whether it does so by what both have in common."""
         new, old = self.new, self.old
         if (self.cosine < RELATED_MEANING and not (self._common and new.changes)) or not (
-            _mentions(new, _about(old)) and _mentions(old, _about(new))
+            old.about in new.text and new.about in old.text
         ):
             return False
         if new.changes:
@@ -205,7 +242,7 @@ class _Pair:
             and len(self._common) >= SAME_WORDS * self._fewer
             and not self._asked_of_old
             and new.score >= old.score - ANSWERS_AS_WELL
-            and _more_than_names(new.hit.text, old.hit.text)
+            and not new.words.isdisjoint(old.words)
         )
 
     def changes_rather(self, other: frozenset[int], cosine: float) -> bool:
@@ -218,24 +255,23 @@ class _Pair:
 
     def _changes(self) -> bool:
         new, old = self.new, self.old
-        if any(was.search(old.hit.text) and changed.search(new.hit.text) for was, changed in _OTHERWISE):
+        if any(map(and_, old.tells, new.ends)):
             return True
         if self._common:
             if self.cosine >= SHARED_CHANGE_MEANING or new.score >= old.score:
                 return True
         elif len(self._asked_of_old) > 1:
             return False
-        if _DIET.search(new.hit.text) and self._alike() >= MUCH_ALIKE:
+        if new.diet and self._alike() >= MUCH_ALIKE:
             return True
         short = len(new.hit.terms) <= FEW_TERMS and not new.hit.traits.speaker
         return self.cosine >= CHANGE_MEANING or (short and new.score >= ANSWERS_AT_ALL)
 
     def replaces_unnamed(self) -> bool:
         """Whether it says of "it" that it has changed, and each has a value of the same sort that the other has not."""
-        new, old = self.new.hit.text, self.old.hit.text
-        if not self.new.changes or self._common or not _UNNAMED.search(new):
+        if not self.new.changes or self._common or not self.new.unnamed:
             return False
-        return bool(_FIGURE.search(new) and _FIGURE.search(old)) or self._alike() >= ALIKE_VALUES
+        return bool(_FIGURE.search(self.new.text) and _FIGURE.search(self.old.text)) or self._alike() >= ALIKE_VALUES
 
     def _alike(self) -> float:
         """How alike the two most alike of the words are that only one of them has."""
@@ -248,21 +284,3 @@ class _Pair:
 def _differ(speaker: str, other: str) -> bool:
     """Whether both are known and not the same: "Correction: …" looks like the line of a speaker."""
     return bool(speaker and other and speaker != other)
-
-
-def _about(statement: Statement) -> str:
-    """The other person that it is about, "" for the user."""
-    found = _OTHERS.match(statement.hit.text)
-    return found[1].lower() if found else ""
-
-
-def _mentions(statement: Statement, person: str) -> bool:
-    """Whether it is about a person, or names that person besides."""
-    return not person or person in statement.hit.text.lower()
-
-
-def _more_than_names(text: str, other: str) -> bool:
-    """Whether two texts have a word in common that is no name."""
-    words = [{word.lower() for word in _WORD.findall(_NAME.sub(" ", one))} - ENGLISH for one in (text, other)]
-    # The first four letters: "lives" and "living".
-    return not {word[:4] for word in words[0]}.isdisjoint(word[:4] for word in words[1])

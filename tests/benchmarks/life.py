@@ -55,7 +55,7 @@ PLACES = (1, 3, 10)
 EVERYDAY_SESSIONS = 12
 FIGURES = (*(f"shown@{k}" for k in PLACES), "first", "marked")
 UNSEEN = "unseen"
-"""Written after the rules, none of which was changed for them."""
+"""Written after the rules, and asked once before anything was changed for them."""
 _NINE = time(9, tzinfo=UTC)
 
 

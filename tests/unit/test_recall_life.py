@@ -148,6 +148,7 @@ CHANGES = [
     (["I'm working for Orbix as a tester.", "They let me go today, Orbix is history."], "Do I work for Orbix?"),
     (["I love a good steak, medium rare.", "I've gone vegan and feel great."], "Would I like a steak?"),
     (["My dad's birthday is on 4 May.", "Sorry, I was wrong: dad's birthday is on 5 May."], "When is dad's birthday?"),
+    (["Meine Handynummer ist 0151 4477.", "Ich habe eine neue Handynummer: 0176 9021."], "Wie ist meine Handynummer?"),
     (["My dentist is Dr Becker.", "I meant Dr Bekker, with two k, not Becker."], "What's my dentist called?"),
 ]
 

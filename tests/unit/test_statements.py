@@ -17,6 +17,7 @@ Tell me my dog's name
 I forgot what my dog is called.
 I forgot the name of my dog
 I keep forgetting the dog's name
+I can never remember where we park
 I need the cabin's wifi password again
 Name of the dog, please
 Do you remember anything about Heidi?
