@@ -24,6 +24,7 @@ from uuid import UUID
 
 import numpy as np
 
+from recallr_litellm.core.dots import dots
 from recallr_litellm.core.records import PassageHit, Vector
 from recallr_litellm.core.stopwords import ENGLISH
 from recallr_litellm.stores.embedding.words import WordVectors
@@ -135,17 +136,17 @@ def replaced(
     matrix = np.stack([vectors[one.hit.id] for one in known])
     sides = [_Side(one) for one in known]
     place = {one.hit.id: index for index, one in enumerate(known)}
-    all_cosines = matrix @ matrix.T
+    all_cosines = dots(matrix, matrix)
     user = np.array([one.hit.role == "user" for one in known])
     # Of each, the nearest older one of the same speaker.
     before = np.where((at[:, None] < at) & (user[:, None] == user), all_cosines, -1.0)
-    nearest, how_near = before.argmax(axis=0), before.max(axis=0)
+    nearest, how_near = before.argmax(axis=0).tolist(), before.max(axis=0).tolist()
     about = frozenset(asked)
     for rank, old in enumerate(older):
         row = place.get(old.hit.id)
         if row is None:
             continue
-        cosines = all_cosines[row]
+        cosines = all_cosines[row].tolist()
         values: list[Statement] = []
         changes: list[tuple[float, int]] = []
         for index in np.flatnonzero(at > old.hit.at).tolist():
@@ -154,8 +155,8 @@ def replaced(
                 continue
             if cosines[index] < SAME_MEANING and not new.changes:
                 continue
-            pair = _Pair(sides[index], sides[row], float(cosines[index]), words, about)
-            of_this = not new.changes or not pair.changes_rather(sides[nearest[index]].terms, float(how_near[index]))
+            pair = _Pair(sides[index], sides[row], cosines[index], words, about)
+            of_this = not new.changes or not pair.changes_rather(sides[nearest[index]].terms, how_near[index])
             if (of_this and pair.replaces()) or (rank < UNNAMED_RANK and pair.replaces_unnamed()):
                 if new.changes:
                     changes.append((pair.cosine, index))
