@@ -78,7 +78,9 @@ def chat_of(
     id = ChatId(header) if header else chat_id(client_headers, body, litellm_session=litellm_session)
     history = _history(messages)
     compacted = any(is_compaction(message.text) for message in as_sent[:2])
-    otherwise: Otherwise = "opening" if history and not compacted else "current"
+    # The steps of a first turn are no history: an agent that sends each turn alone sends them too.
+    earlier = any(message.role == "assistant" for message in messages[: _turn(messages)])
+    otherwise: Otherwise = "opening" if earlier and not compacted else "current"
     if id is not None and id.opens_chat and not history:
         otherwise = "new"
     if not history and messages and messages[-1].role == "assistant":
@@ -103,6 +105,12 @@ def _history(messages: Sequence[Message]) -> Sequence[Message]:
     while end and messages[end - 1].role != "assistant":
         end -= 1
     return messages[:end]
+
+
+def _turn(messages: Sequence[Message]) -> int:
+    """Index of the message that opened the turn."""
+    said = [index for index, message in enumerate(messages) if message.role == "user"]
+    return said[-1] if said else 0
 
 
 def holds(history: Sequence[Message], stored: Sequence[MessageEntry]) -> bool:

@@ -36,6 +36,8 @@ from tests.support.shown import CLOSING, OPENING, shown
 FOLDER = Path(__file__).resolve().parents[1] / "conversations"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
+LONG = 600
+"""Seconds after which a session ends by itself: none does while it is played."""
 KNOWN = "My boat is called Meridian."
 _FILLER = "Further provisions are found in the annex to this handbook. " * 34
 
@@ -242,28 +244,32 @@ def _send(
 
 
 def _chat(proxy: Proxy, user: str, messages: list[Any], body: dict[str, Any], headers: Any) -> Mapping[str, str]:
-    completions = proxy.openai(user).chat.completions
+    completions = proxy.openai(user, session_timeout_seconds=LONG).chat.completions
     return _read(
         completions.with_raw_response.create(model=CHAT_MODEL, messages=messages, extra_headers=headers, **body), body
     )
 
 
 def _anthropic(proxy: Proxy, user: str, messages: list[Any], body: dict[str, Any], headers: Any) -> Mapping[str, str]:
-    api = proxy.anthropic(user).messages
+    api = proxy.anthropic(user, session_timeout_seconds=LONG).messages
     return _read(
         api.with_raw_response.create(model=CLAUDE_MODEL, messages=messages, extra_headers=headers, **body), body
     )
 
 
 def _responses(proxy: Proxy, user: str, messages: list[Any], body: dict[str, Any], headers: Any) -> Mapping[str, str]:
-    api = proxy.openai(user).responses
+    api = proxy.openai(user, session_timeout_seconds=LONG).responses
     return _read(api.with_raw_response.create(model=CHAT_MODEL, input=messages, extra_headers=headers, **body), body)
 
 
 def _cursor(proxy: Proxy, user: str, messages: list[Any], body: dict[str, Any], headers: Any) -> Mapping[str, str]:
     answered = httpx.post(
         f"{proxy.url}/cursor/chat/completions",
-        headers={"Authorization": f"Bearer {proxy.master_key}", **proxy.headers(user), **headers},
+        headers={
+            "Authorization": f"Bearer {proxy.master_key}",
+            **proxy.headers(user, session_timeout_seconds=LONG),
+            **headers,
+        },
         json={"model": CHAT_MODEL, "input": messages, **body},
         trust_env=False,
         timeout=60.0,

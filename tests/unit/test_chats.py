@@ -81,6 +81,8 @@ def test_what_becomes_of_a_request_whose_chat_is_not_known() -> None:
     assert shown("Hi", "{").otherwise == "current", "the beginning of an answer is no history"
     assert shown("Hi", client_headers={"x-interaction-id": "i"}).otherwise == "new"
     assert shown("Hi", "Hello", "Who?", client_headers={"x-interaction-id": "i"}).otherwise == "opening"
+    steps = [*talk("Look it up", "I'll look."), Message(role="tool", text="found", tool_call_id="c")]
+    assert shown(messages=steps).otherwise == "current", "the steps of the first turn are no history"
 
 
 def test_the_first_messages_name_a_history_however_long_it_grows() -> None:
