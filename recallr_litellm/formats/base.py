@@ -49,9 +49,11 @@ class Conversation:
     raw_question: str = ""
     """Text of the last user message, where no user message holds the user's own words."""
 
-    def behind(self, index: int) -> int:
-        """How many of the body's user messages stand behind the user message of this index."""
-        return self.users_behind[sum(message.role == "user" for message in self.messages[index + 1 :])]
+    @property
+    def behind(self) -> dict[int, int]:
+        """Index of each user message → how many of the body's user messages stand behind it."""
+        said = [index for index, message in enumerate(self.messages) if message.role == "user"]
+        return dict(zip(reversed(said), self.users_behind, strict=False))
 
     @property
     def question(self) -> str:

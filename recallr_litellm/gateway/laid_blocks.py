@@ -80,7 +80,8 @@ class LaidBlocks:
             return False
         conversation = stage.admitted.conversation
         here = conversation.words_behind
-        held = {conversation.behind(index): entry for index, entry in todo.known}
+        users_behind = conversation.behind
+        held = {users_behind[index]: entry for index, entry in todo.known}
         placed = anchored(kept, held)
         if here in held:
             stage.exchange = held[here].exchange
