@@ -134,6 +134,30 @@ def holds(history: Sequence[Message], stored: Sequence[MessageEntry]) -> bool:
     return len(found) >= 2 or (first.role == "user" and first.fingerprint in roots and len(first.text) >= _TELLING)
 
 
+def goes_on_otherwise(history: Sequence[Message], stored: Sequence[MessageEntry]) -> bool:
+    """Whether both go on from the last message that both hold, each with a question and an answer of its own: two chats
+    with the same beginning.
+
+    Args:
+        history: of `Chat`.
+        stored: the session's messages.
+    """
+    places: dict[str, set[str]] = {}
+    for entry in stored:
+        for print in _prints(entry):
+            places.setdefault(print, set()).add(entry.id)
+    for index in range(len(history) - 1, -1, -1):
+        ends = {id for print in _prints(history[index]) for id in places.get(print, ())}
+        if ends:
+            break
+    else:
+        return False
+    if {"user", "assistant"} - {message.role for message in history[index + 1 :]}:
+        return False
+    asked = {entry.id for entry in stored if entry.role == "user" and entry.parent in ends}
+    return any(entry.role == "assistant" and entry.parent in asked for entry in stored)
+
+
 def _neighbours(history: Sequence[Message], stored: Sequence[MessageEntry]) -> bool:
     """Whether two messages follow each other in both."""
     pairs = {pair for before, after in pairwise(history) for pair in product(_prints(before), _prints(after))}

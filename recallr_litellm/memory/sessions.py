@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from recallr_litellm.core.bounds import SHOWN_BYTES_PER_TOKEN
-from recallr_litellm.core.chats import Chat, holds, in_doubt, parting, says_the_same
+from recallr_litellm.core.chats import Chat, goes_on_otherwise, holds, in_doubt, parting, says_the_same
 from recallr_litellm.core.history import Plan
 from recallr_litellm.core.messages import Message, MessageEntry, StoredMessage
 from recallr_litellm.core.owner import Owner
@@ -201,6 +201,8 @@ class Sessions:
 
     async def _holds(self, owner: Owner, session: Candidate | Resolved, history: Sequence[Message]) -> bool:
         """Whether a session that holds messages of a history is the one that it is of."""
+        if goes_on_otherwise(history, session.entries):
+            return False
         if holds(history, session.entries):
             return True
         doubts = list(islice(in_doubt(history, session.entries), _MOST_DOUBTS))

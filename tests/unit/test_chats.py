@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from recallr_litellm.core.chats import Chat, Parting, chat_of, holds, in_doubt, parting, says_the_same
+from recallr_litellm.core.chats import (
+    Chat,
+    Parting,
+    chat_of,
+    goes_on_otherwise,
+    holds,
+    in_doubt,
+    parting,
+    says_the_same,
+)
 from recallr_litellm.core.history import place, plan
 from recallr_litellm.core.messages import Message, MessageEntry, Role, StoredMessage
 
@@ -125,6 +134,16 @@ def test_an_app_that_begins_with_a_greeting_and_sends_what_was_heard_of_an_answe
     assert holds(shown(messages=heard).history, session.entries)
     other = talk("Hi, this is the clinic.", "i have a question", "Sure, which one", "friday", first="assistant")
     assert not holds(shown(messages=other).history, session.entries)
+
+
+def test_two_chats_with_the_same_beginning_are_two() -> None:
+    session = Session()
+    session.send("Hi", reply="Hello!")
+    assert not goes_on_otherwise(shown("Hi", "Hello!", "Bees?", "They buzz.", "And?").history, session.entries)
+    session.send("Hi", "Hello!", "Ships?", reply="They sail.")
+    assert goes_on_otherwise(shown("Hi", "Hello!", "Bees?", "They buzz.", "And?").history, session.entries)
+    assert not goes_on_otherwise(shown("Hi", "Hello!", "Bees?").history, session.entries), "an edit"
+    assert not goes_on_otherwise(shown("Hi", "Hello!", "rewritten", "They sail.", "And?").history, session.entries)
 
 
 def test_of_an_equal_answer_what_the_user_said_before_it_tells() -> None:
