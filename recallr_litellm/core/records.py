@@ -126,11 +126,8 @@ class PassageHit(NamedTuple):
     """Who of several people said it. The text then begins with it, as in `Ana: text`."""
     times: tuple[int, ...] = ()
     """Those that it names (`core/times.py`), where the search was for a time."""
-
-    @property
-    def states_nothing(self) -> bool:
-        """It is a whole message that only asks, or only says that it does not know."""
-        return self.traits.states_nothing and self.parts == 1
+    states_nothing: bool = False
+    """It is a whole message that only asks, or only says that it does not know."""
 
 
 class SummaryHit(NamedTuple):

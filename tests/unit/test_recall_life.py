@@ -118,6 +118,7 @@ async def test_what_is_known_of_somebody_stands_before_not_knowing_her(lived: Li
     asked = ["Do you remember anything about Heidi?", "I do not know anything about Heidi."]
     found = await lived([["Heidi works as a midwife."], asked], "What is Heidi's job?", 2)
     assert texts(found)[0] == "Heidi works as a midwife."
+    assert found.passages[0].at == int(FIRST.timestamp() * 1000), "it was not said when it was said"
 
 
 async def test_a_question_that_is_shown_has_its_answer_beside_it(lived: Life) -> None:

@@ -15,14 +15,16 @@ from recallr_litellm.recall.neighbours import FEW_WORDS, recalled_passage, with_
 
 def hit(position: int, text: str, **more: Any) -> PassageHit:
     values: dict[str, Any] = {"session": "s1", "part": 0, "parts": 1, "role": "user", "at": 0} | more
+    traits = traits_of(text, values["role"])
     return PassageHit(
         message=f"{values['session']}:{position}",
         position=position,
         text=text,
-        traits=traits_of(text, values["role"]),
+        traits=traits,
         terms=np.zeros(0, np.uint32),
         dense=0.1,
         bm25=0.0,
+        states_nothing=traits.states_nothing and values["parts"] == 1,
         **values,
     )
 

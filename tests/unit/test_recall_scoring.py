@@ -30,9 +30,9 @@ def hit(dense: float, bm25: float = 0.0, **more: Any) -> PassageHit:
         "text": "a text of a dozen words, so that none of them is too short",
     }
     values |= more
-    return PassageHit(
-        dense=dense, bm25=bm25, traits=traits_of(values["text"], values["role"]), terms=NO_TERMS, **values
-    )
+    traits = traits_of(values["text"], values["role"])
+    nothing = traits.states_nothing and values["parts"] == 1
+    return PassageHit(dense=dense, bm25=bm25, traits=traits, terms=NO_TERMS, states_nothing=nothing, **values)
 
 
 def scores(*hits: PassageHit, scale: float = 1.0) -> list[float]:

@@ -197,8 +197,9 @@ def passage_hit(found: Found, bm25: float) -> PassageHit:
     role, _, name = speaker.partition(" ")
     read, words, score = Traits(*traits), _unpacked(terms), found.score
     times = tuple(found.payload.get(schema.TIMES, ()))
+    nothing, id = read.states_nothing and parts == 1, found.id
     return PassageHit(
-        session, message, position, part, parts, role, at, text, read, words, score, bm25, found.id, name, times
+        session, message, position, part, parts, role, at, text, read, words, score, bm25, id, name, times, nothing
     )
 
 
