@@ -29,6 +29,9 @@ SECOND_SESSION = (
 """What is asked, and the word of the first session that has to be in what the gateway puts before the model."""
 
 
+_NOTHING = "nothing: no earlier session holds anything"
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One request and its answer, seen from both ends."""
@@ -53,7 +56,9 @@ class Turn:
         headers = Table.grid(padding=(0, 2))
         for name, value in sorted(self.headers.items()):
             headers.add_row(Text(name.title()), Text(value))
-        memory = Text(self.memory) if self.memory else Text("nothing: no earlier session holds anything", style="dim")
+        known = self.headers.get("x-recallr-memory-status") == "ok"
+        nothing = "nothing new: what is known stands before an earlier message" if known else _NOTHING
+        memory = Text(self.memory) if self.memory else Text(nothing, style="dim")
         _show(console, "Alice says", Text(self.said), "cyan")
         _show(console, "The gateway puts before her words", memory, "magenta")
         _show(console, f"{self.model} answers", Text(printable(self.reply)), "green")
@@ -144,7 +149,12 @@ def hold(console: Console, gateway: DemoGateway, model: str) -> bool:
 
     _show(console, "In every turn the gateway adds to the system message", Text(second[-1].instructions), "magenta")
     answers = zip(second, SECOND_SESSION, strict=True)
-    missing = [word for turn, (_, word) in answers if word.casefold() not in turn.memory.casefold()]
+    shown = ""
+    missing: list[str] = []
+    for turn, (_, word) in answers:
+        shown += turn.memory.casefold()  # a block stays where it was laid
+        if word.casefold() not in shown:
+            missing.append(word)
     verdict = Text("The second session recalled the first.", "bold green")
     if not {turn.session_id for turn in first}.isdisjoint(turn.session_id for turn in second):
         verdict = Text("The second conversation was put into the first one's session: nothing was tested.", "bold red")

@@ -258,6 +258,8 @@ class _Pair:
         new, old = self.new, self.old
         if any(map(and_, old.tells, new.ends)):
             return True
+        if new.hit.traits.speaker:  # all lines of somebody have the name in common
+            return self.cosine >= CHANGE_MEANING
         if self._common:
             if self.cosine >= SHARED_CHANGE_MEANING or new.score >= old.score:
                 return True
@@ -265,7 +267,7 @@ class _Pair:
             return False
         if new.diet and self._alike() >= MUCH_ALIKE:
             return True
-        short = len(new.hit.terms) <= FEW_TERMS and not new.hit.traits.speaker
+        short = len(new.hit.terms) <= FEW_TERMS
         return self.cosine >= CHANGE_MEANING or (short and new.score >= ANSWERS_AT_ALL)
 
     def replaces_unnamed(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from openai.types.chat import ChatCompletionMessageParam
 import recallr_litellm
 from tests.support.listeners import free_port
 from tests.support.process import ServerProcess
-from tests.support.provider import Provider
+from tests.support.provider import ROOT, Provider
 
 CALLBACK = "recallr_litellm.hooks.recallr"
 
@@ -254,8 +255,8 @@ class Proxy(ServerProcess):
 
 def _environment(data_dir: Path, master_key: str, redis_url: str | None, qdrant_url: str | None) -> dict[str, str]:
     environment = {
-        # the same recallr_litellm that the tests import, installed or not
-        "PYTHONPATH": str(Path(recallr_litellm.__file__).parents[1]),
+        # The same recallr_litellm that the tests import, installed or not; behind it the tests' own callbacks.
+        "PYTHONPATH": os.pathsep.join((str(Path(recallr_litellm.__file__).parents[1]), str(ROOT))),
         "LITELLM_MASTER_KEY": master_key,
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "LITELLM_LOCAL_BLOG_POSTS": "True",
