@@ -148,7 +148,6 @@ def test_a_damaged_value_of_one_user_costs_nobody_else_anything(gateway: OnServe
         assert gateway.proxy.ask(user, "Also mine.").memory_status == STORE_AWAY
         assert gateway.proxy.ask(f"{user}-other", "Theirs.").memory_status == "empty"
         assert faults(gateway.proxy) == {}, "one user's damage stops everybody"
-        redis.delete(key)
         redis.rename("kept-aside", key)
     wait_until_sound(gateway.proxy)
     said = ("Mine.", "Also mine.")

@@ -134,6 +134,7 @@ class Proxy(ServerProcess):
         self._num_workers = num_workers
         self._arguments = arguments
         self._started_before = 0
+        self._waits_for_stores = 0
         self._environment = _environment(self.data_dir, self.master_key, redis_url, qdrant_url) | dict(settings or {})
         used = [CALLBACK, *callbacks] if plugin else list(callbacks)
         self.config_file = folder / "config.yaml"
@@ -227,6 +228,7 @@ class Proxy(ServerProcess):
             workers += ["--timeout_worker_healthcheck", "120"]
         where = ["--config", str(self.config_file), "--host", "127.0.0.1", "--port", str(self.port)]
         self._started_before = self._workers_started()
+        self._waits_for_stores = 20
         return [str(litellm), *where, "--telemetry", "False", *workers, *self._arguments]
 
     def environment(self) -> Mapping[str, str]:
@@ -235,10 +237,18 @@ class Proxy(ServerProcess):
     def ready(self) -> bool:
         if self._workers_started() - self._started_before < self._num_workers:
             return False
-        try:
-            return httpx.get(f"{self.url}/health/liveliness", trust_env=False, timeout=30.0).is_success
-        except httpx.TransportError:
+        if self._status("/health/liveliness") != 200:
             return False
+        # Its stores open in the background: a first request might come before. Some tests start without them.
+        self._waits_for_stores -= 1
+        return self._waits_for_stores < 0 or self._status("/recallr/health/ready") != 503
+
+    def _status(self, path: str) -> int:
+        """Of a GET, 0 where nothing answers."""
+        try:
+            return httpx.get(f"{self.url}{path}", trust_env=False, timeout=30.0).status_code
+        except httpx.TransportError:
+            return 0
 
     def _client(self, user: str | None, options: Mapping[str, object]) -> dict[str, Any]:
         return {
