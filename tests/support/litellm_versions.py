@@ -22,7 +22,17 @@ from rich.table import Table
 
 ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recallr-litellm-versions"
-TESTS = [f"tests/integration/{name}.py" for name in ("test_litellm_contract", "test_matrix", "test_forward")]
+TESTS = [
+    f"tests/integration/{name}.py"
+    for name in (
+        "test_litellm_contract",
+        "test_matrix",
+        "test_forward",
+        "test_guardrails",
+        "test_answers",
+        "test_chats",
+    )
+]
 
 _LACKING = """
 from recallr_litellm.litellm_host.private_apis import BRIDGES, GATEWAY
