@@ -14,6 +14,7 @@ from tests.support.memory import Memory
 from tests.support.observe import log_lines
 from tests.support.provider import Answer, Provider, ThreadedProvider
 from tests.support.proxy import CHAT_MODEL, CLAUDE_MODEL, GEMINI_MODEL, Proxy
+from tests.support.waiting import eventually
 
 MODELS = {"anthropic": CLAUDE_MODEL, "gemini": GEMINI_MODEL}
 REFUSED = "degraded; reason=guardrail"
@@ -51,7 +52,8 @@ def test_a_recalled_word_that_is_refused_is_left_out_and_the_request_answered(
     assert kept.id == answered.headers["x-recallr-session-id"]
     assert kept.said[-2:] == [("user", "What do you say to that?"), ("assistant", "I see.")]
     assert len(kept.said) == 4, "the exchange is kept once"
-    [line] = log_lines(guarded.folder, answered.headers["x-recallr-request-id"])
+    id = answered.headers["x-recallr-request-id"]
+    [line] = eventually(lambda: log_lines(guarded.folder, id), "the request's line is in the log")
     assert f'status="{REFUSED}"' in line
 
 
