@@ -94,19 +94,6 @@ def plan(
     return Plan(new, last.id, replaced, unseen, alignment.rewritten, known)
 
 
-def overlap(incoming: Sequence[Message], stored: Iterable[MessageEntry]) -> int:
-    """How many messages of a request a session holds in the same order; 0 where it does not hold the request's history.
-
-    A request may be compared with several sessions: it goes on with the one of the most.
-
-    Args:
-        incoming: as for `plan`.
-        stored: the messages of one session.
-    """
-    match = align(Forest(stored), incoming).match
-    return match.length if match is not None else 0
-
-
 def _repeated(forest: Forest, incoming: Sequence[Message], *, retry: bool) -> MessageEntry | None:
     """The stored message that a single-message request says again, if it does."""
     if len(incoming) != 1:

@@ -17,6 +17,8 @@ MAX_CHARACTERS = 1_000
 """What the bundled model reads (256 word pieces) of English text."""
 
 _HALF = MAX_CHARACTERS // 2
+_READ_CHARACTERS = 20_000
+"""Of a longer message, at its beginning and at its end, in which runs of bytes are looked for: about a millisecond."""
 _MAX_PREVIOUS = 300
 """Characters of the message before, where the question goes on with it."""
 _MOST_TELLING_WORDS = 3
@@ -106,6 +108,8 @@ def searchable(question: str) -> str:
     Returns:
         At most `MAX_CHARACTERS` and a space; "" when there is no letter or digit to search for.
     """
+    if len(question) > 2 * _READ_CHARACTERS:
+        question = f"{question[:_READ_CHARACTERS]} {question[-_READ_CHARACTERS:]}"
     text = without_blobs(question).strip()
     if len(text) > MAX_CHARACTERS:
         text = f"{text[:_HALF]} {text[-_HALF:]}"

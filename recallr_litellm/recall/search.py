@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -38,8 +37,6 @@ from recallr_litellm.recall.selection import Place, folded, newest_first, top_me
 from recallr_litellm.recall.updates import Statement, replaced
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.vectors import VectorStore
-
-_log = logging.getLogger(__name__)
 
 _HEAD_START_SECONDS = 0.001
 _MOST_REPEATS = 16

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recallr_litellm.core.history import Plan, overlap, place, plan
+from recallr_litellm.core.history import Plan, place, plan
 from recallr_litellm.core.messages import Message, MessageEntry, StoredMessage, ToolCall
 
 
@@ -193,18 +193,6 @@ def test_two_conversations_side_by_side_do_not_replace_each_other():
     todo = store.send([user("tab two"), assistant("2"), user("more of two")], "2b")
     assert sorted(store.texts) == sorted(["tab one", "1", "tab two", "2", "more of one", "1b", "more of two", "2b"])
     assert store.text_of(todo.unseen) == ["tab one", "1", "more of one", "1b"]
-
-
-def test_the_session_that_holds_most_of_a_history_overlaps_most_with_it():
-    first, second = Store(), Store()
-    first.send([user("hi")], "hello")
-    second.send([user("hi")], "hello")
-    second.send([user("hi"), assistant("hello"), user("how?")], "fine")
-    request = said("hi", "hello", "how?", "fine", "and now?")
-    assert overlap(request, first.entries) == 2
-    assert overlap(request, second.entries) == 4
-    assert overlap([user("hi")], second.entries) == 0, "a message alone may be a new one"
-    assert overlap(said("Who?", "Nobody.", "hi"), second.entries) == 0, "nor does its history hold the session"
 
 
 def test_requests_running_beside_each_other_do_not_replace_each_other():
