@@ -102,20 +102,19 @@ class BlockWriter:
 
     def _message(self, stored: StoredMessage, date: str, room: int) -> str | None:
         """The message on a line of its own, or None when it does not fit."""
-        if stored.message.role != "tool" and too_long(stored.message.text, room):
-            return None
         line = self._lines.get((stored.id, date))
         if line is None:
-            line = self._lines[stored.id, date] = self._line(stored, date)
+            text = stored.message.text
+            if stored.message.role != "tool":
+                text = without_blobs(text)
+                if too_long(text, room):
+                    return None
+            line = self._lines[stored.id, date] = self._line(stored, text, date)
         return line if self.meter.fits(line, room) else None
 
-    def _line(self, stored: StoredMessage, date: str) -> str:
+    def _line(self, stored: StoredMessage, text: str, date: str) -> str:
         message = stored.message
-        text = (
-            shorten(message.text, TOOL_RESULT_CHARACTERS)
-            if message.role == "tool"
-            else escape(without_blobs(message.text))
-        )
+        text = shorten(text, TOOL_RESULT_CHARACTERS) if message.role == "tool" else escape(text)
         said = mark(
             message.role, message.name, "interrupted" if stored.partial else "", self.clock.time(stored.at, on=date)
         )

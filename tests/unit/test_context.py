@@ -284,6 +284,13 @@ def test_a_long_open_conversation_does_not_starve_the_memories_but_gets_what_the
     assert quarter(with_one) > 850, "room that the memories do not need goes back to the open conversation"
 
 
+def test_bytes_in_an_open_conversation_are_a_mark_and_take_no_room() -> None:
+    text = f"Our logo: data:image/png;base64,{'iVBORw0KGgoAAAA' * 10_000}. The wedding is on 14 June."
+    shown = block(ongoing=(OngoingSession("s", (said(1, text),)),))
+    assert "Our logo: [image/png, 113 kB]. The wedding is on 14 June." in shown
+    assert "excerpt" not in shown
+
+
 def test_of_two_open_conversations_the_one_last_spoken_in_comes_first() -> None:
     morning = OngoingSession("a", (said(1, "Good morning", at=AT), said(2, "Good night", at=AT + 9)))
     noon = OngoingSession("b", (said(3, "Lunch?", at=AT + 5),))

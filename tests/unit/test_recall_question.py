@@ -44,3 +44,13 @@ def test_what_a_question_asks_for_is_read_from_its_words() -> None:
     assert read("Which hotel did you recommend?").asks_what_assistant_said
     plain = read("Which bicycle suits tall people?")
     assert not any((plain.asks_when, plain.asks_for_now, plain.asks_what_assistant_said, plain.periods))
+
+
+def test_bytes_in_a_question_are_not_searched_with() -> None:
+    picture = f"data:image/png;base64,{'iVBORw0KGgoAAAA' * 5_000}"
+    short = f"data:image/png;base64,{'iVBORw0KGgoAAAA' * 500}"
+    assert read(f"{short} When is our wedding day?").text == "[image/png, 6 kB] When is our wedding day?"
+    cut = read(f"When is it? {picture} Our wedding day, I mean.").text
+    assert "iVBORw" not in cut
+    assert cut.startswith("When is it?")
+    assert cut.endswith("Our wedding day, I mean.")
