@@ -12,6 +12,7 @@
      │   ├─ EmbeddingMismatch       the store was filled with another embedding model
      │   ├─ DataDirInUse            the embedded stores belong to another process
      │   └─ PlatformUnsupported     an embedded store has no build for this platform
+     ├─ CommandFailed             a request of a command to the running gateway was not served
      ├─ RedactionFailed           `RECONIFY_REDACT` cannot be applied; the payload is not sent
      ├─ Unavailable             an outage: a dependency can serve nobody; requests go on without memory
      │   ├─ StateUnavailable        Redis
@@ -133,6 +134,18 @@ class DataDirInUse(ConfigurationError):
 
 class PlatformUnsupported(ConfigurationError):
     """An embedded store has no build for this platform; a URL must be configured."""
+
+
+class CommandFailed(RecallrError):
+    """A request of the `recallr` command to the running gateway was not served. The message says what to do.
+
+    Args:
+        status: HTTP status of the answer; None where there was none.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class RedactionFailed(RecallrError):

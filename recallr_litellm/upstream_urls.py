@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 
 _URL = re.compile(r"(?P<scheme>https?):/(?P<slashes>/?)(?P<authority>[^/]+)(?P<path>/.*)?", re.IGNORECASE)
 _AUTHORITY = re.compile(r"(?P<host>[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(?::(?P<port>[1-9][0-9]{0,4}))?")
@@ -102,3 +102,11 @@ class Upstreams:
             if same and (asked.path + "/").startswith(allowed.path + "/"):
                 return Location(allowed.scheme, allowed.host, allowed.port, asked.path)
         return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host of a URL is this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from recallr_litellm.cli.check_result import CheckResult, Level, fault, ok, warning
 from recallr_litellm.errors import ConfigurationError, DataDirInUse, RecallrError
 from recallr_litellm.reconify.outbox import Outbox
-from recallr_litellm.reconify.settings import is_loopback, load_reconify_settings
+from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import GATEWAY_PREFIX, Embedder, open_embedder
@@ -27,6 +27,7 @@ from recallr_litellm.stores.state.keys import BUCKETS
 from recallr_litellm.stores.state.url import RedisUrl
 from recallr_litellm.stores.vectors import open_collections
 from recallr_litellm.stores.vectors.collections import collection_for
+from recallr_litellm.upstream_urls import is_loopback
 
 _log = logging.getLogger(__name__)
 

@@ -26,8 +26,9 @@ from recallr_litellm import __version__
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.json_text import parsed
 from recallr_litellm.printable import printable
-from recallr_litellm.reconify.settings import ReconifySettings, is_loopback
+from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.reconify.wire import OPENING
+from recallr_litellm.upstream_urls import is_loopback
 
 LONGEST_REASON: Final = 300
 """Characters that are kept of what the endpoint says about a refused payload."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -10,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from recallr_litellm.settings import EnvironmentSettings, Settings, load, unknown_names
+from recallr_litellm.upstream_urls import is_loopback
 
 _REQUIRED = ("app_key", "api_key", "endpoint")
 
@@ -101,14 +101,6 @@ class ReconifySettings(EnvironmentSettings):
             names = ", ".join(f"RECONIFY_{name.upper()}" for name in missing)
             raise ValueError(f"Reconify needs {names} too; set all three or none")
         return self
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host of a URL is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def load_reconify_settings() -> ReconifySettings:
