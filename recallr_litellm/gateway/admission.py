@@ -12,10 +12,10 @@ from recallr_litellm.core.placeholders import is_placeholder
 from recallr_litellm.errors import InvalidHeaders, Unauthorized
 from recallr_litellm.gateway.binding import Binding
 from recallr_litellm.gateway.call import Call
-from recallr_litellm.gateway.headers import HEADER_NAMES, RawHeaders, RecallrHeaders, Switch, check_user_id, parse
 from recallr_litellm.logs import Once
 from recallr_litellm.memory.sessions import SessionRequest
 from recallr_litellm.projects import Projects
+from recallr_litellm.request_headers import HEADER_NAMES, RawHeaders, RecallrHeaders, Switch, check_user_id, parse
 
 _log = logging.getLogger(__name__)
 

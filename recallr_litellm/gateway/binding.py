@@ -13,11 +13,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from recallr_litellm.errors import InvalidHeaders
-from recallr_litellm.gateway.headers import HEADER_NAMES, PREFIX, RawHeaders, parse
-from recallr_litellm.header_values import Boolean, describe, say
+from recallr_litellm.header_values import Boolean, describe
 from recallr_litellm.logs import Once
 from recallr_litellm.metrics import FAULTS
+from recallr_litellm.request_headers import read_defaults
 from recallr_litellm.settings import BoundBy
 
 _log = logging.getLogger(__name__)
@@ -27,9 +26,6 @@ _METADATA_OF = {BoundBy.KEY: "metadata", BoundBy.TEAM: "team_metadata"}
 
 METADATA = "recallr"
 """The field of a key's or a team's metadata."""
-
-_OF_ONE_REQUEST = frozenset({"api_key", "project_id", "session_id", "conversation_id"})
-"""Headers that can have no default."""
 
 
 class Binding(BaseModel):
@@ -49,24 +45,8 @@ class Binding(BaseModel):
     @field_validator("defaults", mode="before")
     @classmethod
     def _like_headers(cls, value: Any, info: ValidationInfo) -> dict[str, str]:
-        if not isinstance(value, dict):
-            raise say("must be an object of header names and values")
-        defaults: dict[str, str] = {}
-        for name, given in value.items():
-            field = str(name).lower().removeprefix(PREFIX).replace("-", "_")
-            if field not in HEADER_NAMES or field in _OF_ONE_REQUEST:
-                raise say(f"{name!r} is no header that can have a default")
-            if field in defaults:
-                raise say(f"{HEADER_NAMES[field]} is there twice")
-            if not isinstance(given, str | int | float):
-                raise say(f"{HEADER_NAMES[field]} must be text, a number, true or false")
-            defaults[field] = str(given)
-        sent = RawHeaders(tuple((PREFIX + field.replace("_", "-"), text) for field, text in defaults.items()))
-        try:
-            parse(sent, min_session_timeout_seconds=(info.context or {}).get("min_session_timeout_seconds", 0))
-        except InvalidHeaders as error:
-            raise say(error.message) from None
-        return defaults
+        minimum = (info.context or {}).get("min_session_timeout_seconds", 0)
+        return read_defaults(value, min_session_timeout_seconds=minimum)
 
 
 _UNUSABLE = Binding(project_id="(none)", enabled=False)

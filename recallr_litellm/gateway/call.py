@@ -18,11 +18,11 @@ from recallr_litellm.core.laid import LaidBlock
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.formats import Conversation, Format, Reply
-from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.gateway.placement import Placement
 from recallr_litellm.gateway.witness import Witness
 from recallr_litellm.memory.capture import Exchange
 from recallr_litellm.memory.sessions import OpenedSession, SessionRequest
+from recallr_litellm.request_headers import RawHeaders
 
 CURRENT: ContextVar[Call | None] = ContextVar("recallr_call", default=None)
 """The Recallr request being served; None for all other requests."""

@@ -9,11 +9,11 @@ from recallr_litellm.core.helper_calls import CLASS_HEADER, MARKING_HEADERS
 from recallr_litellm.gateway.answer import Answer, Deadline, Later, Store
 from recallr_litellm.gateway.asgi import App, Event, Receive, Send
 from recallr_litellm.gateway.call import CURRENT, Call
-from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.gateway.replay import Replay
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.memory.capture import beginning_of
 from recallr_litellm.metrics import REQUESTS
+from recallr_litellm.request_headers import RawHeaders
 
 _OF_CLIENTS = frozenset({CLASS_HEADER, *MARKING_HEADERS, *HEADER_NAMES})
 

@@ -26,9 +26,9 @@ from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.core.room import Model
 from recallr_litellm.formats import Reply
 from recallr_litellm.gateway.call import Call, now_ms
-from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.gateway.runtime import Runtime
 from recallr_litellm.litellm_host.models import count_tokens
+from recallr_litellm.request_headers import RawHeaders
 from recallr_litellm.settings import Settings
 from tests.benchmarks.conversations import FIRST_PERSON
 from tests.support.client_history import FORMATS, ClientFormat, Items

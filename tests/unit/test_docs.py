@@ -14,9 +14,9 @@ from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.errors import ForwardRefused, RequestError
 from recallr_litellm.gateway.answer import _response_headers
 from recallr_litellm.gateway.call import Call
-from recallr_litellm.gateway.headers import HEADER_NAMES, RawHeaders, RecallrHeaders
 from recallr_litellm.memory.sessions import DEFAULT_TIMEOUT_SECONDS
 from recallr_litellm.reconify.settings import ReconifySettings
+from recallr_litellm.request_headers import HEADER_NAMES, RawHeaders, RecallrHeaders
 from recallr_litellm.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -25,7 +25,7 @@ LAYERS = (
         "printable",
     },
     {"core"},
-    {"settings", "projects"},
+    {"settings", "projects", "request_headers"},
     {"stores"},
     {"formats", "recall", "memory", "reindex"},
     {"litellm_host"},

@@ -15,7 +15,7 @@ from recallr_litellm.forward import middleware
 from recallr_litellm.forward.middleware import PREFIX, Forward
 from recallr_litellm.forward.upstream import UpstreamClient
 from recallr_litellm.gateway.call import CURRENT, Call
-from recallr_litellm.gateway.headers import RawHeaders
+from recallr_litellm.request_headers import RawHeaders
 from recallr_litellm.upstream_urls import Upstreams
 
 Answer = Callable[[httpx.Request], httpx.Response]

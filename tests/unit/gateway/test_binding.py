@@ -15,10 +15,10 @@ from recallr_litellm.errors import InvalidHeaders, RecallrError, Unauthorized
 from recallr_litellm.gateway.admission import Admission, admit
 from recallr_litellm.gateway.binding import Binding, Bindings
 from recallr_litellm.gateway.call import Call
-from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.litellm_host.tracing import name_session
 from recallr_litellm.metrics import FAULTS
 from recallr_litellm.projects import Projects
+from recallr_litellm.request_headers import RawHeaders
 from recallr_litellm.settings import BoundBy
 
 KEY, PROJECT = "rai_key-of-acme", "acme"

@@ -17,8 +17,8 @@ from recallr_litellm.core.recalled import OngoingSession
 from recallr_litellm.core.room import Model
 from recallr_litellm.formats import Conversation, Reply
 from recallr_litellm.gateway.call import Call, now_ms
-from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.gateway.runtime import Runtime
+from recallr_litellm.request_headers import RawHeaders
 from recallr_litellm.settings import Settings
 
 KEY = "rai_key-of-acme"

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from recallr_litellm.errors import Unauthorized
 from recallr_litellm.gateway.call import Call
-from recallr_litellm.gateway.headers import RawHeaders, parse
 from recallr_litellm.gateway.middleware import RecallrMiddleware
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.gateway.request_log import RequestLog
 from recallr_litellm.reconify.person import person_of
+from recallr_litellm.request_headers import RawHeaders, parse
 from recallr_litellm.settings import LogUsers
 
 BLOCK = (

@@ -16,12 +16,12 @@ from recallr_litellm.formats import CHAT, Conversation
 from recallr_litellm.gateway import witness as module
 from recallr_litellm.gateway.answer import Answer
 from recallr_litellm.gateway.call import CURRENT, AdmittedRequest, Call
-from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.gateway.witness import Witness
 from recallr_litellm.hooks import RecallrHooks
 from recallr_litellm.memory.capture import Exchange
 from recallr_litellm.memory.sessions import SessionRequest
+from recallr_litellm.request_headers import RawHeaders
 
 CALL = {"litellm_call_id": "the-call"}
 CHOICE: dict[str, Any] = {"index": 0, "message": {"role": "assistant", "content": "Felix."}, "finish_reason": "stop"}

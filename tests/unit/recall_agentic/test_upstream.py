@@ -11,8 +11,8 @@ from litellm import ModelResponse
 
 from recallr_litellm.errors import EmbeddingUnavailable, ModelUnavailable
 from recallr_litellm.gateway.call import CURRENT, Call
-from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.litellm_host.models import complete, embed_through_gateway
+from recallr_litellm.request_headers import RawHeaders
 
 ASKED = [{"role": "user", "content": "a secret question"}]
 

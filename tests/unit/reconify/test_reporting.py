@@ -11,11 +11,11 @@ from litellm.types.utils import ModelResponse
 
 from recallr_litellm.gateway.answer import Answer
 from recallr_litellm.gateway.call import Call
-from recallr_litellm.gateway.headers import RawHeaders
 from recallr_litellm.gateway.reporting import Reporting
 from recallr_litellm.gateway.witness import Witness
 from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import ReconifySettings
+from recallr_litellm.request_headers import RawHeaders
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from tests.support.listeners import free_port
 

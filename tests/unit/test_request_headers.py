@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recallr_litellm.errors import InvalidHeaders
-from recallr_litellm.gateway.headers import HEADER_NAMES, RawHeaders, RecallrHeaders, parse
+from recallr_litellm.request_headers import HEADER_NAMES, RawHeaders, RecallrHeaders, parse
 
 
 def parsed(minimum: int = 600, **headers: str) -> RecallrHeaders:

@@ -156,6 +156,9 @@ HEADER_NAMES: Mapping[str, str] = {
 }
 """Field → header name as documented."""
 
+_OF_ONE_REQUEST = frozenset({"api_key", "project_id", "session_id", "conversation_id"})
+"""Headers that can have no default."""
+
 
 @dataclass(frozen=True, slots=True)
 class RawHeaders:
@@ -214,3 +217,35 @@ def parse(
     if problems:
         raise InvalidHeaders(problems)
     return headers
+
+
+def read_defaults(written: Any, *, min_session_timeout_seconds: int) -> dict[str, str]:
+    """Defaults for headers that a request does not send, checked by the rules of the headers.
+
+    Args:
+        written: an object of header names, or names of fields of `RecallrHeaders`, and values.
+
+    Returns:
+        Field → value, as `parse` takes them.
+
+    Raises:
+        PydanticCustomError: names what is at fault; never its value.
+    """
+    if not isinstance(written, dict):
+        raise say("must be an object of header names and values")
+    defaults: dict[str, str] = {}
+    for name, given in written.items():
+        field = str(name).lower().removeprefix(PREFIX).replace("-", "_")
+        if field not in HEADER_NAMES or field in _OF_ONE_REQUEST:
+            raise say(f"{name!r} is no header that can have a default")
+        if field in defaults:
+            raise say(f"{HEADER_NAMES[field]} is there twice")
+        if not isinstance(given, str | int | float):
+            raise say(f"{HEADER_NAMES[field]} must be text, a number, true or false")
+        defaults[field] = str(given)
+    sent = RawHeaders(tuple((PREFIX + field.replace("_", "-"), text) for field, text in defaults.items()))
+    try:
+        parse(sent, min_session_timeout_seconds=min_session_timeout_seconds)
+    except InvalidHeaders as error:
+        raise say(error.message) from None
+    return defaults
