@@ -1,0 +1,134 @@
+"""Part of the vector store: users, processed sessions and their messages, memories, by what names them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from recallr_litellm.core.messages import StoredMessage
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import Memory, Passage, Session, Span, Turn, User
+from recallr_litellm.errors import VectorsRefused
+from recallr_litellm.stores.vectors import points, schema
+from recallr_litellm.stores.vectors.base import OpenedCollection
+from recallr_litellm.stores.vectors.candidates import gone_on_in
+from recallr_litellm.stores.vectors.engine import Point, Where
+from recallr_litellm.stores.vectors.schema import Kind
+
+
+class Records(OpenedCollection):
+    """Writing, reading and listing records."""
+
+    async def get_user(self, owner: Owner) -> User | None:
+        """The user, if it was ever put."""
+        payload = await self._get(owner, Kind.USER)
+        return points.record_of(payload, User) if payload else None
+
+    async def put_user(self, owner: Owner, user: User) -> None:
+        """Create the user, or replace all of it but `created_at`, which is that of the first write.
+
+        Raises:
+            ValueError: `user` is not the user of `owner`.
+        """
+        if Owner(user.project, user.user) != owner:
+            raise ValueError("a user can only be put under its own owner")
+        # Insert first, then read: also when two workers create the same user, the first write wins.
+        await self._engine.upsert([points.user_point(owner, user)], keep_existing=True)
+        existing = await self.get_user(owner)
+        if existing is not None and existing != user:
+            user = user.model_copy(update={"created_at": existing.created_at})
+            await self._engine.upsert([points.user_point(owner, user)])
+
+    async def get_session(self, owner: Owner, session_id: str) -> Session | None:
+        """A processed session of this user; another user's is None."""
+        payload = await self._get(owner, Kind.SESSION, session_id)
+        return points.record_of(payload, Session) if payload else None
+
+    async def read_messages(self, owner: Owner, session_id: str) -> list[StoredMessage]:
+        """All messages of a processed session, by position; none for a session that is not there."""
+        where = Where(owner, Kind.TURN, {schema.SESSION: session_id}, having=[schema.FIRST])
+        messages = [points.record_of(payload, StoredMessage) for payload in await self._all(where, [schema.RECORD])]
+        return sorted(messages, key=lambda message: message.position)
+
+    async def save_session(
+        self, owner: Owner, session: Session, turns: Sequence[Turn], summary: Passage | None
+    ) -> None:
+        """Write a session so that it consists of exactly these turns.
+
+        May be repeated, and interrupted anywhere and then repeated, with the same outcome. What was
+        stored before is deleted last, so a reader never sees less than the old or the new session.
+        The session itself is written after its turns: where `get_session` finds it, they are there.
+        Its memories stay as they are, until `save_memories` replaces them.
+        """
+        written: list[str] = []
+        for batch in points.batches(point for turn in turns for point in points.turn_points(owner, session.id, turn)):
+            await self._write(batch)
+            written.extend(point.id for point in batch)
+        await self._engine.upsert([points.session_point(owner, session, summary)])
+        await self._delete(Where(owner, Kind.TURN, {schema.SESSION: session.id}, exclude_ids=written))
+
+    async def _write(self, batch: Sequence[Point]) -> None:
+        """Write points of messages. One that Qdrant refuses loses its vectors and what is too long of its text."""
+        try:
+            await self._engine.upsert(batch)
+        except VectorsRefused:
+            if len(batch) == 1:
+                await self._engine.upsert([points.reduced(batch[0])])
+                return
+            for point in batch:
+                await self._write([point])
+
+    async def save_memories(
+        self, owner: Owner, memories: Sequence[tuple[Memory, Passage]], *, replacing: str | None = None
+    ) -> None:
+        """Write memories, each with the embeddings of its content. One that is there by its id is replaced.
+
+        Args:
+            replacing: id of a session that was processed (again): of its memories only these remain. What is no
+                longer among them is deleted last, so a reader never sees less than the old or the new ones.
+        """
+        written: list[str] = []
+        for batch in points.batches(points.memory_point(owner, memory, indexed) for memory, indexed in memories):
+            await self._engine.upsert(batch)
+            written.extend(point.id for point in batch)
+        if replacing is not None:
+            await self._delete(Where(owner, Kind.MEMORY, {schema.SESSION: replacing}, exclude_ids=written))
+
+    async def get_memories(
+        self, owner: Owner, ids: Sequence[str], *, exclude_sessions: Collection[str] = ()
+    ) -> list[Memory]:
+        """Those of these memories that this user has, in the order of `ids`; one lookup for all of them."""
+        if not ids:
+            return []
+        of_ids = [points.point_id(owner, Kind.MEMORY, id) for id in ids]
+        where = Where(owner, Kind.MEMORY, ids=of_ids, exclude_sessions=exclude_sessions)
+        memories = [points.record_of(payload, Memory) for payload in await self._all(where, [schema.RECORD])]
+        found = {memory.id: memory for memory in memories}
+        return [found[id] for id in dict.fromkeys(ids) if id in found]
+
+    async def last_user_messages(
+        self, owner: Owner, n: int, *, exclude_sessions: Collection[str]
+    ) -> list[tuple[str, StoredMessage]]:
+        """The newest `n` ≥ 1 messages that the user wrote, oldest first, each with the id of its session."""
+        where = Where(owner, Kind.TURN, having=[schema.FROM_USER], exclude_sessions=exclude_sessions)
+        found = [
+            (str(payload[schema.SESSION]), points.record_of(payload, StoredMessage))
+            for payload in await self._newest(where, n, [schema.SESSION, schema.RECORD])
+        ]
+        found.sort(key=lambda pair: (pair[1].at, pair[0], pair[1].position))
+        return found[-n:]
+
+    async def last_summaries(self, owner: Owner, n: int, *, exclude_sessions: Collection[str]) -> list[Session]:
+        """The newest `n` ≥ 1 sessions that have a summary, by their last use, oldest first."""
+        where = Where(owner, Kind.SESSION, having=[schema.SUMMARISED], exclude_sessions=exclude_sessions)
+        sessions = [points.record_of(payload, Session) for payload in await self._newest(where, n, [schema.RECORD])]
+        sessions.sort(key=lambda session: (session.last_at, session.id))
+        return sessions[-n:]
+
+    async def sessions_between(
+        self, owner: Owner, within: Span, n: int, *, exclude_sessions: Collection[str]
+    ) -> list[Session]:
+        """Of the sessions that went on in this time the `n` ≥ 1 that ended last, oldest first."""
+        where = gone_on_in(owner, within, exclude_sessions)
+        found, _ = await self._engine.scroll(where, n, fields=[schema.RECORD], newest_first=True)
+        sessions = [points.record_of(point.payload, Session) for point in found]
+        return sorted(sessions, key=lambda session: (session.last_at, session.id))
