@@ -26,13 +26,14 @@
          ├─ VectorsRefused          Qdrant
          └─ EmbeddingRefused        the embedding model
 
-How a `RequestError` becomes an HTTP answer is decided in one place, `litellm_host/rejections.py`.
+How a `RequestError` becomes an HTTP answer is decided in one place for each shape: `litellm_host/rejections.py` for
+requests to a model, `api/rest/errors.py` for the REST API.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class RecallrError(Exception):
@@ -52,6 +53,16 @@ class RequestError(RecallrError):
         self.message = message
         self.param = param
         """Name of the header (or body field) at fault, if there is exactly one."""
+
+    @property
+    def detail(self) -> str | dict[str, Any]:
+        """What the REST API says of it."""
+        return self.message
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers of the REST API's answer."""
+        return {}
 
 
 class InvalidHeaders(RequestError):

@@ -12,6 +12,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from recallr_litellm.api.health import health_router
+from recallr_litellm.api.rest import serve_api
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.gateway.asgi import App
 from recallr_litellm.gateway.call import Call
@@ -101,6 +102,7 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
 
         app.middleware_stack = KeyOutOfUrl(middleware)
     app.include_router(health_router(runtime.faults))
+    serve_api(app, runtime.services)
     if not SHUTDOWN.missing:
         _stop_with(proxy_server, runtime)
     count_own_calls()

@@ -8,6 +8,17 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class Project:
+    """A project whose key was checked: the tenant of users, and of what concerns all of them."""
+
+    id: str
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise ValueError("a project needs an id")
+
+
+@dataclass(frozen=True, slots=True)
 class Owner:
     """A user of a project. No store function can be called without one.
 

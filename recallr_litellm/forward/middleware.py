@@ -11,14 +11,12 @@ from recallr_litellm.errors import ForwardRefused, RequestError, Unauthorized
 from recallr_litellm.formats.gemini import GEMINI
 from recallr_litellm.forward.endpoints import SUPPORTED, Api, Endpoint, api_named
 from recallr_litellm.forward.upstream import REQUEST_HEADERS, Headers, UpstreamClient
-from recallr_litellm.gateway.asgi import App, Event, Receive, Send
+from recallr_litellm.gateway.asgi import FORWARD_PREFIX, App, Event, Receive, Send, path_of
 from recallr_litellm.gateway.call import CURRENT, Call
 from recallr_litellm.json_text import parsed, written
 from recallr_litellm.litellm_host.rejections import rejection
 from recallr_litellm.metrics import REJECTED
 from recallr_litellm.upstream_urls import Upstreams
-
-PREFIX = "/api/v1/forward/"
 
 _KEY_HEADERS = {
     Api.MESSAGES: ("x-api-key", "authorization"),
@@ -51,7 +49,7 @@ class KeyOutOfUrl:
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """Serve one connection or request; all that are not to the forward URL pass through untouched."""
-        if scope["type"] in ("http", "websocket") and _path(scope).startswith(PREFIX):
+        if scope["type"] in ("http", "websocket") and path_of(scope).startswith(FORWARD_PREFIX):
             # the server's own scope is changed, not a copy: that is the one it logs
             query, scope["query_string"] = parse_qs(scope.get("query_string", b"").decode("latin-1")), b""
             keys = [key for key in query.get("key", ()) if key.isascii() and key.isprintable()]
@@ -88,7 +86,7 @@ class Forward:
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """Serve one request; all that are not to the forward URL pass through untouched."""
-        if scope["type"] not in ("http", "websocket") or not _path(scope).startswith(PREFIX):
+        if scope["type"] not in ("http", "websocket") or not path_of(scope).startswith(FORWARD_PREFIX):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
@@ -155,16 +153,11 @@ class Forward:
         return endpoint, sent, _body(raw, endpoint)
 
 
-def _path(scope: Event) -> str:
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
-
-
 def _target(scope: Event) -> str:
     """The upstream's URL as the client wrote it, nothing decoded; empty when the way to it is not written plainly."""
     raw: bytes = scope.get("raw_path") or b""
     path = raw.decode("latin-1").removeprefix(scope.get("root_path", ""))
-    return path.removeprefix(PREFIX) if path.startswith(PREFIX) else ""
+    return path.removeprefix(FORWARD_PREFIX) if path.startswith(FORWARD_PREFIX) else ""
 
 
 def _key(api: Api, headers: Mapping[str, str]) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from recallr_litellm.core.chat_ids import HEADER_NAMES
 from recallr_litellm.core.helper_calls import CLASS_HEADER, MARKING_HEADERS
 from recallr_litellm.gateway.answer import Answer, Deadline, Later, Store
-from recallr_litellm.gateway.asgi import App, Event, Receive, Send
+from recallr_litellm.gateway.asgi import App, Event, Receive, Send, is_api_request, with_path_undecoded
 from recallr_litellm.gateway.call import CURRENT, Call
 from recallr_litellm.gateway.replay import Replay
 from recallr_litellm.gateway.reporter import Reporter
@@ -47,6 +47,9 @@ class RecallrMiddleware:
 
         Whether a request without our headers is one, LiteLLM's authentication decides: see `Call.awake`.
         """
+        if is_api_request(scope):  # answered by `api/rest`, which reads the headers itself
+            await self._app(with_path_undecoded(scope), receive, send)
+            return
         raw, rest = RawHeaders.take(scope.get("headers", ()))
         about_user, rest = self._reporter.take_headers(rest)
         if raw.pairs or about_user:

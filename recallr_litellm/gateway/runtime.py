@@ -25,6 +25,8 @@ from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Agent, Completion
 from recallr_litellm.recall.dates import warm_up
 from recallr_litellm.reconify.settings import load_reconify_settings
+from recallr_litellm.services import Services
+from recallr_litellm.services.users import Users
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.data_dir import DataDir
@@ -169,6 +171,7 @@ class Runtime:
             model_behind=self._model_behind,
             reporter=self.reporter,
         )
+        self.services = Services(projects=self.projects, users=Users(self._vectors))
 
     def _agent(self) -> Agent | None:
         model = self.settings.memory_model

@@ -30,6 +30,7 @@ LAYERS = (
     {"formats", "recall", "memory", "reindex"},
     {"litellm_host"},
     {"reconify"},
+    {"services"},
     {"gateway"},
     {"forward", "api", "demo_model"},
     {"plugin"},

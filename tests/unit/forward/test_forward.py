@@ -12,8 +12,9 @@ import pytest
 
 from recallr_litellm.errors import ForwardRefused
 from recallr_litellm.forward import middleware
-from recallr_litellm.forward.middleware import PREFIX, Forward
+from recallr_litellm.forward.middleware import Forward
 from recallr_litellm.forward.upstream import UpstreamClient
+from recallr_litellm.gateway.asgi import FORWARD_PREFIX
 from recallr_litellm.gateway.call import CURRENT, Call
 from recallr_litellm.request_headers import RawHeaders
 from recallr_litellm.upstream_urls import Upstreams
@@ -75,7 +76,7 @@ async def post(
     async def send(event: Any) -> None:
         sent.append(event)
 
-    path = f"{PREFIX}https://api.example/v1/chat/completions"
+    path = f"{FORWARD_PREFIX}https://api.example/v1/chat/completions"
     key = (b"authorization", b"Bearer of-the-client")
     scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "headers": [key, *headers]}
     token = CURRENT.set(Call(RawHeaders(())))

@@ -1,0 +1,95 @@
+"""Errors of the REST API: `{"detail": …}` with the status of `errors.py`, whatever route they come from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
+
+from recallr_litellm.errors import RequestError, Unavailable
+from recallr_litellm.header_values import describe
+from recallr_litellm.metrics import FAULTS
+
+_log = logging.getLogger(__name__)
+
+
+class ErrorDetail(BaseModel):
+    """An error."""
+
+    detail: str | dict[str, Any] = Field(description="What is wrong, and what would be right.")
+
+
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorDetail, "description": description}
+    for status, description in {
+        401: "The key or the project is missing or wrong.",
+        422: "A value is missing or not valid; the detail names each.",
+        429: "The project's limit is reached. `Retry-After` says when to try again.",
+        500: "The gateway is at fault; its log says more.",
+        503: "A store cannot be reached; try again later.",
+    }.items()
+}
+"""What any route may answer. A route adds its own, such as 404, by `documented`."""
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may answer with these statuses too."""
+    descriptions = {400: "Not possible in the state it is in.", 404: "Not found.", 409: "It exists already."}
+    return {status: {"model": ErrorDetail, "description": descriptions[status]} for status in statuses}
+
+
+class ErrorRoute(APIRoute):
+    """Answers whatever a route raises."""
+
+    async def admit(self, request: Request) -> None:
+        """Check who asks, before anything else of the request is looked at.
+
+        Raises:
+            Unauthorized: this one may not.
+        """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """See `APIRoute`."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                await self.admit(request)
+                return await handler(request)
+            except Exception as error:  # noqa: BLE001 - LiteLLM's handlers would answer in another shape
+                return answer(error)
+
+        return handle
+
+
+def answer(error: Exception) -> JSONResponse:
+    """The response to a request that failed."""
+    match error:
+        case RequestError():
+            return JSONResponse({"detail": error.detail}, error.status, headers=dict(error.headers))
+        case RequestValidationError():
+            return JSONResponse({"detail": _problems(error)}, 422)
+        case HTTPException(status_code=400):  # a body that is not even text
+            return JSONResponse({"detail": str(error.detail)}, 422)
+        case Unavailable():
+            detail = f"memory is unavailable ({error.reason}); try again later"
+            return JSONResponse({"detail": detail}, 503, headers={"Retry-After": "1"})
+    FAULTS.labels("api").inc()
+    _log.error("A request of the REST API failed", exc_info=error)
+    return JSONResponse({"detail": "internal error; the log of the gateway says more"}, 500)
+
+
+def _problems(error: RequestValidationError) -> str:
+    """Every fault, as `limit: must be less than or equal to 100`."""
+    return "; ".join(f"{_place(problem['loc'])}: {describe(problem['msg'])}" for problem in error.errors())
+
+
+def _place(location: tuple[str | int, ...]) -> str:
+    """Where a fault is, without saying whether in the path, the query or the body; that is plain from its name."""
+    return ".".join(map(str, location[1:])) or str(location[0])

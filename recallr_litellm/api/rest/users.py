@@ -1,0 +1,46 @@
+"""Routes of users."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from recallr_litellm.api.rest.access import OwnerOfPath, TheServices, project_router
+from recallr_litellm.api.rest.errors import documented
+from recallr_litellm.api.rest.times import moment
+from recallr_litellm.core.records import User
+from recallr_litellm.errors import UserNotFound
+
+router = project_router()
+
+
+class UserResponse(BaseModel):
+    """A user."""
+
+    custom_user_id: str
+    metadata: dict[str, Any]
+    merge_conflict_enabled: bool | None
+    created_at: datetime
+    last_active_at: datetime
+
+    @classmethod
+    def of(cls, user: User) -> UserResponse:
+        """As the API says it."""
+        return cls(
+            custom_user_id=user.user,
+            metadata=user.metadata,
+            merge_conflict_enabled=None,
+            created_at=moment(user.created_at),
+            last_active_at=moment(user.created_at),
+        )
+
+
+@router.get("/users/{user_id}", responses=documented(404))
+async def get_user(owner: OwnerOfPath, services: TheServices) -> UserResponse:
+    """One user."""
+    user = await services.users.get(owner)
+    if user is None:
+        raise UserNotFound(f"User {owner.user} not found")
+    return UserResponse.of(user)

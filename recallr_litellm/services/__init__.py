@@ -1,0 +1,21 @@
+"""What can be asked of a memory from outside a chat. REST, MCP, the commands and the console all call these functions.
+
+Each takes an `Owner` or a `Project`, so none can be called for nobody, and none knows how it was asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recallr_litellm.projects import Projects
+from recallr_litellm.services.users import Users
+
+__all__ = ["Services"]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All services of one worker."""
+
+    projects: Projects
+    users: Users
