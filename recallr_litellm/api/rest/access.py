@@ -18,7 +18,7 @@ from pydantic import AfterValidator
 from recallr_litellm.api.rest.errors import DOCUMENTED, ErrorRoute
 from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.errors import UserNotFound
-from recallr_litellm.gateway.headers import RawHeaders, check_user_id
+from recallr_litellm.request_headers import RawHeaders, check_user_id
 from recallr_litellm.services import Services
 
 _KEY = APIKeyHeader(name="X-Recallr-API-Key", scheme_name="Recallr key", auto_error=False)
