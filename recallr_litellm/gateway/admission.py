@@ -97,6 +97,7 @@ def admit(
     headers: RecallrHeaders | None = None
     try:
         headers = parse(raw, min_session_timeout_seconds=min_session_timeout_seconds, defaults=defaults)
+        call.headers, call.defaults = headers, {"binding": defaults}
     except InvalidHeaders as error:
         problems = error.problems
     problem = _problem_with_user(elsewhere) if sent is None else None

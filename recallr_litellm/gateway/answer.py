@@ -112,6 +112,7 @@ class Answer:
         self._start = event
         self.http_status = event["status"]
         call = self._call
+        call.lap("provider")
         if not 200 <= event["status"] < 300:
             return
         if call.admitted is not None:
@@ -198,6 +199,7 @@ class Answer:
         if exchange is None:
             return
         waits = not reply.messages and witness is not None and not witness.told
+        self._call.lap("answer")
         begun = perf_counter()
         try:
             stored = await self._store(
@@ -212,6 +214,7 @@ class Answer:
         if not stored and not self._call.degraded:
             self._call.degrade("store")
         self._call.spent += perf_counter() - begun
+        self._call.lap("capture")
 
     def _read(self, body: bytes) -> Json | None:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,8 @@ from recallr_litellm.gateway.placement import Placement
 from recallr_litellm.gateway.witness import Witness
 from recallr_litellm.memory.capture import Exchange
 from recallr_litellm.memory.sessions import OpenedSession, SessionRequest
-from recallr_litellm.request_headers import RawHeaders
+from recallr_litellm.recall.trace import Trace
+from recallr_litellm.request_headers import RawHeaders, RecallrHeaders
 
 CURRENT: ContextVar[Call | None] = ContextVar("recallr_call", default=None)
 """The Recallr request being served; None for all other requests."""
@@ -136,6 +137,12 @@ class Call:
     """Set for a request that is to be reported to Reconify."""
     admitted: AdmittedRequest | None = None
     """Set once the request is admitted; the stored exchange is made from it."""
+    headers: RecallrHeaders | None = field(default=None, repr=False)
+    """The `X-Recallr-*` headers in force, once they are known."""
+    defaults: Mapping[str, Collection[str]] = field(default_factory=dict, repr=False)
+    """Where those come from that the client did not send: `binding`, … → fields of `headers`. The first counts."""
+    trace: Trace | None = field(default=None, repr=False)
+    """What is done for the request, to be explained afterwards; None where that is off."""
     witness: Witness | None = field(default=None, repr=False)
     """What LiteLLM's callbacks say of the answer; None where it takes no part, as by the forward URL."""
 
@@ -160,6 +167,11 @@ class Call:
         """Take back what was injected, for a second attempt without it."""
         self.injected, self.block, self.block_tokens = False, "", 0
         self.degrade("guardrail")
+
+    def lap(self, part: str) -> None:
+        """A part of the work is done (`Trace.lap`)."""
+        if self.trace is not None:
+            self.trace.lap(part)
 
     @property
     def degraded(self) -> bool:

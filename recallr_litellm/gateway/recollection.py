@@ -46,6 +46,7 @@ from recallr_litellm.projects import Projects
 from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Agent, OwnedMemory, ResearchQuestion
 from recallr_litellm.recall.auto import choose
+from recallr_litellm.recall.trace import Trace
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.state import StateStore
@@ -67,6 +68,7 @@ class Recollection:
         agent: searches with a model; None where none is configured.
         count_tokens: LiteLLM's own counter, for the budget of the memory block.
         model_behind: what is known of a model by its name, the team that asks, and whether the gateway routes it.
+        traced: requests are explained afterwards.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Recollection:
         count_tokens: Callable[[str], int],
         model_behind: Callable[..., Model],
         reporter: Reporter,
+        traced: bool = False,
     ) -> None:
         self._settings = settings
         self._projects = projects
@@ -102,6 +105,7 @@ class Recollection:
         self._model_behind = model_behind
         self._laid = LaidBlocks(settings, state, state_breaker, count_tokens=count_tokens)
         self._reporter = reporter
+        self._traced = traced
 
     async def enrich(self, call: Call, body: dict[str, Any], call_type: str, key: Any = None) -> None:
         """Admit a request and put into its body what the model should know.
@@ -123,6 +127,8 @@ class Recollection:
             if not call.awake:
                 self._reporter.identify(call, takes_part=False)
                 return
+            if self._traced:
+                call.trace = Trace()
             format = FORMATS.get(call_type)
             conversation = format.read(body) if format else None
             if format is None or conversation is None:  # no memory here; a wrong key is refused all the same
@@ -164,6 +170,7 @@ class Recollection:
             # From here on the exchange is kept, whatever happens to its memory: only what succeeds is ever stored.
             call.admitted = admitted
             admitted.placement = self._place(call, admitted, admission, key)
+            call.lap("admission")
             try:
                 blocks = await self._remember_in_time(call, admitted, admission)
             except UserNotFound:
@@ -176,6 +183,7 @@ class Recollection:
             call.block = "\n\n".join(block.text for block in blocks.values() if block.text)
             call.block_tokens = sum(block.tokens for block in blocks.values())
             call.injected = admitted.placement.inject(format, body, blocks, into_system=self._laid.into_system)
+            call.lap("injection")
         except RequestError as error:
             call.status, call.reason = "off", error.code
             REJECTED.labels(error.code).inc()
@@ -255,6 +263,8 @@ class Recollection:
             call.status, call.reason, call.strategy = "off", admitted.placement.refused, None
             return {}
         await self._laid.lay(stage)
+        call.lap("block")
+        stage.leave_trace()
         if call.status == "ok" and not stage.shown_already and not any(block.text for block in stage.laid.values()):
             call.status = "empty"
         return stage.laid
@@ -290,6 +300,7 @@ class Recollection:
         stage.ongoing = await self._sessions.ongoing(owner, session.other_ids, tokens=self._settings.context_tokens)
         self._vectors_breaker.require()
         self._embedding_breaker.require()
+        stage.call.lap("session")
         stage.searching = True
         # Not `session.other_ids`: one that was made memory since then is to be found there.
         seen = frozenset((session.id, *(other.id for other in stage.ongoing)))
@@ -301,9 +312,12 @@ class Recollection:
                 exclude_sessions=seen,
                 previous=await self._previous_message(owner, conversation, session),
                 now=stage.moment,
+                trace=stage.call.trace,
             )
+        stage.call.lap("scoring")
         if stage.strategy is Strategy.AGENTIC:
             await self._investigate(stage, owner, question, seen)
+            stage.call.lap("agent")
         stage.searching = False
 
     def _no_model(self, owner: Owner) -> str | None:
@@ -357,6 +371,7 @@ class Recollection:
     def _note(self, call: Call, reason: str, error: BaseException) -> None:
         call.degrade(reason)
         call.reason = str(error) or None
+        call.lap("given up")
 
 
 async def _hash(messages: Sequence[Message]) -> None:

@@ -53,6 +53,12 @@ class Stage:
         strategy = Strategy.BALANCED if self.strategy is Strategy.AGENTIC else self.strategy
         return replace(self.admission.headers.recall_options, strategy=strategy)
 
+    def leave_trace(self) -> None:
+        """Note what was found and laid, where requests are explained."""
+        if (trace := self.call.trace) is not None:
+            trace.recalled, trace.ongoing, trace.unseen = self.recalled, self.ongoing, self.unseen
+            trace.laid, trace.room, trace.shown_already = self.laid, self.admitted.placement.room, self.shown_already
+
     @property
     def moment(self) -> datetime:
         """When the request came."""

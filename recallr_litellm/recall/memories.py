@@ -5,35 +5,51 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 
+import numpy as np
+
 from recallr_litellm.core.recalled import RecalledMemory
 from recallr_litellm.core.records import Memory, MemoryHit, PassageHit, Span
 from recallr_litellm.core.traits import gist, names_a_time
 from recallr_litellm.recall.calibration import Logistic
 from recallr_litellm.recall.dates import Period
 from recallr_litellm.recall.recipes import MemoryWeights
-from recallr_litellm.recall.scoring import Asked, with_sessions
+from recallr_litellm.recall.scoring import Asked, Signs, with_sessions
 from recallr_litellm.recall.selection import folded
 
 
 def score_memories(
-    hits: Sequence[MemoryHit], dense: Sequence[float], weights: MemoryWeights, asked: Asked
+    hits: Sequence[MemoryHit],
+    dense: Sequence[float],
+    weights: MemoryWeights,
+    asked: Asked,
+    *,
+    noted: Signs | None = None,
 ) -> list[float]:
     """Score of each memory, in order; comparable within one question and, calibrated, between questions.
 
     Args:
         hits: the candidates.
         dense: similarity of each, on the scale of the reference model (`calibration.to_reference`).
+        noted: gets the points of each sign, to explain the scores.
     """
     if not hits:
         return []
     newest, oldest = max(hit.created_at for hit in hits), min(hit.created_at for hit in hits)
-    signs = [_signs(hit, asked, weights, oldest, newest) for hit in hits]
-    usual = fmean(signs)  # what most candidates have tells nothing of any, as with passages
-    bm25 = asked.scale * weights.bm25
-    scores = [
-        similarity + bm25 * hit.bm25 + (sign - usual) for hit, similarity, sign in zip(hits, dense, signs, strict=True)
-    ]
-    return with_sessions(hits, scores, weights.session)
+    of_hits = [_signs(hit, asked, weights, oldest, newest) for hit in hits]
+    found = dict.fromkeys(name for of_hit in of_hits for name in of_hit)
+    relative = {name: np.array([of_hit.get(name, 0.0) for of_hit in of_hits]) for name in found}
+    signs: Signs = {
+        "cosine": np.asarray(dense),
+        "bm25": asked.scale * weights.bm25 * np.array([hit.bm25 for hit in hits]),
+        # What most candidates have tells nothing of any, as with passages.
+        **{name: points - points.mean() for name, points in relative.items()},
+    }
+    scores = np.sum(list(signs.values()), axis=0)
+    with_session = with_sessions(hits, scores.tolist(), weights.session)
+    if noted is not None:
+        noted |= signs
+        noted["session"] = with_session - scores
+    return with_session
 
 
 def rank_memories(hits: Sequence[MemoryHit], scores: Sequence[float], relevance: Logistic) -> list[RecalledMemory]:
@@ -84,19 +100,19 @@ def supported(hits: Sequence[PassageHit], scores: Sequence[float], points: Mappi
     return [score + more - usual for score, more in zip(scores, added, strict=True)]
 
 
-def _signs(hit: MemoryHit, asked: Asked, weights: MemoryWeights, oldest: int, newest: int) -> float:
+def _signs(hit: MemoryHit, asked: Asked, weights: MemoryWeights, oldest: int, newest: int) -> dict[str, float]:
     """Points for being what the question asks for, whatever it is about."""
     question = asked.question
-    points = 0.0
+    signs: dict[str, float] = {}
     if asked.speakers and _subject(hit.content) in asked.speakers:
-        points += weights.named
+        signs["named"] = weights.named
     if question.periods:
-        points += max(_in_time(hit, period, weights) for period in question.periods)
+        signs["period"] = max(_in_time(hit, period, weights) for period in question.periods)
     if question.asks_when and (hit.event_start is not None or names_a_time(hit.content)):
-        points += weights.tells_when
+        signs["tells_when"] = weights.tells_when
     if question.asks_for_now and newest > oldest:
-        points += weights.recent * (hit.created_at - oldest) / (newest - oldest)
-    return points
+        signs["recent"] = weights.recent * (hit.created_at - oldest) / (newest - oldest)
+    return signs
 
 
 def of_time(hit: MemoryHit, within: Span) -> bool:

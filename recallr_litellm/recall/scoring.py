@@ -19,6 +19,8 @@ from recallr_litellm.stores.embedding.words import WordVectors
 
 Points = NDArray[np.float64]
 """One number for each candidate, in their order."""
+Signs = dict[str, Points]
+"""Sign of relevance → its points. A score is their sum."""
 
 _BEST_OF_SESSION = 3
 _FEW_WORDS = 12
@@ -52,6 +54,8 @@ def score_passages(
     dense: Sequence[float],
     weights: Weights,
     asked: Asked = _ANYTHING,
+    *,
+    noted: Signs | None = None,
 ) -> list[float]:
     """Score of each passage, in order; comparable within one question and, calibrated, between questions.
 
@@ -60,15 +64,23 @@ def score_passages(
     Args:
         hits: the candidates.
         dense: similarity of each, on the scale of the reference model (`calibration.to_reference`).
+        noted: gets the points of each sign, to explain the scores.
     """
     if not hits:
         return []
-    signs = _asked_for(hits, asked, weights) + _neighbours(hits, np.asarray(dense), _bm25(hits, asked), weights)
+    relative = _asked_for(hits, asked, weights)
+    relative["neighbours"] = _neighbours(hits, np.asarray(dense), _bm25(hits, asked), weights)
     # What most candidates have tells nothing of any: without this, a question that names somebody would raise
     # the relevance of all that they ever said.
-    usual = signs[statements(hits)].mean()
-    scores = by_content(hits, dense, weights, asked) + _telling(hits, weights) + (signs - usual)
-    return with_sessions(hits, scores.tolist(), weights.session)
+    stating = statements(hits)
+    signs = _content(hits, dense, weights, asked) | _telling(hits, weights)
+    signs |= {name: points - points[stating].mean() for name, points in relative.items()}
+    scores = _sum(signs)
+    with_session = with_sessions(hits, scores.tolist(), weights.session)
+    if noted is not None:
+        noted |= signs
+        noted["session"] = np.asarray(with_session) - scores
+    return with_session
 
 
 def are_lines(hits: Sequence[PassageHit]) -> bool:
@@ -91,44 +103,62 @@ def score_summaries(
     dense: Sequence[float],
     weights: Weights,
     asked: Asked = _ANYTHING,
+    *,
+    noted: Signs | None = None,
 ) -> list[float]:
     """Score of each summary, in order. Arguments as for `score_passages`."""
-    periods = asked.question.periods
+    signs: Signs = {
+        "cosine": np.asarray(dense),
+        "bm25": asked.scale * weights.bm25 * np.array([hit.bm25 for hit in hits]),
+    }
+    if periods := asked.question.periods:
+        signs["period"] = np.array(
+            [max(_in_time([hit.last_at], period, weights) for period in periods) for hit in hits]
+        )
+    if noted is not None:
+        noted |= signs
+    scores: list[float] = _sum(signs).tolist()
+    return scores
 
-    def score(hit: SummaryHit, similarity: float) -> float:
-        in_time = max((_in_time([hit.last_at], period, weights) for period in periods), default=0.0)
-        return similarity + asked.scale * weights.bm25 * hit.bm25 + in_time
 
-    return [score(hit, similarity) for hit, similarity in zip(hits, dense, strict=True)]
-
-
-def _asked_for(hits: Sequence[PassageHit], asked: Asked, weights: Weights) -> Points:
+def _asked_for(hits: Sequence[PassageHit], asked: Asked, weights: Weights) -> Signs:
     """Points for being what the question asks for, whatever it is about."""
     question = asked.question
-    points = np.zeros(len(hits))
+    signs: Signs = {}
     if asked.speakers:
-        points += weights.speaker * np.array([hit.traits.speaker in asked.speakers for hit in hits])
+        signs["speaker"] = weights.speaker * np.array([hit.traits.speaker in asked.speakers for hit in hits])
     if question.periods:
         times = [(hit.at, *hit.times) for hit in hits]
-        points += [max(_in_time(of_hit, period, weights) for period in question.periods) for of_hit in times]
+        signs["period"] = np.array(
+            [max(_in_time(of_hit, period, weights) for period in question.periods) for of_hit in times]
+        )
     if question.asks_when:
-        points += weights.tells_when * np.array([hit.traits.names_a_time for hit in hits])
+        signs["tells_when"] = weights.tells_when * np.array([hit.traits.names_a_time for hit in hits])
     if question.asks_what_assistant_said:
-        points += weights.assistant * np.array([hit.role == "assistant" for hit in hits])
+        signs["assistant"] = weights.assistant * np.array([hit.role == "assistant" for hit in hits])
     if question.asks_for_now:
         at = np.array([hit.at for hit in hits], float)
         stated = at[statements(hits)]
         if span := np.ptp(stated):
-            points += weights.recent * np.clip((at - stated.min()) / span, 0, 1)
-    return points
+            signs["recent"] = weights.recent * np.clip((at - stated.min()) / span, 0, 1)
+    return signs
 
 
 def by_content(hits: Sequence[PassageHit], dense: Sequence[float], weights: Weights, asked: Asked) -> Points:
     """Points for saying what the question says, in its words or others. Arguments as for `score_passages`."""
-    points: Points = np.asarray(dense) + weights.bm25 * _bm25(hits, asked)
+    return _sum(_content(hits, dense, weights, asked))
+
+
+def _content(hits: Sequence[PassageHit], dense: Sequence[float], weights: Weights, asked: Asked) -> Signs:
+    signs: Signs = {"cosine": np.asarray(dense), "bm25": weights.bm25 * _bm25(hits, asked)}
     if asked.words is not None:
         alike = likeness(asked.terms, [hit.terms for hit in hits], asked.words, statements(hits))
-        points += weights.likeness * asked.scale * alike
+        signs["likeness"] = weights.likeness * asked.scale * alike
+    return signs
+
+
+def _sum(signs: Signs) -> Points:
+    points: Points = np.sum(list(signs.values()), axis=0)
     return points
 
 
@@ -136,11 +166,14 @@ def _bm25(hits: Sequence[PassageHit], asked: Asked) -> Points:
     return asked.scale * np.array([hit.bm25 for hit in hits])
 
 
-def _telling(hits: Sequence[PassageHit], weights: Weights) -> Points:
+def _telling(hits: Sequence[PassageHit], weights: Weights) -> Signs:
     """Points, none or fewer, for how much a passage can tell at all."""
     words = np.array([hit.traits.words for hit in hits])
     states_nothing = np.array([hit.states_nothing for hit in hits])
-    return weights.short * np.clip(1 - words / _FEW_WORDS, 0, None) + weights.states_nothing * states_nothing
+    return {
+        "short": weights.short * np.clip(1 - words / _FEW_WORDS, 0, None),
+        "states_nothing": weights.states_nothing * states_nothing,
+    }
 
 
 def session_scores(hits: Sequence[PassageHit | MemoryHit], scores: Sequence[float]) -> dict[str, float]:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from time import perf_counter
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from recallr_litellm.recall.question import Question, read
 from recallr_litellm.recall.recipes import RECIPES, Recipe, Weights
 from recallr_litellm.recall.scoring import (
     Asked,
+    Signs,
     are_lines,
     bm25_scale,
     by_content,
@@ -34,6 +36,7 @@ from recallr_litellm.recall.scoring import (
     session_scores,
 )
 from recallr_litellm.recall.selection import Place, folded, newest_first, top_memories, top_summaries
+from recallr_litellm.recall.trace import SearchTrace, Trace
 from recallr_litellm.recall.updates import Statement, replaced
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.vectors import VectorStore
@@ -70,6 +73,7 @@ class Recall:
         within: Span | None = None,
         previous: str = "",
         now: datetime | None = None,
+        trace: Trace | None = None,
     ) -> Recalled:
         """What the owner's memory holds for a question.
 
@@ -81,6 +85,7 @@ class Recall:
             previous: the user's message before it, which a question such as "And when?" leans on.
             now: when it is asked, aware; without it the clock of this machine. The times that a question
                 names are understood in the timezone of `options`.
+            trace: takes down what is done, to be explained afterwards.
 
         Raises:
             VectorsUnavailable: the store did not answer.
@@ -88,7 +93,7 @@ class Recall:
         """
         understood = read(question, previous=previous, now=(now or datetime.now(UTC)).astimezone(options.timezone))
         found, last_messages, last_summaries = await asyncio.gather(
-            self._search(owner, understood, options, exclude_sessions, within),
+            self._search(owner, understood, options, exclude_sessions, within, trace),
             self._last_messages(owner, options.last_n_user_messages, exclude_sessions),
             self._last_summaries(owner, options.last_n_summaries, exclude_sessions),
         )
@@ -101,6 +106,7 @@ class Recall:
         options: RecallOptions,
         exclude_sessions: frozenset[str],
         within: Span | None,
+        trace: Trace | None,
     ) -> Recalled:
         if not question.text:
             return Recalled()
@@ -120,7 +126,11 @@ class Recall:
             np.array(telling_terms.indices, np.uint32),
             self._sparse.words,
         )
+        if trace is not None:
+            trace.lap("question")
         embedding = asyncio.ensure_future(self._embedder.query(telling, owner.project))
+        if trace is not None:
+            embedding.add_done_callback(partial(_embedded, trace, perf_counter()))
         try:
             # The thread of the model needs the interpreter for the first half millisecond; once it computes,
             # the search by words can have it.
@@ -150,13 +160,25 @@ class Recall:
             embedding.cancel()
         relevance = calibration_of(model).lines if lines else calibration_of(model).chats
         memories = [hit for hit in memories if within is None or of_time(hit, within)]
+        noted = None
+        if trace is not None:
+            trace.lap("search")
+            noted = SearchTrace(asked, telling, recipe, lines, options, passages, memories, summaries)
+            trace.search = trace.search or noted
         of_memory = recipe.memory_weights
-        scores = score_memories(memories, to_reference(model, [hit.dense for hit in memories]), of_memory, asked)
+        scores = score_memories(
+            memories,
+            to_reference(model, [hit.dense for hit in memories]),
+            of_memory,
+            asked,
+            noted=noted.memory_signs if noted else None,
+        )
         ranked_memories = rank_memories(memories, scores, relevance.memories)
         told = support(memories, scores, of_memory)
-        scored = score_and_fold(passages, model, weights, asked, told)
+        scored = score_and_fold(passages, model, weights, asked, told, noted=noted.passage_signs if noted else None)
         newest = await self._newest(owner, scored, changes, options.max_top_k, asked)
         best = recalled(scored, newest, relevance.passages, at_most=2 * options.max_top_k)
+        related = rank_summaries(summaries, model, weights, asked, noted=noted.summary_signs if noted else None)
         of_passages, of_memories = by_kind(
             top_memories(ranked(ranked_memories, best), options, questions_too=question.asks_what_was_asked)
         )
@@ -168,10 +190,13 @@ class Recall:
                 at_most=recipe.connected,
                 told=frozenset(passage.message for passage in of_passages if passage.parts == 1),
             )
+        if noted is not None:
+            noted.passage_scores, noted.newest = scored, newest
+            noted.ranked_passages, noted.ranked_memories = best, ranked_memories
         return Recalled(
             tuple(with_neighbours(of_passages, passages)),
             of_memories,
-            top_summaries(rank_summaries(summaries, model, weights, asked), options, at_most=recipe.max_summaries),
+            top_summaries(related, options, at_most=recipe.max_summaries),
         )
 
     async def _different(self, recipe: Recipe, search: Callable[..., Awaitable[Hits]]) -> Hits:
@@ -258,18 +283,31 @@ class Recall:
         return await self._vectors.last_summaries(owner, n, exclude_sessions=exclude_sessions) if n else []
 
 
+def _embedded(trace: Trace, begun: float, _: asyncio.Future[Vector]) -> None:
+    trace.beside("embedding", begun)
+
+
 def score_and_fold(
-    hits: list[PassageHit], model: str, weights: Weights, asked: Asked, told: Mapping[str, float] | None = None
+    hits: list[PassageHit],
+    model: str,
+    weights: Weights,
+    asked: Asked,
+    told: Mapping[str, float] | None = None,
+    *,
+    noted: Signs | None = None,
 ) -> list[tuple[float, PassageHit]]:
     """The candidates of a question with their scores, best first, of equals the newer; the same words once.
 
     Args:
         model: `Embedder.name` of the similarities.
         told: message → points for what memories know from it (`memories.support`).
+        noted: gets the points of each sign, to explain the scores.
     """
-    scores = score_passages(hits, to_reference(model, [hit.dense for hit in hits]), weights, asked)
+    scores = score_passages(hits, to_reference(model, [hit.dense for hit in hits]), weights, asked, noted=noted)
     if told:
-        scores = supported(hits, scores, told)
+        without, scores = scores, supported(hits, scores, told)
+        if noted is not None:
+            noted["memories"] = np.subtract(scores, without)
     best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].at))
     return folded(best, key=lambda hit: (hit.role, hit.traits.gist or hit.id), at=lambda hit: hit.at)
 
@@ -296,9 +334,11 @@ def recalled(
     return sorted([*best, *asking], key=lambda passage: -passage.relevance)
 
 
-def rank_summaries(hits: list[SummaryHit], model: str, weights: Weights, asked: Asked) -> list[RecalledSummary]:
+def rank_summaries(
+    hits: list[SummaryHit], model: str, weights: Weights, asked: Asked, *, noted: Signs | None = None
+) -> list[RecalledSummary]:
     """The summaries found for a question, most relevant first, of equals the newer; the same words once."""
-    scores = score_summaries(hits, to_reference(model, [hit.dense for hit in hits]), weights, asked)
+    scores = score_summaries(hits, to_reference(model, [hit.dense for hit in hits]), weights, asked, noted=noted)
     relevance = calibration_of(model).summaries
     best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].last_at))
     return [

@@ -12,7 +12,7 @@ from recallr_litellm.core.traits import traits_of
 from recallr_litellm.recall.calibration import REFERENCE, REFERENCE_MODEL
 from recallr_litellm.recall.question import Question
 from recallr_litellm.recall.recipes import Weights
-from recallr_litellm.recall.scoring import Asked, score_passages
+from recallr_litellm.recall.scoring import Asked, Signs, score_passages
 from recallr_litellm.recall.search import rank_summaries, recalled, score_and_fold
 
 NO_TERMS = np.zeros(0, np.uint32)
@@ -117,3 +117,22 @@ def test_a_question_for_what_the_assistant_said_prefers_its_words() -> None:
 def test_a_question_for_now_prefers_the_newest() -> None:
     old, new = hit(0.3, at=1, position=5), hit(0.3, at=9, position=15)
     assert signed(Question("x", asks_for_now=True), old, new)[1] > signed(Question("x"), old, new)[1]
+
+
+def test_the_points_of_the_signs_add_up_to_the_score() -> None:
+    hits = [
+        hit(0.1 * n, float(n), position=place, at=n * 10**9, session=f"s{n % 2}", text=text)
+        for n, (place, text) in enumerate(
+            ((5, "Ada: When do we meet?"), (6, "At six on Friday, at the station."), (50, "Thanks!"), (51, "Ada: Yes."))
+        )
+    ]
+    question = Question("When?", asks_when=True, asks_for_now=True, asks_what_assistant_said=True)
+    noted: Signs = {}
+    asked = Asked(question, frozenset({"Ada"}))
+    scored = score_and_fold(hits, REFERENCE_MODEL, Weights(), asked, {"m": 0.5}, noted=noted)
+    assert {"cosine", "bm25", "speaker", "tells_when", "recent", "neighbours", "session", "memories"} <= noted.keys()
+    score_of = {id(one): score for score, one in scored}
+    sums = np.sum(list(noted.values()), axis=0)
+    assert [score_of[id(one)] for one in hits] == pytest.approx(sums.tolist())
+    unnoted = score_and_fold(hits, REFERENCE_MODEL, Weights(), asked, {"m": 0.5})
+    assert [score for score, _ in unnoted] == [score for score, _ in scored], "being explained changes a score"
