@@ -94,7 +94,7 @@ FAULTS = _counter(
     "recallr_faults",
     "Errors of the plugin itself, by place. The request went on; the log has the error.",
     "where",
-    *("request", "capture", "answer", "stream", "binding", "background", "processing", "reconify"),
+    *("request", "capture", "answer", "stream", "binding", "background", "processing", "reconify", "webhooks"),
 )
 ANSWERS_TOO_LARGE = Counter(
     "recallr_answers_too_large", "Answers that were not read to their end because of their size.", registry=REGISTRY
@@ -105,6 +105,12 @@ RECONIFY = _counter(
     "delivered; retried; dead (refused, see `recallr reconify dead`).",
     "outcome",
     *("queued", "held", "dropped", "delivered", "retried", "dead"),
+)
+WEBHOOKS = _counter(
+    "recallr_webhooks",
+    "Webhooks, by what became of them: queued; dropped (lost: the outbox is full); delivered; retried; dead (refused).",
+    "outcome",
+    *("queued", "dropped", "delivered", "retried", "dead"),
 )
 RECONIFY_HELD = Gauge(
     "recallr_reconify_held",

@@ -17,12 +17,14 @@ from rich.text import Text
 from recallr_litellm.cli.environment import faults_shown, load_env_file
 from recallr_litellm.cli.failed import ANSWER_SECONDS, redis_of
 from recallr_litellm.cli.table import print_table
-from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
-from recallr_litellm.reconify.outbox import Outbox
-from recallr_litellm.reconify.records import DeadLetter, OutboxStatus
+from recallr_litellm.delivery.outbox import Outbox
+from recallr_litellm.delivery.posting import Outcome, Verdict
+from recallr_litellm.delivery.records import DeadLetter, OutboxStatus
+from recallr_litellm.reconify.client import ReconifyClient
 from recallr_litellm.reconify.settings import ReconifySettings, load_reconify_settings
 from recallr_litellm.reconify.wire import VERSION, encoded
 from recallr_litellm.settings import load_settings
+from recallr_litellm.stores.state import keys
 
 reconify = typer.Typer(help="Reports to Reconify: what waits, what was refused, and a test.", no_args_is_help=True)
 
@@ -99,7 +101,7 @@ def _settings() -> ReconifySettings:
 
 @asynccontextmanager
 async def _outbox(settings: ReconifySettings) -> AsyncIterator[Outbox]:
-    outbox = Outbox.open(redis_of(load_settings()), settings, timeout_seconds=ANSWER_SECONDS)
+    outbox = Outbox.open(redis_of(load_settings()), keys.RECONIFY, settings.limits, timeout_seconds=ANSWER_SECONDS)
     try:
         yield outbox
     finally:

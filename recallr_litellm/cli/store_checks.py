@@ -15,15 +15,15 @@ from redis.asyncio import RedisCluster
 from redis.exceptions import RedisError
 
 from recallr_litellm.cli.check_result import CheckResult, Level, fault, ok, warning
+from recallr_litellm.delivery.outbox import Outbox
 from recallr_litellm.errors import ConfigurationError, DataDirInUse, RecallrError
-from recallr_litellm.reconify.outbox import Outbox
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import GATEWAY_PREFIX, Embedder, open_embedder
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore, connect
 from recallr_litellm.stores.state.connection import Link
-from recallr_litellm.stores.state.keys import BUCKETS
+from recallr_litellm.stores.state.keys import BUCKETS, RECONIFY
 from recallr_litellm.stores.state.url import RedisUrl
 from recallr_litellm.stores.vectors import open_collections
 from recallr_litellm.stores.vectors.collections import collection_for
@@ -147,7 +147,7 @@ async def check_contents(link: Link) -> list[CheckResult]:
     except ConfigurationError:  # `check_reconify` reports it
         reconify = None
     if reconify is not None and reconify.enabled:
-        room = await Outbox(link, reconify, timeout_seconds=ANSWER_SECONDS).room() * BUCKETS // 1024**2
+        room = await Outbox(link, RECONIFY, reconify.limits, timeout_seconds=ANSWER_SECONDS).room() * BUCKETS // 1024**2
         if room < reconify.max_queued_mb:
             detail = f"maxmemory leaves Reconify's payloads {room} MB of the {reconify.max_queued_mb} that are allowed"
             advice = "Raise maxmemory or lower RECONIFY_MAX_QUEUED_MB: what does not fit while it is down is dropped"

@@ -11,20 +11,22 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from recallr_litellm.core.owner import Owner
+from recallr_litellm.delivery.circuit import Circuit
+from recallr_litellm.delivery.outbox import Outbox
+from recallr_litellm.delivery.records import Added
+from recallr_litellm.delivery.sender import Destination, Sender
 from recallr_litellm.errors import StateRefused, StateUnavailable
 from recallr_litellm.metrics import FAULTS, RECONIFY, RECONIFY_HELD, RECONIFY_QUEUE
-from recallr_litellm.reconify.circuit import Circuit
 from recallr_litellm.reconify.client import ReconifyClient
-from recallr_litellm.reconify.outbox import Outbox
-from recallr_litellm.reconify.records import Added
-from recallr_litellm.reconify.sender import Sender
 from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.reconify.wire import encoded
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
+from recallr_litellm.stores.state import keys
 from recallr_litellm.tasks import InFlight
 
 _log = logging.getLogger(__name__)
 
+_RECONIFY: Final = Destination("Reconify", "reconify", RECONIFY, ", see `recallr reconify dead`")
 _FULL: Final = "the outbox is full (RECONIFY_MAX_QUEUED, RECONIFY_MAX_QUEUED_MB, or an eighth of Redis' maxmemory)"
 _COUNT_SECONDS: Final = 10.0
 """How often the outbox is counted for the metrics."""
@@ -72,7 +74,7 @@ class Reconify:
         capacity: int,
     ) -> None:
         self.settings = settings
-        self._outbox = Outbox.open(redis_url, settings, timeout_seconds=timeout_seconds)
+        self._outbox = Outbox.open(redis_url, keys.RECONIFY, settings.limits, timeout_seconds=timeout_seconds)
         self._client = ReconifyClient(settings)
         self._breaker = breaker
         self._interval = interval
@@ -83,7 +85,16 @@ class Reconify:
         self.in_flight = InFlight()
         """Sending gives way to what is counted here."""
         circuit = Circuit(settings.max_pause_seconds)
-        self._sender = Sender(self._outbox, self._client, circuit, breaker, self.in_flight, settings, interval=interval)
+        self._sender = Sender(
+            self._outbox,
+            self._client,
+            _RECONIFY,
+            circuit,
+            breaker,
+            self.in_flight,
+            settings.limits,
+            interval=interval,
+        )
 
     @property
     def background(self) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from recallr_litellm.delivery.records import Limits
 from recallr_litellm.settings import EnvironmentSettings, Settings, load, unknown_names
 from recallr_litellm.upstream_urls import is_loopback
 
@@ -74,6 +75,17 @@ class ReconifySettings(EnvironmentSettings):
     def enabled(self) -> bool:
         """Whether anything is reported."""
         return all(getattr(self, name) is not None for name in _REQUIRED)
+
+    @property
+    def limits(self) -> Limits:
+        """What bounds the outbox and its sending."""
+        return Limits(
+            max_queued=self.max_queued,
+            max_queued_mb=self.max_queued_mb,
+            max_attempts=self.max_attempts,
+            timeout_seconds=self.timeout_seconds,
+            max_pause_seconds=self.max_pause_seconds,
+        )
 
     @field_validator("endpoint")
     @classmethod

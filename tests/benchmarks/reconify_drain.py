@@ -21,9 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.delivery.outbox import Outbox
 from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.reconify.wire import encoded
+from recallr_litellm.stores.state import keys
 from tests.benchmarks.processes import cpu_seconds_exactly, load
 from tests.support.reconify_endpoint import ReconifyEndpoint
 from tests.support.reconify_worker import ReconifyWorker
@@ -65,7 +66,7 @@ def main(payloads: Annotated[int, typer.Option(help="In the outbox that is drain
 
 async def fill(url: str, payloads: int) -> float:
     """Queue payloads of `SESSIONS` sessions, 16 at a time; the seconds that it took."""
-    outbox = Outbox.open(url, ReconifySettings(), timeout_seconds=30)
+    outbox = Outbox.open(url, keys.RECONIFY, ReconifySettings().limits, timeout_seconds=30)
     await outbox.probe()
     run = uuid.uuid4().hex
     owner = Owner("bench", "bench")

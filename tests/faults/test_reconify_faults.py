@@ -17,8 +17,8 @@ import pytest
 import redis
 
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.reconify.outbox import Outbox
-from recallr_litellm.reconify.records import OutboxStatus
+from recallr_litellm.delivery.outbox import Outbox
+from recallr_litellm.delivery.records import OutboxStatus
 from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import ReconifySettings, load_reconify_settings
 from recallr_litellm.reconify.wire import encoded
@@ -80,7 +80,7 @@ def queue(redis_url: str, *, sessions: int, each: int, prefix: str = "s") -> dic
     added: dict[str, list[str]] = {f"{prefix}{number}": [] for number in range(sessions)}
 
     async def add() -> None:
-        outbox = Outbox.open(redis_url, ReconifySettings(), timeout_seconds=30)
+        outbox = Outbox.open(redis_url, keys.RECONIFY, ReconifySettings().limits, timeout_seconds=30)
         await outbox.probe()
         for number in range(each):
             for session, ids in added.items():
@@ -104,7 +104,7 @@ def look(redis_url: str) -> tuple[OutboxStatus, list[str]]:
     """What the outbox holds, and the message ids of its dead letters."""
 
     async def ask() -> tuple[OutboxStatus, list[str]]:
-        outbox = Outbox.open(redis_url, ReconifySettings(), timeout_seconds=30)
+        outbox = Outbox.open(redis_url, keys.RECONIFY, ReconifySettings().limits, timeout_seconds=30)
         try:
             return await outbox.status(), [letter.message_id async for letter in outbox.dead()]
         finally:
@@ -235,7 +235,7 @@ async def reporting(
     for name, value in {**endpoint.settings, **SETTINGS}.items():
         monkeypatch.setenv(name, value)
     settings = load_reconify_settings()
-    outbox = Outbox.open(url, settings, timeout_seconds=30)
+    outbox = Outbox.open(url, keys.RECONIFY, settings.limits, timeout_seconds=30)
     breaker = CircuitBreaker("redis", outbox.probe, interval=0.1, probe_timeout=60)
     reconify = Reconify(settings, url, breaker, timeout_seconds=30, interval=0.1, capacity=capacity)
     yield reconify, outbox, breaker
@@ -290,7 +290,7 @@ async def test_a_payload_that_redis_refuses_does_not_hold_up_the_others(
         assert [await add(reconify, "held", owner) for owner in (ANA, BEN)] == [False, False]
         damaged = keys.outbox_member(ANA, "s1")
         with redis.Redis.from_url(redis_url) as client:
-            client.set(keys.outbox_queues(keys.outbox_bucket(damaged)) + damaged, "garbage")
+            client.set(keys.RECONIFY.queues(keys.outbox_bucket(damaged)) + damaged, "garbage")
         await breaker.probe()
         await reconify.flush()
         assert reconify.held == 0

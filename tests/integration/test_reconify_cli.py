@@ -12,8 +12,9 @@ import redis
 from typer.testing import CliRunner, Result
 
 from recallr_litellm.cli import app
-from recallr_litellm.reconify.outbox import Outbox
+from recallr_litellm.delivery.outbox import Outbox
 from recallr_litellm.reconify.settings import load_reconify_settings
+from recallr_litellm.stores.state import keys
 from tests.support.listeners import free_port
 from tests.support.reconify_endpoint import BROKEN, OK, WRONG, Reaction, ReconifyEndpoint
 from tests.support.redis_server import RedisServer
@@ -50,7 +51,7 @@ def fill(url: str, *, queued: int = 0, dead: int = 0, reason: str = "no such\nus
     """Queue payloads of a session, and bury others."""
 
     async def act() -> None:
-        outbox = Outbox.open(url, load_reconify_settings(), timeout_seconds=60)
+        outbox = Outbox.open(url, keys.RECONIFY, load_reconify_settings().limits, timeout_seconds=60)
         for number in range(dead):
             await outbox.add(ANA, "s1", f"dead-{number}", b'{"reconify":{}}')
             [delivery] = await outbox.claim(1, lease_seconds=600)

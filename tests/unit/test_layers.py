@@ -29,6 +29,7 @@ LAYERS = (
     {"stores"},
     {"formats", "recall", "memory", "reindex"},
     {"litellm_host"},
+    {"delivery"},
     {"reconify"},
     {"services"},
     {"gateway"},

@@ -27,7 +27,8 @@ Per session (`<member>` is `<owner>:<session id>`):
     {recallr:7}:order:<member>                 zset   message id → position
     {recallr:7}:blocks:<member>                list   core.laid.LaidBlock as JSON; newest first
 
-The outbox of Reconify has the same buckets, but puts its sessions into them one by one. Per bucket:
+The outbox of Reconify has the same buckets, but puts its sessions into them one by one; that of webhooks has the same
+keys, with `webhooks` in place of `outbox`. Per bucket:
     {recallr:7}:outbox:due                     zset   outbox member → when its first payload may be sent, ms
     {recallr:7}:outbox:failed                  zset   outbox member whose state is damaged → when that was found, ms
     {recallr:7}:outbox:dead                    stream message, member, status, reason, payload; oldest first
@@ -39,7 +40,7 @@ Per session (`<outbox member>` is `<owner>:<session id>`, where `<owner>` is `-`
     {recallr:7}:outbox:added:<outbox member>:<message id>  string marker: it was put there; expires
 
 Scripts that find a session only by what Redis holds are given `sessions(bucket)` or `prefix(bucket)` (or
-`outbox_queues(bucket)` and `outbox_states(bucket)`) and append the rest. These keys are in the slot of the declared
+`queues(bucket)` and `states(bucket)` of `OutboxKeys`) and append the rest. These keys are in the slot of the declared
 ones, which Redis and Valkey allow.
 
 Earlier versions wrote `messages` only, with whole texts: such a session is brought up to date when it is first read.
@@ -50,6 +51,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from recallr_litellm.core.owner import Owner
@@ -146,25 +148,6 @@ def outbox_bucket(outbox_member: str) -> int:
     return int(hashlib.sha256(outbox_member.encode(errors="surrogatepass")).hexdigest()[:8], 16) % BUCKETS
 
 
-def outbox(bucket: int, name: str) -> str:
-    """`due`, `failed`, `dead` or `totals` of a bucket of the outbox."""
-    return _key(bucket, "outbox", name)
-
-
-def outbox_queues(bucket: int) -> str:
-    """Prefix of the `queue` keys; an outbox member follows."""
-    return _key(bucket, "outbox", "queue", "")
-
-
-def outbox_states(bucket: int) -> str:
-    """Prefix of the `state` keys; an outbox member follows."""
-    return _key(bucket, "outbox", "state", "")
-
-
-def outbox_added(outbox_member: str, message_id: str) -> str:
-    return _key(outbox_bucket(outbox_member), "outbox", "added", outbox_member, message_id)
-
-
 class QueueKeys(NamedTuple):
     """The keys of a `LeasedQueue`, each by bucket."""
 
@@ -175,6 +158,34 @@ class QueueKeys(NamedTuple):
 
 
 SESSION_QUEUE: Final = QueueKeys(due, failed, sessions)
-OUTBOX_QUEUE: Final = QueueKeys(
-    lambda bucket: outbox(bucket, "due"), lambda bucket: outbox(bucket, "failed"), outbox_states
-)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxKeys:
+    """The keys of an outbox."""
+
+    name: str
+
+    def of(self, bucket: int, name: str) -> str:
+        """`due`, `failed`, `dead` or `totals` of a bucket."""
+        return _key(bucket, self.name, name)
+
+    def queues(self, bucket: int) -> str:
+        """Prefix of the `queue` keys; an outbox member follows."""
+        return _key(bucket, self.name, "queue", "")
+
+    def states(self, bucket: int) -> str:
+        """Prefix of the `state` keys; an outbox member follows."""
+        return _key(bucket, self.name, "state", "")
+
+    def added(self, outbox_member: str, message_id: str) -> str:
+        return _key(outbox_bucket(outbox_member), self.name, "added", outbox_member, message_id)
+
+    @property
+    def queue(self) -> QueueKeys:
+        """As a `LeasedQueue`."""
+        return QueueKeys(lambda bucket: self.of(bucket, "due"), lambda bucket: self.of(bucket, "failed"), self.states)
+
+
+RECONIFY: Final = OutboxKeys("outbox")
+WEBHOOKS: Final = OutboxKeys("webhooks")

@@ -1,7 +1,7 @@
 """A queue in Redis whose members are leased to one worker at a time; each may be worked on more than once.
 
 A member's score in `due` is when it may be claimed. Claiming moves the score to the end of the lease, so the work of a
-dead worker is due again by itself. What is queued under a member (the messages of a session, payloads for Reconify)
+dead worker is due again by itself. What is queued under a member (the messages of a session, payloads of an outbox)
 stays with it; the queue holds only names. Members begin with their owner's key and are kept in buckets, each in one
 slot of a Redis Cluster. Keys: `stores/state/keys.py`.
 """
@@ -13,7 +13,7 @@ import logging
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from redis.commands.core import AsyncScript
 
@@ -46,7 +46,7 @@ class Lease:
 class LeasedQueue(RedisCaller):
     """Claiming, extending, postponing and setting aside. Times are Redis's own unless `now_ms` is given."""
 
-    queue: ClassVar[keys.QueueKeys]
+    queue: keys.QueueKeys
 
     def __init__(self, link: Link, *, timeout_seconds: float) -> None:
         super().__init__(link, timeout_seconds=timeout_seconds)

@@ -56,7 +56,7 @@ class QueueScripts(_Registered):
 
 @dataclass(frozen=True)
 class OutboxScripts(_Registered):
-    """What waits to be sent to Reconify."""
+    """An outbox."""
 
     outbox_add: AsyncScript
     outbox_settle: AsyncScript

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
-from recallr_litellm.reconify.client import LONGEST_REASON, Outcome, ReconifyClient, Verdict, retry_after
+from recallr_litellm.delivery.posting import LONGEST_REASON, Outcome, Verdict, retry_after
+from recallr_litellm.reconify.client import ReconifyClient
 from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.reconify.wire import encoded
 from tests.support.listeners import free_port
@@ -186,7 +187,9 @@ async def test_the_reason_is_short_without_the_keys_and_safe_to_print(
     assert len(outcome.reason) == LONGEST_REASON
     for key in (APP_KEY, API_KEY):
         assert key not in caplog.text, "a key is in the log"
-        assert key not in repr(client.__dict__["_http"].__dict__), "a key is a default of the HTTP client"
+        assert key not in repr(client.__dict__["_poster"].__dict__["_http"].__dict__), (
+            "a key is a default of the HTTP client"
+        )
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:

@@ -11,20 +11,23 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 import redis
 
-from recallr_litellm.reconify import sender
-from recallr_litellm.reconify.circuit import Circuit
+from recallr_litellm.delivery import sender
+from recallr_litellm.delivery.circuit import Circuit
+from recallr_litellm.delivery.outbox import Outbox
+from recallr_litellm.delivery.sender import Destination, Sender
+from recallr_litellm.metrics import RECONIFY
 from recallr_litellm.reconify.client import ReconifyClient
-from recallr_litellm.reconify.outbox import Outbox
-from recallr_litellm.reconify.sender import Sender
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.reconify.wire import encoded
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
+from recallr_litellm.stores.state import keys
 from recallr_litellm.tasks import InFlight, end
 from tests.support.reconify_endpoint import BROKEN, HANGS, OK, Reaction, ReconifyEndpoint
 from tests.unit.stores.state_kit import ANA
 
 pytest_plugins = ("tests.unit.stores.state_fixtures",)
 
+DESTINATION = Destination("Reconify", "reconify", RECONIFY)
 PAUSE = 0.05
 """Longest pause between attempts, seconds."""
 TIMEOUT = 30.0
@@ -107,13 +110,13 @@ def redis_url(embedded_url: str) -> str:
 async def at_work(redis_url: str, *, max_attempts: int = 3) -> AsyncIterator[Running]:
     changed = {"max_attempts": max_attempts, "timeout_seconds": TIMEOUT, "max_pause_seconds": PAUSE}
     settings = load_reconify_settings().model_copy(update=changed)
-    outbox = Outbox.open(redis_url, settings, timeout_seconds=60)
+    outbox = Outbox.open(redis_url, keys.RECONIFY, settings.limits, timeout_seconds=60)
     client = ReconifyClient(settings)
     breaker = CircuitBreaker("redis", outbox.probe, probe_timeout=PATIENCE)
     await breaker.probe()
     circuit = WatchedCircuit(PAUSE)
     in_flight = InFlight()
-    at_it = Sender(outbox, client, circuit, breaker, in_flight, settings, interval=0.02)
+    at_it = Sender(outbox, client, DESTINATION, circuit, breaker, in_flight, settings.limits, interval=0.02)
     work = asyncio.create_task(at_it.run())
     try:
         yield Running(outbox, at_it, circuit, in_flight)
@@ -229,7 +232,7 @@ async def test_what_cannot_be_read_is_a_dead_letter(endpoint: ReconifyEndpoint, 
 async def test_a_payload_whose_sending_kills_the_process_each_time_is_a_dead_letter(
     endpoint: ReconifyEndpoint, redis_url: str
 ) -> None:
-    outbox = Outbox.open(redis_url, load_reconify_settings(), timeout_seconds=60)
+    outbox = Outbox.open(redis_url, keys.RECONIFY, load_reconify_settings().limits, timeout_seconds=60)
     await outbox.add(ANA, "s1", "deadly", encoded({"reconify": {}}))
     for _ in range(3):
         await outbox.claim(1, lease_seconds=0)
@@ -246,7 +249,7 @@ async def test_a_shutdown_gives_back_what_it_was_sending(endpoint: ReconifyEndpo
     async with at_work(redis_url) as running:
         [message_id] = await running.add("s1")
         await running.until(lambda: endpoint.posted, "the payload is on its way")
-    outbox = Outbox.open(redis_url, load_reconify_settings(), timeout_seconds=60)
+    outbox = Outbox.open(redis_url, keys.RECONIFY, load_reconify_settings().limits, timeout_seconds=60)
     claims = await outbox.claim(1, lease_seconds=5)
     await outbox.close()
     assert [delivery.message_id for delivery in claims] == [message_id], (

@@ -11,9 +11,9 @@ import pytest
 import redis
 
 from recallr_litellm.core.owner import Owner
+from recallr_litellm.delivery.outbox import MEMORY_SHARE, Outbox
+from recallr_litellm.delivery.records import Added, Delivery
 from recallr_litellm.errors import StateRefused
-from recallr_litellm.reconify.outbox import MEMORY_SHARE, Outbox
-from recallr_litellm.reconify.records import Added, Delivery
 from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.reconify.wire import encoded
 from recallr_litellm.stores.state import keys
@@ -28,7 +28,9 @@ SOON = 10_000_000_000_000
 
 
 def open_outbox(url: str, **settings: Any) -> Outbox:
-    return Outbox(connect(url, timeout_seconds=60), ReconifySettings(**settings), timeout_seconds=60)
+    return Outbox(
+        connect(url, timeout_seconds=60), keys.RECONIFY, ReconifySettings(**settings).limits, timeout_seconds=60
+    )
 
 
 @pytest.fixture
@@ -118,7 +120,7 @@ async def test_a_session_whose_payloads_were_deleted_by_hand_is_leased_no_more(
 ) -> None:
     await add(outbox, "m1")
     member = keys.outbox_member(ANA, "s1")
-    everything.delete(keys.outbox_queues(keys.outbox_bucket(member)) + member)
+    everything.delete(keys.RECONIFY.queues(keys.outbox_bucket(member)) + member)
     assert await claim(outbox) == []
     assert await outbox.depth(now_ms=SOON) == {"due": 0, "waiting": 0, "failed": 0}, "it is leased again and again"
     assert await add(outbox, "m2") is Added.ADDED
@@ -133,9 +135,9 @@ async def test_what_could_not_be_added_for_a_damaged_key_is_added_once_it_is_rep
     member = keys.outbox_member(ANA, "s1")
     bucket = keys.outbox_bucket(member)
     name = {
-        "queue": keys.outbox_queues(bucket) + member,
-        "state": keys.outbox_states(bucket) + member,
-        "totals": keys.outbox(bucket, "totals"),
+        "queue": keys.RECONIFY.queues(bucket) + member,
+        "state": keys.RECONIFY.states(bucket) + member,
+        "totals": keys.RECONIFY.of(bucket, "totals"),
     }[damaged]
     everything.rename(name, f"{name} as it was")
     everything.set(name, "of another type")
@@ -254,7 +256,7 @@ async def test_purging_a_user_leaves_nothing_of_theirs_and_all_of_others(
             await add(outbox, f"{number} of {owner}", owner=owner, session=f"s{number % 20}")
     await add(outbox, "set aside", session="broken")
     member = keys.outbox_member(ANA, "broken")
-    state = keys.outbox_states(keys.outbox_bucket(member)) + member
+    state = keys.RECONIFY.states(keys.outbox_bucket(member)) + member
     everything.delete(state)
     everything.set(state, "of another type")
     for delivery in await claim(outbox, 100):
@@ -269,7 +271,7 @@ async def test_purging_a_user_leaves_nothing_of_theirs_and_all_of_others(
     remaining = [key for key in everything.scan_iter("*") if ANA.key in key and ":added:" not in key]
     assert remaining == [], "something of a purged user is still in Redis"
     for bucket in range(keys.BUCKETS):
-        for _, letter in everything.xrange(keys.outbox(bucket, "dead")):
+        for _, letter in everything.xrange(keys.RECONIFY.of(bucket, "dead")):
             assert ANA.key not in letter["member"], "a dead letter of a purged user is still there"
 
 
@@ -277,12 +279,12 @@ async def test_what_an_earlier_version_has_queued_is_sent(outbox: Outbox, everyt
     """Its keys, as they were: a failure that counted, and a lease of a worker that is gone."""
     member = keys.outbox_member(ANA, "s1")
     bucket = keys.outbox_bucket(member)
-    everything.xadd(keys.outbox_queues(bucket) + member, {"message": "m1", "payload": payload("m1")})
+    everything.xadd(keys.RECONIFY.queues(bucket) + member, {"message": "m1", "payload": payload("m1")})
     state = {"bytes": len(payload("m1")), "attempts": 1, "failed_at": 1_790_000_000_000, "lease": "gone"}
-    everything.hset(keys.outbox_states(bucket) + member, mapping=state)
+    everything.hset(keys.RECONIFY.states(bucket) + member, mapping=state)
     for name in ("due", "oldest", "leased"):
         everything.zadd(f"{{recallr:{bucket}}}:outbox:{name}", {member: 1})
-    everything.hset(keys.outbox(bucket, "totals"), mapping={"queued": 1, "bytes": len(payload("m1")), "added": 1})
+    everything.hset(keys.RECONIFY.of(bucket, "totals"), mapping={"queued": 1, "bytes": len(payload("m1")), "added": 1})
     delivery = await claim_one(outbox)
     assert (delivery.message_id, delivery.attempts) == ("m1", 2)
     assert await outbox.delivered(delivery, lease_seconds=None) is None

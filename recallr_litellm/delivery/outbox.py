@@ -1,4 +1,4 @@
-"""What waits to be sent to Reconify, in Redis.
+"""What waits to be sent to an endpoint, in Redis.
 
 Each session has a stream of payloads of its own, and is a member of a `LeasedQueue`: due when its first payload may be
 sent. The worker that has leased it sends its payloads one after another. Keys: `stores/state/keys.py`.
@@ -15,9 +15,8 @@ from typing import Any, Final, Literal
 from redis.asyncio import RedisCluster
 
 from recallr_litellm.core.owner import Owner
+from recallr_litellm.delivery.records import Added, DeadLetter, Delivery, Limits, OutboxStatus
 from recallr_litellm.errors import CallRefused, Unavailable
-from recallr_litellm.reconify.records import Added, DeadLetter, Delivery, OutboxStatus
-from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.stores.state import keys
 from recallr_litellm.stores.state.connection import Link, connect
 from recallr_litellm.stores.state.leased_queue import LeasedQueue, milliseconds
@@ -38,24 +37,25 @@ _AT_A_TIME: Final = 50
 class Outbox(LeasedQueue):
     """The queue of payloads. Every change is one atomic script; all raise `StateUnavailable` when Redis does not do it.
 
-        outbox = Outbox.open("redis://localhost:6379/0", settings, timeout_seconds=1.0)
+        outbox = Outbox.open("redis://localhost:6379/0", RECONIFY, limits, timeout_seconds=1.0)
         await outbox.add(owner, session_id, message_id, b'{"reconify": …}')
         for delivery in await outbox.claim(4, lease_seconds=30):
             ...
             following = await outbox.delivered(delivery, lease_seconds=30)
 
     Args:
-        settings: how much there is room for.
+        names: its keys.
+        limits: how much there is room for.
         timeout_seconds: bounds each round trip.
     """
 
-    queue = keys.OUTBOX_QUEUE
-
-    def __init__(self, link: Link, settings: ReconifySettings, *, timeout_seconds: float) -> None:
+    def __init__(self, link: Link, names: keys.OutboxKeys, limits: Limits, *, timeout_seconds: float) -> None:
         super().__init__(link, timeout_seconds=timeout_seconds)
+        self.queue = names.queue
+        self._keys = names
         self._outbox_scripts = OutboxScripts.of(link.client)
-        self._most = settings.max_queued // keys.BUCKETS
-        self._allowed_bytes = settings.max_queued_mb * 1024 * 1024
+        self._most = limits.max_queued // keys.BUCKETS
+        self._allowed_bytes = limits.max_queued_mb * 1024 * 1024
         self._most_bytes = self._allowed_bytes // keys.BUCKETS
         self._ask_at = 0.0
         """When to ask for `maxmemory` again, by the monotonic clock."""
@@ -63,13 +63,13 @@ class Outbox(LeasedQueue):
         """Buckets in which this object has added something, let it go, or left it over in a claim."""
 
     @classmethod
-    def open(cls, url: str, settings: ReconifySettings, *, timeout_seconds: float) -> Outbox:
+    def open(cls, url: str, names: keys.OutboxKeys, limits: Limits, *, timeout_seconds: float) -> Outbox:
         """The outbox in this Redis (forms of URLs: `RedisUrl.parse`). Connects when first used.
 
         Raises:
             ConfigurationError: the URL cannot be understood.
         """
-        return cls(connect(url, timeout_seconds=timeout_seconds), settings, timeout_seconds=timeout_seconds)
+        return cls(connect(url, timeout_seconds=timeout_seconds), names, limits, timeout_seconds=timeout_seconds)
 
     async def add(
         self, owner: Owner | None, session: str, message_id: str, payload: bytes, *, now_ms: int | None = None
@@ -86,10 +86,10 @@ class Outbox(LeasedQueue):
         member = keys.outbox_member(owner, session or message_id)
         bucket = keys.outbox_bucket(member)
         names = [
-            keys.outbox_queues(bucket) + member,
-            keys.outbox_states(bucket) + member,
-            *(keys.outbox(bucket, name) for name in ("due", "totals")),
-            keys.outbox_added(member, message_id),
+            self._keys.queues(bucket) + member,
+            self._keys.states(bucket) + member,
+            *(self._keys.of(bucket, name) for name in ("due", "totals")),
+            self._keys.added(member, message_id),
         ]
         arguments = (member, message_id, payload, self._most, await self.room(), MARKER_SECONDS)
         added = Added(await self._run(self._outbox_scripts.outbox_add, names, now_ms, *arguments))
@@ -115,7 +115,7 @@ class Outbox(LeasedQueue):
             self._touched.update(buckets)
         async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
             for lease, _ in leased:
-                pipeline.xrange(keys.outbox_queues(lease.bucket) + lease.member, count=1)
+                pipeline.xrange(self._keys.queues(lease.bucket) + lease.member, count=1)
             heads: list[Any] = await pipeline.execute() if leased else []
         deliveries = []
         for (lease, _), head in zip(leased, heads, strict=True):
@@ -152,7 +152,7 @@ class Outbox(LeasedQueue):
             while True:
                 rows: Any
                 async with self._reaching():
-                    rows = await self._client.xrange(keys.outbox(bucket, "dead"), after, "+", count=_AT_A_TIME)
+                    rows = await self._client.xrange(self._keys.of(bucket, "dead"), after, "+", count=_AT_A_TIME)
                 if not rows:
                     break
                 for entry, letter in rows:
@@ -164,13 +164,13 @@ class Outbox(LeasedQueue):
         """Put the dead letters there are at the end of their sessions' queues, room or not. Returns how many."""
         requeued = 0
         for bucket in range(keys.BUCKETS):
-            names = [keys.outbox(bucket, name) for name in ("dead", "due", "totals")]
+            names = [self._keys.of(bucket, name) for name in ("dead", "due", "totals")]
             newest: Any
             async with self._reaching():
                 newest = await self._client.xrevrange(names[0], count=1)
             moved = _AT_A_TIME
             while newest and moved:  # those that die again meanwhile are newer: they are left
-                arguments = (newest[0][0], _AT_A_TIME, keys.outbox_queues(bucket), keys.outbox_states(bucket))
+                arguments = (newest[0][0], _AT_A_TIME, self._keys.queues(bucket), self._keys.states(bucket))
                 moved = await self._run(self._outbox_scripts.outbox_requeue, names, None, *arguments)
                 requeued += moved
         return requeued
@@ -179,7 +179,7 @@ class Outbox(LeasedQueue):
         """Delete all dead letters. Returns how many."""
         dropped = 0
         for bucket in range(keys.BUCKETS):
-            dead, totals = keys.outbox(bucket, "dead"), keys.outbox(bucket, "totals")
+            dead, totals = self._keys.of(bucket, "dead"), self._keys.of(bucket, "totals")
             async with self._reaching(), self._client.pipeline(transaction=True) as pipeline:
                 pipeline.xlen(dead)
                 pipeline.delete(dead)
@@ -193,10 +193,10 @@ class Outbox(LeasedQueue):
             [
                 await self._run(
                     self._outbox_scripts.outbox_purge,
-                    [keys.outbox(bucket, name) for name in ("due", "failed", "totals", "dead")],
+                    [self._keys.of(bucket, name) for name in ("due", "failed", "totals", "dead")],
                     keys.outbox_prefix(owner),
-                    keys.outbox_queues(bucket),
-                    keys.outbox_states(bucket),
+                    self._keys.queues(bucket),
+                    self._keys.states(bucket),
                 )
                 for bucket in range(keys.BUCKETS)
             ]
@@ -207,8 +207,8 @@ class Outbox(LeasedQueue):
         counted = ("queued", "bytes", "added", "delivered", "dropped")
         async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
             for bucket in range(keys.BUCKETS):
-                pipeline.hmget(keys.outbox(bucket, "totals"), counted)
-                pipeline.xlen(keys.outbox(bucket, "dead"))
+                pipeline.hmget(self._keys.of(bucket, "totals"), counted)
+                pipeline.xlen(self._keys.of(bucket, "dead"))
             replies: list[Any] = await pipeline.execute()
         totals = [sum(int(value or 0) for value in column) for column in zip(*replies[::2], strict=True)]
         return OutboxStatus(**dict(zip(counted, totals, strict=True)), dead=sum(replies[1::2]))
@@ -216,8 +216,8 @@ class Outbox(LeasedQueue):
     async def oldest_ms(self) -> int:
         """Age of the payload that waits longest; -1 where none does. Looks at each session: not for every second."""
         ages = [
-            int(await self._run(self._outbox_scripts.outbox_oldest, [keys.outbox(bucket, "due")], queues))
-            for bucket, queues in enumerate(map(keys.outbox_queues, range(keys.BUCKETS)))
+            int(await self._run(self._outbox_scripts.outbox_oldest, [self._keys.of(bucket, "due")], queues))
+            for bucket, queues in enumerate(map(self._keys.queues, range(keys.BUCKETS)))
         ]
         return max(ages)
 
@@ -254,9 +254,9 @@ class Outbox(LeasedQueue):
         reply: list[Any] = await self._run(
             self._outbox_scripts.outbox_settle,
             [
-                keys.outbox_queues(bucket) + member,
-                keys.outbox_states(bucket) + member,
-                *(keys.outbox(bucket, name) for name in ("due", "totals", "dead")),
+                self._keys.queues(bucket) + member,
+                self._keys.states(bucket) + member,
+                *(self._keys.of(bucket, name) for name in ("due", "totals", "dead")),
             ],
             None,
             member,

@@ -1,4 +1,4 @@
-"""Brings payloads from the outbox to Reconify, in the background.
+"""Brings payloads from an outbox to its endpoint, in the background.
 
 At least once, and in order within a session: a payload leaves the outbox only when it was accepted or refused for good,
 and only then is the next of its session sent. The message id that goes along lets the endpoint recognise a repeat.
@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
+from prometheus_client import Counter
+
+from recallr_litellm.delivery.circuit import Circuit, backoff
+from recallr_litellm.delivery.outbox import Outbox
+from recallr_litellm.delivery.posting import Outcome, Verdict
+from recallr_litellm.delivery.records import Delivery, Limits
 from recallr_litellm.errors import StateUnavailable
-from recallr_litellm.metrics import FAULTS, RECONIFY
-from recallr_litellm.reconify.circuit import Circuit, backoff
-from recallr_litellm.reconify.client import Outcome, ReconifyClient, Verdict
-from recallr_litellm.reconify.outbox import Outbox
-from recallr_litellm.reconify.records import Delivery
-from recallr_litellm.reconify.settings import ReconifySettings
+from recallr_litellm.metrics import FAULTS
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.tasks import InFlight
 
@@ -29,6 +31,26 @@ _IN_A_ROW: Final = 20
 """Payloads of one session that are sent before others have their turn."""
 GIVES_WAY_SECONDS: Final = 1.0
 """Longest time for which payloads wait because the process has requests to serve."""
+
+
+class Client(Protocol):
+    """Posts a payload. Never raises for what the network or the endpoint does."""
+
+    async def send(self, payload: str, message_id: str) -> Outcome: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where payloads go, as the log and the metrics name it."""
+
+    name: str
+    """As in "Sending to Reconify"."""
+    fault: str
+    """Its place in the metric of faults."""
+    counter: Counter
+    """By outcome: `delivered`, `retried`, `dead`."""
+    dead_letters: str = ""
+    """How to see the dead letters."""
 
 
 class Sender:
@@ -46,23 +68,25 @@ class Sender:
     def __init__(
         self,
         outbox: Outbox,
-        client: ReconifyClient,
+        client: Client,
+        destination: Destination,
         circuit: Circuit,
         breaker: CircuitBreaker,
         in_flight: InFlight,
-        settings: ReconifySettings,
+        limits: Limits,
         *,
         interval: float,
     ) -> None:
         self._outbox = outbox
         self._client = client
+        self._destination = destination
         self._circuit = circuit
         self._breaker = breaker
         self._in_flight = in_flight
-        self._lease_seconds = settings.timeout_seconds + 5  # longer than one attempt may take
+        self._lease_seconds = limits.timeout_seconds + 5  # longer than one attempt may take
         self._interval = interval
-        self._max_attempts = settings.max_attempts
-        self._longest_pause = settings.max_pause_seconds
+        self._max_attempts = limits.max_attempts
+        self._longest_pause = limits.max_pause_seconds
         self._woken = asyncio.Event()
         self._backlog = False
         """There is more to send than there was room for."""
@@ -108,7 +132,7 @@ class Sender:
             for delivery in leased:
                 await self._outbox.postpone(delivery, 0, "the gateway stopped", counts=False)
         except StateUnavailable as error:
-            _log.warning("Sessions of Reconify's outbox stay leased until their leases end: %s", error)
+            _log.warning("The outbox of %s stays leased until the leases end: %s", self._destination.name, error)
 
     async def _claim(self, sending: int) -> list[Delivery]:
         room = self._circuit.room(sending, AT_ONCE)
@@ -151,8 +175,8 @@ class Sender:
         except StateUnavailable as error:
             self._breaker.trip(error)  # the session is due again when its lease has ended
         except Exception:  # noqa: BLE001 - it must not end the sending of all others
-            FAULTS.labels("reconify").inc()
-            _log.exception("Sending to Reconify failed; the session is due again when its lease has ended")
+            FAULTS.labels(self._destination.fault).inc()
+            _log.exception("Sending to %s failed; it is tried again when the lease has ended", self._destination.name)
         if self._leased.get(member) is delivery:  # not what was claimed anew since it was given back
             del self._leased[member]  # not when cancelled: `release_leases` needs to know
 
@@ -175,25 +199,28 @@ class Sender:
             self._circuit.answered()
         lease_seconds = self._lease_seconds if self._running and not last and self._circuit.is_closed else None
         if outcome.verdict is Verdict.DELIVERED:
-            RECONIFY.labels("delivered").inc()
+            self._destination.counter.labels("delivered").inc()
             return await self._outbox.delivered(delivery, lease_seconds=lease_seconds)
         if outcome.verdict is Verdict.RETRY and not (counts and delivery.attempts >= self._max_attempts):
             await self._postpone(delivery, outcome, counts=counts)
             return None
-        RECONIFY.labels("dead").inc()
+        self._destination.counter.labels("dead").inc()
         _log.error(
-            "Payload %s was refused by Reconify (%s) and is a dead letter now, see `recallr reconify dead`",
+            "Payload %s was refused by %s (%s) and is a dead letter now%s",
             delivery.message_id,
+            self._destination.name,
             f"status {outcome.status}" if outcome.status else "no answer",
+            self._destination.dead_letters,
         )
         return await self._outbox.bury(
             delivery, status=outcome.status, reason=outcome.reason, lease_seconds=lease_seconds
         )
 
     async def _postpone(self, delivery: Delivery, outcome: Outcome, *, counts: bool) -> None:
-        RECONIFY.labels("retried").inc()
+        self._destination.counter.labels("retried").inc()
         _log.info(
-            "Reconify did not take payload %s (%s); it is sent again",
+            "%s did not take payload %s (%s); it is sent again",
+            self._destination.name,
             delivery.message_id,
             f"status {outcome.status}" if outcome.status else outcome.reason,
         )

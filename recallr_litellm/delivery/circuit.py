@@ -1,7 +1,7 @@
 """Leaves an endpoint alone that is down, but for one attempt at a time.
 
-`stores/circuit_breaker.py` probes a dependency; Reconify's endpoint has nothing that may be probed, so here payloads
-find out. purgatory 3.0 and aiobreaker 1.2 let every waiting caller through at once when half-open.
+`stores/circuit_breaker.py` probes a dependency; such an endpoint has nothing that may be probed, so here payloads find
+out. purgatory 3.0 and aiobreaker 1.2 let every waiting caller through at once when half-open.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recallr_litellm.reconify.circuit import THRESHOLD, Circuit
+from recallr_litellm.delivery.circuit import THRESHOLD, Circuit
 
 
 class Clock:

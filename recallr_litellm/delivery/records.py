@@ -1,4 +1,4 @@
-"""What the outbox answers."""
+"""What the outbox answers, and what bounds it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from recallr_litellm.stores.state.leased_queue import Lease
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much waits for an endpoint, and how often it is tried."""
+
+    max_queued: int
+    """Payloads, and dead letters."""
+    max_queued_mb: int
+    """Likewise, megabytes of JSON."""
+    max_attempts: int
+    """Failures of one payload, while others are accepted, before it is a dead letter."""
+    timeout_seconds: float
+    """Of an answer of the endpoint."""
+    max_pause_seconds: float
+    """Longest pause between two attempts, where the endpoint does not ask for a longer one."""
 
 
 class Added(StrEnum):
@@ -26,7 +42,7 @@ class Delivery(Lease):
     """Id of the stream's entry."""
     message_id: str
     payload: str
-    """JSON, without keys."""
+    """JSON, without keys or secrets."""
 
 
 @dataclass(frozen=True, slots=True)
