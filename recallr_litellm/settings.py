@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import b64decode
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -22,7 +23,7 @@ from pydantic_settings import (
 
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.errors import ConfigurationError
-from recallr_litellm.upstream_urls import Upstreams
+from recallr_litellm.upstream_urls import Upstreams, https_or_loopback
 
 VALKEY_FOLDER = "redis"
 """Name of the embedded Valkey's folder in the data folder."""
@@ -192,6 +193,15 @@ class Settings(EnvironmentSettings):
         description="JSON list of base URLs that the forward URL may reach. Empty: none.",
     )
 
+    webhook_url: str | None = Field(
+        None,
+        description="URL that is told of sessions that became memory and of users that were forgotten: https, or http "
+        "on this machine.",
+    )
+    webhook_secret: SecretStr | None = Field(
+        None, description="What webhooks are signed with: `whsec_` and 24 to 64 random bytes in base64."
+    )
+
     @field_validator("qdrant_url")
     @classmethod
     def _is_a_url(cls, url: str | None) -> str | None:
@@ -209,6 +219,24 @@ class Settings(EnvironmentSettings):
     def _can_be_matched(cls, urls: list[str]) -> list[str]:
         Upstreams(urls)
         return urls
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _is_safe(cls, url: str | None) -> str | None:
+        return None if url is None else https_or_loopback(url)
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _is_a_key(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            webhook_key(secret.get_secret_value())
+        return secret
+
+    @model_validator(mode="after")
+    def _webhooks_are_signed(self) -> Self:
+        if (self.webhook_url is None) != (self.webhook_secret is None):
+            raise ValueError("RECALLR_WEBHOOK_URL and RECALLR_WEBHOOK_SECRET need each other; set both or none")
+        return self
 
     @property
     def most_context_tokens(self) -> int:
@@ -240,6 +268,23 @@ class Settings(EnvironmentSettings):
 
 
 _ADVICE = "Correct them: config/README.md describes every setting"
+
+
+def webhook_key(secret: str) -> bytes:
+    """The key in a secret of Standard Webhooks.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        key = b64decode(secret.strip().removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if not secret.strip().startswith("whsec_") or not 24 <= len(key) <= 64:
+        raise ValueError(
+            "has to be whsec_ and 24 to 64 bytes in base64, as from: echo whsec_$(openssl rand -base64 32)"
+        )
+    return key
 
 
 def load_settings() -> Settings:

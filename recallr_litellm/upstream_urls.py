@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
+from urllib.parse import urlsplit
 
 _URL = re.compile(r"(?P<scheme>https?):/(?P<slashes>/?)(?P<authority>[^/]+)(?P<path>/.*)?", re.IGNORECASE)
 _AUTHORITY = re.compile(r"(?P<host>[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(?::(?P<port>[1-9][0-9]{0,4}))?")
@@ -110,3 +111,24 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def https_or_loopback(url: str) -> str:
+    """The URL of an endpoint that secrets may be posted to: https, or http on this machine.
+
+    Raises:
+        ValueError: it is none.
+    """
+    url = url.strip()
+    parts = urlsplit(url)
+    try:
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    if parts.scheme not in {"https", "http"} or not host:
+        raise ValueError("has to be a URL that begins with https://")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must hold no user or password; there are settings for keys")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ValueError("has to be https: what is sent would travel unencrypted (http is for this machine only)")
+    return url

@@ -37,6 +37,7 @@ from recallr_litellm.tasks import end
 
 if TYPE_CHECKING:
     from recallr_litellm.reconify.service import Reconify
+    from recallr_litellm.services.webhooks import Webhooks
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class Runtime:
         self._resources = AsyncExitStack()
         self._starting: asyncio.Future[str] | None = None
         self._reconify: Reconify | None = None
+        self._webhooks: Webhooks | None = None
         self.reporter = Reporter()
 
     def start(self, install: Callable[[], None]) -> None:
@@ -141,6 +143,7 @@ class Runtime:
         self._sessions = Sessions(self._state, self._vectors, default_timeout_seconds=default_timeout)
         self._capture = Capture(self._state, self._sessions, self._state_breaker, capacity=settings.held_exchanges)
         self._open_reconify(default_timeout)
+        self._open_webhooks()
         self._breakers = [self._state_breaker, self._vectors_breaker, self._writes_breaker, self._embedding_breaker]
         recall = Recall(self._vectors, self._embedder, self._sparse)
         self._processor = Processor(
@@ -154,6 +157,7 @@ class Runtime:
             interval=settings.process_interval_seconds,
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_processing_attempts,
+            on_processed=self._webhooks.session_processed if self._webhooks is not None else None,
         )
         self._resources.push_async_callback(self._processor.give_back)
         self.recollection = Recollection(
@@ -200,6 +204,22 @@ class Runtime:
             default_timeout_seconds=default_timeout_seconds,
         )
 
+    def _open_webhooks(self) -> None:
+        settings = self.settings
+        if settings.webhook_url is None or settings.webhook_secret is None:
+            return
+        from recallr_litellm.services.webhooks import Webhooks
+
+        self._webhooks = Webhooks(
+            settings.webhook_url,
+            settings.webhook_secret.get_secret_value(),
+            self._redis_url,
+            self._state_breaker,
+            timeout_seconds=self._store_seconds,
+            interval=settings.process_interval_seconds,
+        )
+        self._resources.push_async_callback(self._webhooks.close)
+
     def _work(self) -> None:
         """Start what runs in the background."""
         for work in (
@@ -208,6 +228,7 @@ class Runtime:
             self._keep_flushing_held,
             self._keep_counting,
             *(self._reconify.background if self._reconify is not None else ()),
+            *(self._webhooks.background if self._webhooks is not None else ()),
         ):
             self._spawn(for_ever(work), self._tasks)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from recallr_litellm.core.owner import Owner
 from recallr_litellm.errors import (
     EmbeddingBusy,
     EmbeddingMisconfigured,
@@ -50,6 +51,8 @@ class _Job:
     task: asyncio.Task[None] = field(init=False)
     remembered: bool = False
     """It is in Qdrant, but would not yet survive a power cut there."""
+    last_at: int = 0
+    """When it was last used, ms, as it was remembered."""
 
 
 class Processor:
@@ -60,6 +63,8 @@ class Processor:
         vectors_breaker: of writes to Qdrant.
         lease_seconds: how long a claim lasts without a sign of life.
         max_attempts: failures after which a session is set aside.
+        on_processed: told of each session that became memory, with the time of its last use, before it leaves Redis:
+            perhaps twice. For as long as it raises `StateUnavailable`, the session is processed again.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class Processor:
         interval: float,
         lease_seconds: float,
         max_attempts: int,
+        on_processed: Callable[[Owner, str, int], Awaitable[None]] | None = None,
     ) -> None:
         self._state = state
         self._vectors = vectors
@@ -85,6 +91,7 @@ class Processor:
         self._interval = interval
         self._lease_seconds = lease_seconds
         self._max_attempts = max_attempts
+        self._on_processed = on_processed
         self._jobs: set[_Job] = set()
         """Claimed sessions that are still in Redis."""
         self._job_ended = asyncio.Event()
@@ -199,7 +206,7 @@ class Processor:
             snapshot,
             still_wanted=lambda: self._state.extend(claim, self._lease_seconds),
         )
-        job.remembered = True
+        job.last_at, job.remembered = snapshot.last_at, True
 
     async def _wait_for_model(self, error: EmbeddingUnavailable, failures: int) -> None:
         """Wait until the model may be tried again. The session stays leased: begun anew, it would be paid for again."""
@@ -237,6 +244,8 @@ class Processor:
         try:
             await self._vectors.flush()
             for job in remembered:
+                if self._on_processed is not None:
+                    await self._on_processed(job.claim.owner, job.claim.session_id, job.last_at)
                 with suppress(StateRefused):  # damaged since: its next claim sets it aside
                     if await self._state.finish(job.claim):
                         SESSIONS.labels("processed").inc()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from recallr_litellm.delivery.records import Limits
 from recallr_litellm.settings import EnvironmentSettings, Settings, load, unknown_names
-from recallr_litellm.upstream_urls import is_loopback
+from recallr_litellm.upstream_urls import https_or_loopback
 
 _REQUIRED = ("app_key", "api_key", "endpoint")
 
@@ -92,19 +91,7 @@ class ReconifySettings(EnvironmentSettings):
     def _safe(cls, endpoint: str | None) -> str | None:
         if endpoint is None:
             return None
-        endpoint = endpoint.strip()
-        parts = urlsplit(endpoint)
-        try:
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            raise ValueError("is not a URL") from None
-        if parts.scheme not in {"https", "http"} or not host:
-            raise ValueError("has to be a URL that begins with https://")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("must hold no user or password; the keys have settings of their own")
-        if parts.scheme == "http" and not is_loopback(host):
-            raise ValueError("has to be https: the keys would travel unencrypted (http is for this machine only)")
-        return endpoint
+        return https_or_loopback(endpoint)
 
     @model_validator(mode="after")
     def _all_or_nothing(self) -> Self:

@@ -8,7 +8,8 @@
         assert endpoint.accepted["s2"] == ["m1", "m2"]
 
 A payload is accepted when it is answered with 2xx, and once: a message id that was accepted before is a `repeat`,
-whatever is answered. It speaks HTTP itself: servers that are made to work cannot hang or break off at the right moment.
+whatever is answered. Webhooks can be posted to it as well, to a `ReconifyEndpoint("webhook-id")`. It speaks HTTP
+itself: servers that are made to work cannot hang or break off at the right moment.
 """
 
 from __future__ import annotations
@@ -32,15 +33,14 @@ class Posted:
     headers: Mapping[str, str]
     """By lower-case name."""
     body: dict[str, Any]
+    raw: bytes
+    """The body as it came."""
+    message_id: str
+    """What tells a repeat from something new."""
     number: int
     """How many came before it."""
     attempt: int
     """How many with this message id came before it."""
-
-    @property
-    def message_id(self) -> str:
-        """What tells a repeat from something new."""
-        return self.headers.get(MESSAGE_ID, "")
 
     @property
     def session(self) -> str:
@@ -78,7 +78,8 @@ CUT: Final = Reaction(close_after=20)
 class ReconifyEndpoint:
     """The endpoint, in a thread of the test's process. Everything about it may be changed while it runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, message_id: str = MESSAGE_ID) -> None:
+        self._message_id = message_id
         self.answers: Callable[[Posted], Reaction] = lambda posted: OK
         self.posted: list[Posted] = []
         """All that came, in its order."""
@@ -163,9 +164,10 @@ class ReconifyEndpoint:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         request, *lines = head.strip().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        body = json.loads(await reader.readexactly(int(headers["content-length"])))
-        message_id = headers.get(MESSAGE_ID, "")
-        posted = Posted(request.split()[1], headers, body, len(self.posted), self._attempts[message_id])
+        raw = await reader.readexactly(int(headers["content-length"]))
+        message_id = headers.get(self._message_id, "")
+        attempt = self._attempts[message_id]
+        posted = Posted(request.split()[1], headers, json.loads(raw), raw, message_id, len(self.posted), attempt)
         self._attempts[message_id] += 1
         self.posted.append(posted)
         return posted

@@ -24,4 +24,8 @@ def test_nothing_is_imported_of_what_may_be_off() -> None:
         "recallr_litellm.reconify.settings",  # they say whether it is on
         "recallr_litellm.gateway.reporter",
     }
+    assert {name for name in imported if "delivery" in name or "webhooks" in name} == {
+        "recallr_litellm.delivery",
+        "recallr_litellm.delivery.records",
+    }
     assert not [name for name in imported if "recallr_litellm.forward" in name], "the forward URL may be off too"

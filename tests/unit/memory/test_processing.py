@@ -19,6 +19,7 @@ from recallr_litellm.errors import (
     EmbeddingMisconfigured,
     EmbeddingRefused,
     EmbeddingUnavailable,
+    StateUnavailable,
     VectorsRefused,
 )
 from recallr_litellm.memory import processing, remembering
@@ -447,3 +448,25 @@ async def test_a_flush_that_fails_does_not_keep_sessions_in_redis(
             await asyncio.sleep(0.05)
     assert failed.is_set()
     await end({running})
+
+
+async def test_a_session_stays_in_redis_until_it_was_told_that_it_became_memory(plugin: Plugin) -> None:
+    told: list[tuple[Owner, str, int]] = []
+    last = await talked(plugin, ("My cat is called Felix.", "ok"))
+    assert last.session is not None
+    session_id = last.session.id
+
+    async def tell(*what: object) -> None:
+        told.append(what)  # type: ignore[arg-type]
+        if len(told) == 1:
+            raise StateUnavailable("no answer")
+
+    processor = plugin.processor(on_processed=tell)
+    await processor.process([await due(plugin, last)])
+    assert await plugin.texts(session_id), "it has left Redis, and nobody was told"
+    await plugin.state_breaker.probe()
+    await processor.process([await due(plugin, last, at=2 * LATER)])
+    assert not await plugin.texts(session_id)
+    session = await plugin.vectors.get_session(ANA, session_id)
+    assert session is not None
+    assert told == [(ANA, session_id, session.last_at)] * 2
