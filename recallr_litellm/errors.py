@@ -7,7 +7,16 @@
      │   ├─ Unauthorized            401, bad or missing key or project
      │   ├─ UserNotFound            404
      │   ├─ SessionNotFound         404
-     │   └─ ForwardRefused          400 to 413, 502 and 504, forward URL; its code says why
+     │   ├─ ApiError                the API only
+     │   │   ├─ AdminRefused            401 or 403, not LiteLLM's master key
+     │   │   ├─ ProjectNotFound         404
+     │   │   ├─ KeyNotFound             404
+     │   │   ├─ ProjectExists           409
+     │   │   ├─ KeyIsConfigured         409, a key that only the environment can revoke
+     │   │   ├─ BodyTooLarge            413
+     │   │   ├─ InvalidProject          422, a name or a setting that a project cannot have
+     │   │   └─ TooManyRequests         429
+     │   └─ ForwardRefused          400 to 413 and 502 to 504, forward URL; its code says why
      ├─ ConfigurationError        the start is at fault; the gateway does not start
      │   ├─ EmbeddingMismatch       the store was filled with another embedding model
      │   ├─ DataDirInUse            the embedded stores belong to another process
@@ -17,6 +26,7 @@
      ├─ Unavailable             an outage: a dependency can serve nobody; requests go on without memory
      │   ├─ StateUnavailable        Redis
      │   ├─ VectorsUnavailable      Qdrant
+     │   ├─ KeysUnavailable         the keys that Qdrant holds, before they were read for the first time
      │   ├─ EmbeddingUnavailable    the embedding model
      │   │   ├─ EmbeddingBusy           its endpoint answered 429
      │   │   └─ EmbeddingMisconfigured  its endpoint refuses the key, or does not know the model
@@ -107,6 +117,75 @@ class SessionNotFound(RequestError):
     code = "session_not_found"
 
 
+class ApiError(RequestError):
+    """A request to the API that cannot be served. The API says so in its text and status alone: `code` is not told."""
+
+
+class AdminRefused(ApiError):
+    """Not LiteLLM's master key, or LiteLLM has none."""
+
+    status = 401
+
+    def __init__(self, message: str, *, status: int = 401) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ProjectNotFound(ApiError):
+    """No such project."""
+
+    status = 404
+
+
+class KeyNotFound(ApiError):
+    """The project has no such key."""
+
+    status = 404
+
+
+class ProjectExists(ApiError):
+    """There is a project of that name."""
+
+    status = 409
+
+
+class KeyIsConfigured(ApiError):
+    """The key is one of `RECALLR_PROJECTS` or the generated one: only a start without it revokes it."""
+
+    status = 409
+
+
+class InvalidProject(ApiError):
+    """A name or a setting that a project cannot have."""
+
+    status = 422
+
+
+class BodyTooLarge(ApiError):
+    """The body of a request to the API has more bytes than the project may send."""
+
+    status = 413
+
+
+class TooManyRequests(ApiError):
+    """The project has had its requests of this minute.
+
+    Args:
+        retry_after: seconds until the next are served.
+    """
+
+    status = 429
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """See `RequestError`."""
+        return {"Retry-After": str(self.retry_after)}
+
+
 class ForwardRefused(RequestError):
     """A request to the forward URL that is not forwarded, or whose upstream failed.
 
@@ -123,6 +202,7 @@ class ForwardRefused(RequestError):
         "method_not_supported": 405,
         "forward_body_too_large": 413,
         "upstream_failed": 502,
+        "recallr_keys_unavailable": 503,
     }
 
     def __init__(self, code: str, message: str, *, param: str | None = None, status: int | None = None) -> None:
@@ -176,6 +256,10 @@ class StateUnavailable(Unavailable):
 
 class VectorsUnavailable(Unavailable):
     """Qdrant cannot be reached, did not answer in time, or refuses everybody (401, 403, 404, 429, 5xx)."""
+
+
+class KeysUnavailable(Unavailable):
+    """A key can be neither accepted nor refused: those that Qdrant holds were not read since the start."""
 
 
 class EmbeddingUnavailable(Unavailable):

@@ -117,6 +117,13 @@ class Settings(EnvironmentSettings):
         ),
     )
 
+    api_requests_per_minute: int | None = Field(
+        None, ge=1, description="Requests to the API that a project has in a minute; 429 past that. Unset: any number."
+    )
+    api_max_body_bytes: int = Field(
+        10_000_000, ge=1000, description="Most bytes of a request to the API, imports apart; 413 past that."
+    )
+
     min_session_timeout_seconds: int = Field(600, ge=1, description="Smallest accepted session timeout.")
     process_interval_seconds: float = Field(1.0, gt=0, description="How often sessions that are due are looked for.")
     lease_seconds: float = Field(

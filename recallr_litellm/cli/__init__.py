@@ -5,6 +5,8 @@ recallr demo      watch it remember, without any key
 recallr doctor    check the installation and say how to fix it
 recallr failed    list the sessions that could not be processed, and retry them
 recallr reindex   embed everything again with another model
+recallr projects  make and list projects
+recallr keys      make, list and revoke the API keys of a project
 recallr reconify  list the payloads that wait for Reconify or were refused, and send a test
 """
 
@@ -18,6 +20,7 @@ from recallr_litellm import __version__
 from recallr_litellm.cli.demo import demo
 from recallr_litellm.cli.doctor import doctor
 from recallr_litellm.cli.failed import failed
+from recallr_litellm.cli.projects import keys, projects
 from recallr_litellm.cli.reconify import reconify
 from recallr_litellm.cli.reindex import reindex
 from recallr_litellm.cli.serve import serve
@@ -52,6 +55,8 @@ app.command()(demo)
 app.command()(doctor)
 app.command()(failed)
 app.command()(reindex)
+app.add_typer(projects, name="projects")
+app.add_typer(keys, name="keys")
 app.add_typer(reconify, name="reconify")
 
 __all__ = ["app"]

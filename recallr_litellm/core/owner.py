@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +38,26 @@ class Owner:
     def __post_init__(self) -> None:
         if not self.project or not self.user:
             raise ValueError("an owner needs a project and a user, both non-empty")
-        pair = json.dumps([self.project, self.user], ensure_ascii=True, separators=(",", ":"))
-        object.__setattr__(self, "key", hashlib.sha256(pair.encode()).hexdigest()[:32])
+        object.__setattr__(self, "key", _key(self.project, self.user))
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The gateway itself: whose the records of projects and API keys are."""
+
+    key: str = field(init=False, repr=False)
+    """As that of `Owner`, and no owner's."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", _key())
+
+
+def _key(*ids: str) -> str:
+    array = json.dumps(ids, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(array.encode()).hexdigest()[:32]
+
+
+GATEWAY: Final = Gateway()
+
+Tenant = Owner | Gateway
+"""Whose points of the vector store are."""

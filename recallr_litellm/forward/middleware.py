@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from recallr_litellm.errors import ForwardRefused, RequestError, Unauthorized
+from recallr_litellm.errors import ForwardRefused, KeysUnavailable, RequestError, Unauthorized
 from recallr_litellm.formats.gemini import GEMINI
 from recallr_litellm.forward.endpoints import SUPPORTED, Api, Endpoint, api_named
 from recallr_litellm.forward.upstream import REQUEST_HEADERS, Headers, UpstreamClient
@@ -63,7 +63,7 @@ class Forward:
 
     Args:
         app: LiteLLM's application, which serves everything else.
-        authenticate: checks project and Recallr key, or raises `Unauthorized`.
+        authenticate: checks project and Recallr key, or raises `Unauthorized` or `KeysUnavailable`.
         client: sends the requests.
     """
 
@@ -133,7 +133,11 @@ class Forward:
             Where it goes, the headers that go along, the client's key among them, and its body. None: the client has
             gone.
         """
-        self._authenticate(call.raw.first("project-id"), call.raw.first("api-key"))
+        try:
+            self._authenticate(call.raw.first("project-id"), call.raw.first("api-key"))
+        except KeysUnavailable:
+            message = "the Recallr key cannot be checked just now; try again later"
+            raise ForwardRefused("recallr_keys_unavailable", message) from None
         location = self._upstreams.allow(target)
         if location is None:
             message = "this gateway does not forward to that upstream; see RECALLR_FORWARD_UPSTREAMS"

@@ -44,6 +44,7 @@ def authorise(raw: RawHeaders, projects: Projects, binding: Binding | None) -> s
 
     Raises:
         Unauthorized: bad or missing key or project.
+        KeysUnavailable: see `Projects.authenticate`.
     """
     if binding is None or raw.first("api-key") is not None:
         if not raw.ask_for_memory:
@@ -77,16 +78,17 @@ def admit(
 
     Raises:
         Unauthorized: bad or missing key or project.
+        KeysUnavailable: see `Projects.authenticate`.
         InvalidHeaders: whatever else is wrong, all at once.
     """
     raw = call.raw
     project = call.project_id = authorise(raw, projects, binding)
     bound = binding if raw.first("api-key") is None else None
-    defaults = bound.defaults if bound else {}
+    defaults = projects.defaults_of(project, bound.defaults if bound else None) if project is not None else {}
     if bound is not None and bound.user_from == "header":
         body_user = None
     sent, elsewhere = raw.first("user-id"), body_user or defaults.get("user_id")
-    needed = project is not None and (raw.first("memory") or "").lower() != Switch.OFF
+    needed = project is not None and (raw.first("memory") or defaults.get("memory", "")).lower() != Switch.OFF
     user = elsewhere if sent is None else sent
     unfilled = needed and user is not None and is_placeholder(user)
     if unfilled and bound is not None:

@@ -23,6 +23,7 @@ from recallr_litellm.core.room import Model
 from recallr_litellm.errors import (
     CallRefused,
     EmbeddingUnavailable,
+    KeysUnavailable,
     ModelUnavailable,
     RecallrError,
     RequestError,
@@ -188,6 +189,9 @@ class Recollection:
             call.status, call.reason = "off", error.code
             REJECTED.labels(error.code).inc()
             raise
+        except KeysUnavailable as error:
+            self._reporter.identify(call, takes_part=False)
+            self._note(call, error.reason, error)
         except Exception:  # noqa: BLE001 - whatever it is, it is ours and not the user's
             FAULTS.labels("request").inc()
             _log.exception("Request %s goes on without memory", call.request_id)
@@ -324,9 +328,8 @@ class Recollection:
         """Why the owner's memory cannot be searched by a model; None if it can."""
         if self._agent is None:
             return "RECALLR_MEMORY_MODEL is not set"
-        projects = self._settings.agentic_projects
-        if projects is not None and owner.project not in projects:
-            return "RECALLR_AGENTIC_PROJECTS does not name the project"
+        if not self._projects.may_use_agentic(owner.project):
+            return "neither its settings nor RECALLR_AGENTIC_PROJECTS allow the project agentic recall"
         return None
 
     async def _investigate(self, stage: Stage, owner: Owner, question: str, seen: frozenset[str]) -> None:

@@ -26,6 +26,9 @@ from recallr_litellm.recall.agentic import Agent, Completion
 from recallr_litellm.recall.dates import warm_up
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.services import Services
+from recallr_litellm.services.known_projects import KnownProjects
+from recallr_litellm.services.limits import Limits
+from recallr_litellm.services.projects import ProjectAdmin
 from recallr_litellm.services.users import Users
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
@@ -127,6 +130,7 @@ class Runtime:
         self._vectors = VectorStore(self._collections, self._embedder)
         closing.push_async_callback(self._vectors.close)
         self._sparse = SparseEncoder()
+        self._known_projects = KnownProjects(self.projects, self._vectors, self._state)
         run_aside(self._check())
 
     def _put_together(self) -> None:
@@ -175,7 +179,19 @@ class Runtime:
             model_behind=self._model_behind,
             reporter=self.reporter,
         )
-        self.services = Services(projects=self.projects, users=Users(self._vectors))
+        project_admin = ProjectAdmin(
+            self.projects,
+            self._known_projects,
+            self._vectors,
+            self._state,
+            min_session_timeout_seconds=settings.min_session_timeout_seconds,
+        )
+        self.services = Services(
+            projects=self.projects,
+            project_admin=project_admin,
+            limits=Limits(self.projects, self._state, self._state_breaker),
+            users=Users(self._vectors),
+        )
 
     def _agent(self) -> Agent | None:
         model = self.settings.memory_model
@@ -225,6 +241,7 @@ class Runtime:
         for work in (
             *(breaker.watch for breaker in self._breakers),
             self._processor.run,
+            self._known_projects.keep,
             self._keep_flushing_held,
             self._keep_counting,
             *(self._reconify.background if self._reconify is not None else ()),
@@ -287,6 +304,7 @@ class Runtime:
             warm_up()
             await self._embedder.open()
             await self._vectors.open()
+            await self._known_projects.read()
         except (Unavailable, CallRefused, TimeoutError) as error:
             _log.warning("Starting without memory for now: %s", error)
         finally:

@@ -73,7 +73,8 @@ SPEND = PrivateApi(
     ("_ProxyDBLogger",),
     "agentic recall is not counted in the spend of the key that asked",
 )
-GATEWAY = (MIDDLEWARE, SHUTDOWN, SPEND)
+MASTER_KEY = PrivateApi("litellm.proxy.proxy_server", ("master_key",), "the admin API refuses everybody")
+GATEWAY = (MIDDLEWARE, SHUTDOWN, SPEND, MASTER_KEY)
 """What the plugin needs in every gateway."""
 
 RESPONSES_REQUEST = PrivateApi(

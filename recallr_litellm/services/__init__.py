@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recallr_litellm.projects import Projects
+from recallr_litellm.services.limits import Limits
+from recallr_litellm.services.projects import ProjectAdmin
 from recallr_litellm.services.users import Users
 
 __all__ = ["Services"]
@@ -18,4 +20,7 @@ class Services:
     """All services of one worker."""
 
     projects: Projects
+    """What this worker knows of projects."""
+    project_admin: ProjectAdmin
+    limits: Limits
     users: Users

@@ -5,11 +5,13 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from recallr_litellm.errors import ConfigurationError, Unauthorized
-from recallr_litellm.projects import Projects, load_projects
+from recallr_litellm.core.projects import KeyRecord, ProjectRecord, ProjectSettings
+from recallr_litellm.errors import ConfigurationError, KeysUnavailable, Unauthorized
+from recallr_litellm.projects import Projects, Recorded, digest_of, load_projects
 from recallr_litellm.settings import Settings
 
 
@@ -65,3 +67,73 @@ def test_an_empty_key_file_stops_the_start(tmp_path):
     (tmp_path / "api_key").write_text("")
     with pytest.raises(ConfigurationError, match="empty"):
         load_projects(Settings(data_dir=tmp_path))
+
+
+ACME = ProjectRecord(id="acme", created_at=0, updated_at=0)
+
+
+def recorded(*keys: str, revoked: str = "", **settings: Any) -> Recorded:
+    """What the store says: `acme` with these keys and settings."""
+    of_key: dict[str, Any] = {"project": "acme", "created_at": 0}
+    records = [
+        KeyRecord(id=key, name=key, digest=digest_of(key), revoked_at=1 if key == revoked else None, **of_key)
+        for key in keys
+    ]
+    return Recorded.of([ACME.model_copy(update={"settings": ProjectSettings(**settings)})], records)
+
+
+def test_a_recorded_key_opens_its_project_until_it_is_revoked():
+    projects = Projects({"other": ["key-of-other"]}, recorded=recorded("one", "two"))
+    projects.authenticate("acme", "one")
+    for project, key in (("other", "one"), ("acme", "key-of-other"), ("acme", "three")):
+        with pytest.raises(Unauthorized):
+            projects.authenticate(project, key)
+    projects.learn(recorded("one", "two", revoked="one"))
+    projects.authenticate("acme", "two")
+    with pytest.raises(Unauthorized):
+        projects.authenticate("acme", "one")
+    assert projects.used == {"one", "two"}, "it is not noted which keys were used"
+
+
+def test_before_the_store_was_read_only_configured_keys_can_be_checked():
+    projects = Projects({"acme": ["configured"]}, recorded=None)
+    projects.authenticate("acme", "configured")
+    with pytest.raises(KeysUnavailable):
+        projects.authenticate("acme", "one")
+    with pytest.raises(Unauthorized):
+        projects.authenticate("acme", None)
+    projects.learn(recorded("one"))
+    projects.authenticate("acme", "one")
+
+
+def test_a_key_may_be_configured_for_two_projects():
+    projects = Projects({"a": ["shared"], "b": ["shared"]})
+    projects.authenticate("a", "shared")
+    projects.authenticate("b", "shared")
+
+
+def test_what_a_project_does_not_set_the_environment_does():
+    environment = ProjectSettings(requests_per_minute=10, retention_days=30)
+    own = recorded(retention_days=7)
+    projects = Projects({}, environment=environment, agentic_projects=["other"], recorded=own)
+    settings = projects.settings_of("acme")
+    assert (settings.retention_days, settings.requests_per_minute) == (7, 10)
+    assert projects.retention_days("unknown") == 30
+    assert [projects.may_use_agentic(project) for project in ("acme", "other")] == [False, True]
+    projects.learn(recorded(agentic=True))
+    assert projects.may_use_agentic("acme"), "the project's own setting does not win"
+
+
+def test_defaults_of_a_litellm_key_win_over_those_of_its_project():
+    projects = Projects({}, recorded=recorded(defaults={"timezone": "Asia/Tokyo", "min_top_k": "40"}))
+    assert projects.defaults_of("acme") == {"timezone": "Asia/Tokyo", "min_top_k": "40"}
+    bound = {"timezone": "UTC", "max_top_k": "20"}
+    assert projects.defaults_of("acme", bound) == bound, "bounds of project and key contradict each other"
+    assert projects.defaults_of("other") == {}
+
+
+def test_defaults_that_the_environment_has_made_wrong_are_left_aside(caplog: pytest.LogCaptureFixture):
+    own = recorded(defaults={"session_timeout_seconds": "60"}, retention_days=7)
+    projects = Projects({}, min_session_timeout_seconds=600, recorded=own)
+    assert (projects.defaults_of("acme"), projects.retention_days("acme")) == ({}, 7)
+    assert "X-Recallr-Session-Timeout-Seconds" in caplog.text

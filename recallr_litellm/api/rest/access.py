@@ -28,12 +28,23 @@ _PROJECT = APIKeyHeader(name="X-Recallr-Project-Id", scheme_name="Recallr projec
 class ProjectRoute(ErrorRoute):
     """Is for whoever has a key of a project."""
 
-    async def admit(self, request: Request) -> None:
+    async def admit(self, request: Request) -> int | None:
         """See `ErrorRoute`."""
+        services = _services(request)
         headers, _ = RawHeaders.take(request.headers.raw)
         project = headers.first("project-id")
-        _services(request).projects.authenticate(project, headers.first("api-key"))
+        services.projects.authenticate(project, headers.first("api-key"))
         request.state.recallr_project = Project(project or "")
+        await services.limits.admit(request.state.recallr_project)
+        return services.limits.max_body_bytes(request.state.recallr_project)
+
+
+class StreamedRoute(ProjectRoute):
+    """The same, for a route that reads a body of any length as it comes."""
+
+    async def admit(self, request: Request) -> None:
+        """See `ErrorRoute`."""
+        await super().admit(request)
 
 
 def project_router() -> APIRouter:

@@ -11,8 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
+from starlette.types import Message, Receive
 
-from recallr_litellm.errors import RequestError, Unavailable
+from recallr_litellm.errors import BodyTooLarge, RequestError, Unavailable
 from recallr_litellm.header_values import describe
 from recallr_litellm.metrics import FAULTS
 
@@ -29,6 +30,7 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorDetail, "description": description}
     for status, description in {
         401: "The key or the project is missing or wrong.",
+        413: "The body is too large.",
         422: "A value is missing or not valid; the detail names each.",
         429: "The project's limit is reached. `Retry-After` says when to try again.",
         500: "The gateway is at fault; its log says more.",
@@ -47,12 +49,16 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 class ErrorRoute(APIRoute):
     """Answers whatever a route raises."""
 
-    async def admit(self, request: Request) -> None:
+    async def admit(self, request: Request) -> int | None:
         """Check who asks, before anything else of the request is looked at.
+
+        Returns:
+            Most bytes of its body, which is read before the route is called. None: the route reads it, however long.
 
         Raises:
             Unauthorized: this one may not.
         """
+        return 0
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """See `APIRoute`."""
@@ -60,12 +66,30 @@ class ErrorRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             try:
-                await self.admit(request)
+                most_bytes = await self.admit(request)
+                if most_bytes is not None:
+                    request = Request(request.scope, _bounded(request, most_bytes))
+                    await request.body()
                 return await handler(request)
             except Exception as error:  # noqa: BLE001 - LiteLLM's handlers would answer in another shape
                 return answer(error)
 
         return handle
+
+
+def _bounded(request: Request, most_bytes: int) -> Receive:
+    """Receives no more of a body than this. Raises BodyTooLarge past that."""
+    received = 0
+
+    async def receive() -> Message:
+        nonlocal received
+        message = await request.receive()
+        received += len(message.get("body", b""))
+        if received > most_bytes:
+            raise BodyTooLarge(f"the body must not have more than {most_bytes} bytes")
+        return message
+
+    return receive
 
 
 def answer(error: Exception) -> JSONResponse:

@@ -27,6 +27,12 @@ Per session (`<member>` is `<owner>:<session id>`):
     {recallr:7}:order:<member>                 zset   message id → position
     {recallr:7}:blocks:<member>                list   core.laid.LaidBlock as JSON; newest first
 
+Of the gateway, all in bucket 0:
+    {recallr:0}:projects:version               string grows with each change of projects or API keys
+    {recallr:0}:projects:used                  hash   id of an API key → when it was last used, ms
+    recallr:limits:LIMITER/<project>/<limit>/1/minute  string requests of a project in this minute; expires. The
+                                                      project as its digest; named by the library `limits`
+
 The outbox of Reconify has the same buckets, but puts its sessions into them one by one; that of webhooks has the same
 keys, with `webhooks` in place of `outbox`. Per bucket:
     {recallr:7}:outbox:due                     zset   outbox member → when its first payload may be sent, ms
@@ -78,6 +84,14 @@ def failed(bucket: int) -> str:
 
 def probe(bucket: int) -> str:
     return _key(bucket, "probe")
+
+
+def projects_version() -> str:
+    return _key(0, "projects", "version")
+
+
+def keys_used() -> str:
+    return _key(0, "projects", "used")
 
 
 def sessions(bucket: int) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.owner import Tenant
 from recallr_litellm.errors import ConfigurationError, VectorsUnavailable
 from recallr_litellm.stores.embedding import Embedder
 from recallr_litellm.stores.vectors import points, schema
@@ -102,7 +102,7 @@ class OpenedCollection:
         for other in await all_of(self._collections, but=self._collection):
             await self._collections.engine(other.name).delete(where)
 
-    async def _get(self, owner: Owner, kind: Kind, *natural_key: str) -> Payload | None:
+    async def _get(self, owner: Tenant, kind: Kind, *natural_key: str) -> Payload | None:
         id = points.point_id(owner, kind, *natural_key)
         payload = (await self._engine.read([id])).get(id)
         return payload if payload and payload[schema.SCOPE] == scope(owner, kind) else None

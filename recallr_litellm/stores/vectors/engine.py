@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.owner import Tenant
 from recallr_litellm.core.records import Span, SparseVector, Vector
 from recallr_litellm.stores.vectors.schema import SCOPE, SESSION, Kind
 
@@ -21,7 +21,7 @@ PointId = UUID | str | int
 """As an engine gives it in its answers."""
 
 
-def scope(owner: Owner, kind: Kind) -> str:
+def scope(owner: Tenant, kind: Kind) -> str:
     """Value of the field `SCOPE` of an owner's points of a kind."""
     return f"{owner.key}/{kind.value}"
 
@@ -60,7 +60,7 @@ class Where:
     There is no way to write one without an owner, and no way for an `Engine` to reach many points without one.
     """
 
-    owner: Owner
+    owner: Tenant
     kind: Kind
     match: Mapping[str, str] = field(default_factory=dict)
     """Field → the value it must have."""

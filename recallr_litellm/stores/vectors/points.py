@@ -16,7 +16,8 @@ from pydantic import BaseModel
 from recallr_litellm.core.bounds import cut
 from recallr_litellm.core.changes import tells_a_change
 from recallr_litellm.core.messages import StoredMessage
-from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.owner import GATEWAY, Owner, Tenant
+from recallr_litellm.core.projects import KeyRecord, ProjectRecord
 from recallr_litellm.core.records import (
     Memory,
     MemoryHit,
@@ -48,7 +49,7 @@ _REDUCED: Final = 100_000
 META_ID = str(uuid.uuid5(schema.NAMESPACE, Kind.META.value))
 
 
-def point_id(owner: Owner, kind: Kind, *natural_key: str | int) -> str:
+def point_id(owner: Tenant, kind: Kind, *natural_key: str | int) -> str:
     """The id under which a record is always written, so that writing it twice is writing it once."""
     # A JSON array, so that no separator inside an id can make two keys meet.
     return str(uuid.uuid5(schema.NAMESPACE, json.dumps([owner.key, kind.value, *natural_key])))
@@ -100,6 +101,22 @@ def user_point(owner: Owner, user: User) -> Point:
     """A user."""
     payload = {schema.SCOPE: scope(owner, Kind.USER), schema.RECORD: user.model_dump_json()}
     return Point(point_id(owner, Kind.USER), payload)
+
+
+def project_point(project: ProjectRecord) -> Point:
+    """A project."""
+    return _of_gateway(Kind.PROJECT, project.id, project, project.updated_at)
+
+
+def key_point(key: KeyRecord) -> Point:
+    """An API key of a project."""
+    return _of_gateway(Kind.KEY, key.id, key, key.revoked_at or key.created_at)
+
+
+def _of_gateway(kind: Kind, id: str, record: BaseModel, changed_at: int) -> Point:
+    # With the time, since of two versions a reindex keeps the later.
+    payload = {schema.SCOPE: scope(GATEWAY, kind), schema.AT: changed_at, schema.RECORD: record.model_dump_json()}
+    return Point(point_id(GATEWAY, kind, id), payload)
 
 
 def session_point(owner: Owner, session: Session, summary: Passage | None) -> Point:

@@ -36,6 +36,10 @@ class Kind(StrEnum):
     """A passage of a message, or a whole message that has none."""
     MEMORY = "memory"
     """A memory, under the session that it came from."""
+    PROJECT = "project"
+    """A project, the gateway's as are its keys."""
+    KEY = "key"
+    """An API key of a project: its digest."""
 
 
 SCOPE: Final = "scope"

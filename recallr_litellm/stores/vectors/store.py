@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from recallr_litellm.stores.vectors.projects import ProjectRecords
 from recallr_litellm.stores.vectors.records import Records
 from recallr_litellm.stores.vectors.searching import Searching
 
 
-class VectorStore(Searching, Records):
-    """Users, processed sessions, their messages and summaries, and memories.
+class VectorStore(Searching, Records, ProjectRecords):
+    """Users, processed sessions, their messages and summaries, memories, and the projects with their keys.
 
     >>> store = VectorStore(open_collections(settings), embedder)
     >>> await store.open()
