@@ -8,12 +8,16 @@
      │   ├─ UserNotFound            404
      │   ├─ SessionNotFound         404
      │   ├─ ApiError                the API only
+     │   │   ├─ SessionNotPending       400, what is being processed or is processed takes no message
      │   │   ├─ AdminRefused            401 or 403, not LiteLLM's master key
+     │   │   ├─ MemoryNotFound          404
+     │   │   ├─ ConflictNotFound        404
      │   │   ├─ ProjectNotFound         404
      │   │   ├─ KeyNotFound             404
      │   │   ├─ ProjectExists           409
      │   │   ├─ KeyIsConfigured         409, a key that only the environment can revoke
      │   │   ├─ BodyTooLarge            413
+     │   │   ├─ InvalidValue            422, a value of a request that is none, or not now
      │   │   ├─ InvalidProject          422, a name or a setting that a project cannot have
      │   │   └─ TooManyRequests         429
      │   └─ ForwardRefused          400 to 413 and 502 to 504, forward URL; its code says why
@@ -184,6 +188,30 @@ class TooManyRequests(ApiError):
     def headers(self) -> Mapping[str, str]:
         """See `RequestError`."""
         return {"Retry-After": str(self.retry_after)}
+
+
+class SessionNotPending(ApiError):
+    """A message for a session that does not wait for its timeout any more, or the wish to process such a one."""
+
+    status = 400
+
+
+class MemoryNotFound(ApiError):
+    """No such memory of this user. Another user's memory is answered the same."""
+
+    status = 404
+
+
+class ConflictNotFound(ApiError):
+    """No such merge conflict of this user. Another user's is answered the same."""
+
+    status = 404
+
+
+class InvalidValue(ApiError):
+    """A value of a request to the REST API that is none, or not now."""
+
+    status = 422
 
 
 class ForwardRefused(RequestError):

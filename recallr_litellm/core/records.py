@@ -50,6 +50,8 @@ class Session(BaseModel):
     message_count: int
     summary: str = ""
     """Empty when nothing in the session could be summarised."""
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    """What the application that made it notes about it."""
 
 
 class Memory(BaseModel):

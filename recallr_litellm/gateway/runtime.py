@@ -29,6 +29,7 @@ from recallr_litellm.services import Services
 from recallr_litellm.services.known_projects import KnownProjects
 from recallr_litellm.services.limits import Limits
 from recallr_litellm.services.projects import ProjectAdmin
+from recallr_litellm.services.sessions import SessionService
 from recallr_litellm.services.users import Users
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
@@ -191,6 +192,9 @@ class Runtime:
             project_admin=project_admin,
             limits=Limits(self.projects, self._state, self._state_breaker),
             users=Users(self._vectors),
+            sessions=SessionService(
+                self._state, self._vectors, min_timeout_seconds=settings.min_session_timeout_seconds
+            ),
         )
 
     def _agent(self) -> Agent | None:

@@ -197,7 +197,7 @@ class Processor:
     async def _remember(self, job: _Job) -> None:
         claim = job.claim
         snapshot = await self._state.load(claim.owner, claim.session_id)
-        if snapshot is None or not snapshot.messages:
+        if snapshot is None or (not snapshot.messages and snapshot.metadata is None):
             await self._state.finish(claim)
             return
         await self._memory.save(

@@ -59,6 +59,7 @@ class SessionMemory:
             timeout_seconds=snapshot.timeout_seconds,
             message_count=len(snapshot.messages),
             summary=summary.text if summary else "",
+            metadata=snapshot.metadata or {},
         )
         if await still_wanted():
             await self._vectors.save_session(owner, session, turns, summary)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from recallr_litellm.projects import Projects
 from recallr_litellm.services.limits import Limits
 from recallr_litellm.services.projects import ProjectAdmin
+from recallr_litellm.services.sessions import SessionService
 from recallr_litellm.services.users import Users
 
 __all__ = ["Services"]
@@ -24,3 +25,4 @@ class Services:
     project_admin: ProjectAdmin
     limits: Limits
     users: Users
+    sessions: SessionService

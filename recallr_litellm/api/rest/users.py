@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from recallr_litellm.api.rest.access import OwnerOfPath, TheServices, project_router
+from recallr_litellm.api.rest.access import OwnerOfPath, ProjectOfKey, TheServices, project_router
 from recallr_litellm.api.rest.errors import documented
-from recallr_litellm.api.rest.times import moment
+from recallr_litellm.api.rest.values import Metadata, moment
 from recallr_litellm.core.records import User
 from recallr_litellm.errors import UserNotFound
+from recallr_litellm.request_headers import UserId
 
 router = project_router()
 
@@ -35,6 +36,20 @@ class UserResponse(BaseModel):
             created_at=moment(user.created_at),
             last_active_at=moment(user.created_at),
         )
+
+
+class NewUser(BaseModel):
+    """A user to make."""
+
+    custom_user_id: UserId
+    metadata: Metadata = Field(default_factory=dict)
+    merge_conflict_enabled: bool | None = None
+
+
+@router.post("/users", status_code=201, responses=documented(409))
+async def create_user(project: ProjectOfKey, user: NewUser, services: TheServices) -> UserResponse:
+    """Make a user."""
+    return UserResponse.of(await services.users.create(project, user.custom_user_id, user.metadata))
 
 
 @router.get("/users/{user_id}", responses=documented(404))

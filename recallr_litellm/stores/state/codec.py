@@ -6,7 +6,9 @@ Half of a surrogate pair, which clients can send and UTF-8 cannot say, survives 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+
+from pydantic import JsonValue
 
 from recallr_litellm.core.bounds import for_showing
 from recallr_litellm.core.laid import LaidBlock
@@ -22,6 +24,14 @@ def dump_owner(owner: Owner) -> str:
 def load_owner(text: str) -> Owner:
     project, user = json.loads(text)
     return Owner(project, user)
+
+
+def dump_metadata(metadata: Mapping[str, JsonValue]) -> bytes:
+    return written(dict(metadata))
+
+
+def load_metadata(text: str | None) -> dict[str, JsonValue]:
+    return parsed(text) if text else {}
 
 
 def dump_messages(messages: Iterable[StoredMessage]) -> Iterator[str | int | bytes]:

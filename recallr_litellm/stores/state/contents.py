@@ -14,6 +14,9 @@ from recallr_litellm.stores.state.records import SessionIndex, Snapshot
 OTHER_SESSIONS: Final = 20
 """Most ids in `Resolved.other_sessions`."""
 
+MARKER_SECONDS: Final = 24 * 60 * 60
+"""How long Redis remembers that a user exists (since the last request), and that an exchange is stored."""
+
 RECENT_MESSAGES: Final = 100
 """Most messages of one session that `SessionContents.recent` reads."""
 
@@ -24,6 +27,8 @@ _PAGE_BYTES: Final = 1_000_000
 _PAGE_MESSAGES: Final = 200
 _OUTDATED_PAGE_MESSAGES: Final = 20
 """Of a session without an index, whose messages may be of any size."""
+
+_ABOUT: Final = ("created", "last", "timeout", "metadata", "dated")
 
 
 class SessionContents(RedisCaller):
@@ -94,15 +99,23 @@ class SessionContents(RedisCaller):
         """
         index = await self.load_index(owner, session_id)
         async with self._reaching():
-            times: Any = await self._client.hmget(keys.session(owner, session_id), ["created", "last", "timeout"])
-        if index is None or times[0] is None:
+            fields: Any = await self._client.hmget(keys.session(owner, session_id), _ABOUT)
+        created, last, timeout, metadata, dated = fields
+        if index is None or created is None:
             return None
         messages: list[StoredMessage] = []
         for page in _pages(index.entries):
             ids = [entry.id for entry in page]
             messages += await self.whole(owner, session_id, ids)
-        created, last, timeout = map(int, times)
-        return Snapshot(index.version, tuple(messages), created, last, timeout)
+        return Snapshot(
+            index.version,
+            tuple(messages),
+            int(created),
+            # What is said to have been in the past ended with its last message.
+            int(last) if dated is None else max((stored.at for stored in messages), default=int(created)),
+            int(timeout),
+            None if metadata is None else codec.load_metadata(metadata),
+        )
 
     async def _entries(
         self, owner: Owner, session_id: str, rows: Sequence[str], count: int
@@ -130,6 +143,8 @@ class SessionContents(RedisCaller):
 
     async def whole(self, owner: Owner, session_id: str, ids: Sequence[str]) -> tuple[StoredMessage, ...]:
         """These messages, not shortened, by position; those no longer there are left out."""
+        if not ids:
+            return ()
         async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
             pipeline.hmget(keys.contents(owner, session_id, "large"), ids)
             pipeline.hmget(keys.contents(owner, session_id, "messages"), ids)

@@ -15,11 +15,15 @@ Per owner (`<owner>` is `Owner.key`):
                                                       id, of an answer's id, or of the first messages of a history that
                                                       nobody knew; expires
     {recallr:7}:open:<owner>                   zset   ids of the sessions that hold messages → last activity, ms
+    {recallr:7}:empty:<owner>                  zset   ids of sessions of the API without messages → since when, ms
     {recallr:7}:exchange:<owner>:<exchange>    string `final`, or `<base version> <version>` of a partial; expires
 Per session (`<member>` is `<owner>:<session id>`):
     {recallr:7}:session:<member>               hash   owner (JSON of project and user), created, last, timeout,
                                                       version, attempts; lease and reason while they apply;
-                                                      named: the client names its chat
+                                                      named: the client names its chat;
+                                                      metadata (JSON): it was asked for by the API;
+                                                      dated: it is said to have begun at `created`, in the past;
+                                                      ending: it is to be processed now, whatever its timeout
     {recallr:7}:messages:<member>              hash   message id → StoredMessage as JSON, as a request reads it: long
                                                       texts shortened
     {recallr:7}:large:<member>                 hash   message id → the same whole, where it was shortened
@@ -118,6 +122,10 @@ def chat(owner: Owner, digest: str) -> str:
 
 def open_sessions(owner: Owner) -> str:
     return _key(bucket_of(owner), "open", owner.key)
+
+
+def empty_sessions(owner: Owner) -> str:
+    return _key(bucket_of(owner), "empty", owner.key)
 
 
 def exchange(owner: Owner, exchange_id: str) -> str:

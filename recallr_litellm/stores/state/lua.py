@@ -40,6 +40,9 @@ class Scripts(_Registered):
     recent: AsyncScript
     lay: AsyncScript
     finish: AsyncScript
+    create: AsyncScript
+    describe: AsyncScript
+    end: AsyncScript
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pydantic import JsonValue
+
 from recallr_litellm.core.messages import MessageEntry, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.stores.state.leased_queue import Lease
@@ -82,6 +84,8 @@ class Snapshot:
     created_at: int
     last_at: int
     timeout_seconds: int
+    metadata: dict[str, JsonValue] | None = None
+    """None of a session that no application asked for by the API."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,3 +106,37 @@ class CommitResult(StrEnum):
     """Another exchange wrote to the session since it was read: load it, compute anew, commit again."""
     GONE = "gone"
     """The session is not in Redis: `StateStore.restore` it, then commit again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionState:
+    """A session that is not processed yet, without what it holds. Times in milliseconds since the epoch, UTC."""
+
+    id: str
+    version: int
+    created_at: int
+    last_at: int
+    """When it was last used, whenever that is said to have been."""
+    timeout_seconds: int
+    metadata: dict[str, JsonValue]
+    dated: bool
+    """It is said to have begun in the past."""
+    processing: bool
+    """It is being processed, or about to be because somebody asked for it."""
+    failed: bool
+    """It was set aside: it could not be processed."""
+    message_count: int
+    last_message: tuple[str, int] | None
+    """Id and position."""
+
+
+class EndResult(StrEnum):
+    """What became of the wish to have a session processed now."""
+
+    ENDED = "ended"
+    REPEATED = "repeated"
+    """This request was served before."""
+    BUSY = "busy"
+    """It is being processed already, or was set aside."""
+    GONE = "gone"
+    """It is not in Redis."""

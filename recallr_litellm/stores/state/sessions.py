@@ -12,11 +12,9 @@ from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Session
 from recallr_litellm.stores.state import codec, keys
+from recallr_litellm.stores.state.contents import MARKER_SECONDS as MARKER_SECONDS
 from recallr_litellm.stores.state.contents import OTHER_SESSIONS, SessionContents
 from recallr_litellm.stores.state.records import Candidate, CommitResult, Resolved, UnknownSession, UnknownUser, Why
-
-MARKER_SECONDS: Final = 24 * 60 * 60
-"""How long Redis remembers that a user exists (since the last request), and that an exchange is stored."""
 
 KEPT_BLOCKS: Final = 64
 """Memory blocks kept of a session."""
@@ -136,6 +134,7 @@ class OpenSessions(SessionContents):
             codec.dump_owner(owner),
             session.created_at,
             session.timeout_seconds,
+            codec.dump_metadata(session.metadata) if session.metadata else None,
             *codec.dump_messages(messages),
         )
 

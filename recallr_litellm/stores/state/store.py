@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from recallr_litellm.stores.state.project_changes import ProjectChanges
 from recallr_litellm.stores.state.request_counts import RequestCounts
+from recallr_litellm.stores.state.requested_sessions import RequestedSessions
 from recallr_litellm.stores.state.session_queue import SessionQueue
 from recallr_litellm.stores.state.sessions import OpenSessions
 
 
-class StateStore(OpenSessions, SessionQueue, ProjectChanges, RequestCounts):
+class StateStore(OpenSessions, RequestedSessions, SessionQueue, ProjectChanges, RequestCounts):
     """Sessions not yet processed: their messages, deadlines, leases.
 
         store = StateStore.from_url("redis://localhost:6379/0", timeout_seconds=1.0)

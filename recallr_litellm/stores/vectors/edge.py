@@ -185,8 +185,13 @@ class EdgeEngine:
     async def remove(self, ids: Sequence[str]) -> None:
         await self._call("delete", lambda shard: shard.update(q.UpdateOperation.delete_points(list(ids))))
 
-    async def count(self) -> int:
-        return await self._call("count", lambda shard: shard.count(q.CountRequest(exact=True)))
+    async def set_fields(self, where: Where, fields: Payload) -> None:
+        operation = q.UpdateOperation.set_payload_by_filter(_filter(where), fields)
+        await self._call("write", lambda shard: shard.update(operation))
+
+    async def count(self, where: Where | None = None) -> int:
+        request = q.CountRequest(exact=True, filter=_filter(where) if where else None)
+        return await self._call("count", lambda shard: shard.count(request))
 
     @property
     def _opened(self) -> q.EdgeShard:

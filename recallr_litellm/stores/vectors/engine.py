@@ -145,6 +145,12 @@ class Engine(Protocol):
     async def delete(self, where: Where) -> None:
         """Delete all points that fit."""
 
+    async def set_fields(self, where: Where, fields: Payload) -> None:
+        """Replace these fields of the points that fit, and leave the others and the vectors."""
+
+    async def count(self, where: Where) -> int:
+        """How many points fit."""
+
     async def read(self, ids: Sequence[str]) -> dict[str, Payload]:
         """All fields of the points with these ids, by id; those that are not there are left out."""
 
@@ -194,5 +200,5 @@ class WholeEngine(Engine, Protocol):
     async def remove(self, ids: Sequence[str]) -> None:
         """Delete the points with these ids."""
 
-    async def count(self) -> int:
-        """How many points there are."""
+    async def count(self, where: Where | None = None) -> int:
+        """How many points fit, or there are at all."""

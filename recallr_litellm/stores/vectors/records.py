@@ -43,6 +43,32 @@ class Records(OpenedCollection):
         payload = await self._get(owner, Kind.SESSION, session_id)
         return points.record_of(payload, Session) if payload else None
 
+    async def describe_session(self, owner: Owner, session: Session) -> None:
+        """Replace the record of a processed session that is there, and nothing else of it."""
+        where = Where(owner, Kind.SESSION, ids=[points.point_id(owner, Kind.SESSION, session.id)])
+        await self._engine.set_fields(where, {schema.RECORD: session.model_dump_json()})
+
+    async def count_sessions(self, owner: Owner, *, exclude: Collection[str] = ()) -> int:
+        """How many processed sessions there are besides these."""
+        return await self._engine.count(Where(owner, Kind.SESSION, exclude_sessions=exclude))
+
+    async def newest_sessions(
+        self, owner: Owner, n: int | None = None, *, exclude: Collection[str] = ()
+    ) -> list[Session]:
+        """The `n` ≥ 1 sessions that were used last, or all of them, the newest first."""
+        where = Where(owner, Kind.SESSION, exclude_sessions=exclude)
+        found = await (self._all(where, [schema.RECORD]) if n is None else self._newest(where, n, [schema.RECORD]))
+        sessions = [points.record_of(payload, Session) for payload in found]
+        return sorted(sessions, key=lambda session: (session.last_at, session.id), reverse=True)[:n]
+
+    async def newest_messages(
+        self, owner: Owner, n: int, *, exclude_sessions: Collection[str] = ()
+    ) -> list[tuple[str, StoredMessage]]:
+        """At least the newest `n` ≥ 1 messages of processed sessions, each with the id of its session; in no order."""
+        where = Where(owner, Kind.TURN, having=[schema.FIRST], exclude_sessions=exclude_sessions)
+        found = await self._newest(where, n, [schema.SESSION, schema.RECORD])
+        return [(str(payload[schema.SESSION]), points.record_of(payload, StoredMessage)) for payload in found]
+
     async def read_messages(self, owner: Owner, session_id: str) -> list[StoredMessage]:
         """All messages of a processed session, by position; none for a session that is not there."""
         where = Where(owner, Kind.TURN, {schema.SESSION: session_id}, having=[schema.FIRST])

@@ -172,9 +172,16 @@ class ServerEngine:
         async with translated("delete"):
             await self._client.delete(self._collection, models.PointIdsList(points=list(ids)), wait=True)
 
-    async def count(self) -> int:
+    async def set_fields(self, where: Where, fields: Payload) -> None:
+        async with translated("write"):
+            await self._client.set_payload(
+                self._collection, fields, models.FilterSelector(filter=_filter(where)), wait=True
+            )
+
+    async def count(self, where: Where | None = None) -> int:
         async with translated("count"):
-            return (await self._client.count(self._collection, exact=True)).count
+            found = await self._client.count(self._collection, _filter(where) if where else None, exact=True)
+        return found.count
 
 
 def require_supported(version: str) -> None:

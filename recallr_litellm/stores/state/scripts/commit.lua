@@ -28,9 +28,7 @@ for i = first_dropped, first_moved - 1 do remove(at, ARGV[i]) end
 local part_at = contents(prefix, owner .. ':' .. part)
 for i = first_moved, #ARGV do move(at, part_at, ARGV[i]) end
 if first_moved <= #ARGV and redis.call('EXISTS', part_at.messages) == 1 then
-  local meta = redis.call('HMGET', session, 'owner', 'created', 'timeout')
-  redis.call('HSET', part_session, 'owner', meta[1], 'created', meta[2], 'last', now, 'timeout', meta[3],
-    'version', 1, 'attempts', 0)
+  part_of(session, part_session, 1, now)
   redis.call('ZADD', open, now, part)
   redis.call('ZADD', due, now, owner .. ':' .. part)
 end
@@ -38,6 +36,7 @@ end
 local last = touch(session, due, failed, owner .. ':' .. id, now)
 if redis.call('EXISTS', at.messages) == 1 then
   redis.call('ZADD', open, last, id)
+  redis.call('ZREM', prefix .. 'empty:' .. owner, id)
 else
   redis.call('ZREM', open, id)
 end

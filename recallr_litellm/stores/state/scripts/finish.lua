@@ -8,6 +8,7 @@ local at = contents(prefix, member)
 redis.call('DEL', session, blocks, at.messages, at.large, at.index, at.order)
 redis.call('ZREM', due, member)
 redis.call('ZREM', open, id)
+redis.call('ZREM', prefix .. 'empty:' .. string.match(member, '^[^:]*'), id)
 -- Any activity would have ended the lease: if the user still has this session as the current one, its time has passed.
 if redis.call('GET', current) == id then redis.call('DEL', current) end
 return 1

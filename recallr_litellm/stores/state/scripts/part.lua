@@ -7,11 +7,9 @@ if redis.call('HGET', session, 'version') ~= expected then return 0 end
 local now = clock(given_now)
 local from, to = contents(prefix, owner .. ':' .. id), contents(prefix, owner .. ':' .. part)
 for i = FIRST_MOVED, #ARGV do move(from, to, ARGV[i]) end
-local meta = redis.call('HMGET', session, 'owner', 'created', 'timeout')
-redis.call('HSET', part_session, 'owner', meta[1], 'created', meta[2], 'last', now, 'timeout', meta[3],
-  'version', 0, 'attempts', 0)
+part_of(session, part_session, 0, now)
 redis.call('ZADD', open, now, part)
-redis.call('ZADD', due, now + meta[3] * 1000, owner .. ':' .. part)
+redis.call('ZADD', due, now + redis.call('HGET', session, 'timeout') * 1000, owner .. ':' .. part)
 redis.call('HINCRBY', session, 'version', 1)
 if enters == '1' then redis.call('SET', current, part) end
 return 1

@@ -14,7 +14,7 @@ local function touch(session, due, failed, member, now)
   local meta = redis.call('HMGET', session, 'last', 'timeout')
   local last = math.max(now, tonumber(meta[1] or 0))
   redis.call('HSET', session, 'last', last, 'attempts', 0)
-  redis.call('HDEL', session, 'lease', 'reason')
+  redis.call('HDEL', session, 'lease', 'reason', 'ending')
   redis.call('ZREM', failed, member)
   redis.call('ZADD', due, last + meta[2] * 1000, member)
   return last
@@ -62,6 +62,15 @@ local function move(from, to, id)
     if value then redis.call('HSET', to[name], id, value) end
   end
   remove(from, id)
+end
+
+-- Make the session that messages of another one go to. What was said of that one holds for it too.
+local function part_of(session, part, version, now)
+  redis.call('HSET', part, 'last', now, 'version', version, 'attempts', 0)
+  for _, name in ipairs({'owner', 'created', 'timeout', 'metadata', 'dated'}) do
+    local value = redis.call('HGET', session, name)
+    if value then redis.call('HSET', part, name, value) end
+  end
 end
 
 -- Texts of these messages up to the first that does not fit into `left` bytes, and what is left of them. One message
