@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recallr_litellm.api.rest.access import IdInPath, TheServices
 from recallr_litellm.api.rest.errors import DOCUMENTED, ErrorDetail, ErrorRoute, documented
-from recallr_litellm.api.rest.times import moment
+from recallr_litellm.api.rest.values import moment
 from recallr_litellm.core.projects import ProjectSettings
 from recallr_litellm.litellm_host.master_key import check_master_key
 from recallr_litellm.services.projects import KeyInfo, ProjectInfo
