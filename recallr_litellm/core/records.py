@@ -139,6 +139,8 @@ class SummaryHit(NamedTuple):
     created_at: int
     last_at: int
     summary: str
+    gist: str
+    """See `core/traits.py`."""
     dense: float
     bm25: float
 

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from recallr_litellm.core.records import MemoryHit, PassageHit, SummaryHit
 from recallr_litellm.recall.dates import Period
-from recallr_litellm.recall.likeness import likeness
+from recallr_litellm.recall.likeness import Likeness
 from recallr_litellm.recall.question import Question
 from recallr_litellm.recall.recipes import Weights
-from recallr_litellm.stores.embedding.words import WordVectors
 
 Points = NDArray[np.float64]
 """One number for each candidate, in their order."""
@@ -37,8 +36,8 @@ class Asked:
     """Factor on every BM25 score (`bm25_scale`)."""
     terms: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
     """Those of the question, without names that tell nothing; unique."""
-    words: WordVectors | None = None
-    """Which terms are alike; None: none are."""
+    likeness: Likeness | None = None
+    """What compares these with the terms of passages; None: only the same are alike."""
 
 
 _ANYTHING = Asked()
@@ -151,8 +150,8 @@ def by_content(hits: Sequence[PassageHit], dense: Sequence[float], weights: Weig
 
 def _content(hits: Sequence[PassageHit], dense: Sequence[float], weights: Weights, asked: Asked) -> Signs:
     signs: Signs = {"cosine": np.asarray(dense), "bm25": weights.bm25 * _bm25(hits, asked)}
-    if asked.words is not None:
-        alike = likeness(asked.terms, [hit.terms for hit in hits], asked.words, statements(hits))
+    if asked.likeness is not None:
+        alike = asked.likeness.points([hit.terms for hit in hits], statements(hits))
         signs["likeness"] = weights.likeness * asked.scale * alike
     return signs
 

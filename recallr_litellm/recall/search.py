@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from time import perf_counter
 
 import numpy as np
@@ -16,10 +17,10 @@ from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import Recalled, RecalledPassage, RecalledSummary, by_kind, ranked
 from recallr_litellm.core.records import Hits, PassageHit, Session, Span, SparseVector, SummaryHit, Vector
-from recallr_litellm.core.traits import gist
 from recallr_litellm.recall.calibration import OTHER_SCRIPTS, REFERENCE_MODEL, Logistic, calibration_of, to_reference
 from recallr_litellm.recall.connections import with_connected
 from recallr_litellm.recall.dates import settled
+from recallr_litellm.recall.likeness import Likeness
 from recallr_litellm.recall.memories import of_time, rank_memories, score_memories, support, supported
 from recallr_litellm.recall.names import LOOKED_UP, Known, NameBook, without
 from recallr_litellm.recall.neighbours import recalled_passage, with_neighbours
@@ -119,12 +120,13 @@ class Recall:
         terms = self._sparse.query(question.text)
         telling = without(question.text, speakers | frequent)
         telling_terms = terms if telling == question.text else self._sparse.query(telling)
+        asked_terms = np.array(telling_terms.indices, np.uint32)
         asked = Asked(
             question,
             speakers,
             bm25_scale(len(terms.indices), recipe.weights_of_lines),
-            np.array(telling_terms.indices, np.uint32),
-            self._sparse.words,
+            asked_terms,
+            Likeness(asked_terms, self._sparse.words),
         )
         if trace is not None:
             trace.lap("question")
@@ -177,7 +179,16 @@ class Recall:
         told = support(memories, scores, of_memory)
         scored = score_and_fold(passages, model, weights, asked, told, noted=noted.passage_signs if noted else None)
         newest = await self._newest(owner, scored, changes, options.max_top_k, asked)
-        best = recalled(scored, newest, relevance.passages, at_most=2 * options.max_top_k)
+        # As many as could take a place, should each memory stand in for all that it rests on. A trace shows more.
+        at_least = options.min_top_k + sum(len(memory.sources) for memory in ranked_memories)
+        best = recalled(
+            scored,
+            newest,
+            relevance.passages,
+            at_least=at_least if noted is None else 2 * options.max_top_k,
+            at_most=2 * options.max_top_k,
+            threshold=options.memories_threshold,
+        )
         related = rank_summaries(summaries, model, weights, asked, noted=noted.summary_signs if noted else None)
         of_passages, of_memories = by_kind(
             top_memories(ranked(ranked_memories, best), options, questions_too=question.asks_what_was_asked)
@@ -317,20 +328,33 @@ def recalled(
     newest: Mapping[Place, PassageHit],
     relevance: Logistic,
     *,
+    at_least: int,
     at_most: int,
+    threshold: float,
 ) -> list[RecalledPassage]:
     """The best passages, most relevant first, what is newest of something before what it replaces.
 
     Args:
         scored: of `score_and_fold`.
         relevance: of their scores.
-        at_most: statements, and of those that state nothing as many.
+        at_least: statements, and of those that state nothing as many; beyond them only what reaches the threshold, or
+            is out of date, for what is newest then is marked.
+        at_most: likewise.
     """
-    stating = [pair for pair in scored if not pair[1].states_nothing][:at_most]
-    others = [pair for pair in scored if pair[1].states_nothing][:at_most]
+
+    def worth_showing(*, stating: bool) -> Iterator[RecalledPassage]:
+        enough = False
+        of_kind = (pair for pair in scored if pair[1].states_nothing is not stating)
+        for place, (score, hit) in enumerate(islice(of_kind, at_most)):
+            if enough and (hit.message, hit.part) not in newest:
+                continue
+            relevant = relevance(score)
+            enough = enough or (place >= at_least and relevant < threshold)
+            if not enough or (hit.message, hit.part) in newest:
+                yield recalled_passage(hit, relevant)
+
     last = {place: recalled_passage(hit) for place, hit in newest.items()}
-    best = newest_first([recalled_passage(hit, relevance(score)) for score, hit in stating], last)
-    asking = [recalled_passage(hit, relevance(score)) for score, hit in others]
+    best, asking = newest_first(list(worth_showing(stating=True)), last), worth_showing(stating=False)
     return sorted([*best, *asking], key=lambda passage: -passage.relevance)
 
 
@@ -349,5 +373,5 @@ def rank_summaries(
             summary=hit.summary,
             relevance=relevance(score),
         )
-        for score, hit in folded(best, key=lambda hit: gist(hit.summary), at=lambda hit: hit.last_at)
+        for score, hit in folded(best, key=lambda hit: hit.gist, at=lambda hit: hit.last_at)
     ]

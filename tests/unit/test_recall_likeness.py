@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recallr_litellm.recall.likeness import likeness
+from recallr_litellm.recall.likeness import Likeness
 from recallr_litellm.stores.embedding import SparseEncoder
 
 
@@ -21,7 +21,7 @@ def sparse() -> SparseEncoder:
 def points(sparse: SparseEncoder, question: str, *passages: str) -> list[float]:
     terms = [np.array(found.indices, np.uint32) for found in sparse.passages(passages)]
     asked = np.array(sparse.query(question).indices, np.uint32)
-    return likeness(asked, terms, sparse.words, np.ones(len(terms), bool)).tolist()
+    return Likeness(asked, sparse.words).points(terms, np.ones(len(terms), bool)).tolist()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,23 @@ def test_any_terms_give_points_between_none_and_all(passages: list[list[int]], d
     words = SparseEncoder().words
     question = data.draw(st.lists(st.sampled_from(sorted({1, *chain(*passages)})), unique=True, max_size=5))
     terms = [np.array(of_passage, np.uint32) for of_passage in passages]
-    found = likeness(np.array(question, np.uint32), terms, words, np.ones(len(terms), bool))
+    compared = Likeness(np.array(question, np.uint32), words)
+    found = compared.points(terms, np.ones(len(terms), bool))
     assert found.shape == (len(passages),)
     assert (found >= 0).all()
     assert (found <= len(question)).all()
+
+
+@given(st.lists(st.lists(st.integers(0, 9), unique=True, max_size=4), min_size=1, max_size=8), st.data())
+def test_passages_that_come_later_have_the_points_that_they_have_at_once(
+    passages: list[list[int]], data: st.DataObject
+) -> None:
+    words = SparseEncoder().words
+    question = np.array([1, 2, 3], np.uint32)
+    terms = [np.array(of_passage, np.uint32) for of_passage in passages]
+    counted = np.array(data.draw(st.lists(st.booleans(), min_size=len(terms), max_size=len(terms))))
+    first = terms[: data.draw(st.integers(0, len(terms)))]
+    later = Likeness(question, words)
+    before = data.draw(st.sampled_from([first, first[::-1], first[1:]]))
+    later.points(before, np.ones(len(before), bool))
+    assert later.points(terms, counted).tolist() == Likeness(question, words).points(terms, counted).tolist()

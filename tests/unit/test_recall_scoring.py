@@ -85,12 +85,14 @@ def test_ranking_is_by_relevance_and_the_newer_of_equals_comes_first() -> None:
         for text, (dense, position, at) in zip(texts, ((0.2, 1, 0), (0.6, 5, 1), (0.6, 9, 2)), strict=True)
     ]
     scored = score_and_fold(hits, REFERENCE_MODEL, Weights(), Asked())
-    ranked = recalled(scored, {}, REFERENCE.chats.passages, at_most=9)
+    ranked = recalled(scored, {}, REFERENCE.chats.passages, at_least=9, at_most=9, threshold=1.0)
     assert [(passage.position, passage.at) for passage in ranked] == [(9, 2), (5, 1), (1, 0)]
     assert ranked[0].relevance == ranked[1].relevance > ranked[2].relevance
     assert all(0 <= passage.relevance <= 1 for passage in ranked)
 
-    found = [SummaryHit(f"s{n}", n, n, f"summary {n}", dense, 0.0) for n, dense in enumerate((0.1, 0.5, 0.5))]
+    found = [
+        SummaryHit(f"s{n}", n, n, f"summary {n}", f"gist {n}", dense, 0.0) for n, dense in enumerate((0.1, 0.5, 0.5))
+    ]
     assert [s.session for s in rank_summaries(found, REFERENCE_MODEL, Weights(), Asked())] == ["s2", "s1", "s0"]
 
 

@@ -30,7 +30,7 @@ from recallr_litellm.core.records import (
     User,
 )
 from recallr_litellm.core.times import written_times
-from recallr_litellm.core.traits import Traits, traits_of
+from recallr_litellm.core.traits import Traits, gist, traits_of
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.stores.vectors import schema
 from recallr_litellm.stores.vectors.engine import Found, Payload, Point, scope
@@ -130,6 +130,7 @@ def session_point(owner: Owner, session: Session, summary: Passage | None) -> Po
     }
     if summary is not None:
         payload[schema.HIT] = _json(session.id, session.created_at, session.last_at, session.summary)
+        payload[schema.GIST] = gist(session.summary)
     if session.summary:
         payload[schema.SUMMARISED] = True
     return with_vectors(point_id(owner, Kind.SESSION, session.id), payload, summary)
@@ -223,7 +224,8 @@ def passage_hit(found: Found, bm25: float) -> PassageHit:
 def summary_hit(found: Found, bm25: float) -> SummaryHit:
     """A found `session` point; it was ranked by cosine."""
     session, created_at, last_at, summary = _read(found.payload[schema.HIT])
-    return SummaryHit(session, created_at, last_at, summary, found.score, bm25)
+    of_summary = found.payload.get(schema.GIST) or gist(summary)
+    return SummaryHit(session, created_at, last_at, summary, of_summary, found.score, bm25)
 
 
 def _packed(sparse: SparseVector) -> str:

@@ -69,6 +69,10 @@ HIT: Final = "hit"
 engine parses every field of a point that is found, and hands out each by itself: half of what a search took."""
 
 
+GIST: Final = "gist"
+"""On a summary, but those of version 0.3 or earlier: `core.traits.gist` of it."""
+
+
 class Index(StrEnum):
     """How a payload field is indexed."""
 

@@ -68,7 +68,8 @@ class Searching(OpenedCollection):
         fields = searched_fields(names_times=bool(times))
         statements = Candidates(stating, turn_candidates, lacking=_NO_STATEMENT, fields=fields)
         others = Candidates(asking, max(1, turn_candidates // 2), lacking=_NO_STATEMENT, fields=fields)
-        sessions = Candidates(gone_on_in(owner, within, exclude_sessions), summary_candidates)
+        gone_on = gone_on_in(owner, within, exclude_sessions)
+        sessions = Candidates(gone_on, summary_candidates, fields=(schema.HIT, schema.GIST))
         memories = Candidates(Where(owner, Kind.MEMORY, exclude_sessions=exclude_sessions), memory_candidates)
         kinds = (statements, others, sessions, memories)
         if sparse.indices:

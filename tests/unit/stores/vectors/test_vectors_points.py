@@ -3,6 +3,7 @@
 import pytest
 
 from recallr_litellm.core.records import SummaryHit
+from recallr_litellm.core.traits import gist
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.stores.vectors import points, schema
 from recallr_litellm.stores.vectors.engine import Found
@@ -43,4 +44,12 @@ def test_a_point_of_a_kind_that_a_later_version_knows_is_not_left_out_silently()
 def test_a_hit_with_half_a_surrogate_pair_is_read_as_it_was_written() -> None:
     hit = points._json("s1", 1, 2, "half a \ud83e pair")
     found = points.summary_hit(Found("id", 0.5, {schema.HIT: hit}), 1.5)
-    assert found == SummaryHit("s1", 1, 2, "half a \ud83e pair", 0.5, 1.5)
+    assert found == SummaryHit("s1", 1, 2, "half a \ud83e pair", gist("half a \ud83e pair"), 0.5, 1.5)
+
+
+def test_what_a_summary_says_is_read_when_it_is_stored_and_for_those_of_earlier_versions_when_it_is_found() -> None:
+    summary = passage("What it was about")
+    payload = points.session_point(ADA, session(summary=summary.text), summary).payload
+    later = points.summary_hit(Found("id", 0.5, payload | {schema.GIST: "as stored"}), 0.0)
+    earlier = points.summary_hit(Found("id", 0.5, {schema.HIT: payload[schema.HIT]}), 0.0)
+    assert (payload[schema.GIST], later.gist, earlier.gist) == (gist(summary.text), "as stored", gist(summary.text))
