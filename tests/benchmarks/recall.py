@@ -42,6 +42,8 @@ from recallr_litellm.litellm_host.models import count_tokens
 from tests.benchmarks.processes import Memory, load, memory_of
 
 PARTS = ("embedding", "search", "rescoring", "rendering", "rest")
+RESCORING = ("score_and_fold", "recalled", "rank_memories", "rank_summaries", "top_memories", "top_summaries")
+"""Functions of `recallr_litellm.recall.search` whose time is that of rescoring."""
 MEANWHILE = "words"
 """The search by words: made while the embedding is computed, so no part of the sum."""
 OURS = "all but embedding"
@@ -216,7 +218,7 @@ async def _measure(
         ]
 
     with ExitStack() as patched:
-        for name in ("rank_passages", "rank_summaries", "top_memories", "top_summaries"):
+        for name in RESCORING:
             patched.enter_context(patch.object(search, name, watch.plain("rescoring", getattr(search, name))))
         patched.enter_context(patch.object(embedder, "query", watch.awaited("embedding", embedder.query)))
         patched.enter_context(patch.object(vectors._engine, "query", watch.searches(vectors._engine.query)))

@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from typing import Any
 
 import httpx
@@ -120,38 +119,6 @@ def test_of_many_look_alikes_at_once_each_is_shown_only_what_it_said_itself(gate
             last_n_user_messages=100,
             last_n_summaries=20,
         )
-
-
-def test_an_id_is_the_same_user_in_the_header_and_in_the_body_but_for_the_spaces_that_http_takes_off(
-    gateway: Proxy,
-) -> None:
-    def session(user: str | bytes) -> str:
-        headers: dict[str, str | bytes] = {
-            **gateway.headers(None, project_id="p", api_key=KEYS["p"]),
-            "Authorization": f"Bearer {gateway.master_key}",
-            "Content-Type": "application/json",
-        }
-        body: dict[str, Any] = {"model": CHAT_MODEL, "messages": [{"role": "user", "content": "Hello."}]}
-        if isinstance(user, bytes):
-            headers["X-Recallr-User-Id"] = user
-        else:
-            body["user"] = user
-        connection = HTTPConnection("127.0.0.1", gateway.port, timeout=60)  # httpx refuses spaces at the ends
-        try:
-            connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
-            answer = connection.getresponse()
-            return answer.headers["x-recallr-session-id"] if answer.status == 200 else f"refused: {answer.status}"
-        finally:
-            connection.close()
-
-    in_body = {user: session(user) for user in ("same", "same ", " same", "same\u00a0", "sam\u00e9", "same\u200b")}
-    assert len(set(in_body.values())) == len(in_body), f"of ids in the body, some were taken for one another: {in_body}"
-    assert session(b" same ") == in_body["same"], "spaces around a header's value are no part of it"
-    assert session("same\u00a0".encode()) == in_body["same\u00a0"], "a no-break space at the end was taken off"
-    assert session("same\u200b".encode()) == in_body["same\u200b"], "a zero-width space at the end was taken off"
-    assert session("sam\u00e9".encode()) == in_body["sam\u00e9"]
-    assert session("sam\u00e9".encode("latin-1")) == "refused: 400", "an id that is not UTF-8 was guessed at"
-    assert session(b"  ") == "refused: 400", "an id of which HTTP leaves nothing was accepted"
 
 
 def _everybody_asks(gateway: Proxy, provider: Provider, pool: ThreadPoolExecutor, when: str, **options: object) -> None:

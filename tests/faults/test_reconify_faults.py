@@ -29,10 +29,7 @@ from tests.conftest import StartProxy
 from tests.support.reconify_endpoint import (
     BROKEN,
     CUT,
-    HALF_CLOSED,
-    HANGS,
     OK,
-    Reaction,
     ReconifyEndpoint,
 )
 from tests.support.reconify_worker import ReconifyWorker
@@ -131,44 +128,6 @@ def assert_all_arrived(endpoint: ReconifyEndpoint, added: dict[str, list[str]]) 
     for session, ids in added.items():
         assert endpoint.accepted[session] == ids, f"session {session} arrived in another order, or with strangers in it"
     assert len(endpoint.accepted_ids) == sum(map(len, added.values())), "something arrived that nobody had queued"
-
-
-def test_an_endpoint_that_is_down_for_the_whole_run_then_back(
-    worker: ReconifyWorker, endpoint: ReconifyEndpoint, redis_url: str
-) -> None:
-    endpoint.goes_down()
-    worker.start()
-    added = queue(redis_url, sessions=20, each=5)
-    with redis.Redis.from_url(redis_url) as client:
-        postponed = "*:outbox:state:*"
-        eventually(
-            lambda: sum(client.hexists(key, "reason") for key in client.scan_iter(postponed)) > 5,
-            "the worker tries in vain",
-        )
-    assert look(redis_url)[0].queued == 100
-    endpoint.comes_up()
-    assert wait_until_empty(redis_url) == [], "interactions were given up because the endpoint was down"
-    assert_all_arrived(endpoint, added)
-
-
-@pytest.mark.parametrize(
-    "reaction",
-    [BROKEN, Reaction(429, "slow down", {"Retry-After": "1"}), HANGS, HALF_CLOSED, CUT],
-    ids=["500", "429 with Retry-After", "hangs", "closes without an answer", "takes it and breaks off"],
-)
-def test_a_fault_now_and_then(
-    worker: ReconifyWorker, endpoint: ReconifyEndpoint, redis_url: str, reaction: Reaction
-) -> None:
-    """Single requests, and some in a row: enough, where none costs a second, for the endpoint to be taken as down."""
-    in_a_row = 2 if reaction.status == 429 else 7
-    endpoint.answers = lambda posted: reaction if posted.number in {7, 80, *range(150, 150 + in_a_row)} else OK
-    added = queue(redis_url, sessions=30, each=10)
-    worker.start()
-    assert wait_until_empty(redis_url) == []
-    assert_all_arrived(endpoint, added)
-    assert len(endpoint.posted) > 300, "no fault was met: the test did not show anything"
-    if reaction is CUT:
-        assert endpoint.repeats, "no payload was taken and sent again: the test did not show anything"
 
 
 @pytest.mark.parametrize("seed", [20261122])

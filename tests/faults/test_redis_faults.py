@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import redis as redis_py
 
-from recallr_litellm.stores.state import keys
 from tests.conftest import StartProxy
 from tests.faults.conftest import OnServers
 from tests.support.listeners import free_port
@@ -136,21 +135,6 @@ def test_a_redis_that_answers_but_takes_no_writes_is_seen_and_nothing_is_lost(
             back_to_normal(redis)
     wait_until_sound(gateway.proxy)
     assert gateway.proxy.ask(user, said[3]).memory_status == "ok"
-    assert conversation(gateway.redis.url, user) == [text for one in said for text in (one, answer_to(one))]
-
-
-def test_a_damaged_value_of_one_user_costs_nobody_else_anything(gateway: OnServers, user: str) -> None:
-    first = gateway.proxy.ask(user, "Mine.")
-    key = keys.session(owner_of(user), first.session_id)
-    with client(gateway.redis.url) as redis:
-        redis.rename(key, "kept-aside")
-        redis.set(key, "garbage")
-        assert gateway.proxy.ask(user, "Also mine.").memory_status == STORE_AWAY
-        assert gateway.proxy.ask(f"{user}-other", "Theirs.").memory_status == "empty"
-        assert faults(gateway.proxy) == {}, "one user's damage stops everybody"
-        redis.rename("kept-aside", key)
-    wait_until_sound(gateway.proxy)
-    said = ("Mine.", "Also mine.")
     assert conversation(gateway.redis.url, user) == [text for one in said for text in (one, answer_to(one))]
 
 

@@ -11,14 +11,12 @@ from typing import Any
 import openai
 import pytest
 
-from tests.support.memory import SHORT, Memory
+from tests.support.memory import Memory
 from tests.support.observe import log_lines, metric
 from tests.support.provider import Answer, Provider, ThreadedProvider
 from tests.support.proxy import (
-    API_KEY,
     CHAT_MODEL,
     EMBEDDING_MODEL,
-    OTHER_PROJECT,
     PROJECT,
     Proxy,
     Reply,
@@ -116,31 +114,6 @@ def test_a_client_that_sends_only_its_user_has_memory(
     assert "My cat is Felix." in provider.last.user_text, "the model sees what the client did not send again"
 
 
-def test_two_bound_projects_never_see_each_others_users(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str
-) -> None:
-    here, there = (
-        bound(project, defaults=NEW_USERS | {"session_timeout_seconds": SHORT}) for project in (PROJECT, OTHER_PROJECT)
-    )
-    processed = say(gateway, here, "My secret is Rumpelstiltskin.", user=user)
-    memory.wait_processed(user, processed.session_id)
-    say(gateway, bound(), "My other secret is Rapunzel.", user=user)
-    reply = say(gateway, there, "What is my secret?", user=user)
-
-    assert reply.memory_status == "empty"
-    assert "Rumpelstiltskin" not in provider.last.body.decode()
-    assert "Rapunzel" not in provider.last.body.decode()
-    assert "Rumpelstiltskin" in _asked(gateway, provider, here, user), "its own project does remember"
-
-    with pytest.raises(openai.NotFoundError):
-        say(gateway, there, "Hello.", user=user, headers={"X-Recallr-Session-Id": processed.session_id})
-
-
-def _asked(gateway: Proxy, provider: Provider, key: str, user: str) -> str:
-    say(gateway, key, "What is my secret?", user=user)
-    return provider.last.body.decode()
-
-
 def test_an_unknown_user_passes_without_memory_unless_it_may_be_created(
     gateway: Proxy, provider: Provider, memory: Memory, user: str
 ) -> None:
@@ -159,37 +132,6 @@ def test_an_unknown_user_passes_without_memory_unless_it_may_be_created(
     created = say(gateway, key, "Hi.", user=user, headers={"X-Recallr-Allow-New-User-Creation": "true"})
     assert created.memory_status == "empty"
     assert say(gateway, key, "Hello.", user=user).memory_status == "ok", "once it is known, nothing more is needed"
-
-
-@pytest.mark.parametrize(
-    ("named", "stream"),
-    [(None, False), ("a\x07b", True), ("{{LIBRECHAT_USER_ID}}", False), ("undefined", True)],
-    ids=["none", "control", "template", "undefined"],
-)
-def test_a_bound_request_without_a_user_we_can_take_passes_without_memory(
-    gateway: Proxy, provider: Provider, named: str | None, stream: bool
-) -> None:
-    provider.answer(Answer(text="Good morning."))
-    reply = say(gateway, bound(), "Hello.", user=named, stream=stream)
-    assert (reply.text, reply.memory_status) == ("Good morning.", "off")
-    assert_left_alone(provider, "Hello.")
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"X-Recallr-Project-Id": OTHER_PROJECT},
-        {"X-Recallr-Project-Id": OTHER_PROJECT, "X-Recallr-API-Key": API_KEY},
-    ],
-    ids=["another project", "a key of another project"],
-)
-def test_a_bound_key_opens_its_own_project_only(
-    gateway: Proxy, provider: Provider, user: str, headers: dict[str, str]
-) -> None:
-    with pytest.raises(openai.AuthenticationError) as refused:
-        say(gateway, bound(), f"I am {user}.", user=user, headers=headers)
-    assert refused.value.response.headers["x-recallr-memory-status"] == "off"
-    assert provider.chats(user) == [], "the model is not called"
 
 
 def test_a_client_cannot_bind_itself(gateway: Proxy, provider: Provider, memory: Memory, user: str) -> None:

@@ -11,7 +11,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from tests.support.memory import SHORT, Memory
 from tests.support.provider import Answer, Provider
-from tests.support.proxy import CHAT_MODEL, GEMINI_MODEL, NEW_GEMINI_MODEL, Proxy
+from tests.support.proxy import CHAT_MODEL, Proxy
 from tests.support.waiting import eventually
 
 Said = list[tuple[str, str]]
@@ -124,23 +124,6 @@ def test_all_choices_are_stored_until_the_client_goes_on_with_one(
 
     proxy.ask(user, user_says("A colour?"), assistant_says("Green."), user_says("What is that?"))
     assert memory.only(user).said == asked(("A colour?", "Green."), ("What is that?", "A colour."))
-
-
-@pytest.mark.parametrize(("model", "stream"), [(GEMINI_MODEL, True), (NEW_GEMINI_MODEL, True), (CHAT_MODEL, False)])
-def test_a_chat_of_googles_sdk_which_keeps_answers_in_pieces_is_stored_once(
-    proxy: Proxy, provider: Provider, memory: Memory, user: str, model: str, stream: bool
-) -> None:
-    pairs = [("My cat is Felix.", "Nice to meet Felix."), ("My cat?", "Felix, of course.")]
-    provider.answer(*(Answer(text=answer) for _, answer in pairs))
-    client = proxy.gemini(user)  # kept: it closes its connections when it is dropped
-    chat = client.chats.create(model=model)
-    for question, _ in pairs:
-        list(chat.send_message_stream(question)) if stream else chat.send_message(question)
-
-    kept = memory.only(user)
-    assert kept.said == asked(*pairs)
-    assert not any(stored.partial for stored in kept.messages)
-    assert b"<recallr_memory now" not in provider.recorded[-1].body, "nothing is left to be shown"
 
 
 def test_an_answer_that_takes_longer_than_the_sessions_timeout_is_stored(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from typing import Any
 
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
 from tests.support.memory import SHORT, Memory
-from tests.support.provider import Answer, Provider
+from tests.support.provider import Provider
 from tests.support.proxy import CHAT_MODEL, CLAUDE_MODEL, Proxy, Reply
 
 EARLIER, OTHER = "<earlier in this conversation", "<other open conversation"
@@ -83,16 +81,6 @@ def test_chats_that_begin_without_a_name_part_once_their_histories_show_it(
         assert len(said) == len(tabs[name].history), "each message is kept once"
 
 
-def test_two_chats_with_the_same_answers_stay_apart(proxy: Proxy, provider: Provider, user: str) -> None:
-    provider.answer(*[Answer(text="Done.")] * 4)
-    one, two = Tab(proxy, user), Tab(proxy, user, ("Remind me of the milk", "Done."))
-    first = one.say("Book a table for two")
-    second = two.say("And of the eggs")
-    assert second.session_id != first.session_id
-    assert one.say("At eight").session_id == first.session_id
-    assert two.say("And of the bread").session_id == second.session_id
-
-
 def test_a_client_names_its_chat(proxy: Proxy, provider: Provider, memory: Memory, user: str) -> None:
     a1 = proxy.ask(user, "My cat is Felix.", conversation_id="chat a")
     b1 = proxy.ask(user, "My dog is Rex.", conversation_id="chat b")
@@ -128,25 +116,6 @@ def test_a_chat_whose_session_is_over_goes_on_in_a_new_one(proxy: Proxy, memory:
     memory.wait_processed(user, first.session_id)
     assert proxy.ask(user, "Three.", conversation_id="a").session_id not in {first.session_id, beside.session_id}
     assert proxy.ask(user, "Four.", conversation_id="b").session_id == beside.session_id
-
-
-@pytest.mark.parametrize("named", [True, False], ids=["named", "by its history"])
-async def test_concurrent_first_requests_of_a_chat_make_one_session(proxy: Proxy, user: str, named: bool) -> None:
-    await asyncio.to_thread(proxy.ask, user, "Something else.")
-    options = {"conversation_id": "a"} if named else {}
-    history: Any = [] if named else [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
-    async with proxy.async_openai(user, **options) as client:
-        answers = await asyncio.gather(
-            *[
-                client.chat.completions.with_raw_response.create(
-                    model=CHAT_MODEL, messages=[*history, {"role": "user", "content": f"This is number {number}."}]
-                )
-                for number in range(30)
-            ]
-        )
-    made = {answer.headers["x-recallr-session-id"] for answer in answers}
-    assert len(made) == 1
-    assert len({session.id for session in await asyncio.to_thread(Memory(proxy).sessions, user)}) == 2
 
 
 @pytest.mark.parametrize(
@@ -225,48 +194,3 @@ def test_responses_go_on_in_the_chat_that_they_name(proxy: Proxy, provider: Prov
     assert respond("She is gold.", conversation={"id": "conv_c"})[1] == in_c
     assert respond("And old.", previous_response_id=a2)[1] == in_a
     assert respond("Who else?", previous_response_id="resp_" + "f" * 32)[1] == in_a, "an unknown one is no error"
-
-
-def test_a_client_that_puts_the_same_examples_before_each_message_stays_in_one_session(
-    proxy: Proxy, provider: Provider, memory: Memory, user: str
-) -> None:
-    examples: list[ChatCompletionMessageParam] = [
-        {"role": "user", "content": "2 + 2"},
-        {"role": "assistant", "content": "4"},
-        {"role": "user", "content": "3 + 4"},
-        {"role": "assistant", "content": "7"},
-    ]
-    proxy.ask(user, "What is the time?")
-    replies = [proxy.ask(user, *examples, text) for text in ("5 + 6", "7 + 8", "9 + 10")]
-    [session] = {reply.session_id for reply in replies}
-    assert memory.session(user, session).texts[::2] == ["5 + 6", "7 + 8", "9 + 10"]
-
-
-def test_a_window_and_a_summary_of_the_history_stay_in_their_session(
-    proxy: Proxy, provider: Provider, memory: Memory, user: str
-) -> None:
-    tab = Tab(proxy, user)
-    first = tab.say("My cat is Felix.")
-    for text in ("My dog is Rex.", "My fish is Wanda."):
-        assert tab.say(text).session_id == first.session_id
-    tab.history = tab.history[-2:]
-    assert tab.say("And I have a horse.").session_id == first.session_id
-    assert "My cat is Felix." in block(provider).partition(EARLIER)[2], "what the window leaves out is shown"
-    for summary in (
-        "This session is being continued from a previous conversation that ran out of context. The user has pets.",
-        "Summary of the conversation so far: the user has pets.",
-        "## Conversation Summary\nThe user has pets.",
-    ):
-        tab.history = [{"role": "user", "content": summary}, {"role": "assistant", "content": "Understood."}]
-        assert tab.say("Which of them barks?").session_id == first.session_id
-
-
-def test_foreign_ids_are_never_an_error(proxy: Proxy, user: str) -> None:
-    with proxy.openai(user) as client:
-        for id in ("", "null", "{{CHAT_ID}}", "x" * 5000, "a b/c", json.dumps({"a": 1})):
-            client.chat.completions.create(
-                model=CHAT_MODEL,
-                messages=[{"role": "user", "content": "Hello."}],
-                extra_headers={"x-session-id": id},
-                extra_body={"prompt_cache_key": "a", "metadata": {"cursorConversationId": id}},
-            )

@@ -31,10 +31,11 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.stores.state import EmbeddedValkey
 from tests.support.command import COMMAND, OFFLINE, prose, recallr
 from tests.support.listeners import free_port
+from tests.support.observe import in_motion
 from tests.support.process import ServerProcess, clean_environment
 from tests.support.provider import Provider, ThreadedProvider
 from tests.support.proxy import PATIENT
-from tests.support.set_aside import set_all_aside, texts
+from tests.support.set_aside import set_all_aside
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -219,14 +220,14 @@ def test_failed_sessions_are_counted_listed_and_given_back_beside_the_running_ga
     listed = recallr("failed", folder=served.folder)
     assert listed.returncode == 0, listed.stdout
     assert re.search(rf"default +{user} +{session} +the model said no", listed.stdout), listed.stdout
-    assert texts(url, owner, session), "listing the failed sessions has changed one"
+    assert in_motion(url, owner), "listing the failed sessions has changed one"
 
     retried = recallr("failed", "--retry", folder=served.folder)
     assert f"Queued again: {len(set_aside)}" in retried.stdout, retried.stdout
     eventually(
-        lambda: texts(url, owner, session),
+        lambda: in_motion(url, owner),
         "the gateway makes the session memory, so that it leaves Redis",
-        until=lambda left: left is None,
+        until=lambda left: not left,
     )
     assert "No session is set aside" in recallr("failed", folder=served.folder).stdout
 

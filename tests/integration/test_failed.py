@@ -17,7 +17,7 @@ from recallr_litellm.cli import app
 from recallr_litellm.core.owner import Owner
 from tests.support.listeners import free_port
 from tests.support.redis_server import RedisServer
-from tests.support.set_aside import add_session, set_all_aside, texts
+from tests.support.set_aside import add_session, set_all_aside
 
 ANA = Owner("acme", "ana")
 BEN = Owner("acme-of-longer-name", "ben [bold]Øre")
@@ -51,21 +51,6 @@ def test_each_failed_session_is_one_line_with_its_reason(server: RedisServer) ->
     for owner, session in sessions.items():
         assert [owner.project, owner.user, session, "ValueError: cannot be understood"] in lines, shown.output
     assert "recallr failed --retry" in shown.output, "nobody is told what to do with them"
-
-
-def test_listing_changes_nothing_and_retrying_makes_them_due(server: RedisServer) -> None:
-    session = add_session(server.url, ANA, "poison")
-    assert "No session is set aside as failed." in failed().output, "it is listed although it has not failed"
-    set_all_aside(server.url, REASON)
-    failed()
-    assert session in failed().output, "a session is no longer failed once it was listed"
-
-    retried = failed("--retry")
-    assert retried.exit_code == 0, retried.output
-    assert "Queued again: 1" in retried.output
-    assert texts(server.url, ANA, session) == ["poison"], "the session lost its messages"
-    assert "No session is set aside" in failed().output
-    assert set_all_aside(server.url, REASON) == [session], "the session is not in the queue again"
 
 
 def test_without_a_running_gateway_its_embedded_store_cannot_be_asked() -> None:

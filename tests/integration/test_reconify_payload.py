@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletionToolParam
@@ -209,22 +208,6 @@ def test_the_official_module_tells_the_same_of_chats(
         assert compared(theirs, ours) == ENVELOPE | UNKNOWN_TO_THE_SDK
 
 
-def test_the_official_module_tells_the_same_of_completions(
-    gateway: Proxy, endpoint: ReconifyEndpoint, told: Told, user: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client = gateway.openai(user, include_system_prompt=False)
-    module = official("reconifyOpenAIHandler", client, endpoint, monkeypatch)
-    module.setUser({"userId": user})
-    module.setSessionTimeout(10)
-    module.setSession("")
-    client.completions.create(model=CHAT_MODEL, prompt="Hello.", max_tokens=7, temperature=0)
-
-    [theirs] = told.payloads(1, "/track/official")
-    found = compared(theirs, told.payload)
-    session = told.payload["session"]
-    assert found == ENVELOPE | {f"session: '' is {session!r} in ours"}, "only here did the module know no session"
-
-
 def test_the_official_module_tells_the_same_of_anthropics_messages(
     gateway: Proxy,
     endpoint: ReconifyEndpoint,
@@ -309,31 +292,6 @@ def test_the_request_is_the_one_that_the_provider_got(
     assert (payload["session"], payload["sessionTimeout"]) == (second.session_id, 2)
     assert payload["user"] == {"userId": user}
     assert 0 < payload["timestamps"]["request"] <= payload["timestamps"]["response"]
-
-
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_what_is_asked_as_responses_and_answered_as_a_chat_is_told(
-    gateway: Proxy, provider: Provider, told: Told, user: str, stream: bool
-) -> None:
-    provider.answer(Answer(text="At nine."))
-    keys = gateway.headers(user) | {"Authorization": f"Bearer {gateway.master_key}"}
-    body = {"model": CHAT_MODEL, "input": [{"role": "user", "content": "When?"}], "stream": stream}
-    url = f"{gateway.url}/cursor/chat/completions"
-    answer = httpx.post(url, headers=keys, json=body, trust_env=False, timeout=60.0)
-    assert answer.status_code == 200, answer.text
-
-    assert [told.payload["reconify"][field] for field in ("format", "type")] == ["openai", "chat"]
-    assert "When?" in str(told.payload["request"]["messages"][-1]["content"])
-    assert told.payload["response"]["choices"][0]["message"]["content"] == "At nine."
-
-
-def test_the_usage_of_a_stream_is_told_though_the_client_does_not_ask_for_it(
-    gateway: Proxy, provider: Provider, told: Told, user: str
-) -> None:
-    provider.answer(Answer(text="At nine."))
-    chunks = list(gateway.openai(user).chat.completions.create(model=CHAT_MODEL, messages=HELLO, stream=True))
-    assert not any(chunk.usage for chunk in chunks)
-    assert told.payload["response"]["usage"]["completion_tokens"] == 2
 
 
 def test_the_request_can_be_told_as_the_client_wrote_it(
@@ -444,28 +402,6 @@ def test_with_scope_all_they_are_told(private: Proxy, provider: Provider, told: 
     assert streamed["user"] == {"email": "jane@doe.example"}
 
 
-@pytest.mark.parametrize("end", ["provider", "client"])
-def test_what_the_client_saw_of_a_broken_stream_is_told(
-    gateway: Proxy, provider: Provider, told: Told, user: str, end: str
-) -> None:
-    provider.answer(Answer(text="one two three four", hang_after=2))
-    with gateway.openai(user) as client:
-        stream = client.chat.completions.create(model=CHAT_MODEL, messages=HELLO, stream=True)
-        seen = ""
-        while "two" not in seen:
-            seen += next(stream).choices[0].delta.content or ""
-        if end == "provider":
-            provider.drop()
-            with pytest.raises(openai.APIError):
-                list(stream)
-        else:
-            stream.close()
-
-    [choice] = told.payload["response"]["choices"]
-    assert choice["message"]["content"] == "one two"
-    assert choice["finish_reason"] is None
-
-
 def test_texts_are_redacted_before_they_are_queued(private: Proxy, provider: Provider, told: Told, user: str) -> None:
     provider.answer(Answer(text=f"So it is {SECRET}."))
     private.ask(user, f"My word is {SECRET}.")
@@ -473,17 +409,6 @@ def test_texts_are_redacted_before_they_are_queued(private: Proxy, provider: Pro
     assert told.payload["request"]["messages"] == [{"role": "user", "content": "My word is ***."}]
     assert told.payload["response"]["choices"][0]["message"]["content"] == "So it is ***."
     assert SECRET in provider.last.user_text, "the model got it as it was"
-
-
-def test_what_cannot_be_redacted_is_not_told_and_the_client_has_its_answer(
-    private: Proxy, provider: Provider, told: Told, user: str
-) -> None:
-    before = queued(private)
-    reply = private.ask(user, f"This {UNREDACTABLE}.")
-    assert reply.text == f'You said: "This {UNREDACTABLE}.".'
-    eventually(lambda: "RECONIFY_REDACT raised ValueError" in private.log, "the log says why")
-    assert queued(private) == before
-    assert UNREDACTABLE not in private.log, "what was said is not in the log"
 
 
 def test_a_forwarded_request_is_told_without_its_key(gateway: Proxy, provider: Provider, told: Told, user: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 
 import openai
 import pytest
@@ -186,24 +185,3 @@ def test_the_last_messages_and_summaries_come_when_asked_for(
     assert "cello" in block
     assert "beekeeper" not in block
     assert "<recent messages" not in block
-
-
-def test_what_several_people_say_under_one_user_id_is_remembered_as_theirs(
-    proxy: Proxy, provider: Provider, memory: Memory, user: str
-) -> None:
-    provider.answer(Answer(text="Noted."))
-    said: list[ChatCompletionMessageParam] = [
-        {"role": "user", "name": "ana", "content": "I'm vegan and eat lentils."},
-        {"role": "user", "name": "bo", "content": "I love steak and never eat lentils."},
-    ]
-    first = proxy.ask(user, *said, session_timeout_seconds=SHORT)
-    assert [stored.message.name for stored in memory.only(user).messages] == ["ana", "bo", ""]
-    memory.wait_processed(user, first.session_id)
-    proxy.ask(user, "What does bo eat?")
-
-    block = block_of(provider.last)
-    assert re.search(r"^<user bo \d\d:\d\d \d+%> I love steak and never eat lentils\.$", block, re.MULTILINE), block
-    assert re.search(r"^<user ana \d\d:\d\d \d+%> I'm vegan and eat lentils\.$", block, re.MULTILINE), block
-    assert "User bo: I love steak and never eat lentils." in block, "the summary says it too"
-    proxy.ask(user, {"role": "user", "name": "ana", "content": "Hm."}, session_id=first.session_id)
-    assert memory.session(user, first.session_id).said[:2] == [("user", message["content"]) for message in said]

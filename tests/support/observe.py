@@ -8,7 +8,6 @@ assert_once(kept, expected={"My cat is called Felix."})
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.state import keys
+from recallr_litellm.stores.state.codec import load_message
 from recallr_litellm.stores.state.embedded import _socket
 from recallr_litellm.stores.vectors import Collections, Engine, open_collections, schema
 from recallr_litellm.stores.vectors.collections import current_of
@@ -72,8 +72,8 @@ def in_motion(redis_url: str, *owners: Owner) -> list[Kept]:
         for key in connection.scan_iter("{recallr:*}:messages:*", count=1000):
             owner, _, session = key.split(":messages:", 1)[1].partition(":")
             if not wanted or owner in wanted:
-                texts = connection.hvals(key)
-                found += [Kept(owner, session, StoredMessage.model_validate(json.loads(text))) for text in texts]
+                whole = connection.hgetall(key) | connection.hgetall(key.replace(":messages:", ":large:", 1))
+                found += [Kept(owner, session, load_message(text)) for text in whole.values()]
     return sorted(found, key=lambda kept: (kept.owner, kept.session, kept.message.position))
 
 

@@ -62,16 +62,6 @@ def add_session(url: str, owner: Owner, text: str) -> str:
     return asyncio.run(_with_store(url, act))
 
 
-def texts(url: str, owner: Owner, session_id: str) -> list[str] | None:
-    """What this Redis holds of the session; None once it has left."""
-
-    async def act(store: StateStore) -> list[str] | None:
-        snapshot = await store.load(owner, session_id)
-        return None if snapshot is None else [stored.message.text for stored in snapshot.messages]
-
-    return asyncio.run(_with_store(url, act))
-
-
 async def _with_store(url: str, act: Callable[[StateStore], Awaitable[Answer]]) -> Answer:
     store = StateStore.from_url(url, timeout_seconds=60.0)
     try:

@@ -104,30 +104,6 @@ def as_text(said: Said, text: str) -> Said:
 
 
 @pytest.mark.parametrize(
-    "wrap",
-    [
-        "### Context\nSection 4.\n\n{}",
-        "{}\n\n### Context\nSection 4.",
-        "Use the documents.\n<docs>\nSection 4.\n</docs>\nQuestion: {}",
-        "Answer from <d>Section 4.</d> in one sentence.\n<question>{}</question>\nDo not guess.",
-        'Documents: Section 4.\nThe user asks: "{}"',
-    ],
-)
-def test_what_a_client_put_around_the_newest_message_is_neither_shown_again_nor_kept(wrap: str) -> None:
-    session, history = Session(), list[Said]()
-    for number in range(5):
-        question, answer = (
-            user(f"What of point {number}?"),
-            assistant("Yes." if number % 2 else f"Point {number} holds."),
-        )
-        shown = session.send([*history, as_text(question, wrap.format(question.name))], answer)
-        assert shown == [], "all of it is in the request"
-        history += [question, answer]
-    assert session.kept == [said.name for said in history], "each message once, in order"
-    assert [session.text(said.name) for said in history[:-2:2]] == [said.name for said in history[:-2:2]]
-
-
-@pytest.mark.parametrize(
     "cut",
     [
         "I live in Rome",  # cut in the middle of a line
@@ -164,68 +140,11 @@ def decomposed(text: str) -> str:
     return unicodedata.normalize("NFD", text)
 
 
-@pytest.mark.parametrize(
-    "normalised",
-    [
-        decomposed,
-        lambda text: text.replace(" ", "\u00a0"),
-        lambda text: "\r\n".join(text.split("\n")) + "\n",
-        lambda text: text.replace("**", "").replace("…", "..."),
-        lambda text: text.replace("'", "\u2019").replace(" ", "  "),
-    ],
-    ids=["decomposed", "no-break spaces", "line ends", "marks", "quotes"],
-)
-def test_normalised_texts_are_known_again(normalised: Callable[[str], str]) -> None:
-    session = Session()
-    history = [user("It's Zoë's café …\nisn't it?"), assistant("**Yes**, Zoë's.")]
-    session.send(history[:1], history[1])
-    shown = session.send(
-        [*(as_text(said, normalised(said.name)) for said in history), user("And now?")], assistant("No.")
-    )
-    assert shown == []
-    assert session.kept == [*(said.name for said in history), "And now?", "No."]
-
-
 def test_composition_does_not_make_another_message_nor_does_typography_make_another_likeness() -> None:
     first, second = (Message(role="user", text=form("Zoë's office")) for form in (composed, decomposed))
     assert first.fingerprint == second.fingerprint
     typeset = Message(role="user", text="Zoë\u2019s o\ufb03ce")
     assert (typeset.fingerprint == first.fingerprint, typeset.likeness == first.likeness) == (False, True)
-
-
-def test_a_picture_that_the_client_drops_is_known_by_its_words_or_by_the_answer_to_it() -> None:
-    session = Session()
-    words, picture = (
-        user("What is on it?", "image_url"),
-        Said("picture", Message(role="user", attachments=("image_url",))),
-    )
-    session.send([words], assistant("A cat."))
-    without = again(words, attachments=())
-    assert session.send([without, assistant("A cat."), picture], assistant("A dog.")) == []
-    mark = as_text(user("picture"), "[image]")
-    history = [without, assistant("A cat."), mark, assistant("A dog.")]
-    assert session.send([*history, user("Which is older?")], assistant("The dog.")) == []
-    history = [without, assistant("A cat."), assistant("A dog."), user("Which is older?"), assistant("The dog.")]
-    assert session.send([*history, user("Sure?")], assistant("Yes.")) == [], "a message that is gone stood between two"
-    assert session.kept == [
-        *("What is on it?", "A cat.", "picture", "A dog.", "Which is older?", "The dog.", "Sure?", "Yes.")
-    ]
-
-
-def test_tool_results_are_known_by_their_calls_and_may_be_left_out() -> None:
-    session = Session()
-    question, calls = user("Why is the build red?"), [call("c1"), call("c2")]
-    results = [result("c1", "log " * 900), result("c2", "ok")]
-    session.send([question], calls[0])
-    session.send([question, calls[0], results[0]], calls[1])
-    cleared = as_text(results[0], "[Old tool result content cleared]")
-    assert session.send([question, calls[0], cleared, calls[1], results[1]], assistant("A test fails.")) == []
-    history = [question, assistant("A test fails.")]
-    assert session.send([*history, user("Which?")], assistant("test_x")) == [], "the steps lie between the two"
-    assert session.text("result c1") == results[0].message.text, "what the tool said is kept"
-    assert session.kept == [
-        *("Why is the build red?", "call c1", "result c1", "call c2", "result c2", "A test fails.", "Which?", "test_x")
-    ]
 
 
 def test_an_edit_never_lands_on_the_same_word_further_down() -> None:

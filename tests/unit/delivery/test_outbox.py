@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -96,15 +95,6 @@ async def test_payloads_of_a_session_go_out_one_after_another_in_their_order(
     assert await claim(outbox, now_ms=SOON) == [], "something is left after everything was delivered"
     kinds = {key.split(":")[3] for key in everything.scan_iter("*outbox*")}
     assert kinds == {"totals", "added"}, f"delivered payloads leave keys of these kinds behind: {kinds}"
-
-
-async def test_concurrent_claims_get_each_session_once_and_one_users_at_the_same_time(outbox: Outbox) -> None:
-    sessions = {f"s{number}" for number in range(60)}
-    await asyncio.gather(*(add(outbox, f"of-{session}", session=session) for session in sessions))
-    claims = await asyncio.gather(*(claim(outbox, 8) for _ in range(12)))
-    leased = [delivery.message_id for found in claims for delivery in found]
-    leased += [delivery.message_id for delivery in await claim(outbox, 100)]
-    assert sorted(leased) == sorted(f"of-{session}" for session in sessions)
 
 
 async def test_sessions_of_the_same_name_of_two_users_and_of_nobody_are_three(outbox: Outbox) -> None:

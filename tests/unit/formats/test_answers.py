@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import tracemalloc
-import zlib
 
 import pytest
 
@@ -80,22 +79,6 @@ def test_of_a_stream_beyond_the_bound_the_beginning_is_kept(
     assert answer.whole["choices"][0]["finish_reason"] is None
     assert caplog.text.count("only its beginning is kept") == 1
     assert ANSWERS_TOO_LARGE._value.get() == counted + 1
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_a_whole_answer_is_parsed(packed: bool) -> None:
-    body = '{"text": "Grüße"}'.encode()
-    found = read_whole(gzip.compress(body), b"gzip") if packed else read_whole(body, b"")
-    assert found == {"text": "Grüße"}
-    assert read_whole(b"[]", b"") is None
-
-
-@pytest.mark.parametrize("body", [b"no JSON", b"\xff\xfe", b"[" * 100_000])
-def test_what_is_no_answer_raises(body: bytes) -> None:
-    with pytest.raises((ValueError, RecursionError)):
-        read_whole(body, b"")
-    with pytest.raises(zlib.error):
-        read_whole(body, b"gzip")
 
 
 def test_a_packed_answer_is_not_unpacked_beyond_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,35 +217,6 @@ def test_a_whole_answer_is_read():
     assert (error.messages, error.complete) == ((), False)
 
 
-@pytest.mark.parametrize("pieces", [1, 2, 5, 40])
-def test_a_tool_call_is_the_same_whole_streamed_and_in_the_history(pieces):
-    written = json.dumps(USE["input"], indent=1)
-    size = -(-len(written) // pieces)
-    reader = streamed(
-        [
-            BEGUN,
-            started(THINKING | {"thinking": ""}, 0),
-            delta("thinking_delta", 0, thinking="Hm."),
-            delta("signature_delta", 0, signature="c2ln"),
-            started(text(""), 1),
-            delta("text_delta", 1, text="Let me see."),
-            started({**USE, "input": {}}, 2),
-            delta("input_json_delta", 2, partial_json=""),
-            *(
-                delta("input_json_delta", 2, partial_json=written[begin : begin + size])
-                for begin in range(0, len(written), size)
-            ),
-            event("message_delta", delta={"stop_reason": "tool_use"}),
-        ]
-    )
-    content = [THINKING, text("Let me see."), USE]
-    whole = ANTHROPIC.read_reply({"content": content, "stop_reason": "tool_use"})
-    [in_history] = read(assistant([text("Let me see."), {**USE, "input": {"at": [1, 2.5], "city": "Rome"}}])).messages
-    assert reader.reply == whole
-    assert whole.messages == (in_history,)
-    assert whole.messages[0].fingerprint == in_history.fingerprint
-
-
 def test_a_helpers_prompt_is_known_behind_a_reminder():
     reminder, prompt = (
         "<system-reminder>\nBe brief.\n</system-reminder>",

@@ -39,24 +39,12 @@ def test_text_parts_are_read_and_other_parts_named():
     assert (message.text, message.attachments) == ("look\n!", ("image_url",))
 
 
-def test_instructions_make_a_system_message_where_there_is_none():
-    assert inject([{"role": "user", "content": "one"}], memory="") == [
-        {"role": "system", "content": "INSTRUCTIONS"},
-        {"role": "user", "content": "one"},
-    ]
-
-
 def test_parts_pass_through_and_memory_is_a_text_part_before_them():
     cached = {"type": "text", "text": "rules", "cache_control": {"type": "ephemeral"}}
     messages = [{"role": "system", "content": [cached]}, {"role": "user", "content": [IMAGE]}]
     injected = inject(messages, memory="MEMORY")
     assert injected[0]["content"] == [cached, {"type": "text", "text": "INSTRUCTIONS"}]
     assert injected[1]["content"] == [{"type": "text", "text": "MEMORY\n\n"}, IMAGE]
-
-
-def test_memory_may_go_into_the_system_message():
-    injected = inject([{"role": "user", "content": "one"}], memory="MEMORY", into_system=True)
-    assert injected == [{"role": "system", "content": "INSTRUCTIONS\n\nMEMORY"}, {"role": "user", "content": "one"}]
 
 
 def chunk(delta, *, index=0, finish=None):

@@ -248,15 +248,6 @@ def test_a_whole_answer_beyond_the_bound_is_passed_on_and_only_the_users_words_a
         assert passed.bodies == [b"".join(chunks[:2]), *chunks[2:], b""], "past the bound nothing is held back"
 
 
-def test_of_a_stream_beyond_the_bound_the_beginning_is_stored_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recallr_litellm.formats.answers.MAX_ANSWER_BYTES", 2_000)
-    events = [event.data for event in WIRES[0].events(Answer(text="word " * 1_000, chunks=100), {"model": "m"}, 1)]
-    passed = pass_through(WIRES[0], events, STREAM)
-    [exchange] = passed.stored
-    assert exchange.partial
-    assert exchange.replies[0].text.startswith("word word")
-
-
 def of_tools(*rest: dict[str, Any]) -> list[bytes]:
     """A stream in which the gateway runs the model's tool call itself and lets the model go on."""
     call = {"index": 0, "id": "c1", "function": {"name": "weather", "arguments": "{}"}}

@@ -222,15 +222,6 @@ def test_a_placeholder_for_a_user_passes_under_a_bound_key_and_is_refused_withou
     assert set(refused.value.problems) == {"X-Recallr-User-Id"}
 
 
-@pytest.mark.parametrize("metadata", [None, {"project_id": "acme"}])
-def test_a_placeholder_is_no_matter_where_memory_is_off(
-    metadata: dict[str, str] | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    ours = {} if metadata else {"project_id": PROJECT, "api_key": KEY}
-    assert admitted(metadata, "undefined", memory="off", **ours) is None
-    assert not caplog.records
-
-
 def test_a_recallr_key_of_its_own_makes_the_binding_void():
     metadata = {"project_id": "acme", "user_from": "header", "enabled": False, "defaults": {"timezone": "Asia/Tokyo"}}
     found = served(metadata, "alice", api_key=OTHER_KEY, project_id=OTHER_PROJECT)
@@ -256,10 +247,6 @@ def test_a_recallr_key_of_its_own_makes_the_binding_void():
 def test_a_wrong_or_missing_key_is_refused(metadata: Any, headers: dict[str, str]) -> None:
     with pytest.raises(Unauthorized):
         admitted(metadata, "alice", **headers)
-
-
-def test_the_bound_project_may_be_named():
-    assert served({"project_id": "acme"}, "alice", project_id="acme").session.owner.project == "acme"
 
 
 @pytest.mark.parametrize(
@@ -327,14 +314,6 @@ def named(**body: Any) -> dict[str, Any]:
     return body
 
 
-def test_what_the_client_will_send_to_its_provider_is_not_written_to():
-    for clients in ({}, {"metadata": {"a": "b"}}, {"metadata": "text"}):
-        body = named(litellm_metadata={}, **clients)
-        assert {name: body[name] for name in body if name == "metadata"} == clients
-        assert body["litellm_metadata"] == {"session_id": SESSION, "trace_id": SESSION}
-    assert set(named()) == {"litellm_session_id", "litellm_trace_id"}, "no metadata is made that was not there"
-
-
 def test_an_id_that_litellm_made_up_is_none_of_the_clients():
     body = named(
         metadata={"session_id": "x", "litellm_session_id_generated": True}, litellm_session_id="x", litellm_trace_id="x"
@@ -344,11 +323,3 @@ def test_an_id_that_litellm_made_up_is_none_of_the_clients():
         "litellm_session_id": SESSION,
         "litellm_trace_id": SESSION,
     }
-
-
-def test_a_trace_id_of_the_clients_own_stays_beside_our_session():
-    body = named(metadata={"trace_id": "mine"}, proxy_server_request={"headers": {"traceparent": "00-…"}})
-    assert body["metadata"] == {"trace_id": "mine", "session_id": SESSION}
-    assert body["litellm_session_id"] == SESSION
-    assert "litellm_trace_id" not in body
-    assert body["proxy_server_request"] == {"headers": {"traceparent": "00-…"}}

@@ -332,11 +332,22 @@ async def test_a_block_that_a_guardrail_refused_is_not_laid_again(runtime: Runti
     assert "recallr" not in json.dumps(again["messages"][3:4]), "the message whose block was refused stays without"
 
 
-async def test_into_the_system_message_goes_what_is_found_for_this_turn(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["chat", "responses"])
+async def test_into_the_system_message_goes_what_is_found_for_this_turn(tmp_path: Path, name: str) -> None:
+    format = FORMATS[name]
     async for runtime in running(tmp_path, inject="system"):
-        client = Client(runtime)
+        client = Client(runtime, format)
         await tell(runtime, FACTS["cat"])
         for question in ("What is my cat called?", "Where does my cat sleep?"):
-            body = await client.ask(question)
-            assert len(blocks(body)) == 1
-            assert FACTS["cat"] in body["messages"][0]["content"]
+            client.history += format.user(question)
+            first = await client.send(tools=[{}])
+            await client.answered(tool=question)
+            client.history += format.result(question, "nothing")
+            await tell(runtime, f"Said after: {question}")
+            second = await client.send(tools=[{}])
+            await client.answered(text="I see.")
+            assert FACTS["cat"] in blocks(first)[0]
+            assert blocks(second) == blocks(first), "a turn has one block"
+            system = [body.get(format.system) or body[format.messages][0]["content"] for body in (first, second)]
+            assert "<recallr_memory now=" in system[0]
+            assert system[0] == system[1]

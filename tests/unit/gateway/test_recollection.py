@@ -241,18 +241,6 @@ async def test_a_turn_that_grows_out_of_the_window_goes_on_without_its_block(run
     assert ["Felix" in body for _, body in results] == [True, True, False]
 
 
-async def test_the_instructions_stand_before_the_block_where_a_model_takes_no_system_message(runtime: Runtime) -> None:
-    _, alone = await ask(runtime, "My cat is called Felix.", model="gemma")
-    assert alone == str([{"role": "user", "content": "My cat is called Felix."}]), (
-        "without memory there is nothing to say"
-    )
-    await tell(runtime, "My cat is called Felix.")
-    call, shown = await ask(runtime, "What is it called?", model="gemma")
-    assert call.status == "ok"
-    assert shown.startswith("[{'role': 'user', 'content': '# Memory"), "no system message"
-    assert shown.index("# Memory") < shown.index("Felix") < shown.index("What is it called?")
-
-
 @pytest.mark.parametrize(
     ("system", "marked", "takes_system"),
     [([], True, False), ([], False, True), ([{"role": "system", "content": "Be brief."}], True, True)],

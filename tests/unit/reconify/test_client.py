@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
 import logging
-import ssl
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
 from recallr_litellm.delivery.posting import LONGEST_REASON, Outcome, Verdict, retry_after
@@ -190,49 +182,6 @@ async def test_the_reason_is_short_without_the_keys_and_safe_to_print(
         assert key not in repr(client.__dict__["_poster"].__dict__["_http"].__dict__), (
             "a key is a default of the HTTP client"
         )
-
-
-async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
-    heads = []
-
-    async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heads.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(read, "127.0.0.1", 0, ssl=self_signed(tmp_path))
-    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-    outcome = await send_once(url)
-    assert outcome.verdict is Verdict.RETRY
-    assert "CERTIFICATE_VERIFY_FAILED" in outcome.reason
-    assert heads == [], "something was sent to a server that is not the endpoint"
-
-    async with httpx.AsyncClient(verify=False, trust_env=False) as careless:
-        assert (await careless.post(url)).status_code == 200, "the server did not work at all: nothing was shown"
-    server.close()
-
-
-def self_signed(folder: Path) -> ssl.SSLContext:
-    """A server's certificate for 127.0.0.1 that no authority has signed."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "server.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pem.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    return context
 
 
 @pytest.mark.parametrize(

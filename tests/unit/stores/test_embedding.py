@@ -127,25 +127,10 @@ class TestBundledModel:
         assert {(vector.shape, vector.dtype) for vector in vectors} == {((384,), np.dtype(np.float32))}
         assert np.allclose([np.linalg.norm(vector) for vector in vectors], 1, atol=1e-5), "a vector is not normalised"
 
-    async def test_meaning_decides_what_is_near(self, embedder: Embedder) -> None:
-        query = await embedder.query("What is the name of my pet?", "acme")
-        home, _, dog = await embedder.passages(TEXTS[:3])
-        assert query @ dog > query @ home + 0.1, "the dog should be nearer to a question about pets than the town"
-
     async def test_text_past_the_bound_changes_nothing(self, embedder: Embedder) -> None:
         text = "I live in Porto. " * 200
         [short, long] = await embedder.passages([text[:MAX_CHARACTERS], text[:MAX_CHARACTERS] + "I moved. " * 100_000])
         assert np.allclose(short, long, atol=1e-3), "text past the bound was read"
-
-    async def test_many_queries_and_passages_at_once_do_not_disturb_each_other(self, embedder: Embedder) -> None:
-        texts = [f"On day {number} we visited museum number {number * 7}." for number in range(40)]
-        expected = await embedder.passages(texts)
-        *queries, passages = await asyncio.gather(
-            *(embedder.query(text, "acme") for text in texts), embedder.passages(texts)
-        )
-        for number, vector in enumerate(expected):
-            assert queries[number] @ vector > 0.99, f"query {number} got another text's vector"
-            assert passages[number] @ vector > 0.99, f"passage {number} got another text's vector"
 
     @pytest.mark.parametrize("damage", ["changed", "missing"])
     async def test_a_model_file_that_is_not_the_known_one_is_refused(
