@@ -136,8 +136,8 @@ def _message(raw: Mapping[str, Any], role: Role) -> Message:
 
 def _said_otherwise(raw: Mapping[str, Any]) -> str:
     """What a message without text says: a refusal, or what is heard in its audio."""
-    audio = raw.get("audio")
-    said = (raw.get("refusal"), audio.get("transcript") if isinstance(audio, dict) else None)
+    places = (raw, raw.get("provider_specific_fields"), raw.get("audio"))  # LiteLLM before 1.106 has it in the second
+    said = (place.get(name) for place in places if isinstance(place, dict) for name in ("refusal", "transcript"))
     return next((text for text in said if isinstance(text, str) and text), "")
 
 

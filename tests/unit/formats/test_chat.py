@@ -80,9 +80,10 @@ def test_what_an_error_ended_is_a_part_whatever_follows_the_error(choices):
 
 
 def test_a_refusal_is_what_the_assistant_said():
-    message = {"role": "assistant", "content": None, "refusal": "no"}
-    reply = CHAT.read_reply({"choices": [{"message": message, "finish_reason": "stop"}]})
-    assert ([m.text for m in reply.messages], reply.complete) == (["no"], True)
+    for refusal in ({"refusal": "no"}, {"provider_specific_fields": {"refusal": "no"}}):
+        message = {"role": "assistant", "content": None, **refusal}
+        reply = CHAT.read_reply({"choices": [{"message": message, "finish_reason": "stop"}]})
+        assert ([m.text for m in reply.messages], reply.complete) == (["no"], True)
 
 
 def test_the_name_of_a_user_is_read_and_part_of_the_message() -> None:
