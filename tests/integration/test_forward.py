@@ -16,7 +16,7 @@ import openai
 import pytest
 from google import genai
 
-from tests.integration.test_beside_others import WITNESS
+from tests.support import witness
 from tests.support.clients import SDKS, Answered, Sdk
 from tests.support.hostile_urls import CHAT
 from tests.support.listeners import Listener
@@ -91,8 +91,6 @@ class Gateway:
 def running(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway with everything turned on that could lead a forwarded request astray."""
     folder = tmp_path_factory.mktemp("forward")
-    witnessed = folder / "witnessed"
-    (folder / "witness.py").write_text(WITNESS.format(file=str(witnessed)))
     answer = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
     with contextlib.ExitStack() as stack:
         silent, other = stack.enter_context(Listener(answer=answer)), stack.enter_context(Listener(answer=answer))
@@ -102,7 +100,7 @@ def running(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPat
         proxy = Proxy(
             folder,
             running_provider,
-            callbacks=["witness.witness"],
+            callbacks=[f"{witness.__name__}.witness"],
             settings={"RECALLR_FORWARD_UPSTREAMS": json.dumps(upstreams), "OPENAI_ORG_ID": "org-of-the-gateway"},
             config={
                 "litellm_settings": {
@@ -119,7 +117,7 @@ def running(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPat
             arguments=["--detailed_debug"],
         )
         stack.enter_context(proxy)
-        yield Gateway(proxy, running_provider, silent, other, redirecting, witnessed)
+        yield Gateway(proxy, running_provider, silent, other, redirecting, folder / witness.WITNESSED)
 
 
 @pytest.fixture

@@ -147,6 +147,41 @@ def test_composition_does_not_make_another_message_nor_does_typography_make_anot
     assert (typeset.fingerprint == first.fingerprint, typeset.likeness == first.likeness) == (False, True)
 
 
+def test_a_picture_that_the_client_drops_is_known_by_its_words_or_by_the_answer_to_it() -> None:
+    session = Session()
+    words, picture = (
+        user("What is on it?", "image_url"),
+        Said("picture", Message(role="user", attachments=("image_url",))),
+    )
+    session.send([words], assistant("A cat."))
+    without = again(words, attachments=())
+    assert session.send([without, assistant("A cat."), picture], assistant("A dog.")) == []
+    mark = as_text(user("picture"), "[image]")
+    history = [without, assistant("A cat."), mark, assistant("A dog.")]
+    assert session.send([*history, user("Which is older?")], assistant("The dog.")) == []
+    history = [without, assistant("A cat."), assistant("A dog."), user("Which is older?"), assistant("The dog.")]
+    assert session.send([*history, user("Sure?")], assistant("Yes.")) == [], "a message that is gone stood between two"
+    assert session.kept == [
+        *("What is on it?", "A cat.", "picture", "A dog.", "Which is older?", "The dog.", "Sure?", "Yes.")
+    ]
+
+
+def test_tool_results_are_known_by_their_calls_and_may_be_left_out() -> None:
+    session = Session()
+    question, calls = user("Why is the build red?"), [call("c1"), call("c2")]
+    results = [result("c1", "log " * 900), result("c2", "ok")]
+    session.send([question], calls[0])
+    session.send([question, calls[0], results[0]], calls[1])
+    cleared = as_text(results[0], "[Old tool result content cleared]")
+    assert session.send([question, calls[0], cleared, calls[1], results[1]], assistant("A test fails.")) == []
+    history = [question, assistant("A test fails.")]
+    assert session.send([*history, user("Which?")], assistant("test_x")) == [], "the steps lie between the two"
+    assert session.text("result c1") == results[0].message.text, "what the tool said is kept"
+    assert session.kept == [
+        *("Why is the build red?", "call c1", "result c1", "call c2", "result c2", "A test fails.", "Which?", "test_x")
+    ]
+
+
 def test_an_edit_never_lands_on_the_same_word_further_down() -> None:
     session = Session()
     session.send([user("Shall I?")], assistant("Do."))
