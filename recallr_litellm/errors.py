@@ -6,6 +6,8 @@
      │   │   └─ InvalidReconifyUser   400, `X-Reconify-User-*` headers and `metadata.reconify_user`
      │   ├─ Unauthorized            401, bad or missing key or project
      │   ├─ UserNotFound            404
+     │   │   └─ UserForgotten         404, the request is older than the forgetting
+     │   ├─ UserExists              409
      │   ├─ SessionNotFound         404
      │   ├─ ApiError                the API only
      │   │   ├─ SessionNotPending       400, what is being processed or is processed takes no message
@@ -112,6 +114,17 @@ class UserNotFound(RequestError):
 
     status = 404
     code = "user_not_found"
+
+
+class UserForgotten(UserNotFound):
+    """The user, or the session, was forgotten after the request had come: nothing of it is kept."""
+
+
+class UserExists(RequestError):
+    """The name is that of another user of the project."""
+
+    status = 409
+    code = "user_exists"
 
 
 class SessionNotFound(RequestError):

@@ -54,9 +54,9 @@ RECALL = Histogram("recallr_recall_seconds", "Time of one search of memory.", bu
 EXCHANGES = _counter(
     "recallr_exchanges",
     "Exchanges, by what became of them: stored; partial (stored, the response broke off); held (waits in the process "
-    "for Redis); dropped (lost).",
+    "for Redis); forgotten (its user or session was, meanwhile); dropped (lost).",
     "outcome",
-    *("stored", "partial", "held", "dropped"),
+    *("stored", "partial", "held", "forgotten", "dropped"),
 )
 HELD = Gauge(
     "recallr_held_exchanges",

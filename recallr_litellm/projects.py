@@ -142,6 +142,14 @@ class Projects:
         """Days after which a session of the project is forgotten; None: never."""
         return self.settings_of(project).retention_days
 
+    def retentions(self) -> dict[str, int]:
+        """Project → days after which its sessions are forgotten. Without those that keep them for ever, and of none
+        until the settings in the store were read."""
+        if self._recorded is None:
+            return {}
+        projects = {*self.configured, *self._settings, *(key.project for key in self._recorded.keys.values())}
+        return {project: days for project in sorted(projects) if (days := self.retention_days(project)) is not None}
+
     def may_use_agentic(self, project: str) -> bool:
         """Whether the project's memory may be searched by a model."""
         return self.settings_of(project).agentic is not False
@@ -171,7 +179,9 @@ def load_projects(settings: Settings) -> Projects:
     return Projects(
         _configured(settings),
         environment=ProjectSettings(
-            requests_per_minute=settings.api_requests_per_minute, max_body_bytes=settings.api_max_body_bytes
+            retention_days=settings.retention_days,
+            requests_per_minute=settings.api_requests_per_minute,
+            max_body_bytes=settings.api_max_body_bytes,
         ),
         agentic_projects=settings.agentic_projects,
         min_session_timeout_seconds=settings.min_session_timeout_seconds,

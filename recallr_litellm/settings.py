@@ -124,6 +124,13 @@ class Settings(EnvironmentSettings):
         10_000_000, ge=1000, description="Most bytes of a request to the API, imports apart; 413 past that."
     )
 
+    retention_days: int | None = Field(
+        None,
+        ge=1,
+        le=36_500,
+        description="Days after its last use at which a session is deleted, with the memories that came from it alone. "
+        "Unset: never.",
+    )
     min_session_timeout_seconds: int = Field(600, ge=1, description="Smallest accepted session timeout.")
     process_interval_seconds: float = Field(1.0, gt=0, description="How often sessions that are due are looked for.")
     lease_seconds: float = Field(

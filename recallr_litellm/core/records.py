@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from recallr_litellm.core.messages import Role, StoredMessage
+from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.traits import Traits
 
 Vector = NDArray[np.float32]
@@ -25,6 +26,14 @@ class SparseVector:
     values: tuple[float, ...]
 
 
+class FormerName(NamedTuple):
+    """A name that a user had."""
+
+    user: str
+    until: int
+    """Milliseconds since the epoch, UTC."""
+
+
 class User(BaseModel):
     """A user of a project."""
 
@@ -32,9 +41,20 @@ class User(BaseModel):
 
     project: str
     user: str
+    """Its name now."""
+    id: str = ""
+    """Its internal id; empty where that is the one of its name, as in records of earlier versions."""
     created_at: int
     """Milliseconds since the epoch, UTC."""
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    merge_conflict_enabled: bool | None = None
+    """Whether contradicting memories become conflicts that the user is asked about; None: as its project has it."""
+    former_names: tuple[FormerName, ...] = ()
+
+    @property
+    def owner(self) -> Owner:
+        """Whose this record is."""
+        return Owner(self.project, self.user, self.id)
 
 
 class Session(BaseModel):

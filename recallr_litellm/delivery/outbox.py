@@ -187,14 +187,15 @@ class Outbox(LeasedQueue):
                 dropped += (await pipeline.execute())[0]
         return dropped
 
-    async def purge(self, owner: Owner) -> int:
-        """Delete all of an owner's payloads, queued and dead. Returns how many. One that is just being sent arrives."""
+    async def purge(self, owner: Owner, session: str = "") -> int:
+        """Delete all of an owner's payloads, or those of a session, queued and dead. Returns how many. One that is just
+        being sent arrives."""
         return sum(
             [
                 await self._run(
                     self._outbox_scripts.outbox_purge,
                     [self._keys.of(bucket, name) for name in ("due", "failed", "totals", "dead")],
-                    keys.outbox_prefix(owner),
+                    keys.outbox_member(owner, session),
                     self._keys.queues(bucket),
                     self._keys.states(bucket),
                 )

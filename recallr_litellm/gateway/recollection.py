@@ -278,6 +278,7 @@ class Recollection:
         admitted = stage.admitted
         self._state_breaker.require()
         session = admitted.session = await self._sessions.open(admitted.request)
+        admitted.request = replace(admitted.request, owner=session.owner)
         stage.call.session_id, stage.call.found_by = session.id, session.found_by
         if admitted.placement.refused:
             return

@@ -148,7 +148,14 @@ class Reporting(Reporter):
                 payload = self._payload(interaction)
             if payload is not None:
                 owner = call.admitted.request.owner if call.admitted else None
-                await self._reconify.add(owner, call.session_id or "", call.request_id, payload, within=within)
+                await self._reconify.add(
+                    owner,
+                    call.session_id or "",
+                    call.request_id,
+                    payload,
+                    within=within,
+                    received_at=call.received_at,
+                )
         except RedactionFailed as error:
             RECONIFY.labels("dropped").inc()
             _log.error("Interaction %s is not reported to Reconify: %s", call.request_id, error)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from recallr_litellm.core.room import Model
-from recallr_litellm.errors import CallRefused, EmbeddingUnavailable, StateUnavailable, Unavailable
+from recallr_litellm.errors import CallRefused, EmbeddingUnavailable, StateUnavailable, Unavailable, VectorsUnavailable
 from recallr_litellm.gateway.background import for_ever, report_fault, run_aside
 from recallr_litellm.gateway.recollection import Recollection
 from recallr_litellm.gateway.reporter import Reporter
@@ -26,9 +26,11 @@ from recallr_litellm.recall.agentic import Agent, Completion
 from recallr_litellm.recall.dates import warm_up
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.services import Services
+from recallr_litellm.services.forgetting import Forgetting
 from recallr_litellm.services.known_projects import KnownProjects
 from recallr_litellm.services.limits import Limits
 from recallr_litellm.services.projects import ProjectAdmin
+from recallr_litellm.services.retention import Retention
 from recallr_litellm.services.sessions import SessionService
 from recallr_litellm.services.users import Users
 from recallr_litellm.settings import Settings
@@ -180,6 +182,22 @@ class Runtime:
             model_behind=self._model_behind,
             reporter=self.reporter,
         )
+        forgetting = Forgetting(
+            self._state,
+            self._vectors,
+            self._state_breaker,
+            timeout_seconds=self._store_seconds,
+            interval=max(settings.process_interval_seconds, settings.lease_seconds / 10),
+            lease_seconds=settings.lease_seconds,
+            on_user_forgotten=self._webhooks.user_forgotten if self._webhooks is not None else None,
+        )
+        self._retention = Retention(
+            self._state,
+            self._vectors,
+            forgetting,
+            self.projects.retentions,
+            interval=60 * settings.process_interval_seconds,
+        )
         project_admin = ProjectAdmin(
             self.projects,
             self._known_projects,
@@ -191,10 +209,11 @@ class Runtime:
             projects=self.projects,
             project_admin=project_admin,
             limits=Limits(self.projects, self._state, self._state_breaker),
-            users=Users(self._vectors),
+            users=Users(self._state, self._vectors, self._sessions.users, forgetting),
             sessions=SessionService(
                 self._state, self._vectors, min_timeout_seconds=settings.min_session_timeout_seconds
             ),
+            forgetting=forgetting,
         )
 
     def _agent(self) -> Agent | None:
@@ -216,6 +235,7 @@ class Runtime:
             timeout_seconds=self._store_seconds,
             interval=settings.process_interval_seconds,
             capacity=settings.held_exchanges,
+            may_keep=self._state.may_keep,
         )
         self._resources.push_async_callback(self._reconify.close)
         self.reporter = Reporting(
@@ -248,6 +268,9 @@ class Runtime:
             self._known_projects.keep,
             self._keep_flushing_held,
             self._keep_counting,
+            self.services.forgetting.run,
+            self._retention.run,
+            self._list_earlier_users,
             *(self._reconify.background if self._reconify is not None else ()),
             *(self._webhooks.background if self._webhooks is not None else ()),
         ):
@@ -344,6 +367,20 @@ class Runtime:
                     await self._capture.flush()
                 except StateUnavailable as error:
                     self._state_breaker.trip(error)
+
+    async def _list_earlier_users(self) -> None:
+        """Once a store: make users that an earlier version wrote part of the lists."""
+        while True:
+            await asyncio.sleep(self.settings.process_interval_seconds)
+            if self._writes_breaker.allows_requests:
+                try:
+                    found = await self._vectors.list_earlier_users()
+                except VectorsUnavailable as error:
+                    self._writes_breaker.trip(error)
+                else:
+                    if found:
+                        _log.info("%d users of an earlier version are now in the lists of their projects", found)
+                    return
 
     async def _keep_counting(self) -> None:
         while True:

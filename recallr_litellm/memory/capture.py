@@ -20,7 +20,7 @@ from recallr_litellm.core.chats import digest
 from recallr_litellm.core.history import Plan, place, plan, shortened, to_shorten
 from recallr_litellm.core.messages import Message, MessageEntry, StoredMessage
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.errors import RecallrError, RequestError, StateUnavailable, Unavailable
+from recallr_litellm.errors import RecallrError, RequestError, StateUnavailable, Unavailable, UserForgotten
 from recallr_litellm.memory.sessions import OpenedSession, SessionRequest, Sessions
 from recallr_litellm.metrics import EXCHANGES, FAULTS, HELD
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
@@ -70,6 +70,7 @@ class _Contended(Exception):
 class _Attempt:
     """What is known of the session while an exchange is being stored."""
 
+    owner: Owner
     session_id: str
     version: int
     entries: tuple[MessageEntry, ...]
@@ -93,8 +94,8 @@ class Capture:
         self._capacity = capacity
         self._held: deque[Exchange] = deque()
         self._flush = asyncio.Lock()
-        self._taken: set[Owner] = set()
-        """Whose held exchanges a flush has taken out of the queue."""
+        self._taken: set[str] = set()
+        """`Owner.name_key` of those whose held exchanges a flush has taken out of the queue."""
         self._held_bytes = 0
         self._refused: dict[str, float] = {}
         """Id of a held exchange that fails without an outage → when it first failed, on the event loop's clock."""
@@ -113,12 +114,12 @@ class Capture:
         if not self._breaker.allows_requests:
             self.hold(exchange)
             return False
-        owner = exchange.request.owner
+        name = exchange.request.owner.name_key
         try:
             async with asyncio.timeout(within):
-                if exchange.final and self._behind_held(owner):  # a user's exchanges are stored in their order
-                    await self.flush(only=owner)
-                    if self._behind_held(owner):
+                if exchange.final and self._behind_held(name):  # a user's exchanges are stored in their order
+                    await self.flush(only=name)
+                    if self._behind_held(name):
                         self.hold(exchange)
                         return False
                 await self._store(exchange)
@@ -131,7 +132,7 @@ class Capture:
             self.hold(exchange)
             return False
         except RequestError as error:
-            self._drop(exchange, str(error))
+            self._refuse(exchange, error)
             return False
         except Exception:  # noqa: BLE001 - of this exchange alone: `flush` tries it again and says what is wrong
             self.hold(exchange)
@@ -158,8 +159,11 @@ class Capture:
             self._drop(self._take_first(), f"more than RECALLR_HELD_EXCHANGES={self._capacity} or 64 MB are waiting")
         HELD.set(len(self._held))
 
-    async def flush(self, *, only: Owner | None = None) -> None:
+    async def flush(self, *, only: str | None = None) -> None:
         """Store what is held, of one user or of all, oldest first. What still cannot be stored stays held.
+
+        Args:
+            only: `Owner.name_key` of one user.
 
         Raises:
             StateUnavailable: Redis does not answer.
@@ -177,19 +181,19 @@ class Capture:
                 self._taken.clear()
                 HELD.set(len(self._held))
 
-    async def _flush_first(self, stuck: list[Exchange], only: Owner | None) -> None:
+    async def _flush_first(self, stuck: list[Exchange], only: str | None) -> None:
         """Take the oldest out and store it, or put it with the stuck ones, as one behind a stuck one of its user."""
         exchange = self._take_first()
-        owner = exchange.request.owner
-        if owner in self._taken or only not in {None, owner}:
-            self._taken.add(owner)
+        name = exchange.request.owner.name_key
+        if name in self._taken or only not in {None, name}:
+            self._taken.add(name)
             stuck.append(exchange)
             return
-        self._taken.add(owner)
+        self._taken.add(name)
         try:
             await self._store(exchange)
         except RequestError as error:
-            self._drop(exchange, str(error))
+            self._refuse(exchange, error)
         except (StateUnavailable, asyncio.CancelledError):
             stuck.append(exchange)
             raise
@@ -203,7 +207,7 @@ class Capture:
             self._drop(exchange, f"it could not be stored for {_REFUSED_SECONDS / 60:g} minutes")
         else:
             self._refused.pop(exchange.id, None)
-        self._taken.discard(owner)
+        self._taken.discard(name)
         HELD.set(len(self._held) + len(stuck))
 
     def _refused_for_good(self, exchange: Exchange, error: Exception) -> bool:
@@ -215,9 +219,9 @@ class Capture:
             _log.error("Exchange %s cannot be stored and is tried again: %s", exchange.id, reason)
         return now - self._refused.setdefault(exchange.id, now) >= _REFUSED_SECONDS
 
-    def _behind_held(self, owner: Owner) -> bool:
+    def _behind_held(self, name: str) -> bool:
         """An earlier exchange of this user is still held: what comes after it must not be stored before it."""
-        return owner in self._taken or any(held.request.owner == owner for held in self._held)
+        return name in self._taken or any(held.request.owner.name_key == name for held in self._held)
 
     def _take_first(self) -> Exchange:
         exchange = self._held.popleft()
@@ -245,10 +249,10 @@ class Capture:
         """The session as the request saw it, or, when it saw none, as it is now."""
         session = exchange.session or await self._sessions.open(exchange.request, replay=True)
         replaceable = frozenset(entry.id for entry in session.entries)
-        return _Attempt(session.id, session.version, session.entries, replaceable, exchange.plan)
+        return _Attempt(session.owner, session.id, session.version, session.entries, replaceable, exchange.plan)
 
     async def _reload(self, exchange: Exchange, attempt: _Attempt) -> None:
-        owner = exchange.request.owner
+        owner = attempt.owner
         index = await self._state.load_index(owner, attempt.session_id)
         if index is None:
             request = exchange.request
@@ -280,7 +284,7 @@ class Capture:
         written = [message.entry for message in messages]
         kept = [entry for entry in others if entry.id not in todo.replaced]
         result = await self._state.commit(
-            exchange.request.owner,
+            attempt.owner,
             attempt.session_id,
             exchange=exchange.id,
             expected_version=attempt.version,
@@ -301,8 +305,16 @@ class Capture:
         sent = to_shorten(todo)
         if not sent:
             return []
-        stored = await self._state.whole(exchange.request.owner, attempt.session_id, list(sent))
+        stored = await self._state.whole(attempt.owner, attempt.session_id, list(sent))
         return [short for message in stored if (short := shortened(message, sent[message.id])) is not None]
+
+    def _refuse(self, exchange: Exchange, error: RequestError) -> None:
+        """Drop an exchange that has no place in memory."""
+        if isinstance(error, UserForgotten):
+            self._refused.pop(exchange.id, None)
+            EXCHANGES.labels("forgotten").inc()
+        else:
+            self._drop(exchange, str(error))
 
     def _drop(self, exchange: Exchange, why: str) -> None:
         self._refused.pop(exchange.id, None)

@@ -206,6 +206,11 @@ class Processor:
             snapshot,
             still_wanted=lambda: self._state.extend(claim, self._lease_seconds),
         )
+        if await self._state.is_gone(claim.owner, claim.session_id):  # forgotten meanwhile
+            if await self._state.is_gone(claim.owner):
+                await self._vectors.delete_all_of(claim.owner)
+            await self._vectors.delete_session(claim.owner, claim.session_id)
+            return
         job.last_at, job.remembered = snapshot.last_at, True
 
     async def _wait_for_model(self, error: EmbeddingUnavailable, failures: int) -> None:
@@ -274,9 +279,17 @@ class Processor:
                     continue
                 except StateRefused:  # damaged since
                     leased = False
-                if not leased:
+                # Of one who is forgotten it goes on to its end, where it deletes what it has written.
+                if not leased and not await self._gone(job.claim):
                     job.task.cancel()
                     self._jobs.discard(job)
+
+    async def _gone(self, claim: Claim) -> bool:
+        try:
+            return await self._state.is_gone(claim.owner, claim.session_id)
+        except StateUnavailable as error:
+            self._state_breaker.trip(error)
+            return True  # asked again when the leases are extended next
 
 
 def _after_outage() -> float:

@@ -49,9 +49,6 @@ class SessionMemory:
         """
         turns = await self._turns(snapshot.messages)
         summary = await self._summary(turns)
-        if await self._vectors.get_user(owner) is None:  # created while Qdrant was unreachable
-            user = User(project=owner.project, user=owner.user, created_at=snapshot.created_at)
-            await self._vectors.put_user(owner, user)
         session = Session(
             id=session_id,
             created_at=snapshot.created_at,
@@ -61,8 +58,13 @@ class SessionMemory:
             summary=summary.text if summary else "",
             metadata=snapshot.metadata or {},
         )
-        if await still_wanted():
-            await self._vectors.save_session(owner, session, turns, summary)
+        if not await still_wanted():
+            return
+        if await self._vectors.get_user(owner) is None:  # Qdrant has lost it
+            id = owner.key if owner.key != owner.name_key else ""
+            user = User(project=owner.project, user=owner.user, id=id, created_at=snapshot.created_at)
+            await self._vectors.put_user(owner, user)
+        await self._vectors.save_session(owner, session, turns, summary)
 
     async def _turns(self, messages: tuple[StoredMessage, ...]) -> list[Turn]:
         # What tools returned is kept but not searched.

@@ -13,8 +13,9 @@ from recallr_litellm.core.history import Plan
 from recallr_litellm.core.messages import Message, MessageEntry, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import OngoingSession
-from recallr_litellm.core.records import Session, User
-from recallr_litellm.errors import SessionNotFound, UserNotFound
+from recallr_litellm.core.records import Session
+from recallr_litellm.errors import SessionNotFound, UserForgotten
+from recallr_litellm.memory.users import UserDirectory
 from recallr_litellm.stores.state import Candidate, Resolved, StateStore, UnknownSession, UnknownUser, Why
 from recallr_litellm.stores.vectors import VectorStore
 
@@ -31,6 +32,7 @@ class SessionRequest:
     """What a request says about the session it belongs to."""
 
     owner: Owner
+    """Whose name the request bears. Who that is, is known once its session is open (`OpenedSession.owner`)."""
     at: int
     """When the request came, milliseconds since the epoch."""
     allow_new_user: bool = False
@@ -45,6 +47,8 @@ class SessionRequest:
 class OpenedSession:
     """A session with what is known of it at this moment."""
 
+    owner: Owner
+    """Whose it is."""
     id: str
     version: int
     entries: tuple[MessageEntry, ...]
@@ -61,6 +65,7 @@ class Sessions:
     def __init__(self, state: StateStore, vectors: VectorStore, *, default_timeout_seconds: int) -> None:
         self._state = state
         self._vectors = vectors
+        self.users = UserDirectory(state, vectors)
         self._default_timeout_seconds = default_timeout_seconds
 
     async def open(self, request: SessionRequest, *, replay: bool = False) -> OpenedSession:
@@ -74,16 +79,23 @@ class Sessions:
             SessionNotFound: the user has no session of that id.
             Unavailable: a store that is needed for the answer does not answer.
         """
+        if replay:
+            await self.users.require_not_forgotten(request.owner, request.at)
+        request = replace(request, owner=self.users.probable(request.owner))
         resolved = await self._resolve(request, replay=replay)
         if isinstance(resolved, UnknownUser):
-            await self._admit_user(request)
+            owner = await self.users.admit(request.owner, at=request.at, create=request.allow_new_user)
+            request = replace(request, owner=owner)
             resolved = await self._resolve(request, replay=replay)
         if isinstance(resolved, UnknownSession) and request.session_id is not None:
             await self.reopen(request.owner, request.session_id)
             resolved = await self._resolve(request, replay=replay)
+        if isinstance(resolved, UnknownUser):
+            raise UserForgotten("This user was forgotten just now", param="X-Recallr-User-Id")
         if not isinstance(resolved, Resolved):
             raise _no_such_session()
         return OpenedSession(
+            request.owner,
             resolved.session_id,
             resolved.version,
             resolved.entries,
@@ -108,7 +120,7 @@ class Sessions:
             return session
         new = secrets.token_hex(16)
         parted = await self._state.part(
-            request.owner,
+            session.owner,
             session.id,
             new,
             ids=apart.leaving,
@@ -139,8 +151,10 @@ class Sessions:
         found = await self._state.recent(owner, session_ids, most_bytes=SHOWN_BYTES_PER_TOKEN * tokens)
         return tuple(OngoingSession(id, messages) for id, messages in found.items())
 
-    async def recent_texts(self, owner: Owner, *, tokens: int) -> list[Message]:
-        """The newest messages of the user's sessions that are not yet processed. No session is touched."""
+    async def recent_texts(self, name: Owner, *, tokens: int) -> list[Message]:
+        """The newest messages of the sessions, not yet processed, of the user who probably has this name. No session
+        is touched."""
+        owner = self.users.probable(name)
         ids = await self._state.open_ids(owner)
         found = await self._state.recent(owner, ids, most_bytes=SHOWN_BYTES_PER_TOKEN * tokens)
         return [stored.message for messages in found.values() for stored in messages]
@@ -154,10 +168,15 @@ class Sessions:
         session = await self._vectors.get_session(owner, session_id)
         if session is None:
             raise _no_such_session()
-        await self._state.restore(owner, session, await self._vectors.read_messages(owner, session_id))
+        if not await self._state.restore(owner, session, await self._vectors.read_messages(owner, session_id)):
+            raise _no_such_session()
 
     async def recreate(self, owner: Owner, session_id: str, *, at: int, timeout_seconds: int | None) -> None:
-        """Make sure that a session exists whose keys are gone from Redis: reopened, or new under its own id."""
+        """Make sure that a session exists whose keys are gone from Redis: reopened, or new under its own id.
+
+        Raises:
+            UserForgotten: the session, or its user, was forgotten.
+        """
         try:
             await self.reopen(owner, session_id)
         except SessionNotFound:
@@ -168,7 +187,8 @@ class Sessions:
                 timeout_seconds=timeout_seconds or self._default_timeout_seconds,
                 message_count=0,
             )
-            await self._state.restore(owner, session, ())
+            if not await self._state.restore(owner, session, ()):
+                raise UserForgotten("This user, or the session, was forgotten just now") from None
 
     async def _resolve(self, request: SessionRequest, *, replay: bool) -> Resolved | UnknownUser | UnknownSession:
         preferred: str | None = None
@@ -210,18 +230,6 @@ class Sessions:
         found = await self._state.read(owner, session.session_id, ids, most_bytes=_DOUBT_BYTES) if ids else []
         texts = {stored.id: stored.message.text for stored in found}
         return any(said is None or (id in texts and says_the_same(said.text, texts[id])) for said, id in doubts)
-
-    async def _admit_user(self, request: SessionRequest) -> None:
-        owner = request.owner
-        if await self._vectors.get_user(owner) is None:
-            if not request.allow_new_user:
-                raise UserNotFound(
-                    "This user does not exist in this project. Send X-Recallr-Allow-New-User-Creation: true to "
-                    "create it with its first request.",
-                    param="X-Recallr-User-Id",
-                )
-            await self._vectors.put_user(owner, User(project=owner.project, user=owner.user, created_at=request.at))
-        await self._state.remember_user(owner)
 
 
 def _found_by(why: Why, chat: Chat) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -44,6 +45,7 @@ class _Waiting:
     message_id: str
     payload: bytes
     """JSON, without keys."""
+    received_at: int
 
     def in_session_of(self, other: _Waiting) -> bool:
         """Whether both have to be sent in their order."""
@@ -58,6 +60,8 @@ class Reconify:
         timeout_seconds: bounds each round trip to Redis.
         interval: seconds between looks for what is due, or held.
         capacity: payloads held while Redis is unreachable.
+        may_keep: whether what was received at a time, milliseconds since the epoch, may be queued for its user;
+            None where nobody is ever forgotten.
 
     Raises:
         ConfigurationError: Reconify is off, or the URL cannot be understood.
@@ -72,8 +76,10 @@ class Reconify:
         timeout_seconds: float,
         interval: float,
         capacity: int,
+        may_keep: Callable[[Owner, int], Awaitable[bool]] | None = None,
     ) -> None:
         self.settings = settings
+        self._may_keep = may_keep
         self._outbox = Outbox.open(redis_url, keys.RECONIFY, settings.limits, timeout_seconds=timeout_seconds)
         self._client = ReconifyClient(settings)
         self._breaker = breaker
@@ -107,7 +113,14 @@ class Reconify:
         return len(self._held)
 
     async def add(
-        self, owner: Owner | None, session: str, message_id: str, payload: dict[str, Any], *, within: float
+        self,
+        owner: Owner | None,
+        session: str,
+        message_id: str,
+        payload: dict[str, Any],
+        *,
+        within: float,
+        received_at: int | None = None,
     ) -> bool:
         """Queue an interaction, or hold it in this process when that fails or takes longer than `within` seconds.
 
@@ -116,6 +129,8 @@ class Reconify:
             session: interactions of one session are sent in the order in which they are added; empty: on its own.
             message_id: unique to the interaction, and the same whenever it is added again.
             payload: JSON of the REST document, without keys.
+            received_at: when its request came, milliseconds since the epoch; None for now. Of a user who was forgotten
+                later, it is not queued.
 
         Returns:
             True when it is in Redis, False when it is held, or dropped, which is counted and logged.
@@ -125,7 +140,7 @@ class Reconify:
         except (TypeError, ValueError, RecursionError) as error:
             self._drop(message_id, f"it is no JSON ({type(error).__name__})")
             return False
-        waiting = _Waiting(owner, session, message_id, text)
+        waiting = _Waiting(owner, session, message_id, text, received_at or time.time_ns() // 1_000_000)
         if not self._breaker.allows_requests:
             self._hold(waiting)
             return False
@@ -168,6 +183,9 @@ class Reconify:
         await self._outbox.close()
 
     async def _put(self, waiting: _Waiting) -> bool:
+        owner, may_keep = waiting.owner, self._may_keep
+        if owner is not None and may_keep is not None and not await may_keep(owner, waiting.received_at):
+            return False
         added = await self._outbox.add(waiting.owner, waiting.session, waiting.message_id, waiting.payload)
         if added is Added.FULL:
             self._drop(waiting.message_id, _FULL)

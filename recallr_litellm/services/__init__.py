@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recallr_litellm.projects import Projects
+from recallr_litellm.services.forgetting import Forgetting
 from recallr_litellm.services.limits import Limits
 from recallr_litellm.services.projects import ProjectAdmin
 from recallr_litellm.services.sessions import SessionService
@@ -26,3 +27,4 @@ class Services:
     limits: Limits
     users: Users
     sessions: SessionService
+    forgetting: Forgetting

@@ -2,33 +2,122 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.core.records import User
+from recallr_litellm.errors import UserNotFound
+from recallr_litellm.memory.users import UserDirectory
+from recallr_litellm.services.forgetting import Forgetting, Forgotten
+from recallr_litellm.stores.state import StateStore
 from recallr_litellm.stores.vectors import VectorStore
 
 
-class Users:
-    """Finds users."""
+@dataclass(frozen=True, slots=True)
+class UserDetails:
+    """A user, and when it was last heard of."""
 
-    def __init__(self, vectors: VectorStore) -> None:
+    user: User
+    last_active_at: int
+    """Milliseconds since the epoch, UTC: the last use of a session, or when the user was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserPage:
+    """Some of the users of a project, those made last first."""
+
+    users: Sequence[UserDetails]
+    total: int
+    """How many there are in all."""
+
+
+class Users:
+    """Finds, lists, makes, changes and forgets users.
+
+    Every method raises `Unavailable` when a store does not answer.
+    """
+
+    def __init__(
+        self, state: StateStore, vectors: VectorStore, directory: UserDirectory, forgetting: Forgetting
+    ) -> None:
+        self._state = state
         self._vectors = vectors
+        self._directory = directory
+        self._forgetting = forgetting
 
     async def find(self, project: Project, name: str) -> Owner | None:
         """The owner of a user's memory; None for a user that this project does not have."""
-        owner = Owner(project.id, name)
-        return owner if await self._vectors.get_user(owner) is not None else None
+        return await self._directory.find(project, name)
 
-    async def create(self, project: Project, name: str, metadata: dict[str, JsonValue]) -> User:
-        """Make a user."""
-        owner = Owner(project.id, name)
-        user = User(project=project.id, user=name, created_at=time.time_ns() // 1_000_000, metadata=metadata)
-        await self._vectors.put_user(owner, user)
-        return user
+    async def get(self, owner: Owner) -> UserDetails:
+        """One user.
 
-    async def get(self, owner: Owner) -> User | None:
-        """The record of a user."""
-        return await self._vectors.get_user(owner)
+        Raises:
+            UserNotFound: it was forgotten.
+        """
+        user = await self._vectors.get_user(owner)
+        if user is None:
+            raise UserNotFound(f"User {owner.user} not found")
+        return await self._details(user)
+
+    async def list(
+        self, project: Project, *, offset: int, limit: int, metadata: Mapping[str, JsonValue] | None = None
+    ) -> UserPage:
+        """Users of a project.
+
+        Args:
+            offset: how many to leave out.
+            limit: most users to return; at least 1.
+            metadata: only users whose metadata has all of these entries.
+        """
+        users, total = await self._vectors.list_users(project, offset=offset, limit=limit, metadata=metadata)
+        return UserPage(await asyncio.gather(*map(self._details, users)), total)
+
+    async def create(
+        self,
+        project: Project,
+        name: str,
+        *,
+        metadata: Mapping[str, JsonValue],
+        merge_conflict_enabled: bool | None = None,
+    ) -> UserDetails:
+        """Make a user.
+
+        Raises:
+            UserExists: the name is a user's.
+        """
+        user = await self._directory.create(
+            project, name, metadata=metadata, merge_conflict_enabled=merge_conflict_enabled
+        )
+        return UserDetails(user, user.created_at)
+
+    async def update(
+        self,
+        owner: Owner,
+        *,
+        name: str | None = None,
+        metadata: Mapping[str, JsonValue] | None = None,
+        merge_conflict_enabled: bool | None = None,
+    ) -> UserDetails:
+        """Change what is given of a user, all at once; None leaves it.
+
+        Raises:
+            UserNotFound: it was forgotten.
+            UserExists: the name is another user's.
+        """
+        changed = await self._directory.change(
+            owner, name=name, metadata=metadata, merge_conflict_enabled=merge_conflict_enabled
+        )
+        return await self._details(changed)
+
+    async def forget(self, owner: Owner) -> Forgotten:
+        """Delete a user and all that there is of it; see `Forgetting.forget_user`."""
+        return await self._forgetting.forget_user(owner)
+
+    async def _details(self, user: User) -> UserDetails:
+        used = [await self._state.last_active(user.owner), await self._vectors.last_used(user.owner)]
+        return UserDetails(user, max(user.created_at, *(at or 0 for at in used)))

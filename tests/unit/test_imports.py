@@ -27,5 +27,6 @@ def test_nothing_is_imported_of_what_may_be_off() -> None:
     assert {name for name in imported if "delivery" in name or "webhooks" in name} == {
         "recallr_litellm.delivery",
         "recallr_litellm.delivery.records",
+        "recallr_litellm.delivery.outbox",  # forgotten users are taken out of it, also when it is off
     }
     assert not [name for name in imported if "recallr_litellm.forward" in name], "the forward URL may be off too"

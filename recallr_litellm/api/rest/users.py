@@ -10,9 +10,8 @@ from pydantic import BaseModel, Field
 from recallr_litellm.api.rest.access import OwnerOfPath, ProjectOfKey, TheServices, project_router
 from recallr_litellm.api.rest.errors import documented
 from recallr_litellm.api.rest.values import Metadata, moment
-from recallr_litellm.core.records import User
-from recallr_litellm.errors import UserNotFound
 from recallr_litellm.request_headers import UserId
+from recallr_litellm.services.users import UserDetails
 
 router = project_router()
 
@@ -27,14 +26,15 @@ class UserResponse(BaseModel):
     last_active_at: datetime
 
     @classmethod
-    def of(cls, user: User) -> UserResponse:
+    def of(cls, details: UserDetails) -> UserResponse:
         """As the API says it."""
+        user = details.user
         return cls(
             custom_user_id=user.user,
             metadata=user.metadata,
-            merge_conflict_enabled=None,
+            merge_conflict_enabled=user.merge_conflict_enabled,
             created_at=moment(user.created_at),
-            last_active_at=moment(user.created_at),
+            last_active_at=moment(details.last_active_at),
         )
 
 
@@ -49,13 +49,16 @@ class NewUser(BaseModel):
 @router.post("/users", status_code=201, responses=documented(409))
 async def create_user(project: ProjectOfKey, user: NewUser, services: TheServices) -> UserResponse:
     """Make a user."""
-    return UserResponse.of(await services.users.create(project, user.custom_user_id, user.metadata))
+    made = await services.users.create(
+        project,
+        user.custom_user_id,
+        metadata=user.metadata,
+        merge_conflict_enabled=user.merge_conflict_enabled,
+    )
+    return UserResponse.of(made)
 
 
 @router.get("/users/{user_id}", responses=documented(404))
 async def get_user(owner: OwnerOfPath, services: TheServices) -> UserResponse:
     """One user."""
-    user = await services.users.get(owner)
-    if user is None:
-        raise UserNotFound(f"User {owner.user} not found")
-    return UserResponse.of(user)
+    return UserResponse.of(await services.users.get(owner))

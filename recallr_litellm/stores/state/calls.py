@@ -51,6 +51,11 @@ class RedisCaller:
         """
         return cls(connect(url, timeout_seconds=timeout_seconds), timeout_seconds=timeout_seconds)
 
+    @property
+    def link(self) -> Link:
+        """For another store on the same connections."""
+        return self._link
+
     async def probe(self) -> None:
         """Return if Redis takes writes: a server that is out of memory or read-only still answers PING.
 

@@ -21,9 +21,10 @@ def dump_owner(owner: Owner) -> str:
     return json.dumps([owner.project, owner.user])
 
 
-def load_owner(text: str) -> Owner:
+def load_owner(text: str, member: str) -> Owner:
+    """Of a member of a queue. The user may have another name since."""
     project, user = json.loads(text)
-    return Owner(project, user)
+    return Owner(project, user, member.partition(":")[0])
 
 
 def dump_metadata(metadata: Mapping[str, JsonValue]) -> bytes:

@@ -8,8 +8,16 @@ Per bucket:
     {recallr:7}:due                            zset   member → when the session is due, ms
     {recallr:7}:failed                         zset   member → when it was set aside, ms
     {recallr:7}:probe                          string written to see whether Redis takes writes; expires
+    {recallr:7}:forgetting:due                 zset   member, or `<owner>:` for all of a user → when somebody is to
+                                                      work on forgetting it, ms
+    {recallr:7}:forgetting:failed              zset   the same, whose state is damaged → when that was found, ms
+Of all:
+    {recallr:0}:turn:<work>                    string a worker does what is done now and then; expires when it is due
 Per owner (`<owner>` is `Owner.key`):
-    {recallr:7}:user:<owner>                   string marker: the user exists; expires
+    {recallr:7}:user:<owner>                   string `<Owner.name_key> <number of renamings>`: the user exists and has
+                                                      this name; `1` (of earlier versions): its first; expires
+    {recallr:7}:gone:<owner>                   string marker: the user is forgotten; expires
+    {recallr:7}:lock:<owner>                   string somebody changes the user; expires
     {recallr:7}:current:<owner>                string id of the session the user is in
     {recallr:7}:chat:<owner>:<digest>          string id of the session that a chat is in; the digest is of the chat's
                                                       id, of an answer's id, or of the first messages of a history that
@@ -17,6 +25,10 @@ Per owner (`<owner>` is `Owner.key`):
     {recallr:7}:open:<owner>                   zset   ids of the sessions that hold messages → last activity, ms
     {recallr:7}:empty:<owner>                  zset   ids of sessions of the API without messages → since when, ms
     {recallr:7}:exchange:<owner>:<exchange>    string `final`, or `<base version> <version>` of a partial; expires
+Per name (`<name>` is `Owner.name_key`):
+    {recallr:7}:forgotten:<name>               string until when the name was that of a user who is forgotten, ms;
+                                                      expires
+    {recallr:7}:naming:<name>                  string somebody gives the name to a user; expires
 Per session (`<member>` is `<owner>:<session id>`):
     {recallr:7}:session:<member>               hash   owner (JSON of project and user), created, last, timeout,
                                                       version, attempts; lease and reason while they apply;
@@ -30,6 +42,9 @@ Per session (`<member>` is `<owner>:<session id>`):
     {recallr:7}:index:<member>                 hash   message id → MessageEntry as a JSON array
     {recallr:7}:order:<member>                 zset   message id → position
     {recallr:7}:blocks:<member>                list   core.laid.LaidBlock as JSON; newest first
+    {recallr:7}:gone:<member>                  string marker: the session is forgotten; expires
+    {recallr:7}:forgetting:state:<member>      hash   owner (as above), names, begun; lease, attempts and reason while
+                                                      they apply; for all of a user, the session id is empty
 
 Of the gateway, all in bucket 0:
     {recallr:0}:projects:version               string grows with each change of projects or API keys
@@ -52,6 +67,8 @@ Per session (`<outbox member>` is `<owner>:<session id>`, where `<owner>` is `-`
 Scripts that find a session only by what Redis holds are given `sessions(bucket)` or `prefix(bucket)` (or
 `queues(bucket)` and `states(bucket)` of `OutboxKeys`) and append the rest. These keys are in the slot of the declared
 ones, which Redis and Valkey allow.
+
+Forgetting a user deletes every key that has its `Owner.key` between colons: what belongs to a user is under such keys.
 
 Earlier versions wrote `messages` only, with whole texts: such a session is brought up to date when it is first read.
 They also wrote `outbox:oldest` and `outbox:leased`, which nothing reads any more.
@@ -98,6 +115,10 @@ def keys_used() -> str:
     return _key(0, "projects", "used")
 
 
+def turn(work: str) -> str:
+    return _key(0, "turn", work)
+
+
 def sessions(bucket: int) -> str:
     """Prefix of the `session` keys; a member follows."""
     return _key(bucket, "session", "")
@@ -110,6 +131,28 @@ def prefix(bucket: int) -> str:
 
 def user(owner: Owner) -> str:
     return _key(bucket_of(owner), "user", owner.key)
+
+
+def gone(owner: Owner, session_id: str = "") -> str:
+    """Of the user, or of one of its sessions."""
+    return _key(bucket_of(owner), "gone", member(owner, session_id) if session_id else owner.key)
+
+
+def forgotten(owner: Owner) -> str:
+    """Of the name of this owner."""
+    return _key(bucket_of(_of_name(owner)), "forgotten", owner.name_key)
+
+
+def user_lock(owner: Owner) -> str:
+    return _key(bucket_of(owner), "lock", owner.key)
+
+
+def name_lock(owner: Owner) -> str:
+    return _key(bucket_of(_of_name(owner)), "naming", owner.name_key)
+
+
+def _of_name(owner: Owner) -> Owner:
+    return Owner(owner.project, owner.user)
 
 
 def current(owner: Owner) -> str:
@@ -180,6 +223,13 @@ class QueueKeys(NamedTuple):
 
 
 SESSION_QUEUE: Final = QueueKeys(due, failed, sessions)
+FORGETTING_QUEUE: Final = QueueKeys(
+    lambda bucket: _key(bucket, "forgetting", "due"),
+    lambda bucket: _key(bucket, "forgetting", "failed"),
+    lambda bucket: _key(bucket, "forgetting", "state", ""),
+)
+KEPT_FROM_FORGETTING: Final = frozenset({"gone", "forgotten", "forgetting"})
+"""Second parts of the names of keys that outlive the user whose id they have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,15 @@ class Scripts(_Registered):
     create: AsyncScript
     describe: AsyncScript
     end: AsyncScript
+    remember: AsyncScript
+
+
+@dataclass(frozen=True)
+class ForgettingScripts(_Registered):
+    """Forgetting users and sessions."""
+
+    forget: AsyncScript
+    forgotten: AsyncScript
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class RequestedSessions(SessionContents):
             keys.due(bucket),
             keys.failed(bucket),
             keys.empty_sessions(owner),
+            keys.gone(owner),
+            keys.gone(owner, session_id),
         ]
         fixed = (keys.member(owner, session_id), session_id, codec.dump_owner(owner), created_at, timeout_seconds)
         await self._run(self._scripts.create, names, now_ms, *fixed, codec.dump_metadata(metadata))

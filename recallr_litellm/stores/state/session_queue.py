@@ -33,7 +33,11 @@ class SessionQueue(LeasedQueue):
             limit, ["owner"], lease_seconds=lease_seconds, busy=[owner.key for owner in busy], now_ms=now_ms
         )
         return [
-            Claim(**asdict(lease), owner=codec.load_owner(owner), session_id=keys.session_id_of(lease.member))
+            Claim(
+                **asdict(lease),
+                owner=codec.load_owner(owner, lease.member),
+                session_id=keys.session_id_of(lease.member),
+            )
             for lease, [owner] in leased
             if owner is not None  # the script claims only what has one
         ]
@@ -71,7 +75,7 @@ class SessionQueue(LeasedQueue):
                 pipeline.hmget(keys.sessions(bucket) + member, ["owner", "reason"])
             replies = await pipeline.execute(raise_on_error=False)
         return [
-            (codec.load_owner(reply[0]), keys.session_id_of(member), reply[1] or "")
+            (codec.load_owner(reply[0], member), keys.session_id_of(member), reply[1] or "")
             for (_, member), reply in zip(members, replies, strict=True)
             # An error: the value is damaged. No owner: it was taken up again between the two reads.
             if not isinstance(reply, Exception) and reply[0] is not None

@@ -12,8 +12,7 @@ from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Session
 from recallr_litellm.stores.state import codec, keys
-from recallr_litellm.stores.state.contents import MARKER_SECONDS as MARKER_SECONDS
-from recallr_litellm.stores.state.contents import OTHER_SESSIONS, SessionContents
+from recallr_litellm.stores.state.contents import MARKER_SECONDS, OTHER_SESSIONS, SessionContents
 from recallr_litellm.stores.state.records import Candidate, CommitResult, Resolved, UnknownSession, UnknownUser, Why
 
 KEPT_BLOCKS: Final = 64
@@ -22,11 +21,6 @@ KEPT_BLOCKS: Final = 64
 
 class OpenSessions(SessionContents):
     """What a request does with its session."""
-
-    async def remember_user(self, owner: Owner) -> None:
-        """Note that the user exists. A cache: the record of users is Qdrant's."""
-        async with self._reaching():
-            await self._client.set(keys.user(owner), 1, ex=MARKER_SECONDS)
 
     async def resolve(
         self,
@@ -89,6 +83,7 @@ class OpenSessions(SessionContents):
             None if chat.key is None else "part" if chat.part else "chat",
             chat.otherwise,
             preferred,
+            owner.name_key,
             len(chat.history),
             *(print for message in chat.history for print in (message.fingerprint, message.likeness)),
             *refused,
@@ -114,11 +109,15 @@ class OpenSessions(SessionContents):
 
     async def restore(
         self, owner: Owner, session: Session, messages: Iterable[StoredMessage], *, now_ms: int | None = None
-    ) -> None:
+    ) -> bool:
         """Put a processed session back, as active as of now; the current one if there is none. Does nothing if the
-        session is there already. Its version is none that it had before."""
+        session is there already. Its version is none that it had before.
+
+        Returns:
+            False where the session or its user is forgotten: it stays away.
+        """
         bucket = keys.bucket_of(owner)
-        await self._run(
+        reply = await self._run(
             self._scripts.restore,
             [
                 keys.session(owner, session.id),
@@ -126,6 +125,8 @@ class OpenSessions(SessionContents):
                 keys.failed(bucket),
                 keys.open_sessions(owner),
                 keys.current(owner),
+                keys.gone(owner),
+                keys.gone(owner, session.id),
             ],
             now_ms,
             keys.prefix(bucket),
@@ -137,6 +138,7 @@ class OpenSessions(SessionContents):
             codec.dump_metadata(session.metadata) if session.metadata else None,
             *codec.dump_messages(messages),
         )
+        return bool(reply != -1)
 
     async def commit(
         self,

@@ -11,7 +11,7 @@ from recallr_litellm.errors import ConfigurationError, VectorsUnavailable
 from recallr_litellm.stores.embedding import Embedder
 from recallr_litellm.stores.vectors import points, schema
 from recallr_litellm.stores.vectors.collections import Collections, all_of, open_collection
-from recallr_litellm.stores.vectors.engine import Engine, Payload, Where, scope
+from recallr_litellm.stores.vectors.engine import Payload, Where, WholeEngine, scope
 from recallr_litellm.stores.vectors.points import Description
 from recallr_litellm.stores.vectors.schema import Kind
 
@@ -30,7 +30,7 @@ class OpenedCollection:
         """
         self._collections = collections
         self._collection = ""
-        self._opened: Engine | None = None
+        self._opened: WholeEngine | None = None
         self._opening = asyncio.Lock()
         self._model = model
         self._refusal: ConfigurationError | None = None
@@ -91,7 +91,7 @@ class OpenedCollection:
         )
 
     @property
-    def _engine(self) -> Engine:
+    def _engine(self) -> WholeEngine:
         if self._opened is None:
             raise VectorsUnavailable("The vector store is not open")
         return self._opened
@@ -105,7 +105,8 @@ class OpenedCollection:
     async def _get(self, owner: Tenant, kind: Kind, *natural_key: str) -> Payload | None:
         id = points.point_id(owner, kind, *natural_key)
         payload = (await self._engine.read([id])).get(id)
-        return payload if payload and payload[schema.SCOPE] == scope(owner, kind) else None
+        # One scope or a list of them: all scopes of a kind are of one length, so none is within another.
+        return payload if payload and scope(owner, kind) in payload[schema.SCOPE] else None
 
     async def _newest(self, where: Where, n: int, fields: Sequence[str]) -> list[Payload]:
         """At least the newest `n` points, in any order.

@@ -26,7 +26,18 @@ import qdrant_edge as q
 from recallr_litellm.core.records import SparseVector, Vector
 from recallr_litellm.errors import ConfigurationError, DataDirInUse, RecallrError, VectorsRefused, VectorsUnavailable
 from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, PointId, Stored, Where
-from recallr_litellm.stores.vectors.schema import AT, BEGAN, DENSE, INDEXES, SESSION, SPARSE, SPARSE_SCAN, TIMES, Index
+from recallr_litellm.stores.vectors.schema import (
+    AT,
+    BEGAN,
+    DENSE,
+    INDEXES,
+    METADATA,
+    SESSION,
+    SPARSE,
+    SPARSE_SCAN,
+    TIMES,
+    Index,
+)
 
 _THREADS = 2
 _CONFIG_FILE = "edge_config.json"
@@ -294,6 +305,7 @@ def _filter(where: Where) -> q.Filter:
     must: list[q.ConditionType] = [
         q.FieldCondition(name, match=q.MatchValue(value)) for name, value in where.equal.items()
     ]
+    must += [q.FieldCondition(METADATA, match=q.MatchValue(tag)) for tag in where.tags]
     if where.sessions:
         must.append(q.FieldCondition(SESSION, match=q.MatchAny(list(where.sessions))))
     if where.since is not None or where.until is not None:

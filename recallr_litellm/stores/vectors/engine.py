@@ -22,7 +22,7 @@ PointId = UUID | str | int
 
 
 def scope(owner: Tenant, kind: Kind) -> str:
-    """Value of the field `SCOPE` of an owner's points of a kind."""
+    """Value of the field `SCOPE` of an owner's points of a kind, or of a project's."""
     return f"{owner.key}/{kind.value}"
 
 
@@ -55,7 +55,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which points: of one owner and one kind, and all else that is given.
+    """Which points: of one owner, or one project, and one kind, and all else that is given.
 
     There is no way to write one without an owner, and no way for an `Engine` to reach many points without one.
     """
@@ -64,6 +64,8 @@ class Where:
     kind: Kind
     match: Mapping[str, str] = field(default_factory=dict)
     """Field → the value it must have."""
+    tags: Collection[str] = ()
+    """Of its `METADATA`: all of them."""
     having: Collection[str] = ()
     """Fields that it must have, whatever the value."""
     lacking: Collection[str] = ()
@@ -201,4 +203,4 @@ class WholeEngine(Engine, Protocol):
         """Delete the points with these ids."""
 
     async def count(self, where: Where | None = None) -> int:
-        """How many points fit, or there are at all."""
+        """See `Engine.count`. `where`: None for all points."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from binascii import a2b_base64, b2a_base64
@@ -11,12 +12,12 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from recallr_litellm.core.bounds import cut
 from recallr_litellm.core.changes import tells_a_change
 from recallr_litellm.core.messages import StoredMessage
-from recallr_litellm.core.owner import GATEWAY, Owner, Tenant
+from recallr_litellm.core.owner import GATEWAY, Owner, Project, Tenant
 from recallr_litellm.core.projects import KeyRecord, ProjectRecord
 from recallr_litellm.core.records import (
     Memory,
@@ -67,6 +68,8 @@ class Description(NamedTuple):
     """Id of the reindex that fills it, until that has come to its end."""
     ready: bool = False
     """A finished copy that no gateway has used yet."""
+    users_listed: bool = False
+    """Its users are all as this version writes them: earlier ones wrote no project to list them by."""
 
     @property
     def is_copy(self) -> bool:
@@ -98,9 +101,21 @@ def require_readable(found: Description) -> None:
 
 
 def user_point(owner: Owner, user: User) -> Point:
-    """A user."""
-    payload = {schema.SCOPE: scope(owner, Kind.USER), schema.RECORD: user.model_dump_json()}
+    """A user. Found by its id, by its name, and among those of its project."""
+    payload = {
+        schema.SCOPE: [scope(owner, Kind.USER), scope(Project(user.project), Kind.USER)],
+        schema.NAME: user.owner.name_key,
+        schema.AT: user.created_at,
+        schema.METADATA: tags(user.metadata),
+        schema.RECORD: user.model_dump_json(),
+    }
     return Point(point_id(owner, Kind.USER), payload)
+
+
+def tags(metadata: Mapping[str, JsonValue]) -> list[str]:
+    """Each entry as one text, so that metadata of any shape can be filtered by its entries."""
+    texts = (json.dumps([name, value], sort_keys=True) for name, value in metadata.items())
+    return [hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts]
 
 
 def project_point(project: ProjectRecord) -> Point:

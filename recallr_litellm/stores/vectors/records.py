@@ -1,4 +1,4 @@
-"""Part of the vector store: users, processed sessions and their messages, memories, by what names them."""
+"""Part of the vector store: processed sessions and their messages, memories, by what names them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import Memory, Passage, Session, Span, Turn, User
+from recallr_litellm.core.records import Memory, Passage, Session, Span, Turn
 from recallr_litellm.errors import VectorsRefused
 from recallr_litellm.stores.vectors import points, schema
 from recallr_litellm.stores.vectors.base import OpenedCollection
@@ -17,26 +17,6 @@ from recallr_litellm.stores.vectors.schema import Kind
 
 class Records(OpenedCollection):
     """Writing, reading and listing records."""
-
-    async def get_user(self, owner: Owner) -> User | None:
-        """The user, if it was ever put."""
-        payload = await self._get(owner, Kind.USER)
-        return points.record_of(payload, User) if payload else None
-
-    async def put_user(self, owner: Owner, user: User) -> None:
-        """Create the user, or replace all of it but `created_at`, which is that of the first write.
-
-        Raises:
-            ValueError: `user` is not the user of `owner`.
-        """
-        if Owner(user.project, user.user) != owner:
-            raise ValueError("a user can only be put under its own owner")
-        # Insert first, then read: also when two workers create the same user, the first write wins.
-        await self._engine.upsert([points.user_point(owner, user)], keep_existing=True)
-        existing = await self.get_user(owner)
-        if existing is not None and existing != user:
-            user = user.model_copy(update={"created_at": existing.created_at})
-            await self._engine.upsert([points.user_point(owner, user)])
 
     async def get_session(self, owner: Owner, session_id: str) -> Session | None:
         """A processed session of this user; another user's is None."""

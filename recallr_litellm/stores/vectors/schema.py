@@ -43,8 +43,9 @@ class Kind(StrEnum):
 
 
 SCOPE: Final = "scope"
-"""Owner and kind in one: what every read and write is filtered by. One index for both, since the points of a kind
-are those of all users, and to intersect with them costs more than all the rest of a search."""
+"""Owner and kind in one: what every read and write is filtered by. A user has two, its own and its project's. One index
+for both, since the points of a kind are those of all users, and to intersect with them costs more than all the rest of
+a search."""
 SESSION: Final = "session"
 AT: Final = "at"
 """Milliseconds since the epoch: when a message was said, when a session was last used, when a memory was told."""
@@ -71,6 +72,10 @@ engine parses every field of a point that is found, and hands out each by itself
 
 GIST: Final = "gist"
 """On a summary, but those of version 0.3 or earlier: `core.traits.gist` of it."""
+NAME: Final = "name"
+"""On a user: `Owner.name_key` of its name."""
+METADATA: Final = "metadata"
+"""On a user: each entry of its metadata as one text (`points.tags`), by which lists are filtered."""
 
 
 class Index(StrEnum):
@@ -88,6 +93,8 @@ INDEXES: Final[Mapping[str, Index]] = {
     AT: Index.TIME,
     BEGAN: Index.TIME,
     TIMES: Index.TIME,
+    NAME: Index.KEYWORD,
+    METADATA: Index.KEYWORD,
     # Flags rather than indexes on `part` and `role`: one takes bits, the other 130 bytes a point. They are
     # there (true) or not, and asked for as such: Qdrant Edge 0.9 takes a boolean to match for a number.
     FIRST: Index.FLAG,

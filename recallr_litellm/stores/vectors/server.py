@@ -16,7 +16,18 @@ from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 from recallr_litellm.core.records import SparseVector, Vector
 from recallr_litellm.errors import ConfigurationError, VectorsRefused, VectorsUnavailable
 from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, PointId, Stored, Where
-from recallr_litellm.stores.vectors.schema import AT, BEGAN, DENSE, INDEXES, SESSION, SPARSE, SPARSE_SCAN, TIMES, Index
+from recallr_litellm.stores.vectors.schema import (
+    AT,
+    BEGAN,
+    DENSE,
+    INDEXES,
+    METADATA,
+    SESSION,
+    SPARSE,
+    SPARSE_SCAN,
+    TIMES,
+    Index,
+)
 
 _TIMEOUT_SECONDS = 10
 """For one call. Requests have deadlines of their own, much shorter; this one is for the writes."""
@@ -247,6 +258,7 @@ def _filter(where: Where) -> models.Filter:
     must: list[models.Condition] = [
         models.FieldCondition(key=name, match=models.MatchValue(value=value)) for name, value in where.equal.items()
     ]
+    must += [models.FieldCondition(key=METADATA, match=models.MatchValue(value=tag)) for tag in where.tags]
     if where.sessions:
         must.append(models.FieldCondition(key=SESSION, match=models.MatchAny(any=list(where.sessions))))
     if where.since is not None or where.until is not None:

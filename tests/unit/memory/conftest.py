@@ -44,7 +44,8 @@ class Plugin:
     capture: Capture
 
     def request(self, owner: Owner = ANA, **changes: object) -> SessionRequest:
-        return SessionRequest(owner, at=time.time_ns() // 1_000_000, **{"allow_new_user": True, **changes})  # type: ignore[arg-type]
+        defaults = {"at": time.time_ns() // 1_000_000, "allow_new_user": True}
+        return SessionRequest(owner, **{**defaults, **changes})  # type: ignore[arg-type]
 
     async def exchange(
         self, id: str, *said: str, reply: str = "ok", session: OpenedSession | None = None, **changes: object

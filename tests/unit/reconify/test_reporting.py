@@ -152,7 +152,7 @@ def payloads(reconify: Reconify, monkeypatch: pytest.MonkeyPatch) -> list[dict[s
     """What is queued, in its order."""
     queued: list[dict[str, Any]] = []
 
-    async def add(owner: Any, session: str, id: str, payload: dict[str, Any], *, within: float) -> bool:
+    async def add(owner: Any, session: str, id: str, payload: dict[str, Any], **_: Any) -> bool:
         queued.append(payload)
         return True
 

@@ -1,12 +1,15 @@
 -- Find the session of a request, or make one; the user is then active in it.
 local user, current, open, due, failed, chat, opening = unpack(KEYS)
 local given_now, owner, who, new, timeout, default_timeout, requested, marker_ttl, most, sessions, prefix, names, otherwise,
-  preferred, compared = unpack(ARGV, 1, 15)
-local FIRST_COMPARED = 16 -- two prints of each of `compared` messages; then ids of sessions that do not hold them
+  preferred, name, compared = unpack(ARGV, 1, 16)
+local FIRST_COMPARED = 17 -- two prints of each of `compared` messages; then ids of sessions that do not hold them
 
 local function member(id) return owner .. ':' .. id end
 
-if redis.call('EXPIRE', user, marker_ttl) == 0 then return {'unknown_user'} end
+local named = redis.call('GET', user)
+if named == '1' then named = owner end -- an earlier version noted it
+if not named or string.match(named, '^%x+') ~= name then return {'unknown_user'} end
+redis.call('EXPIRE', user, marker_ttl)
 local now = clock(given_now)
 most = tonumber(most)
 

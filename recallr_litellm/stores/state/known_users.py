@@ -1,0 +1,90 @@
+"""Part of the state store: users that requests come from, and marks of those who are forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Final
+
+from redis.asyncio.lock import Lock
+from redis.exceptions import LockError
+
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.errors import StateUnavailable
+from recallr_litellm.stores.state import keys
+from recallr_litellm.stores.state.calls import RedisCaller
+from recallr_litellm.stores.state.contents import MARKER_SECONDS
+
+GONE_SECONDS: Final = 30 * MARKER_SECONDS
+"""How long nothing of a forgotten user is taken in that somebody still has: an exchange that a worker holds because it
+cannot reach Redis, a job that is at work."""
+
+_LOCK_SECONDS = 10.0
+
+
+class KnownUsers(RedisCaller):
+    """The record of users is Qdrant's; this saves requests the look at it."""
+
+    async def remember_user(self, owner: Owner, *, renamings: int = 0) -> bool:
+        """Note that the user exists and has this name. False for one that is forgotten.
+
+        Args:
+            renamings: how often the user was given another name: of two notes, that of the later name stays.
+        """
+        names = [keys.user(owner), keys.gone(owner)]
+        return bool(await self._run(self._scripts.remember, names, owner.name_key, renamings, MARKER_SECONDS))
+
+    async def is_gone(self, owner: Owner, session_id: str | None = None) -> bool:
+        """Whether the user, or this session of it, was forgotten lately: what is written for it must be deleted."""
+        names = [keys.gone(owner), *([keys.gone(owner, session_id)] if session_id else ())]
+        async with self._reaching():
+            return bool(await self._client.exists(*names))
+
+    async def last_active(self, owner: Owner) -> int | None:
+        """When a session of the user was last used that is not yet processed and holds messages, ms."""
+        async with self._reaching():
+            last: Any = await self._client.zrange(keys.open_sessions(owner), 0, 0, desc=True, withscores=True)
+        return int(last[0][1]) if last else None
+
+    async def take_turn(self, work: str, seconds: int) -> bool:
+        """Whether this caller, of all, is to do some work that is done once in so many seconds."""
+        async with self._reaching():
+            return bool(await self._client.set(keys.turn(work), 1, nx=True, ex=seconds))
+
+    async def may_keep(self, owner: Owner, at: int) -> bool:
+        """Whether what was received at this time, milliseconds since the epoch, may be kept for this user."""
+        if owner.key != owner.name_key and await self.is_gone(owner):
+            return False
+        return at > await self.forgotten_at(owner)
+
+    async def forgotten_at(self, owner: Owner) -> int:
+        """Until when the name of this owner was that of a user who was forgotten lately, milliseconds since the epoch.
+        What was received with that name until then is nobody's. 0 where nobody was forgotten."""
+        async with self._reaching():
+            return int(await self._client.get(keys.forgotten(owner)) or 0)
+
+    async def forget_name(self, owner: Owner, until: int) -> None:
+        """Note until when a user had this name who is going to be forgotten."""
+        async with self._reaching():
+            await self._client.set(keys.forgotten(owner), until, ex=GONE_SECONDS)
+
+    @asynccontextmanager
+    async def changing(self, *names: str) -> AsyncIterator[None]:
+        """While nobody else is within the same: `keys.user_lock` or `keys.name_lock`, always in the same order.
+
+        Raises:
+            StateUnavailable: somebody else is, for too long.
+        """
+        async with AsyncExitStack() as held:
+            for name in names:
+                lock = Lock(self._client, name, timeout=_LOCK_SECONDS, sleep=0.02, blocking_timeout=self._timeout / 2)
+                async with self._reaching():
+                    if not await lock.acquire():
+                        raise StateUnavailable("Another request is changing the same user")
+                held.push_async_callback(self._release, lock)
+            yield
+
+    async def _release(self, lock: Lock) -> None:
+        with suppress(LockError):  # it took too long, and somebody else has it
+            async with self._reaching():
+                await lock.release()
