@@ -1,17 +1,21 @@
-"""Guardrails that refuse what is remembered: the request is made once more without it, and nothing is done twice."""
+"""Guardrails that refuse what is remembered: the request is made once more without it, and nothing is done twice. And
+callbacks that seal an answer: it is kept as the model gave it.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
+import httpx
 import openai
 import pytest
 
 from tests.support import guardrails
 from tests.support.clients import SDKS, Chat, Sdk
 from tests.support.memory import Memory
-from tests.support.observe import log_lines
+from tests.support.observe import log_lines, metric
 from tests.support.provider import Answer, Provider, ThreadedProvider
 from tests.support.proxy import CHAT_MODEL, CLAUDE_MODEL, GEMINI_MODEL, Proxy
 from tests.support.waiting import eventually
@@ -104,3 +108,44 @@ def test_an_unknown_model_is_not_tried_again(guarded: Proxy, provider: Provider,
     with pytest.raises(openai.APIStatusError) as failed:
         Chat().ask(guarded, user, [{"role": "user", "content": "Hm?"}], model="no-such-model", stream=False)
     assert failed.value.response.headers["x-recallr-memory-status"] == "ok"
+
+
+def post(proxy: Proxy, user: str, path: str, body: dict[str, Any], **options: object) -> httpx.Response:
+    keys = {"Authorization": f"Bearer {proxy.master_key}", **proxy.headers(user, **options)}
+    return httpx.post(proxy.url + path, headers=keys, json=body, trust_env=False, timeout=60.0)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"model": CHAT_MODEL, "messages": [{"role": "user", "content": "A secret?"}]}),
+        ("/v1/completions", {"model": CHAT_MODEL, "prompt": "A secret?"}),
+        ("/v1/responses", {"model": CHAT_MODEL, "input": "A secret?"}),
+    ],
+    ids=["chat", "completions", "responses"],
+)
+def test_what_the_wire_does_not_show_is_stored_once_from_litellms_success_event(
+    guarded: Proxy, provider: Provider, user: str, path: str, body: dict[str, Any], stream: bool
+) -> None:
+    provider.answer(Answer(text="The cellar key."))
+    answered = post(guarded, user, path, {**body, "stream": stream})
+    assert answered.status_code == 200, answered.text
+    assert "cellar" not in answered.text, "the client's answer is of no known shape"
+
+    expected = [("user", "A secret?"), ("assistant", "The cellar key.")]
+    memory = Memory(guarded)
+    eventually(lambda: memory.only(user).said, "the reply is there, and no memory block", until=lambda s: s == expected)
+    assert post(guarded, user, "/v1/chat/completions", {"model": "none", "messages": []}).status_code >= 400
+    assert memory.only(user).said == expected
+    assert metric(guarded, "recallr_faults_total") == 0
+
+
+def test_a_request_without_memory_is_not_stored_from_the_event(guarded: Proxy, provider: Provider, user: str) -> None:
+    provider.answer(Answer(text="The cellar key."), Answer(status=400))
+    body = {"model": CHAT_MODEL, "messages": [{"role": "user", "content": "A secret?"}], "stream": False}
+    assert post(guarded, user, "/v1/chat/completions", body, memory="off").status_code == 200
+    assert post(guarded, user, "/v1/chat/completions", body).status_code == 400, "and nothing of a failed call"
+    provider.answer(Answer(text="Hello."))
+    guarded.ask(user, "Hi.")
+    assert Memory(guarded).only(user).said == [("user", "Hi."), ("assistant", "Hello.")]

@@ -1,7 +1,10 @@
-"""Guardrails of a gateway, each with a word that it refuses, for the `guardrails` and `callbacks` of a config."""
+"""Guardrails of a gateway, each with a word that it refuses, and one that seals answers, for the `guardrails` and
+`callbacks` of a config.
+"""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import HTTPException
@@ -41,7 +44,7 @@ class BesideTheCall(CustomGuardrail):  # type: ignore[misc]
 
 
 class Callback(CustomLogger):  # type: ignore[misc]
-    """No guardrail, but a callback that refuses."""
+    """No guardrail, but a callback that refuses, and seals."""
 
     async def async_pre_call_hook(
         self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: str
@@ -50,6 +53,17 @@ class Callback(CustomLogger):  # type: ignore[misc]
         if says(data, "limit"):
             raise HTTPException(429, {"error": "too many requests"})
         return "trout is refused" if says(data, "trout") else data
+
+    async def async_post_call_success_hook(self, data: dict[str, Any], user_api_key_dict: Any, response: Any) -> Any:
+        """Brings answers about a secret into a shape that no API has."""
+        return {"sealed": "9f8e"} if says(data, "A secret?") else response
+
+    async def async_post_call_streaming_iterator_hook(
+        self, user_api_key_dict: Any, response: Any, request_data: dict[str, Any]
+    ) -> AsyncIterator[Any]:
+        """The same of streams."""
+        async for chunk in response:
+            yield "9f8e" if says(request_data, "A secret?") else chunk
 
 
 callback = Callback()
