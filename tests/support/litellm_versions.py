@@ -41,10 +41,12 @@ print(*sorted({api.without for api in (*GATEWAY, *BRIDGES) if api.missing}), sep
 
 
 _NEEDED = """
+import sys
 from importlib.metadata import requires
 from packaging.requirements import Requirement
-for needed in map(Requirement, requires("litellm")):
-    if not needed.name.startswith("litellm") and (not needed.marker or needed.marker.evaluate({"extra": "proxy"})):
+package, extra = sys.argv[1:]
+for needed in map(Requirement, requires(package)):
+    if not needed.name.startswith("litellm") and (not needed.marker or needed.marker.evaluate({"extra": extra})):
         needed.marker = None
         print(needed)
 """
@@ -80,12 +82,18 @@ def environment(version: str) -> tuple[Path, str]:
         else:
             _pip(python, "-e", package, f"litellm[proxy]<={version}", check=True)
             _pip(python, "--no-deps", f"litellm=={version}", check=True)
-            needed = subprocess.run([python, "-c", _NEEDED], check=True, stdout=subprocess.PIPE, text=True).stdout
-            _pip(python, *needed.splitlines(), check=True)
+            _pip(python, *_needed(python, "litellm", "proxy"), check=True)
             note.write_text("with older companions")
     else:
         _pip(python, "--no-deps", "-e", str(ROOT), check=True)  # another checkout may have been the last one
+        _pip(python, *_needed(python, "recallr-litellm", "test"), check=True)  # and one that needed less
     return python, note.read_text()
+
+
+def _needed(python: Path, package: str, extra: str) -> list[str]:
+    """What a package needs, with an extra of it, besides LiteLLM's packages."""
+    command = [str(python), "-c", _NEEDED, package, extra]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
 
 
 def _pip(python: Path, *arguments: str, check: bool = False) -> bool:
