@@ -42,16 +42,13 @@ from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.gateway.stage import Stage
 from recallr_litellm.litellm_host.tracing import body_as_sent, client_session, name_session
 from recallr_litellm.memory.sessions import OpenedSession, Sessions
-from recallr_litellm.metrics import ADDED, FAULTS, HELPER_CALLS, RECALL, REJECTED
+from recallr_litellm.metrics import ADDED, FAULTS, HELPER_CALLS, REJECTED
 from recallr_litellm.projects import Projects
-from recallr_litellm.recall import Recall
-from recallr_litellm.recall.agentic import Agent, OwnedMemory, ResearchQuestion
-from recallr_litellm.recall.auto import choose
+from recallr_litellm.recall.by_strategy import MemorySearch, Question
 from recallr_litellm.recall.trace import Trace
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.state import StateStore
-from recallr_litellm.stores.vectors import VectorStore
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +63,6 @@ class Recollection:
     """The memory work of a request, bounded by the deadline of its strategy.
 
     Args:
-        agent: searches with a model; None where none is configured.
         count_tokens: LiteLLM's own counter, for the budget of the memory block.
         model_behind: what is known of a model by its name, the team that asks, and whether the gateway routes it.
         traced: requests are explained afterwards.
@@ -78,9 +74,7 @@ class Recollection:
         projects: Projects,
         sessions: Sessions,
         state: StateStore,
-        recall: Recall,
-        vectors: VectorStore,
-        agent: Agent | None,
+        search: MemorySearch,
         *,
         state_breaker: CircuitBreaker,
         vectors_breaker: CircuitBreaker,
@@ -96,9 +90,7 @@ class Recollection:
             min_session_timeout_seconds=settings.min_session_timeout_seconds, holders=settings.bound_by
         )
         self._sessions = sessions
-        self._recall = recall
-        self._vectors = vectors
-        self._agent = agent
+        self._search = search
         self._state_breaker = state_breaker
         self._vectors_breaker = vectors_breaker
         self._embedding_breaker = embedding_breaker
@@ -242,8 +234,7 @@ class Recollection:
         stage = Stage(call, admitted, admission)
         call.status, call.strategy = "ok", stage.strategy.value
         if stage.strategy is Strategy.AUTO:
-            model = self._no_model(admitted.request.owner) is None
-            stage.strategy = choose(admitted.conversation.question, model=model)
+            stage.strategy = self._search.chosen(admitted.request.owner, stage.strategy, admitted.conversation.question)
             call.strategy = f"{Strategy.AUTO.value}:{stage.strategy.value}"
         seconds = self._settings.deadline_seconds(stage.strategy)
         begun = asyncio.get_running_loop().time()
@@ -309,42 +300,25 @@ class Recollection:
         stage.searching = True
         # Not `session.other_ids`: one that was made memory since then is to be found there.
         seen = frozenset((session.id, *(other.id for other in stage.ongoing)))
-        with RECALL.time():
-            stage.recalled = await self._recall(
-                owner,
-                question,
-                stage.options,
-                exclude_sessions=seen,
-                previous=await self._previous_message(owner, conversation, session),
-                now=stage.moment,
-                trace=stage.call.trace,
-            )
-        stage.call.lap("scoring")
-        if stage.strategy is Strategy.AGENTIC:
-            await self._investigate(stage, owner, question, seen)
-            stage.call.lap("agent")
-        stage.searching = False
-
-    def _no_model(self, owner: Owner) -> str | None:
-        """Why the owner's memory cannot be searched by a model; None if it can."""
-        if self._agent is None:
-            return "RECALLR_MEMORY_MODEL is not set"
-        if not self._projects.may_use_agentic(owner.project):
-            return "neither its settings nor RECALLR_AGENTIC_PROJECTS allow the project agentic recall"
-        return None
-
-    async def _investigate(self, stage: Stage, owner: Owner, question: str, seen: frozenset[str]) -> None:
-        """Let a model search on from what was recalled. What it has found is in the stage after each of its steps."""
-        fault = self._no_model(owner)
-        if self._agent is not None and fault is None:
-            now, options = stage.moment, stage.options
-            earlier = stage.admitted.conversation.messages[:-1]
-            asked = ResearchQuestion(question, now, options.timezone, earlier)
-            memory = OwnedMemory(self._recall, self._vectors, owner, options, exclude_sessions=seen, now=now)
-            async for progress in self._agent(memory, asked, stage.recalled, options, until=stage.until):
-                stage.recalled, fault = progress.recalled, progress.fault
+        asked = Question(
+            question, await self._previous_message(owner, conversation, session), conversation.messages[:-1]
+        )
+        fault, part = None, "scoring"
+        async for progress in self._search(
+            owner,
+            asked,
+            stage.options,
+            exclude_sessions=seen,
+            now=stage.moment,
+            until=stage.until,
+            trace=stage.call.trace,
+        ):
+            stage.recalled, fault = progress.recalled, progress.fault
+            stage.call.lap(part)
+            part = "agent"
         if fault is not None:
             self._note(stage.call, ModelUnavailable.reason, ModelUnavailable(fault))
+        stage.searching = False
 
     async def _previous_message(self, owner: Owner, conversation: Conversation, session: OpenedSession) -> str:
         """What the user said before the question, in this session; "" if it is the first."""

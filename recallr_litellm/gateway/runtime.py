@@ -23,9 +23,11 @@ from recallr_litellm.metrics import EXCHANGES, QUEUE
 from recallr_litellm.projects import load_projects
 from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Agent, Completion
+from recallr_litellm.recall.by_strategy import MemorySearch
 from recallr_litellm.recall.dates import warm_up
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.services import Services
+from recallr_litellm.services.context import ContextService
 from recallr_litellm.services.forgetting import Forgetting
 from recallr_litellm.services.known_projects import KnownProjects
 from recallr_litellm.services.limits import Limits
@@ -152,7 +154,12 @@ class Runtime:
         self._open_reconify(default_timeout)
         self._open_webhooks()
         self._breakers = [self._state_breaker, self._vectors_breaker, self._writes_breaker, self._embedding_breaker]
-        recall = Recall(self._vectors, self._embedder, self._sparse)
+        search = MemorySearch(
+            Recall(self._vectors, self._embedder, self._sparse),
+            self._vectors,
+            self._agent(),
+            may_use_agentic=self.projects.may_use_agentic,
+        )
         self._processor = Processor(
             self._state,
             self._vectors,
@@ -172,9 +179,7 @@ class Runtime:
             self.projects,
             self._sessions,
             self._state,
-            recall,
-            self._vectors,
-            self._agent(),
+            search,
             state_breaker=self._state_breaker,
             vectors_breaker=self._vectors_breaker,
             embedding_breaker=self._embedding_breaker,
@@ -214,6 +219,15 @@ class Runtime:
                 self._state, self._vectors, min_timeout_seconds=settings.min_session_timeout_seconds
             ),
             forgetting=forgetting,
+            context=ContextService(
+                settings,
+                self._sessions,
+                self._state,
+                self._vectors,
+                search,
+                (self._vectors_breaker, self._embedding_breaker),
+                count_tokens=self._count_tokens,
+            ),
         )
 
     def _agent(self) -> Agent | None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from recallr_litellm.core.context import MemoryBlock, render
 from recallr_litellm.core.laid import LaidBlock, give_way, messages_not_shown, not_shown, ongoing_not_shown
 from recallr_litellm.core.messages import StoredMessage
-from recallr_litellm.core.options import RecallOptions, Strategy
+from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import OngoingSession, Recalled
 from recallr_litellm.gateway.admission import Admission
 from recallr_litellm.gateway.call import AdmittedRequest, Call
@@ -49,9 +49,8 @@ class Stage:
 
     @property
     def options(self) -> RecallOptions:
-        """What is asked of the search: a search by a model begins with a balanced one."""
-        strategy = Strategy.BALANCED if self.strategy is Strategy.AGENTIC else self.strategy
-        return replace(self.admission.headers.recall_options, strategy=strategy)
+        """What is asked of the search."""
+        return replace(self.admission.headers.recall_options, strategy=self.strategy)
 
     def leave_trace(self) -> None:
         """Note what was found and laid, where requests are explained."""

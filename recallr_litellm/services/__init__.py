@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recallr_litellm.projects import Projects
+from recallr_litellm.services.context import ContextService
 from recallr_litellm.services.forgetting import Forgetting
 from recallr_litellm.services.limits import Limits
 from recallr_litellm.services.projects import ProjectAdmin
@@ -28,3 +29,4 @@ class Services:
     users: Users
     sessions: SessionService
     forgetting: Forgetting
+    context: ContextService

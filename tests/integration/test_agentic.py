@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 from openai import DefaultHttpxClient, OpenAI
+from recallrai.models import MessageRole, RecallStrategy
 
+from tests.support.api import sdk
 from tests.support.memory import SHORT, Memory, remember
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
 from tests.support.proxy import CHAT_MODEL, MEMORY_MODEL, OTHER_API_KEY, OTHER_PROJECT, PROJECT, Proxy, Reply
@@ -317,3 +319,26 @@ def test_auto_asks_the_model_for_a_broad_question_only(agentic: Proxy, provider:
     assert "> Has a cat.\n" in block(provider)
     chosen = re.findall(r" strategy=auto:(\w+) ", agentic.log)
     assert chosen[-2:] == ["low_latency", "agentic"], "the log says what was chosen"
+
+
+def test_the_api_tells_of_each_step_of_a_model(agentic: Proxy, provider: Provider, user: str) -> None:
+    provider.answer(Answer(when=FELIX, text="A fine name."))
+    remember(agentic, user, FELIX)
+    session = sdk(agentic).get_user(user).create_session()
+    session.add_message(MessageRole.USER, "What do you know about my cat?")
+    script(
+        provider,
+        call("search_memories", query="cat", k=1),
+        report({"text": "The user's cat is called Felix.", "memory_ids": ["m1"]}),
+    )
+
+    *told, final = session.get_context_stream(recall_strategy=RecallStrategy.AGENTIC)
+
+    said = [event.status_update_message or "" for event in told]
+    assert said[0] == "Searching memory"
+    assert len(said) >= 3, "the search without a model, and each step of the model"
+    assert final.error_message is None
+    assert "<findings>" in (final.context or "")
+    assert final.metadata is not None
+    assert final.metadata.agent_reasoning == "The user's cat is called Felix."
+    assert final.metadata.recall_strategy_used is RecallStrategy.AGENTIC

@@ -94,19 +94,27 @@ def _bounded(request: Request, most_bytes: int) -> Receive:
 
 def answer(error: Exception) -> JSONResponse:
     """The response to a request that failed."""
+    status, detail = detail_of(error)
+    headers = {"Retry-After": "1"} if status == 503 else {}
+    return JSONResponse(
+        {"detail": detail}, status, headers=dict(error.headers) if isinstance(error, RequestError) else headers
+    )
+
+
+def detail_of(error: Exception) -> tuple[int, str | dict[str, Any]]:
+    """Status and `detail` of the answer to a request that failed. What nobody foresaw is logged."""
     match error:
         case RequestError():
-            return JSONResponse({"detail": error.detail}, error.status, headers=dict(error.headers))
+            return error.status, error.detail
         case RequestValidationError():
-            return JSONResponse({"detail": _problems(error)}, 422)
+            return 422, _problems(error)
         case HTTPException(status_code=400):  # a body that is not even text
-            return JSONResponse({"detail": str(error.detail)}, 422)
+            return 422, str(error.detail)
         case Unavailable():
-            detail = f"memory is unavailable ({error.reason}); try again later"
-            return JSONResponse({"detail": detail}, 503, headers={"Retry-After": "1"})
+            return 503, f"memory is unavailable ({error.reason}); try again later"
     FAULTS.labels("api").inc()
     _log.error("A request of the REST API failed", exc_info=error)
-    return JSONResponse({"detail": "internal error; the log of the gateway says more"}, 500)
+    return 500, "internal error; the log of the gateway says more"
 
 
 def _problems(error: RequestValidationError) -> str:

@@ -16,6 +16,7 @@ from recallr_litellm.api.rest.values import (
     Metadata,
     MetadataFilter,
     Offset,
+    as_text,
     milliseconds,
     moment,
 )
@@ -209,6 +210,4 @@ async def last_messages(
 
 
 def _said(stored: StoredMessage) -> dict[str, object]:
-    # Half of a surrogate pair, which a chat may bring, is no text that JSON could hold.
-    text = stored.message.text.encode(errors="replace").decode()
-    return {"role": stored.message.role, "content": text, "timestamp": moment(stored.at)}
+    return {"role": stored.message.role, "content": as_text(stored.message.text), "timestamp": moment(stored.at)}

@@ -73,6 +73,11 @@ IdempotencyKey = Annotated[
 ]
 
 
+def as_text(text: str) -> str:
+    """A text that JSON can hold: half of a surrogate pair, which a chat may have brought, is none."""
+    return text.encode(errors="replace").decode()
+
+
 def moment(milliseconds: int) -> datetime:
     """A time of the stores: ISO 8601, UTC."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,0 +1,110 @@
+"""Searching one user's memory by whichever strategy is asked for; of chats and of the API alike.
+
+>>> search = MemorySearch(recall, vectors, agent, may_use_agentic=projects.may_use_agentic)
+>>> async for progress in search(owner, Question("Where did I park?"), options, until=loop.time() + 3, ...):
+...     recalled = progress.recalled
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from recallr_litellm.core.messages import Message
+from recallr_litellm.core.options import RecallOptions, Strategy
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.metrics import RECALL
+from recallr_litellm.recall.agentic import Agent, OwnedMemory, Progress, ResearchQuestion
+from recallr_litellm.recall.auto import choose
+from recallr_litellm.recall.search import Recall
+from recallr_litellm.recall.trace import Trace
+from recallr_litellm.stores.vectors import VectorStore
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What memory is searched for."""
+
+    text: str
+    """The user's own words."""
+    previous: str = ""
+    """What the user said before that, in the same session; "" if that is the first."""
+    earlier: Sequence[Message] = ()
+    """What was said before that, for a model that searches."""
+
+
+class MemorySearch:
+    """Searches by any strategy.
+
+    Args:
+        agent: searches with a model; None where none is configured.
+        may_use_agentic: whether a project may have memory searched by the model.
+    """
+
+    def __init__(
+        self, recall: Recall, vectors: VectorStore, agent: Agent | None, *, may_use_agentic: Callable[[str], bool]
+    ) -> None:
+        self._recall = recall
+        self._vectors = vectors
+        self._agent = agent
+        self._may_use_agentic = may_use_agentic
+
+    def chosen(self, owner: Owner, strategy: Strategy, question: str) -> Strategy:
+        """How a question is searched for: the strategy itself, or what `auto` makes of it."""
+        if strategy is not Strategy.AUTO:
+            return strategy
+        return choose(question, model=self._no_model(owner) is None)
+
+    async def __call__(
+        self,
+        owner: Owner,
+        question: Question,
+        options: RecallOptions,
+        *,
+        exclude_sessions: frozenset[str],
+        now: datetime,
+        until: float,
+        trace: Trace | None = None,
+    ) -> AsyncIterator[Progress]:
+        """Search, and tell what there is after each step: one of a search without a model, then those of the model,
+        where the strategy is `agentic`. The last one is finished.
+
+        Args:
+            options: with a strategy that `chosen` has answered.
+            exclude_sessions: of which nothing must be found.
+            until: when a model has to be done, on the clock of the event loop.
+
+        Raises:
+            VectorsUnavailable, EmbeddingUnavailable: memory does not answer.
+        """
+        agentic = options.strategy is Strategy.AGENTIC
+        # A search by a model begins with a balanced one.
+        options = replace(options, strategy=Strategy.BALANCED) if agentic else options
+        with RECALL.time():
+            recalled = await self._recall(
+                owner,
+                question.text,
+                options,
+                exclude_sessions=exclude_sessions,
+                previous=question.previous,
+                now=now,
+                trace=trace,
+            )
+        fault = self._no_model(owner) if agentic else None
+        finished = not agentic or fault is not None or self._agent is None
+        yield Progress(recalled, finished=finished, fault=fault)
+        if finished or self._agent is None:
+            return
+        memory = OwnedMemory(self._recall, self._vectors, owner, options, exclude_sessions=exclude_sessions, now=now)
+        asked = ResearchQuestion(question.text, now, options.timezone, tuple(question.earlier))
+        async for progress in self._agent(memory, asked, recalled, options, until=until):
+            yield progress
+
+    def _no_model(self, owner: Owner) -> str | None:
+        """Why the owner's memory cannot be searched by a model; None if it can."""
+        if self._agent is None:
+            return "RECALLR_MEMORY_MODEL is not set"
+        if not self._may_use_agentic(owner.project):
+            return "neither its settings nor RECALLR_AGENTIC_PROJECTS allow the project agentic recall"
+        return None

@@ -1,0 +1,204 @@
+"""The context of a session: the memory block that a chat with the session's last message would be given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from recallr_litellm.core.bounds import SHOWN_BYTES_PER_TOKEN
+from recallr_litellm.core.context import MemoryBlock, render
+from recallr_litellm.core.instructions import instructions
+from recallr_litellm.core.laid import passage_key
+from recallr_litellm.core.messages import Message
+from recallr_litellm.core.options import RecallOptions, Strategy
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.recalled import OngoingSession, Recalled, RecalledMemory, RecalledPassage
+from recallr_litellm.errors import CallRefused, SessionNotFound, Unavailable
+from recallr_litellm.memory.sessions import Sessions
+from recallr_litellm.recall.by_strategy import MemorySearch, Question
+from recallr_litellm.settings import Settings
+from recallr_litellm.stores.circuit_breaker import CircuitBreaker
+from recallr_litellm.stores.state import StateStore
+from recallr_litellm.stores.vectors import VectorStore
+
+_READ: Final = 20
+"""Messages of the session that are looked at for the question and what came before it."""
+_SEPARATOR: Final = "\n\n\n"
+"""Between the instructions and the block, as the official SDK has it."""
+
+Tell = Callable[[str], None]
+"""Is told what is being done, in words for a person who waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a model is to be told besides the session's own messages."""
+
+    text: str
+    strategy: Strategy
+    """By which memory was searched; never `auto`."""
+    question: str
+    """What it was searched for; "" where nothing was."""
+    memory_ids: tuple[str, ...]
+    """Of the memories that the text shows."""
+    session_ids: tuple[str, ...]
+    """Of the sessions that it shows something of."""
+    reasoning: str | None
+    """What a model concluded."""
+    fault: str | None
+    """Why it does not hold all that there is; None where it does."""
+
+
+class ContextService:
+    """Gives the context of sessions.
+
+    Args:
+        breakers: of the vector store and of the embedding.
+        count_tokens: tokens of a text.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        sessions: Sessions,
+        state: StateStore,
+        vectors: VectorStore,
+        search: MemorySearch,
+        breakers: Collection[CircuitBreaker],
+        *,
+        count_tokens: Callable[[str], int],
+    ) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._state = state
+        self._vectors = vectors
+        self._search = search
+        self._breakers = breakers
+        self._count_tokens = count_tokens
+
+    async def question_of(self, owner: Owner, session_id: str) -> Question:
+        """What the last words of the user in a session ask of memory.
+
+        Raises:
+            SessionNotFound: the owner has none of this id.
+        """
+        said = await self._last_messages(owner, session_id)
+        asked = [index for index, message in enumerate(said) if message.role == "user"]
+        if not asked:
+            return Question("", earlier=said)
+        previous = said[asked[-2]].text if len(asked) > 1 else ""
+        return Question(said[asked[-1]].text, previous, said[: asked[-1]])
+
+    async def context(
+        self,
+        owner: Owner,
+        session_id: str,
+        question: Question,
+        options: RecallOptions,
+        *,
+        tell: Tell = lambda _: None,
+    ) -> Context:
+        """What a chat would be given that asks this question in this session.
+
+        Within the deadline of the strategy; past it, or where a store fails, what was found until then.
+
+        Args:
+            question: as `question_of` has it.
+
+        Raises:
+            StateUnavailable: Redis does not answer.
+        """
+        loop, now = asyncio.get_running_loop(), datetime.now(UTC)
+        strategy = self._search.chosen(owner, options.strategy, question.text)
+        options = replace(options, strategy=strategy)
+        seconds = self._settings.deadline_seconds(strategy)
+        until = loop.time() + seconds - min(1.0, 0.1 * seconds)
+        others = tuple(id for id in await self._state.open_ids(owner) if id != session_id)
+        ongoing = await self._sessions.ongoing(owner, others, tokens=self._settings.context_tokens)
+        recalled, fault = Recalled(), None
+        try:
+            async with asyncio.timeout(seconds):
+                for breaker in self._breakers:
+                    breaker.require()
+                tell("Searching memory")
+                seen = frozenset((session_id, *(one.id for one in ongoing)))
+                async for progress in self._search(
+                    owner, question, options, exclude_sessions=seen, now=now, until=until
+                ):
+                    recalled, fault = progress.recalled, progress.fault
+                    tell(_in_words(recalled, finished=progress.finished))
+        except TimeoutError:
+            self._suspect()
+            fault = "the time was up"
+        except (Unavailable, CallRefused) as error:
+            self._suspect()
+            fault = f"memory is unavailable ({error.reason})"
+        block = render(
+            recalled,
+            ongoing=ongoing,
+            unseen=(),
+            now=now,
+            timezone=options.timezone,
+            budget=self._settings.context_tokens,
+            count_tokens=self._count_tokens,
+        )
+        text = block.text
+        if options.include_system_prompt:
+            text = instructions(strategy) + _SEPARATOR + text
+        return Context(
+            text=text,
+            strategy=strategy,
+            question=question.text,
+            memory_ids=tuple(dict.fromkeys(_memories_in(block, recalled.memories))),
+            session_ids=tuple(dict.fromkeys(_sessions_in(block, recalled, ongoing))),
+            reasoning="\n".join(finding.text for finding in recalled.findings) or None,
+            fault=fault,
+        )
+
+    async def _last_messages(self, owner: Owner, session_id: str) -> list[Message]:
+        index = await self._state.load_index(owner, session_id)
+        if index is not None:
+            most = SHOWN_BYTES_PER_TOKEN * self._settings.context_tokens
+            ids = [entry.id for entry in reversed(index.entries[-_READ:])]
+            found = await self._state.read(owner, session_id, ids, most_bytes=most) if ids else []
+            return [stored.message for stored in reversed(found)]
+        if await self._vectors.get_session(owner, session_id) is None:
+            raise SessionNotFound(f"Session {session_id} not found")
+        return [stored.message for stored in (await self._vectors.read_messages(owner, session_id))[-_READ:]]
+
+    def _suspect(self) -> None:
+        for breaker in self._breakers:
+            breaker.suspect()
+
+
+def _in_words(recalled: Recalled, *, finished: bool) -> str:
+    if recalled.findings and not finished:
+        return f"A model searches on: {len(recalled.findings)} findings so far"
+    passages, memories, summaries = map(len, (recalled.passages, recalled.memories, recalled.summaries))
+    found = f"Found {passages} passages, {memories} memories and {summaries} summaries"
+    return found if finished else f"{found}; a model searches on"
+
+
+def _memories_in(block: MemoryBlock, memories: Iterable[RecalledMemory]) -> Iterator[str]:
+    for memory in memories:
+        if memory.id in block.shown:
+            yield memory.id
+        yield from _memories_in(block, memory.connected)
+
+
+def _sessions_in(block: MemoryBlock, recalled: Recalled, ongoing: Iterable[OngoingSession]) -> Iterator[str]:
+    def is_shown(passage: RecalledPassage) -> bool:
+        return passage.message in block.shown or passage_key(passage) in block.shown
+
+    yield from (session.id for session in ongoing if any(stored.id in block.shown for stored in session.messages))
+    yield from (passage.session for passage in recalled.passages if is_shown(passage))
+    yield from (memory.session for memory in recalled.memories if memory.id in block.shown)
+    yield from (summary.session for summary in recalled.summaries if summary.session in block.shown)
+    yield from (session for session, stored in recalled.last_messages if stored.id in block.shown)
+    yield from (session.id for session in recalled.last_summaries if session.id in block.shown)
+    for finding in recalled.findings:
+        if finding.text in block.shown:
+            yield from finding.sessions
