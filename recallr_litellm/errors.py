@@ -331,6 +331,18 @@ class ModelUnavailable(Unavailable):
     reason = "agent"
 
 
+class ModelBusy(ModelUnavailable):
+    """The model of `RECALLR_MEMORY_MODEL` answered 429.
+
+    Args:
+        retry_after: seconds, where the provider named them.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class CallRefused(RecallrError):
     """A dependency works but refused one call. Only the request or session of that call is affected."""
 
@@ -344,6 +356,12 @@ class StateRefused(CallRefused):
 
 class VectorsRefused(CallRefused):
     """Qdrant refused one call: a point it does not accept, or a query it cannot read (400, 409, 413, 422)."""
+
+
+class ModelRefused(CallRefused):
+    """The model of `RECALLR_MEMORY_MODEL` refused one call (a content filter, a text that is too long)."""
+
+    reason = "agent"
 
 
 class EmbeddingRefused(CallRefused):

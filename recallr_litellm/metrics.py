@@ -83,6 +83,26 @@ QUEUE = _shared(
     "`recallr failed`).",
     "state",
 )
+LEARNING = _counter(
+    "recallr_learning_sessions",
+    "Sessions that were learned, by outcome: learned; postponed (is tried again); failed (set aside).",
+    "outcome",
+    *("learned", "postponed", "failed"),
+)
+LEARNING_TOKENS = _counter(
+    "recallr_learning_tokens",
+    "Tokens that RECALLR_MEMORY_MODEL used for learning, by step.",
+    "step",
+    "facts",
+    "decisions",
+)
+FACTS = _counter(
+    "recallr_facts",
+    "Facts, by what became of them: extracted; rejected by a check, by its name (evidence, modality, secret, "
+    "instruction, question, language, assistant, deleted); and of the extracted ones: same, addition, change, "
+    "correction, contradiction, new.",
+    "outcome",
+)
 STORE_UP = Gauge(
     "recallr_store_up",
     "1 while it can be used; 0 if it cannot be by one worker: redis, qdrant, qdrant-writes, embedding.",
@@ -94,7 +114,18 @@ FAULTS = _counter(
     "recallr_faults",
     "Errors of the plugin itself, by place. The request went on; the log has the error.",
     "where",
-    *("request", "capture", "answer", "stream", "binding", "background", "processing", "reconify", "webhooks"),
+    *(
+        "request",
+        "capture",
+        "answer",
+        "stream",
+        "binding",
+        "background",
+        "processing",
+        "learning",
+        "reconify",
+        "webhooks",
+    ),
 )
 ANSWERS_TOO_LARGE = Counter(
     "recallr_answers_too_large", "Answers that were not read to their end because of their size.", registry=REGISTRY

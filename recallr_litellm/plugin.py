@@ -20,6 +20,7 @@ from recallr_litellm.gateway.middleware import RecallrMiddleware
 from recallr_litellm.gateway.request_log import RequestLog
 from recallr_litellm.gateway.runtime import Runtime
 from recallr_litellm.litellm_host.deployments import model_behind
+from recallr_litellm.litellm_host.json_answers import write_json
 from recallr_litellm.litellm_host.models import complete, count_tokens, embed_through_gateway
 from recallr_litellm.litellm_host.private_apis import BRIDGES, GATEWAY, MIDDLEWARE, SHUTDOWN, report
 from recallr_litellm.litellm_host.spend import count_own_calls
@@ -58,6 +59,7 @@ def start() -> Runtime | None:
             load_settings(),
             gateway_embed=embed_through_gateway,
             gateway_complete=complete,
+            gateway_write_json=write_json,
             count_tokens=count_tokens,
             model_behind=model_behind,
         )
@@ -95,6 +97,7 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
         deadline=seconds_left,
         log=RequestLog(settings.log_users).write,
         reporter=runtime.reporter,
+        in_flight=runtime.in_flight,
     )
     app.middleware_stack = middleware
     if forwards:

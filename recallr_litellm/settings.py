@@ -146,7 +146,15 @@ class Settings(EnvironmentSettings):
         ),
     )
     memory_model: str | None = Field(
-        None, description="A model of the gateway that searches memory for `agentic` recall. Unset: none."
+        None,
+        description="A model of the gateway that learns facts from processed sessions and searches memory for "
+        "`agentic` recall. Unset: none.",
+    )
+    memory_budget_tokens: int | None = Field(
+        None,
+        ge=0,
+        description="Tokens a day (UTC) and project that learning may use; past it sessions wait for the next day. "
+        "Unset: no bound.",
     )
     agentic_projects: list[str] | None = Field(
         None,

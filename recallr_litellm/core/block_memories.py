@@ -117,7 +117,16 @@ class _Memories:
         else:
             dates = f"event {clock.event(memory.event_start, memory.event_end)}"
         relevance = percent(memory.relevance) if len(number) == 1 else ""
-        return attributed(mark(".".join(map(str, number)), dates, relevance), " ".join(escape(memory.text).split()))
+        over = f"until {clock.date(memory.until)}" if memory.until is not None else ""
+        before = [attributed(mark("until", clock.date(until)), _one_line(text)).strip() for until, text in memory.was]
+        disputed = attributed(mark("disputed, ask the user"), _one_line(memory.disputed)).strip()
+        further = [*before, *([disputed] if memory.disputed else [])]
+        words = filter(None, (".".join(map(str, number)), dates, over, relevance))
+        return attributed(mark(*words), _one_line(memory.text), *further)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(escape(text).split())
 
 
 class _Passages:

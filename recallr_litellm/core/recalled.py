@@ -59,6 +59,12 @@ class RecalledMemory(NamedTuple):
     """Calibrated, 0–1; 0 for a memory that is there only for what it is connected with."""
     connected: tuple[RecalledMemory, ...] = ()
     """Memories that it is connected with, none of which was recalled itself."""
+    until: int | None = None
+    """From when on it is no longer true; None as long as it is."""
+    was: tuple[tuple[int, str], ...] = ()
+    """What was true before it: until when, and what; newest first."""
+    disputed: str = ""
+    """What else was said that cannot be true as well, and what to ask the user about it."""
 
 
 Remembered = RecalledPassage | RecalledMemory

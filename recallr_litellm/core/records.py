@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from recallr_litellm.core.knowledge import USER, Attribute, EntityName, Kind, Origin, Reason
 from recallr_litellm.core.messages import Role, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.traits import Traits
@@ -97,6 +98,36 @@ class Memory(BaseModel):
     """Ids of the messages that it rests on."""
     connected: tuple[str, ...] = ()
     """Ids of the owner's memories that it is connected with, the nearest first."""
+    chain: str = ""
+    """On an earlier version: id of the current one, which stays the same through all versions."""
+    fact: str = ""
+    """Id of the extracted fact that made this version; "" for one that a person made."""
+    reason: Reason = Reason.INITIAL
+    """Why there is this version: what it did to the one before."""
+    expired_at: int | None = None
+    """From when on it is no longer true, or no longer held to be; None as long as it is."""
+    expiration_reason: Reason | None = None
+    conflict: str | None = None
+    """Id of the conflict that it is in, or that has ended it."""
+    subject: str = USER
+    """Whom it is about: `user`, or a name."""
+    attribute: Attribute = Attribute.OTHER
+    kind: Kind = Kind.FACT
+    negated: bool = False
+    confidence: float = 1.0
+    """0–1, as the model that extracted it says."""
+    entities: tuple[EntityName, ...] = ()
+    """Who and what it speaks of, the subject excluded."""
+    questions: tuple[str, ...] = ()
+    """Questions that it answers; it is found by them too."""
+    origin: Origin = Origin.LEARNED
+    pinned: bool = False
+    """Shown in the profile whatever else there is."""
+
+    @property
+    def indexed_text(self) -> str:
+        """What its vectors are made from: itself, and the questions that it answers."""
+        return "\n".join((self.content, *self.questions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +209,11 @@ class MemoryHit(NamedTuple):
     content: str
     dense: float
     bm25: float
+    chain: str = ""
+    reason: Reason = Reason.INITIAL
+    expired_at: int | None = None
+    expiration_reason: Reason | None = None
+    conflict: str | None = None
 
 
 class Hits(NamedTuple):

@@ -14,6 +14,7 @@ from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.memory.capture import beginning_of
 from recallr_litellm.metrics import REQUESTS
 from recallr_litellm.request_headers import RawHeaders
+from recallr_litellm.tasks import InFlight
 
 _OF_CLIENTS = frozenset({CLASS_HEADER, *MARKING_HEADERS, *HEADER_NAMES})
 
@@ -33,6 +34,7 @@ class RecallrMiddleware:
         deadline: Deadline,
         log: Log,
         reporter: Reporter,
+        in_flight: InFlight,
     ) -> None:
         self._app = app
         self._store = store
@@ -40,6 +42,7 @@ class RecallrMiddleware:
         self._deadline = deadline
         self._log = log
         self._reporter = reporter
+        self._in_flight = in_flight
         self._answers: set[Answer] = set()
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
@@ -72,7 +75,7 @@ class RecallrMiddleware:
         token = CURRENT.set(call)
         self._answers.add(answer)
         try:
-            with self._reporter.serving():
+            with self._in_flight.one_more():
                 await self._serve(call, scope, receive, answer)
         except Exception:
             await answer.fail()

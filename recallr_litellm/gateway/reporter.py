@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from recallr_litellm.gateway.call import Call
@@ -19,10 +18,6 @@ class Reporter:
     def take_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[Pairs, list[tuple[bytes, bytes]]]:
         """Split ASGI headers into those about the user and the rest."""
         return (), list(headers)
-
-    def serving(self) -> AbstractContextManager[None]:
-        """To be held while a request is served: sending gives way to it."""
-        return nullcontext()
 
     def begin(self, call: Call, body: dict[str, Any], call_type: str) -> None:
         """Take off the body what it says of its user, and decide whether the request may be reported.

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -59,9 +58,6 @@ class Reporting(Reporter):
 
     def take_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[Pairs, list[tuple[bytes, bytes]]]:
         return take_headers(headers)
-
-    def serving(self) -> AbstractContextManager[None]:
-        return self._reconify.in_flight.one_more()
 
     def begin(self, call: Call, body: dict[str, Any], call_type: str) -> None:
         if is_reported(call_type) and (call.awake or self._all):

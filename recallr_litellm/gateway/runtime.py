@@ -10,12 +10,16 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.room import Model
 from recallr_litellm.errors import CallRefused, EmbeddingUnavailable, StateUnavailable, Unavailable, VectorsUnavailable
 from recallr_litellm.gateway.background import for_ever, report_fault, run_aside
 from recallr_litellm.gateway.recollection import Recollection
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.gateway.witness import Witness
+from recallr_litellm.learning.extracting import Rules
+from recallr_litellm.learning.learner import Learner
+from recallr_litellm.learning.model import Written
 from recallr_litellm.memory.capture import Capture, Exchange
 from recallr_litellm.memory.processing import Processor
 from recallr_litellm.memory.sessions import DEFAULT_TIMEOUT_SECONDS, Sessions
@@ -40,8 +44,9 @@ from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.data_dir import DataDir
 from recallr_litellm.stores.embedding import GatewayEmbed, SparseEncoder, open_embedder
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore
+from recallr_litellm.stores.state.learning_queue import LearningQueue
 from recallr_litellm.stores.vectors import VectorStore, open_collections
-from recallr_litellm.tasks import end
+from recallr_litellm.tasks import InFlight, end
 
 if TYPE_CHECKING:
     from recallr_litellm.reconify.service import Reconify
@@ -58,6 +63,9 @@ _WRITE_PROBE_SECONDS = 10.0
 _PATIENT_SECONDS = 15.0
 """Timeout of a probe by a write to Qdrant or a call of an embedding model, which no request waits for."""
 
+_YIELD_SECONDS = 2.0
+"""Longest time for which a call of the learning model waits because there are requests to serve."""
+
 _COUNT_SECONDS = 10.0
 """How often the queue is counted for the metrics."""
 
@@ -68,6 +76,7 @@ class Runtime:
     Args:
         gateway_embed: embeds through the gateway, for `RECALLR_EMBEDDING_MODEL=litellm/…`.
         gateway_complete: completes a chat with the model of the gateway that is its first argument.
+        gateway_write_json: likewise, has it write JSON by a schema.
         count_tokens: tokens of a text.
         model_behind: see `Recollection`.
     """
@@ -78,6 +87,7 @@ class Runtime:
         *,
         gateway_embed: GatewayEmbed,
         gateway_complete: Callable[..., Coroutine[Any, Any, Completion]],
+        gateway_write_json: Callable[..., Coroutine[Any, Any, Written]],
         count_tokens: Callable[[str], int],
         model_behind: Callable[..., Model],
     ) -> None:
@@ -88,6 +98,7 @@ class Runtime:
         self._valkey = EmbeddedValkey(settings.valkey_dir) if settings.redis_url is None else None
         self._gateway_embed = gateway_embed
         self._gateway_complete = gateway_complete
+        self._gateway_write_json = gateway_write_json
         self._count_tokens = count_tokens
         self._model_behind = model_behind
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -96,7 +107,10 @@ class Runtime:
         self._starting: asyncio.Future[str] | None = None
         self._reconify: Reconify | None = None
         self._webhooks: Webhooks | None = None
+        self._learner: Learner | None = None
         self.reporter = Reporter()
+        self.in_flight = InFlight()
+        """The requests that work in the background gives way to."""
 
     def start(self, install: Callable[[], None]) -> None:
         """Open everything, put it into use and start the background work. Blocks; called once, on the worker's loop.
@@ -160,6 +174,9 @@ class Runtime:
             self._agent(),
             may_use_agentic=self.projects.may_use_agentic,
         )
+        self._open_learning()
+        recall = Recall(self._vectors, self._embedder, self._sparse)
+        self._open_learning()
         self._processor = Processor(
             self._state,
             self._vectors,
@@ -171,7 +188,7 @@ class Runtime:
             interval=settings.process_interval_seconds,
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_processing_attempts,
-            on_processed=self._webhooks.session_processed if self._webhooks is not None else None,
+            on_processed=self._processed,
         )
         self._resources.push_async_callback(self._processor.give_back)
         self.recollection = Recollection(
@@ -234,6 +251,33 @@ class Runtime:
         model = self.settings.memory_model
         return Agent(partial(self._gateway_complete, model), count_tokens=self._count_tokens) if model else None
 
+    def _open_learning(self) -> None:
+        settings = self.settings
+        if settings.memory_model is None:
+            return
+        self._to_learn = LearningQueue.from_url(self._redis_url, timeout_seconds=self._store_seconds)
+        self._resources.push_async_callback(self._to_learn.close)
+        self._learner = Learner(
+            self._to_learn,
+            self._vectors,
+            self._embedder,
+            self._sparse,
+            partial(self._gateway_write_json, settings.memory_model),
+            breakers=self._breakers,
+            state_breaker=self._state_breaker,
+            rules=lambda _: Rules(),
+            budget=lambda _: settings.memory_budget_tokens,
+            interval=settings.process_interval_seconds,
+            quiet=lambda: self.in_flight.quiet(within=_YIELD_SECONDS),
+        )
+
+    async def _processed(self, owner: Owner, session_id: str, last_at: int) -> None:
+        """What follows on a session that became memory."""
+        if self._learner is not None:
+            await self._to_learn.add(owner, session_id, last_at)
+        if self._webhooks is not None:
+            await self._webhooks.session_processed(owner, session_id, last_at)
+
     def _open_reconify(self, default_timeout_seconds: int) -> None:
         reconify, settings = load_reconify_settings(), self.settings
         if not reconify.enabled:
@@ -250,6 +294,7 @@ class Runtime:
             interval=settings.process_interval_seconds,
             capacity=settings.held_exchanges,
             may_keep=self._state.may_keep,
+            in_flight=self.in_flight,
         )
         self._resources.push_async_callback(self._reconify.close)
         self.reporter = Reporting(
@@ -271,6 +316,7 @@ class Runtime:
             self._state_breaker,
             timeout_seconds=self._store_seconds,
             interval=settings.process_interval_seconds,
+            in_flight=self.in_flight,
         )
         self._resources.push_async_callback(self._webhooks.close)
 
@@ -287,6 +333,7 @@ class Runtime:
             self._list_earlier_users,
             *(self._reconify.background if self._reconify is not None else ()),
             *(self._webhooks.background if self._webhooks is not None else ()),
+            *((self._learner.run,) if self._learner is not None else ()),
         ):
             self._spawn(for_ever(work), self._tasks)
 

@@ -58,7 +58,7 @@ async def embed_through_gateway(model: str, texts: list[str]) -> list[list[float
         EmbeddingUnavailable: there is no router yet.
         Exception: LiteLLM's, most with a `status_code`.
     """
-    response = await _router(EmbeddingUnavailable).aembedding(model=model, input=texts, **own_call())
+    response = await router(EmbeddingUnavailable).aembedding(model=model, input=texts, **own_call())
     return [item["embedding"] for item in response.data]
 
 
@@ -78,9 +78,8 @@ async def complete(
     Raises:
         ModelUnavailable: there is no router yet, the call failed, or its answer is none.
     """
-    router = _router(ModelUnavailable)
     extra = {"tools": list(tools)} if tools else {}
-    call = router.acompletion(
+    call = router(ModelUnavailable).acompletion(
         model=model,
         messages=list(messages),
         max_tokens=max_tokens,
@@ -108,8 +107,13 @@ def _read(message: Any) -> Completion:
     return Completion({**kept, **({"provider_specific_fields": own} if own else {})}, requests)
 
 
-def _router(error: type[Unavailable]) -> Any:
-    router = getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)
-    if router is None:
+def router(error: type[Unavailable]) -> Any:
+    """LiteLLM's router of this gateway.
+
+    Raises:
+        Unavailable: of this type, where there is none yet.
+    """
+    found = getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)
+    if found is None:
         raise error("the gateway has no router yet")
-    return router
+    return found

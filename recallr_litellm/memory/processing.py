@@ -82,6 +82,7 @@ class Processor:
         max_attempts: int,
         on_processed: Callable[[Owner, str, int], Awaitable[None]] | None = None,
     ) -> None:
+        self._on_processed = on_processed
         self._state = state
         self._vectors = vectors
         self._memory = SessionMemory(vectors, embedder, sparse, wait=self._wait_for_model)

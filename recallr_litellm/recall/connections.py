@@ -58,4 +58,4 @@ async def with_connected(
 
 
 def _tells_more(memory: Memory | MemoryHit, told: frozenset[str]) -> bool:
-    return not (memory.sources and told.issuperset(memory.sources))
+    return memory.expired_at is None and not (memory.sources and told.issuperset(memory.sources))

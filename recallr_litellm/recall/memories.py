@@ -75,6 +75,7 @@ def recalled_memory(memory: Memory | MemoryHit, relevance: float = 0.0) -> Recal
         event_end=memory.event_end,
         text=memory.content,
         relevance=relevance,
+        until=memory.expired_at,
     )
 
 

@@ -44,6 +44,11 @@ _YOU_SAID = re.compile(
     re.I,
 )
 _I_ASKED = re.compile(r"\b(?:did|have|had) i (?:\w+ )?ask\w*|\bi (?:\w+ )?asked\b|\bmy (?:\w+ )?questions?\b", re.I)
+_PAST = re.compile(
+    r"\b(?:used to|before|previous(?:ly)?|former(?:ly)?|earlier|in the past|back then|at the time|at first|originally"
+    r"|ex|old|older|last time|no longer|anymore|history|früher|damals|avant|autrefois|antes|prima|vroeger|toen)\b",
+    re.I,
+)
 _WORD = re.compile(r"\w+")
 
 
@@ -60,6 +65,8 @@ class Question:
     asks_when: bool = False
     asks_for_now: bool = False
     """What is so at present, when it may have been otherwise before."""
+    asks_for_the_past: bool = False
+    """What was so, and may be no longer."""
     asks_what_assistant_said: bool = False
     asks_what_was_asked: bool = False
     other_script: bool = False
@@ -81,12 +88,14 @@ def read(message: str, *, previous: str = "", now: datetime | None = None) -> Qu
     if not own or is_pleasantry(own):
         return Question("")
     text = searchable(f"{previous[-_MAX_PREVIOUS:]} {own}") if previous and elliptic(own) else own
+    named = periods(own, now or datetime.now(UTC))
     return Question(
         text,
         names=names.candidates(text),
-        periods=periods(own, now or datetime.now(UTC)),
+        periods=named,
         asks_when=bool(_WHEN.search(own)),
         asks_for_now=bool(_NOW.search(own)),
+        asks_for_the_past=bool(named or _PAST.search(own)),
         asks_what_assistant_said=bool(_YOU_SAID.search(own)),
         asks_what_was_asked=bool(_I_ASKED.search(own)),
         other_script=mostly_not_latin(text),

@@ -20,6 +20,7 @@ from recallr_litellm.core.records import Hits, PassageHit, Session, Span, Sparse
 from recallr_litellm.recall.calibration import OTHER_SCRIPTS, REFERENCE_MODEL, Logistic, calibration_of, to_reference
 from recallr_litellm.recall.connections import with_connected
 from recallr_litellm.recall.dates import settled
+from recallr_litellm.recall.history import with_history
 from recallr_litellm.recall.likeness import Likeness
 from recallr_litellm.recall.memories import of_time, rank_memories, score_memories, support, supported
 from recallr_litellm.recall.names import LOOKED_UP, Known, NameBook, without
@@ -147,6 +148,7 @@ class Recall:
                     exclude_sessions=exclude_sessions,
                     within=within,
                     times=[period.searched for period in question.periods],
+                    past=question.asks_for_the_past,
                 ),
             )
             if question.periods:
@@ -193,6 +195,13 @@ class Recall:
         of_passages, of_memories = by_kind(
             top_memories(ranked(ranked_memories, best), options, questions_too=question.asks_what_was_asked)
         )
+        if of_memories:
+            of_memories = await with_history(
+                of_memories,
+                {hit.id: hit for hit in memories},
+                partial(self._vectors.versions, owner),
+                partial(self._vectors.conflicts, owner),
+            )
         if of_memories and recipe.connected:
             of_memories = await with_connected(
                 of_memories,

@@ -62,6 +62,7 @@ class Reconify:
         capacity: payloads held while Redis is unreachable.
         may_keep: whether what was received at a time, milliseconds since the epoch, may be queued for its user;
             None where nobody is ever forgotten.
+        in_flight: the requests that sending gives way to.
 
     Raises:
         ConfigurationError: Reconify is off, or the URL cannot be understood.
@@ -77,6 +78,7 @@ class Reconify:
         interval: float,
         capacity: int,
         may_keep: Callable[[Owner, int], Awaitable[bool]] | None = None,
+        in_flight: InFlight,
     ) -> None:
         self.settings = settings
         self._may_keep = may_keep
@@ -88,8 +90,6 @@ class Reconify:
         self._held: deque[_Waiting] = deque()
         """Oldest first."""
         self._flushing = asyncio.Lock()
-        self.in_flight = InFlight()
-        """Sending gives way to what is counted here."""
         circuit = Circuit(settings.max_pause_seconds)
         self._sender = Sender(
             self._outbox,
@@ -97,7 +97,7 @@ class Reconify:
             _RECONIFY,
             circuit,
             breaker,
-            self.in_flight,
+            in_flight,
             settings.limits,
             interval=interval,
         )

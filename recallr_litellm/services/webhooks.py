@@ -85,6 +85,7 @@ class Webhooks:
         breaker: of Redis; an outage found here trips it.
         timeout_seconds: bounds each round trip to Redis.
         interval: seconds between looks for what is due.
+        in_flight: the requests that sending gives way to.
     """
 
     def __init__(
@@ -96,12 +97,13 @@ class Webhooks:
         *,
         timeout_seconds: float,
         interval: float,
+        in_flight: InFlight,
     ) -> None:
         self._outbox = Outbox.open(redis_url, keys.WEBHOOKS, LIMITS, timeout_seconds=timeout_seconds)
         self._client = WebhookClient(url, secret)
         circuit = Circuit(LIMITS.max_pause_seconds)
         self._sender = Sender(
-            self._outbox, self._client, _DESTINATION, circuit, breaker, InFlight(), LIMITS, interval=interval
+            self._outbox, self._client, _DESTINATION, circuit, breaker, in_flight, LIMITS, interval=interval
         )
 
     @property

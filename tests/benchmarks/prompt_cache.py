@@ -123,6 +123,7 @@ async def remembering(folder: Path, people: list[dict[str, Any]]) -> AsyncIterat
         ),
         gateway_embed=nobody,
         gateway_complete=nobody,
+        gateway_write_json=nobody,
         count_tokens=count_tokens,
         model_behind=lambda *_, **__: Model(),
     )

@@ -24,7 +24,7 @@ from recallr_litellm.reconify.settings import ReconifySettings, load_reconify_se
 from recallr_litellm.reconify.wire import encoded
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.state import keys
-from recallr_litellm.tasks import end
+from recallr_litellm.tasks import InFlight, end
 from tests.conftest import StartProxy
 from tests.support.reconify_endpoint import (
     BROKEN,
@@ -196,7 +196,9 @@ async def reporting(
     settings = load_reconify_settings()
     outbox = Outbox.open(url, keys.RECONIFY, settings.limits, timeout_seconds=30)
     breaker = CircuitBreaker("redis", outbox.probe, interval=0.1, probe_timeout=60)
-    reconify = Reconify(settings, url, breaker, timeout_seconds=30, interval=0.1, capacity=capacity)
+    reconify = Reconify(
+        settings, url, breaker, timeout_seconds=30, interval=0.1, capacity=capacity, in_flight=InFlight()
+    )
     yield reconify, outbox, breaker
     await reconify.close()
     await outbox.close()

@@ -17,6 +17,7 @@ from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.state import StateStore
+from recallr_litellm.tasks import InFlight
 from tests.support.process import ServerProcess
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +47,15 @@ async def work(redis_url: str) -> None:
     """Send for ever, as a gateway's worker does."""
     store = StateStore.from_url(redis_url, timeout_seconds=30.0)
     breaker = CircuitBreaker("redis", store.probe)
-    reconify = Reconify(load_reconify_settings(), redis_url, breaker, timeout_seconds=30.0, interval=0.1, capacity=1000)
+    reconify = Reconify(
+        load_reconify_settings(),
+        redis_url,
+        breaker,
+        timeout_seconds=30.0,
+        interval=0.1,
+        capacity=1000,
+        in_flight=InFlight(),
+    )
     async with asyncio.TaskGroup() as tasks:
         for task in (breaker.watch, *reconify.background):
             tasks.create_task(task())

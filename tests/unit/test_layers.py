@@ -27,7 +27,7 @@ LAYERS = (
     {"core"},
     {"settings", "projects", "request_headers"},
     {"stores"},
-    {"formats", "recall", "memory", "reindex"},
+    {"formats", "recall", "memory", "learning", "reindex"},
     {"litellm_host"},
     {"delivery"},
     {"reconify"},

@@ -14,7 +14,7 @@ from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.services.webhooks import Webhooks, signature
 from recallr_litellm.settings import load_settings, webhook_key
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
-from recallr_litellm.tasks import end
+from recallr_litellm.tasks import InFlight, end
 from tests.support.reconify_endpoint import BROKEN, OK, ReconifyEndpoint
 
 pytest_plugins = ("tests.unit.stores.state_fixtures",)
@@ -50,7 +50,7 @@ async def webhooks(redis_url: str, endpoint: ReconifyEndpoint, *, sending: bool 
 
     breaker = CircuitBreaker("redis", answers, probe_timeout=60)
     await breaker.probe()
-    hooks = Webhooks(endpoint.url, SECRET, redis_url, breaker, timeout_seconds=60, interval=0.05)
+    hooks = Webhooks(endpoint.url, SECRET, redis_url, breaker, timeout_seconds=60, interval=0.05, in_flight=InFlight())
     tasks = [asyncio.create_task(work()) for work in hooks.background] if sending else []
     try:
         yield hooks

@@ -64,6 +64,15 @@ Per session (`<outbox member>` is `<owner>:<session id>`, where `<owner>` is `-`
     {recallr:7}:outbox:state:<outbox member>   hash   bytes; lease, attempts and reason while they apply
     {recallr:7}:outbox:added:<outbox member>:<message id>  string marker: it was put there; expires
 
+Learning has the same buckets; its members are the keys of owners. Per bucket:
+    {recallr:7}:learning:due                   zset   owner key → when something may be learned of the user, ms
+    {recallr:7}:learning:failed                zset   owner key → when learning was given up, ms
+Per owner:
+    {recallr:7}:learning:state:<owner>         hash   owner; lease, attempts and reason while they apply
+    {recallr:7}:learning:sessions:<owner>      zset   ids of processed sessions → when they were last used, ms
+Per project (in the bucket of its name):
+    {recallr:7}:tokens:<project digest>:<day>  string tokens that the memory model has used for it; expires
+
 Scripts that find a session only by what Redis holds are given `sessions(bucket)` or `prefix(bucket)` (or
 `queues(bucket)` and `states(bucket)` of `OutboxKeys`) and append the rest. These keys are in the slot of the declared
 ones, which Redis and Valkey allow.
@@ -213,6 +222,25 @@ def outbox_bucket(outbox_member: str) -> int:
     return int(hashlib.sha256(outbox_member.encode(errors="surrogatepass")).hexdigest()[:8], 16) % BUCKETS
 
 
+def learning(bucket: int, name: str) -> str:
+    """`due` or `failed` of a bucket of learning."""
+    return _key(bucket, "learning", name)
+
+
+def learning_states(bucket: int) -> str:
+    """Prefix of the `state` keys; an owner's key follows."""
+    return _key(bucket, "learning", "state", "")
+
+
+def to_learn(owner: Owner) -> str:
+    return _key(bucket_of(owner), "learning", "sessions", owner.key)
+
+
+def spent_tokens(project: str, day: str) -> str:
+    digest = hashlib.sha256(project.encode(errors="surrogatepass")).hexdigest()[:32]
+    return _key(int(digest[:8], 16) % BUCKETS, "tokens", digest, day)
+
+
 class QueueKeys(NamedTuple):
     """The keys of a `LeasedQueue`, each by bucket."""
 
@@ -261,3 +289,6 @@ class OutboxKeys:
 
 RECONIFY: Final = OutboxKeys("outbox")
 WEBHOOKS: Final = OutboxKeys("webhooks")
+LEARNING_QUEUE: Final = QueueKeys(
+    lambda bucket: learning(bucket, "due"), lambda bucket: learning(bucket, "failed"), learning_states
+)

@@ -75,3 +75,11 @@ class OutboxScripts(_Registered):
     outbox_requeue: AsyncScript
     outbox_purge: AsyncScript
     outbox_oldest: AsyncScript
+
+
+@dataclass(frozen=True)
+class LearningScripts(_Registered):
+    """Users of whom something is to be learned."""
+
+    learning_add: AsyncScript
+    learning_done: AsyncScript

@@ -29,6 +29,7 @@ from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point
 from recallr_litellm.stores.vectors.schema import (
     AT,
     BEGAN,
+    CHAIN,
     DENSE,
     INDEXES,
     METADATA,
@@ -196,8 +197,10 @@ class EdgeEngine:
     async def remove(self, ids: Sequence[str]) -> None:
         await self._call("delete", lambda shard: shard.update(q.UpdateOperation.delete_points(list(ids))))
 
-    async def set_fields(self, where: Where, fields: Payload) -> None:
-        operation = q.UpdateOperation.set_payload_by_filter(_filter(where), fields)
+    async def set_fields(self, where: Where, fields: Payload, *, only: bool = False) -> None:
+        kind = q.UpdateOperation
+        write = kind.overwrite_payload_by_filter if only else kind.set_payload_by_filter
+        operation = write(_filter(where), fields)
         await self._call("write", lambda shard: shard.update(operation))
 
     async def count(self, where: Where | None = None) -> int:
@@ -308,6 +311,8 @@ def _filter(where: Where) -> q.Filter:
     must += [q.FieldCondition(METADATA, match=q.MatchValue(tag)) for tag in where.tags]
     if where.sessions:
         must.append(q.FieldCondition(SESSION, match=q.MatchAny(list(where.sessions))))
+    if where.chains:
+        must.append(q.FieldCondition(CHAIN, match=q.MatchAny(list(where.chains))))
     if where.since is not None or where.until is not None:
         must.append(q.FieldCondition(AT, range=q.RangeFloat(gte=where.since, lte=where.until)))
     if where.naming is not None:

@@ -80,6 +80,8 @@ class Where:
     """Largest `began`, likewise; only sessions have one."""
     sessions: Collection[str] = ()
     """Of these sessions; empty for any."""
+    chains: Collection[str] = ()
+    """Earlier versions of these memories; empty for any."""
     exclude_sessions: Collection[str] = ()
     exclude_ids: Collection[PointId] = ()
     ids: Collection[PointId] | None = None
@@ -147,8 +149,8 @@ class Engine(Protocol):
     async def delete(self, where: Where) -> None:
         """Delete all points that fit."""
 
-    async def set_fields(self, where: Where, fields: Payload) -> None:
-        """Replace these fields of the points that fit, and leave the others and the vectors."""
+    async def set_fields(self, where: Where, fields: Payload, *, only: bool = False) -> None:
+        """Replace these fields of the points that fit. Their vectors stay, and their other fields unless `only`."""
 
     async def count(self, where: Where) -> int:
         """How many points fit."""

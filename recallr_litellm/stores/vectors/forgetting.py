@@ -12,7 +12,8 @@ from recallr_litellm.stores.vectors.base import OpenedCollection
 from recallr_litellm.stores.vectors.engine import Where
 from recallr_litellm.stores.vectors.schema import Kind
 
-_OF_SESSIONS = (Kind.SESSION, Kind.TURN, Kind.MEMORY)
+_COUNTED = (Kind.SESSION, Kind.TURN, Kind.MEMORY)
+_OF_SESSIONS = (*_COUNTED, Kind.EXTRACTION, Kind.CONFLICT)
 
 
 class Remembered(NamedTuple):
@@ -31,7 +32,7 @@ class Forgetting(OpenedCollection):
         """How much there is of a user, or of one of its sessions."""
         of_session = {} if session_id is None else {schema.SESSION: session_id}
         first = {Kind.TURN: [schema.FIRST]}
-        wheres = [Where(owner, kind, of_session, having=first.get(kind, ())) for kind in _OF_SESSIONS]
+        wheres = [Where(owner, kind, of_session, having=first.get(kind, ())) for kind in _COUNTED]
         return Remembered(*[await self._engine.count(where) for where in wheres])
 
     async def delete_session(self, owner: Owner, session_id: str) -> None:

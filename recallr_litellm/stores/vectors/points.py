@@ -16,6 +16,8 @@ from pydantic import BaseModel, JsonValue
 
 from recallr_litellm.core.bounds import cut
 from recallr_litellm.core.changes import tells_a_change
+from recallr_litellm.core.facts import Extraction
+from recallr_litellm.core.knowledge import USER, Conflict, EntityName, Reason
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import GATEWAY, Owner, Project, Tenant
 from recallr_litellm.core.projects import KeyRecord, ProjectRecord
@@ -189,8 +191,13 @@ def reduced(point: Point) -> Point:
     return Point(point.id, payload)
 
 
-def memory_point(owner: Owner, memory: Memory, indexed: Passage) -> Point:
-    """A memory with the vectors of its content."""
+def memory_point(owner: Owner, memory: Memory, indexed: Passage | None) -> Point:
+    """A memory, or an earlier version of one, with the vectors of `Memory.indexed_text`."""
+    return with_vectors(point_id(owner, Kind.MEMORY, memory.id), memory_payload(owner, memory), indexed)
+
+
+def memory_payload(owner: Owner, memory: Memory) -> Payload:
+    """All fields of a memory's point."""
     payload: Payload = {
         schema.SCOPE: scope(owner, Kind.MEMORY),
         schema.SESSION: memory.session,
@@ -205,9 +212,48 @@ def memory_point(owner: Owner, memory: Memory, indexed: Passage) -> Point:
             memory.sources,
             memory.connected,
             memory.content,
+            memory.chain,
+            memory.reason,
+            memory.expired_at,
+            memory.expiration_reason,
+            memory.conflict,
         ),
     }
-    return with_vectors(point_id(owner, Kind.MEMORY, memory.id), payload, indexed)
+    if memory.chain:
+        payload[schema.CHAIN] = memory.chain
+    if memory.expired_at is not None:
+        payload[schema.PAST] = True
+    else:
+        payload[schema.ABOUT] = about(memory.subject, memory.attribute, memory.entities)
+    return payload
+
+
+def about(subject: str, attribute: str, entities: Iterable[EntityName]) -> list[str]:
+    """What a memory is found by when a new fact may concern it: values of `schema.ABOUT`."""
+    names = (entity.name for entity in entities)
+    named = [f"is {name.casefold()}" for name in dict.fromkeys((subject, *names)) if name != USER]
+    return [*named, f"of {subject.casefold()}: {attribute}"]
+
+
+def extraction_point(owner: Owner, extraction: Extraction) -> Point:
+    """What a window of a session said."""
+    payload: Payload = {
+        schema.SCOPE: scope(owner, Kind.EXTRACTION),
+        schema.SESSION: extraction.session,
+        schema.RECORD: extraction.model_dump_json(),
+    }
+    return Point(point_id(owner, Kind.EXTRACTION, extraction.session, extraction.window), payload)
+
+
+def conflict_point(owner: Owner, conflict: Conflict) -> Point:
+    """A conflict."""
+    payload: Payload = {
+        schema.SCOPE: scope(owner, Kind.CONFLICT),
+        schema.SESSION: conflict.session,
+        schema.AT: conflict.created_at,
+        schema.RECORD: conflict.model_dump_json(),
+    }
+    return Point(point_id(owner, Kind.CONFLICT, conflict.id), payload)
 
 
 def with_vectors(identifier: str, payload: Payload, passage: Passage | None) -> Point:
@@ -262,14 +308,31 @@ def _read(hit: str) -> Any:
 
 def memory_hit(found: Found, bm25: float) -> MemoryHit:
     """A found `memory` point; it was ranked by cosine."""
-    id, session, created_at, start, end, sources, connected, content = _read(found.payload[schema.HIT])
-    return MemoryHit(id, session, created_at, start, end, tuple(sources), tuple(connected), content, found.score, bm25)
+    id, session, created_at, start, end, sources, connected, content, *version = _read(found.payload[schema.HIT])
+    chain, reason, expired_at, expiration, conflict = version or ("", Reason.INITIAL, None, None, None)
+    return MemoryHit(
+        id,
+        session,
+        created_at,
+        start,
+        end,
+        tuple(sources),
+        tuple(connected),
+        content,
+        found.score,
+        bm25,
+        chain,
+        Reason(reason),
+        expired_at,
+        Reason(expiration) if expiration else None,
+        conflict,
+    )
 
 
 _SEARCHED: Final[Mapping[Kind, Callable[[Payload], str]]] = {
     Kind.SESSION: lambda payload: summary_hit(Found("", 0.0, payload), 0.0).summary,
     Kind.TURN: lambda payload: passage_hit(Found("", 0.0, payload), 0.0).text,
-    Kind.MEMORY: lambda payload: memory_hit(Found("", 0.0, payload), 0.0).content,
+    Kind.MEMORY: lambda payload: record_of(payload, Memory).indexed_text,
 }
 """Of each kind whose points can be found: the text that its vectors are made from."""
 

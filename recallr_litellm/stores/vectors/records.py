@@ -84,9 +84,10 @@ class Records(OpenedCollection):
                 await self._write([point])
 
     async def save_memories(
-        self, owner: Owner, memories: Sequence[tuple[Memory, Passage]], *, replacing: str | None = None
+        self, owner: Owner, memories: Sequence[tuple[Memory, Passage | None]], *, replacing: str | None = None
     ) -> None:
-        """Write memories, each with the embeddings of its content. One that is there by its id is replaced.
+        """Write memories, each with the embeddings of `Memory.indexed_text`, or with none. One that is there by its
+        id is replaced.
 
         Args:
             replacing: id of a session that was processed (again): of its memories only these remain. What is no

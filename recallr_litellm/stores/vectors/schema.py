@@ -35,11 +35,15 @@ class Kind(StrEnum):
     TURN = "turn"
     """A passage of a message, or a whole message that has none."""
     MEMORY = "memory"
-    """A memory, under the session that it came from."""
+    """A memory, or an earlier version of one, under the session that it came from."""
     PROJECT = "project"
     """A project, the gateway's as are its keys."""
     KEY = "key"
     """An API key of a project: its digest."""
+    EXTRACTION = "extraction"
+    """What a window of a session said, as facts."""
+    CONFLICT = "conflict"
+    """A new fact that contradicts a memory."""
 
 
 SCOPE: Final = "scope"
@@ -63,6 +67,14 @@ STATES_NOTHING: Final = "states_nothing"
 """On a message that only asks, or only says that it does not know (`core/statements.py`)."""
 TELLS_A_CHANGE: Final = "tells_a_change"
 """On a passage that says that something is no longer as it was (`core/changes.py`)."""
+PAST: Final = "past"
+"""On a memory that is no longer true, and on every earlier version."""
+CHAIN: Final = "chain"
+"""On an earlier version of a memory: id of the memory."""
+ABOUT: Final = "about"
+"""On a current memory: subject, attribute and names of what it speaks of, each as `about` writes it."""
+LEARNED: Final = "learned"
+"""On a session from which memories were learned."""
 RECORD: Final = "record"
 """The core record as JSON text. Text, since the engine then neither walks it nor limits its numbers."""
 HIT: Final = "hit"
@@ -102,4 +114,8 @@ INDEXES: Final[Mapping[str, Index]] = {
     SUMMARISED: Index.FLAG,
     STATES_NOTHING: Index.FLAG,
     TELLS_A_CHANGE: Index.FLAG,
+    PAST: Index.FLAG,
+    LEARNED: Index.FLAG,
+    CHAIN: Index.KEYWORD,
+    ABOUT: Index.KEYWORD,
 }

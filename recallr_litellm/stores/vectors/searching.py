@@ -35,6 +35,7 @@ class Searching(OpenedCollection):
         exclude_sessions: Collection[str],
         within: Span | None = None,
         times: Sequence[Span] = (),
+        past: bool = False,
         turn_candidates: int = 60,
         summary_candidates: int = 20,
         memory_candidates: int = 60,
@@ -48,6 +49,7 @@ class Searching(OpenedCollection):
             within: only passages said in this time, and summaries of sessions that went on in it. Memories of any
                 time are found: they have one of their own, when what they say happened.
             times: of passages that were said in one of these or name a time in it some more are found, by cosine.
+            past: what is no longer true is found too, and earlier versions of memories.
             turn_candidates: N ≥ 1 for passages.
             summary_candidates: N ≥ 1 for summaries.
             memory_candidates: N ≥ 1 for memories.
@@ -70,7 +72,9 @@ class Searching(OpenedCollection):
         others = Candidates(asking, max(1, turn_candidates // 2), lacking=_NO_STATEMENT, fields=fields)
         gone_on = gone_on_in(owner, within, exclude_sessions)
         sessions = Candidates(gone_on, summary_candidates, fields=(schema.HIT, schema.GIST))
-        memories = Candidates(Where(owner, Kind.MEMORY, exclude_sessions=exclude_sessions), memory_candidates)
+        of_any_time = () if past else (schema.PAST,)
+        known = Where(owner, Kind.MEMORY, exclude_sessions=exclude_sessions, lacking=of_any_time)
+        memories = Candidates(known, memory_candidates)
         kinds = (statements, others, sessions, memories)
         if sparse.indices:
             for kind, words in zip(kinds, await self._engine.query([k.by_words(sparse) for k in kinds]), strict=True):

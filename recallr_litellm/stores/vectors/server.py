@@ -19,6 +19,7 @@ from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point
 from recallr_litellm.stores.vectors.schema import (
     AT,
     BEGAN,
+    CHAIN,
     DENSE,
     INDEXES,
     METADATA,
@@ -183,11 +184,10 @@ class ServerEngine:
         async with translated("delete"):
             await self._client.delete(self._collection, models.PointIdsList(points=list(ids)), wait=True)
 
-    async def set_fields(self, where: Where, fields: Payload) -> None:
+    async def set_fields(self, where: Where, fields: Payload, *, only: bool = False) -> None:
+        write = self._client.overwrite_payload if only else self._client.set_payload
         async with translated("write"):
-            await self._client.set_payload(
-                self._collection, fields, models.FilterSelector(filter=_filter(where)), wait=True
-            )
+            await write(self._collection, fields, models.FilterSelector(filter=_filter(where)), wait=True)
 
     async def count(self, where: Where | None = None) -> int:
         async with translated("count"):
@@ -261,6 +261,8 @@ def _filter(where: Where) -> models.Filter:
     must += [models.FieldCondition(key=METADATA, match=models.MatchValue(value=tag)) for tag in where.tags]
     if where.sessions:
         must.append(models.FieldCondition(key=SESSION, match=models.MatchAny(any=list(where.sessions))))
+    if where.chains:
+        must.append(models.FieldCondition(key=CHAIN, match=models.MatchAny(any=list(where.chains))))
     if where.since is not None or where.until is not None:
         must.append(models.FieldCondition(key=AT, range=models.Range(gte=where.since, lte=where.until)))
     if where.naming is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from recallr_litellm.stores.vectors.forgetting import Forgetting
+from recallr_litellm.stores.vectors.knowledge import Knowledge
 from recallr_litellm.stores.vectors.projects import ProjectRecords
 from recallr_litellm.stores.vectors.records import Records
 from recallr_litellm.stores.vectors.searching import Searching
 from recallr_litellm.stores.vectors.users import Users
 
 
-class VectorStore(Searching, Records, Users, Forgetting, ProjectRecords):
+class VectorStore(Searching, Records, Knowledge, Users, Forgetting, ProjectRecords):
     """Users, processed sessions, their messages and summaries, memories, and the projects with their keys.
 
     >>> store = VectorStore(open_collections(settings), embedder)

@@ -22,6 +22,7 @@ from recallr_litellm.gateway.middleware import RecallrMiddleware
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.memory.capture import Exchange
 from recallr_litellm.memory.sessions import SessionRequest
+from recallr_litellm.tasks import InFlight
 from tests.support.script import Answer, ToolCall
 from tests.support.wires import WIRES, Wire
 
@@ -122,6 +123,7 @@ def pass_through(
         deadline=lambda call: 1.0,
         log=lambda *_: None,
         reporter=Reporter(),
+        in_flight=InFlight(),
     )
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"x-recallr-user-id", b"alice")]}
     try:

@@ -49,6 +49,7 @@ async def running(folder: Path, *, window: int | None = None, **changes: Any) ->
         settings(folder, **changes),
         gateway_embed=nobody_asks,
         gateway_complete=nobody_asks,
+        gateway_write_json=nobody_asks,
         count_tokens=count_tokens,
         model_behind=lambda *_, **__: Model(windows=(window,) if window else ()),
     )

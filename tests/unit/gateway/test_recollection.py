@@ -58,6 +58,7 @@ async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
         settings(tmp_path),
         gateway_embed=nobody_asks,
         gateway_complete=nobody_asks,
+        gateway_write_json=nobody_asks,
         count_tokens=len,
         model_behind=lambda name, team, routed: MODELS.get(name, Model()),
     )
@@ -158,6 +159,7 @@ async def test_an_embedding_endpoint_that_fails_is_named_by_health_and_not_asked
         settings(tmp_path, embedding_model="litellm/embedder"),
         gateway_embed=endpoint,
         gateway_complete=nobody_asks,
+        gateway_write_json=nobody_asks,
         count_tokens=len,
         model_behind=lambda *_, **__: Model(),
     )

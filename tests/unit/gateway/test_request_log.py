@@ -20,6 +20,7 @@ from recallr_litellm.gateway.request_log import RequestLog
 from recallr_litellm.reconify.person import person_of
 from recallr_litellm.request_headers import RawHeaders, parse
 from recallr_litellm.settings import LogUsers
+from recallr_litellm.tasks import InFlight
 
 BLOCK = (
     '<recallr_memory now="Sat 22 Nov 2025 11:05" timezone="UTC" note="…">\n'
@@ -126,10 +127,13 @@ def test_each_recallr_request_has_one_line_and_no_other_request_has(fails: bool)
         deadline=lambda _: 0,
         log=lambda _, http: written.append(http),
         reporter=Reporter(),
+        in_flight=InFlight(),
     )
     for headers in ([(b"x-recallr-user-id", b"alice")], []):
         try:
-            asyncio.run(middleware({"type": "http", "method": "POST", "headers": headers}, nothing, nothing))
+            asyncio.run(
+                middleware({"type": "http", "method": "POST", "path": "/", "headers": headers}, nothing, nothing)
+            )
         except Unauthorized:
             assert fails
     assert written == [500 if fails else 204]

@@ -17,6 +17,7 @@ from recallr_litellm.gateway.call import CURRENT
 from recallr_litellm.gateway.middleware import RecallrMiddleware
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.litellm_host.refusals import refuses_content
+from recallr_litellm.tasks import InFlight
 
 BODY = [
     {"type": "http.request", "body": b'{"model":', "more_body": True},
@@ -59,9 +60,10 @@ def serve(app: App) -> list[Event]:
         deadline=lambda call: 1.0,
         log=lambda call, status: None,
         reporter=Reporter(),
+        in_flight=InFlight(),
     )
     headers = [(b"x-recallr-api-key", b"k")]
-    scope = {"type": "http", "method": "POST", "headers": headers, "state": {}}
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "state": {}}
     asyncio.run(middleware(scope, receive, send))
     return sent
 

@@ -17,6 +17,7 @@ from recallr_litellm.reconify.service import Reconify
 from recallr_litellm.reconify.settings import ReconifySettings
 from recallr_litellm.request_headers import RawHeaders
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
+from recallr_litellm.tasks import InFlight
 from tests.support.listeners import free_port
 
 
@@ -29,7 +30,15 @@ def open_reconify(**options: Any) -> Reconify:
     three = {"app_key": "a", "api_key": "b", "endpoint": "http://127.0.0.1:1/"}
     settings = ReconifySettings.model_validate({**three, **options})
     url = f"redis://127.0.0.1:{free_port()}"
-    return Reconify(settings, url, CircuitBreaker("redis", probe), timeout_seconds=1.0, interval=1.0, capacity=10)
+    return Reconify(
+        settings,
+        url,
+        CircuitBreaker("redis", probe),
+        timeout_seconds=1.0,
+        interval=1.0,
+        capacity=10,
+        in_flight=InFlight(),
+    )
 
 
 @pytest.fixture

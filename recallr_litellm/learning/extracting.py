@@ -1,0 +1,114 @@
+"""Having a model extract the facts of a session, window by window; each window's are kept once they are there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from recallr_litellm.core.facts import Extraction
+from recallr_litellm.core.messages import StoredMessage
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.errors import ModelRefused
+from recallr_litellm.learning.checks import check
+from recallr_litellm.learning.extraction import SCHEMA, Draft, drafts
+from recallr_litellm.learning.model import WriteJson, Written
+from recallr_litellm.learning.prompts import extract, repair
+from recallr_litellm.learning.windows import Window, halves, windows
+from recallr_litellm.metrics import FACTS
+
+ANSWER_TOKENS = 4_000
+_SHAPE = '{"facts": […]}'
+
+
+class Rules(NamedTuple):
+    """What a project wants to be learned."""
+
+    categories: tuple[str, ...] = ()
+    """Of facts; any where there are none."""
+    include: str = ""
+    """In words of its own, with examples."""
+    exclude: str = ""
+    conflicts: bool = False
+    """Contradictions are put to the user."""
+
+
+class Extractor:
+    """Extracts facts.
+
+    Args:
+        write: asks the model; what it uses is counted by whoever gives it.
+    """
+
+    def __init__(self, write: WriteJson) -> None:
+        self._write = write
+
+    async def __call__(
+        self,
+        owner: Owner,
+        session_id: str,
+        messages: Sequence[StoredMessage],
+        kept: Sequence[Extraction],
+        timezone: ZoneInfo,
+        rules: Rules,
+        *,
+        deleted: Callable[[str, str], bool],
+    ) -> AsyncIterator[Extraction]:
+        """What the windows of a session say that were not extracted yet, each to be kept before the next is asked for.
+
+        Args:
+            kept: what was extracted of it.
+            timezone: that of the user.
+            deleted: see `check`.
+
+        Raises:
+            ModelUnavailable: the model does not answer.
+        """
+        known = {message for extraction in kept for message in extraction.messages}
+        for window in windows(messages, known=known):
+            async for one, read in self._read(window, timezone, rules):
+                facts, rejected = check(read or (), one, owner, timezone, deleted=deleted)
+                count_facts(Counter(extracted=len(facts), **rejected))
+                yield Extraction(
+                    session=session_id,
+                    window=one.id,
+                    prompt=extract.VERSION,
+                    messages=tuple(stored.id for stored in one.targets),
+                    facts=tuple(facts),
+                    rejected=dict(rejected),
+                    unread=read is None,
+                )
+
+    async def _read(
+        self, window: Window, timezone: ZoneInfo, rules: Rules
+    ) -> AsyncIterator[tuple[Window, list[Draft] | None]]:
+        """The facts of a window, or of parts of it where the answer for the whole was cut off."""
+        asked = extract.messages(
+            window, timezone, categories=rules.categories, include=rules.include, exclude=rules.exclude
+        )
+        written = await self._ask(asked)
+        if written is not None and written.cut_off and len(parts := halves(window)) > 1:
+            for part in parts:
+                async for read in self._read(part, timezone, rules):
+                    yield read
+            return
+        found = drafts(written.text) if written is not None else None
+        if found is None and written is not None:
+            again = await self._ask(repair.messages(asked, written.text, _SHAPE))
+            found = drafts(again.text) if again is not None else None
+        yield window, found
+
+    async def _ask(self, messages: list[dict[str, Any]]) -> Written | None:
+        """None where the model does not take this text."""
+        try:
+            return await self._write(messages, SCHEMA, name="facts", max_tokens=ANSWER_TOKENS)
+        except ModelRefused:
+            return None
+
+
+def count_facts(counted: Counter[str]) -> None:
+    """Add to the metric of facts."""
+    for outcome, number in counted.items():
+        if number:
+            FACTS.labels(outcome).inc(number)

@@ -1,0 +1,185 @@
+"""Reconciling extracted facts with what is known, and writing what comes of it.
+
+Each decision is kept before it is carried out, and carrying one out twice writes nothing new: a kill anywhere, and
+the same memory comes of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from recallr_litellm.core.facts import Decision, Extraction, Fact, Outcome
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import Memory, Passage
+from recallr_litellm.errors import ModelRefused
+from recallr_litellm.learning.decisions import BATCH, SCHEMA, decided
+from recallr_litellm.learning.duplicates import Known, candidates, same_as
+from recallr_litellm.learning.extracting import Rules, count_facts
+from recallr_litellm.learning.links import connections, with_back_links
+from recallr_litellm.learning.model import WriteJson
+from recallr_litellm.learning.prompts import reconcile, repair
+from recallr_litellm.learning.versions import changes
+from recallr_litellm.stores.embedding import Embedder, SparseEncoder
+from recallr_litellm.stores.embedding.passages import Wait, embed_passages
+from recallr_litellm.stores.vectors import VectorStore
+
+_ANSWER_TOKENS = 3_000
+_ROUNDS = 12
+"""How often facts of an extraction are decided; what is left then is new. Several facts of one call may concern one
+memory, of which one a call changes it."""
+_SHAPE = '{"decisions": […]}'
+
+
+@dataclass(frozen=True, slots=True)
+class Knowing:
+    """What reconciling works with: where memories are, and how texts are compared.
+
+    Args:
+        wait: on an outage of the embedding model, see `embed_passages`.
+    """
+
+    vectors: VectorStore
+    embedder: Embedder
+    sparse: SparseEncoder
+    wait: Wait
+
+    async def embed(self, texts: Sequence[str]) -> list[Passage | None]:
+        """The texts with their vectors; None for one that the model refuses."""
+        return await embed_passages(self.embedder, self.sparse, texts, wait=self.wait)
+
+    async def near(self, owner: Owner, fact: Fact) -> list[Known]:
+        """Memories that a fact may concern, with the cosine of the sentences."""
+        [passage] = await self.embed([fact.text])
+        if passage is None:
+            return []
+        memories = await self.vectors.memories_near(owner, fact, passage.dense)
+        others = await self.embed([memory.content for memory in memories])
+        return [
+            Known(memory, float(np.dot(passage.dense, other.dense)) if other is not None else 0.0)
+            for memory, other in zip(memories, others, strict=True)
+        ]
+
+
+class Reconciliation:
+    """The facts of one extraction on their way into memory.
+
+    Args:
+        write: asks the model.
+        timezone: that of the user.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        extraction: Extraction,
+        knowing: Knowing,
+        write: WriteJson,
+        *,
+        timezone: ZoneInfo,
+        rules: Rules,
+    ) -> None:
+        self._owner = owner
+        self._extraction = extraction
+        self._knowing = knowing
+        self._write = write
+        self._timezone = timezone
+        self._rules = rules
+        self._facts = {fact.id: fact for fact in extraction.facts}
+
+    async def run(self) -> None:
+        """Carry out what is decided, decide what is not.
+
+        Raises:
+            Unavailable: the model or a store does not answer. Run again, it goes on.
+        """
+        before = [decision for decision in self._extraction.decisions if decision.fact in self._facts]
+        left = await self._carried_out(before)
+        done = {decision.fact for decision in before}
+        left += [fact for fact in self._extraction.facts if fact.id not in done]
+        for _ in range(_ROUNDS):
+            if left:
+                left = await self._round(left)
+        for fact in left:
+            await self._settle([Decision(fact=fact.id)])
+
+    async def _round(self, left: Sequence[Fact]) -> list[Fact]:
+        """Decide and carry out, with one call of the model at most. Returns the facts that are still to be decided."""
+        asked: list[tuple[Fact, list[Memory]]] = []
+        for number, fact in enumerate(left):
+            if len(asked) == BATCH:
+                return await self._ask(asked, [*left[number:]])
+            known = await self._knowing.near(self._owner, fact)
+            same = same_as(fact, known)
+            if same is not None:
+                await self._settle([Decision(fact=fact.id, outcome=Outcome.SAME, memory=same.id)])
+            elif compared := candidates(fact, known):
+                asked.append((fact, compared))
+            else:
+                await self._settle([Decision(fact=fact.id)])
+        return await self._ask(asked, []) if asked else []
+
+    async def _ask(self, asked: Sequence[tuple[Fact, list[Memory]]], later: list[Fact]) -> list[Fact]:
+        """The model's decisions. Without any that can be read each fact is new: what is known stays as it is."""
+        facts, compared = [fact for fact, _ in asked], [memories for _, memories in asked]
+        chat = reconcile.messages(facts, compared, self._timezone)
+        try:
+            written = await self._write(chat, SCHEMA, name="decisions", max_tokens=_ANSWER_TOKENS)
+            found = decided(written.text, facts, compared)
+            if found is None:
+                again = repair.messages(chat, written.text, _SHAPE)
+                written = await self._write(again, SCHEMA, name="decisions", max_tokens=_ANSWER_TOKENS)
+                found = decided(written.text, facts, compared)
+        except ModelRefused:
+            found = None
+        decisions, waiting = found or ([Decision(fact=fact.id) for fact in facts], [])
+        return [*await self._settle(decisions), *waiting, *later]
+
+    async def _settle(self, decisions: Sequence[Decision]) -> list[Fact]:
+        """Keep decisions, then carry them out."""
+        new = {decision.fact for decision in decisions}
+        before = (decision for decision in self._extraction.decisions if decision.fact not in new)
+        self._extraction = self._extraction.model_copy(update={"decisions": (*before, *decisions)})
+        await self._knowing.vectors.keep_extraction(self._owner, self._extraction)
+        count_facts(Counter(decision.outcome.value for decision in decisions))
+        return await self._carried_out(decisions)
+
+    async def _carried_out(self, decisions: Sequence[Decision]) -> list[Fact]:
+        """Write what decisions mean. Returns the facts whose memory is another one by now: they are decided anew."""
+        return [self._facts[one.fact] for one in decisions if not await self._write_changes(one)]
+
+    async def _write_changes(self, decision: Decision) -> bool:
+        vectors, owner, fact = self._knowing.vectors, self._owner, self._facts[decision.fact]
+        memory: Memory | None = None
+        earlier: list[Memory] = []
+        if decision.memory:
+            memory = next(iter(await vectors.get_memories(owner, [decision.memory])), None)
+            earlier = (await vectors.versions(owner, [decision.memory]))[decision.memory]
+        elif await vectors.get_memories(owner, [fact.id]):
+            return True  # written already, and perhaps changed since
+        found = changes(decision, fact, self._extraction.session, memory, earlier, conflicts=self._rules.conflicts)
+        if found is None:
+            return False
+        known = await self._knowing.near(owner, fact) if found.memories else []
+        if found.conflict is not None:
+            await vectors.put_conflict(owner, found.conflict, keep_existing=True)
+        texts = {one.id: one.indexed_text for one in (*earlier, *([memory] if memory else []))}
+        for one in found.memories:
+            linked = self._linked(one, known)
+            if texts.get(one.id) == one.indexed_text:
+                await vectors.update_memories(owner, [linked])
+                continue
+            [passage] = await self._knowing.embed([one.indexed_text])
+            await vectors.save_memories(owner, [(linked, passage)])
+            await vectors.update_memories(owner, with_back_links(linked, known))
+        return True
+
+    @staticmethod
+    def _linked(memory: Memory, known: Sequence[Known]) -> Memory:
+        if memory.expired_at is not None:
+            return memory
+        return memory.model_copy(update={"connected": connections(memory, known)})

@@ -1,0 +1,80 @@
+"""The queue of users of whom something is to be learned: their processed sessions, in the order of time, one at a time.
+
+A user is a member, leased as a whole, so that two workers never learn of one user at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.stores.state import codec, keys
+from recallr_litellm.stores.state.connection import Link
+from recallr_litellm.stores.state.leased_queue import Lease, LeasedQueue
+from recallr_litellm.stores.state.lua import LearningScripts
+
+_BUDGET_SECONDS = 3 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearningClaim(Lease):
+    """A user of whom something is to be learned, leased to whoever holds this."""
+
+    owner: Owner
+
+
+class LearningQueue(LeasedQueue):
+    """What a worker does with users of whom something is to be learned."""
+
+    queue = keys.LEARNING_QUEUE
+
+    def __init__(self, link: Link, *, timeout_seconds: float) -> None:
+        super().__init__(link, timeout_seconds=timeout_seconds)
+        self._learning_scripts = LearningScripts.of(link.client)
+
+    async def add(self, owner: Owner, session_id: str, at: int, *, now_ms: int | None = None) -> None:
+        """Have a processed session learned. One that waits already is not put there twice.
+
+        Args:
+            at: when it was last used, milliseconds since the epoch: earlier ones are learned first.
+        """
+        bucket = keys.bucket_of(owner)
+        names = [
+            keys.to_learn(owner),
+            keys.learning_states(bucket) + owner.key,
+            keys.learning(bucket, "due"),
+        ]
+        arguments = (owner.key, codec.dump_owner(owner), session_id, at)
+        await self._run(self._learning_scripts.learning_add, names, now_ms, *arguments)
+
+    async def claim(self, limit: int, *, lease_seconds: float, now_ms: int | None = None) -> list[LearningClaim]:
+        """Lease up to `limit` users who are due, whoever has waited longest first."""
+        leased = await self._lease_due(limit, ["owner"], lease_seconds=lease_seconds, now_ms=now_ms)
+        return [
+            LearningClaim(**asdict(lease), owner=codec.load_owner(owner, lease.member))
+            for lease, [owner] in leased
+            if owner is not None  # the script claims only what has one
+        ]
+
+    async def next_session(self, claim: LearningClaim) -> str | None:
+        """Id of the user's earliest session that is to be learned."""
+        async with self._reaching():
+            found: list[Any] = await self._client.zrange(keys.to_learn(claim.owner), 0, 0)
+        return found[0] if found else None
+
+    async def done(self, claim: LearningClaim, session_id: str | None) -> bool:
+        """Take a session out of the queue. True if the user has more and is still leased to the caller."""
+        names = [keys.to_learn(claim.owner), *self._names(claim)]
+        arguments = (claim.member, claim.token, session_id)
+        return bool(await self._run(self._learning_scripts.learning_done, names, None, *arguments) == 1)
+
+    async def spend(self, project: str, tokens: int) -> int:
+        """Count tokens of a project's day (UTC). Returns those of the day so far."""
+        name = keys.spent_tokens(project, datetime.now(UTC).date().isoformat())
+        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.incrby(name, tokens)
+            pipeline.expire(name, _BUDGET_SECONDS)
+            spent, _ = await pipeline.execute()
+        return int(spent)

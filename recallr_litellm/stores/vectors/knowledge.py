@@ -1,0 +1,90 @@
+"""Part of the vector store: what learning reads and writes. Extractions, versions of memories, conflicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recallr_litellm.core.facts import Extraction, Fact
+from recallr_litellm.core.knowledge import Conflict, ConflictStatus
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import Memory, Session, Vector
+from recallr_litellm.stores.vectors import points, schema
+from recallr_litellm.stores.vectors.base import OpenedCollection
+from recallr_litellm.stores.vectors.engine import Nearest, Where
+from recallr_litellm.stores.vectors.schema import Kind
+
+_NEAREST = 12
+"""Memories near a fact that are looked at."""
+_ABOUT = 24
+"""Memories about each thing that a fact speaks of: hubs such as the user's home town have hundreds."""
+
+
+class Knowledge(OpenedCollection):
+    """What learning needs."""
+
+    async def keep_extraction(self, owner: Owner, extraction: Extraction) -> None:
+        """Keep what a window said; one that is there is replaced."""
+        await self._engine.upsert([points.extraction_point(owner, extraction)])
+
+    async def extractions(self, owner: Owner, session_id: str) -> list[Extraction]:
+        """All that was extracted from a session, in no order."""
+        where = Where(owner, Kind.EXTRACTION, {schema.SESSION: session_id})
+        return [points.record_of(payload, Extraction) for payload in await self._all(where, [schema.RECORD])]
+
+    async def memories_near(self, owner: Owner, fact: Fact, dense: Vector) -> list[Memory]:
+        """Current memories that a fact may concern: the nearest by meaning, and those about what it speaks of."""
+        current = Where(owner, Kind.MEMORY, lacking=(schema.PAST,))
+        [near] = await self._engine.query([Nearest(dense, current, _NEAREST, fields=(schema.RECORD,))])
+        found = {str(one.id): points.record_of(one.payload, Memory) for one in near}
+        for value in points.about(fact.subject, fact.attribute, fact.entities):
+            where = Where(owner, Kind.MEMORY, {schema.ABOUT: value}, lacking=(schema.PAST,))
+            some, _ = await self._engine.scroll(where, _ABOUT, fields=[schema.RECORD])
+            found |= {one.id: points.record_of(one.payload, Memory) for one in some}
+        return list({memory.id: memory for memory in found.values()}.values())
+
+    async def versions(self, owner: Owner, memory_ids: Sequence[str]) -> dict[str, list[Memory]]:
+        """Earlier versions of some memories, oldest first."""
+        found: dict[str, list[Memory]] = {id: [] for id in memory_ids}
+        if found:
+            payloads = await self._all(Where(owner, Kind.MEMORY, chains=list(found)), [schema.RECORD])
+            records = [points.record_of(payload, Memory) for payload in payloads]
+            for version in sorted(records, key=lambda one: (one.created_at, one.expired_at or 0, one.id)):
+                found[version.chain].append(version)
+        return found
+
+    async def update_memories(self, owner: Owner, memories: Sequence[Memory]) -> None:
+        """Write all of some memories but their texts, which must be those that are there: no vector changes."""
+        for memory in memories:
+            where = Where(owner, Kind.MEMORY, ids=[points.point_id(owner, Kind.MEMORY, memory.id)])
+            await self._engine.set_fields(where, points.memory_payload(owner, memory), only=True)
+
+    async def put_conflict(self, owner: Owner, conflict: Conflict, *, keep_existing: bool = False) -> None:
+        """Write a conflict.
+
+        Args:
+            keep_existing: one that is there stays as it is.
+        """
+        await self._engine.upsert([points.conflict_point(owner, conflict)], keep_existing=keep_existing)
+
+    async def get_conflict(self, owner: Owner, conflict_id: str) -> Conflict | None:
+        """A conflict of this user; another user's is None."""
+        payload = await self._get(owner, Kind.CONFLICT, conflict_id)
+        return points.record_of(payload, Conflict) if payload else None
+
+    async def conflicts(self, owner: Owner, status: ConflictStatus | None = None) -> list[Conflict]:
+        """The user's conflicts, newest first."""
+        payloads = await self._all(Where(owner, Kind.CONFLICT), [schema.RECORD])
+        records = [points.record_of(payload, Conflict) for payload in payloads]
+        chosen = [one for one in records if status is None or one.status is status]
+        return sorted(chosen, key=lambda one: (-one.created_at, one.id))
+
+    async def unlearned_sessions(self, owner: Owner) -> list[Session]:
+        """Processed sessions that nothing was learned from, oldest first."""
+        where = Where(owner, Kind.SESSION, lacking=(schema.LEARNED,))
+        sessions = [points.record_of(payload, Session) for payload in await self._all(where, [schema.RECORD])]
+        return sorted(sessions, key=lambda session: (session.last_at, session.id))
+
+    async def mark_learned(self, owner: Owner, session_id: str) -> None:
+        """Note that a session was learned. Writing the session again takes the mark off."""
+        where = Where(owner, Kind.SESSION, {schema.SESSION: session_id})
+        await self._engine.set_fields(where, {schema.LEARNED: True})

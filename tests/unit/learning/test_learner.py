@@ -1,0 +1,242 @@
+"""A session becomes knowledge: once, whatever the model answers and wherever it is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.errors import ModelBusy, ModelRefused, ModelUnavailable
+from recallr_litellm.learning.extracting import Rules
+from recallr_litellm.learning.learner import BudgetSpent
+from recallr_litellm.learning.model import Written
+from recallr_litellm.tasks import end
+from tests.unit.learning.conftest import World
+from tests.unit.learning.kit import OWNER, at
+
+HOME = {"attribute": "home", "confidence": "high"}
+
+
+def lives(place: str) -> dict[str, Any]:
+    return {**HOME, "text": f"User lives in {place}.", "entities": [{"name": place, "kind": "place"}]}
+
+
+async def moved_twice(world: World) -> None:
+    world.model.says({"Porto": [lives("Porto")], "Lisbon": [lives("Lisbon")], "Rome": [lives("Rome")]})
+    world.model.decides({"Lisbon": ("change", "Porto"), "Rome": ("change", "Lisbon")})
+    await world.learned("s1", "user: I live in Porto.", "assistant: Nice.", day="2025-05-01")
+    await world.learned("s2", "user: I moved to Lisbon.", "assistant: Oh!", day="2025-06-01")
+    await world.learned("s3", "user: Now it is Rome.", "assistant: Wow.", day="2025-07-01")
+
+
+async def test_what_changes_over_sessions_is_one_memory_with_its_history(world: World) -> None:
+    await moved_twice(world)
+    assert await world.current() == ["User lives in Rome."]
+    assert await world.history() == ["User lives in Porto.", "User lives in Lisbon."]
+    [memory] = [one for one in await world.memories() if one.expired_at is None]
+    earlier = (await world.vectors.versions(OWNER, [memory.id]))[memory.id]
+    assert [one.content for one in earlier] == ["User lives in Porto.", "User lives in Lisbon."]
+    assert memory.sources == ("s3-0",)
+
+
+async def test_learning_again_asks_and_writes_nothing(world: World) -> None:
+    await moved_twice(world)
+    before, asked = await world.memories(), len(world.model.asked)
+    for id in ("s1", "s2", "s3"):
+        await world.learner.learn(OWNER, id)
+    assert await world.memories() == before
+    assert len(world.model.asked) == asked
+
+
+async def test_a_session_heard_late_does_not_overwrite_what_is_newer(world: World) -> None:
+    world.model.says({"Porto": [lives("Porto")], "Rome": [lives("Rome")]})
+    world.model.decides({"Porto": ("change", "Rome")})
+    await world.learned("march", "user: I live in Rome.", day="2025-03-01")
+    await world.learned("january", "user: I live in Porto.", day="2025-01-01")
+    assert await world.current() == ["User lives in Rome."]
+    [past] = [one for one in await world.memories() if one.expired_at is not None]
+    assert (past.content, past.expired_at) == ("User lives in Porto.", at("2025-03-01"))
+
+
+async def test_a_reopened_session_extracts_only_what_is_new(world: World) -> None:
+    world.model.says({"Porto": [lives("Porto")], "Rex": [{"text": "User has a dog, Rex.", "attribute": "pet"}]})
+    await world.learned("s", "user: I live in Porto.", "assistant: Nice.", day="2025-05-01")
+    await world.learned("s", "user: I live in Porto.", "assistant: Nice.", "user: My dog is Rex.", day="2025-05-01")
+    assert await world.current() == ["User has a dog, Rex.", "User lives in Porto."]
+    targets = [text.count("TARGET") for name, text in world.model.asked if name == "facts"]
+    assert targets == [2, 1]
+
+
+async def test_the_same_told_again_is_evidence(world: World) -> None:
+    world.model.says({"Porto": [lives("Porto")]})
+    await world.learned("s1", "user: I live in Porto.", day="2025-05-01")
+    await world.learned("s2", "user: As I said, Porto it is.", day="2025-06-01")
+    [memory] = await world.memories()
+    assert memory.sources == ("s1-0", "s2-0")
+    assert not [name for name, _ in world.model.asked if name == "decisions"], "settled without the model"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["I would rather not.", '{"decisions": [{"fact": 99, "outcome": "change", "memory": 1}]}', ModelRefused("filter")],
+    ids=["garbage", "invented numbers", "refused"],
+)
+async def test_a_nonsensical_decision_leaves_what_is_known(world: World, answer: str | Exception) -> None:
+    world.model.says({"Porto": [lives("Porto")], "Rome": [lives("Rome")]})
+    world.model.decisions = lambda _name, _text: answer
+    await world.learned("s1", "user: I live in Porto.", day="2025-05-01")
+    await world.learned("s2", "user: I live in Rome.", day="2025-06-01")
+    assert await world.current() == ["User lives in Porto.", "User lives in Rome."]
+    assert await world.history() == []
+
+
+@pytest.mark.parametrize(
+    "answer", ["As an AI I cannot.", "", ModelRefused("filter")], ids=["garbage", "empty", "refused"]
+)
+async def test_an_unreadable_answer_is_asked_for_once_more_and_then_noted(
+    world: World, answer: str | Exception
+) -> None:
+    world.model.facts = lambda _name, _text: answer
+    await world.learned("s1", "user: I live in Porto.", day="2025-05-01")
+    assert await world.memories() == []
+    [extraction] = await world.vectors.extractions(OWNER, "s1")
+    assert extraction.unread
+    assert len(world.model.asked) == (1 if isinstance(answer, Exception) else 2)
+
+
+async def test_a_repaired_answer_counts(world: World) -> None:
+    answers = iter(["Sure!", json.dumps({"facts": [{**lives("Porto"), "evidence": [1]}]})])
+    world.model.facts = lambda _name, _text: next(answers)
+    await world.learned("s1", "user: I live in Porto.", day="2025-05-01")
+    assert await world.current() == ["User lives in Porto."]
+
+
+async def test_an_answer_that_was_cut_off_is_asked_for_in_two_parts(world: World) -> None:
+    whole = world.model
+
+    def script(_name: str, text: str) -> Written:
+        if text.count("TARGET") > 1:
+            return Written('{"facts": [{"text": "User li', cut_off=True)
+        place = "Porto" if "Porto" in text.splitlines()[-1] else "Rome"
+        number = len(text.splitlines())
+        return Written(json.dumps({"facts": [{**lives(place), "evidence": [number]}]}))
+
+    whole.facts = script
+    await world.learned("s1", "user: I lived in Porto.", "user: I live in Rome.", day="2025-05-01")
+    assert await world.current() == ["User lives in Porto.", "User lives in Rome."]
+
+
+@pytest.mark.parametrize("error", [ModelUnavailable("down"), ModelBusy("429", retry_after=1.0)])
+async def test_an_outage_of_the_model_anywhere_gives_the_same_memory_later(world: World, error: Exception) -> None:
+    await moved_twice(world)
+    wanted = await world.memories()
+    other = Owner("p", "bob")
+    for failing in range(12):  # in the n-th call from the beginning
+        bob = Owner("p", f"bob{failing}")
+        calls = 0
+        facts, decisions = world.model.facts, world.model.decisions
+
+        def once(script: Any, failing: int = failing) -> Any:
+            def answer(name: str, text: str) -> Any:
+                nonlocal calls
+                calls += 1
+                return error if calls == failing + 1 else script(name, text)
+
+            return answer
+
+        world.model.facts, world.model.decisions = once(facts), once(decisions)
+        lines = {"s1": "user: I live in Porto.", "s2": "user: I moved to Lisbon.", "s3": "user: Now it is Rome."}
+        for number, (id, line) in enumerate(lines.items()):
+            await world.remember(id, line, "assistant: Ok.", day=f"2025-0{5 + number}-01", owner=bob)
+            try:
+                await world.learner.learn(bob, id)
+            except ModelUnavailable:
+                await world.learner.learn(bob, id)
+        world.model.facts, world.model.decisions = facts, decisions
+        assert [(m.content, m.expired_at) for m in await world.memories(bob)] == [
+            (m.content, m.expired_at) for m in wanted
+        ]
+    assert await world.memories(other) == []
+
+
+async def test_a_contradiction_is_put_to_the_user_where_the_project_wants_it(world: World) -> None:
+    world.rules = Rules(conflicts=True)
+    dose = {"attribute": "medication", "kind": "fact"}
+    world.model.says(
+        {"10 mg": [{**dose, "text": "User takes 10 mg."}], "20 mg": [{**dose, "text": "User takes 20 mg."}]}
+    )
+    world.model.decides({"20 mg": ("contradiction", "10 mg")})
+    await world.learned("s1", "user: My dose is 10 mg.", day="2025-05-01")
+    await world.learned("s2", "user: The dose is 20 mg.", day="2025-05-01 15:00")
+    assert await world.current() == ["User takes 10 mg."]
+    [conflict] = await world.vectors.conflicts(OWNER)
+    assert conflict.content == "User takes 20 mg."
+    assert conflict.questions
+
+
+async def test_facts_of_one_thing_are_connected_both_ways_and_strangers_are_not(world: World) -> None:
+    rex = {"entities": [{"name": "Rex", "kind": "pet"}]}
+    world.model.says(
+        {
+            "dog": [{"text": "User has a dog named Rex.", "attribute": "pet", "entities": rex}],
+            "vet": [
+                {"text": "Rex was at the vet for his paw.", "subject": "Rex", "attribute": "health", "entities": rex}
+            ],
+            "tax": [{"text": "User's taxes are due in May.", "attribute": "finance"}],
+        }
+    )
+    await world.learned("s1", "user: My dog is Rex.", "user: The tax is due in May.", day="2025-05-01")
+    await world.learned("s2", "user: We were at the vet with him.", day="2025-05-02")
+    by_text = {memory.content.split()[1]: memory for memory in await world.memories()}
+    dog, vet, taxes = by_text["has"], by_text["was"], by_text["taxes"]
+    assert vet.connected == (dog.id,)
+    assert dog.connected == (vet.id,)
+    assert taxes.connected == ()
+
+
+async def test_a_budget_that_is_spent_makes_sessions_wait_and_loses_nothing(world: World) -> None:
+    world.model.says({"Porto": [lives("Porto")]})
+    world.budget = 50
+    await world.learned("s1", "user: I live in Porto.", day="2025-05-01")  # the call that passes it is made
+    await world.remember("s2", "user: I still live in Porto.", day="2025-06-01")
+    with pytest.raises(BudgetSpent):
+        await world.learner.learn(OWNER, "s2")
+    world.budget = None
+    await world.learner.learn(OWNER, "s2")
+    assert [len(memory.sources) for memory in await world.memories()] == [2]
+
+
+async def test_the_queue_gives_a_users_sessions_in_order_of_time_to_one_worker(world: World) -> None:
+    world.model.says({"Porto": [lives("Porto")], "Rome": [lives("Rome")]})
+    world.model.decides({"Rome": ("change", "Porto")})
+    await world.remember("later", "user: I live in Rome.", day="2025-06-01")
+    await world.remember("earlier", "user: I live in Porto.", day="2025-05-01")
+    await world.queue.add(OWNER, "later", at("2025-06-01"))
+    await world.queue.add(OWNER, "earlier", at("2025-05-01"))
+    running = asyncio.create_task(world.learner.run())
+    async with asyncio.timeout(60):
+        while await world.vectors.unlearned_sessions(OWNER):
+            await asyncio.sleep(0.05)
+    await end([running])
+    assert await world.current() == ["User lives in Rome."]
+    assert await world.history() == ["User lives in Porto."]
+    assert await world.queue.depth() == {"due": 0, "waiting": 0, "failed": 0}
+    # a second claim finds nobody while the first holds the user
+    await world.queue.add(OWNER, "later", at("2025-06-01"))
+    [claim] = await world.queue.claim(5, lease_seconds=60)
+    assert await world.queue.claim(5, lease_seconds=60) == []
+    assert await world.queue.next_session(claim) == "later"
+    assert not await world.queue.done(claim, "later")
+
+
+async def test_a_session_that_ends_the_process_each_time_is_set_aside(world: World) -> None:
+    world.model.facts = lambda _name, _text: ValueError("a bug")
+    await world.remember("s1", "user: I live in Porto.", day="2025-05-01")
+    await world.queue.add(OWNER, "s1", at("2025-05-01"))
+    for _ in range(8):
+        [claim] = await world.queue.claim(1, lease_seconds=60, now_ms=at("2100-01-01"))
+        await world.learner._attempt(claim)
+    assert (await world.queue.depth())["failed"] == 1
