@@ -137,7 +137,7 @@ class SessionService:
             return found[offset : offset + limit], len(found)
         total = len(found) + await self._vectors.count_sessions(owner, exclude=list(states))
         if offset + limit > len(found) and total > len(found):
-            wanted = offset + limit - len(found)
+            wanted = min(offset + limit, total) - len(found)
             found += map(_of_record, await self._vectors.newest_sessions(owner, wanted, exclude=list(states)))
         return found[offset : offset + limit], total
 

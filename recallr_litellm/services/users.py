@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.core.records import User
-from recallr_litellm.errors import UserNotFound
+from recallr_litellm.errors import UserExists, UserNotFound
 from recallr_litellm.memory.users import UserDirectory
 from recallr_litellm.services.forgetting import Forgetting, Forgotten
 from recallr_litellm.stores.state import StateStore
@@ -84,15 +84,26 @@ class Users:
         *,
         metadata: Mapping[str, JsonValue],
         merge_conflict_enabled: bool | None = None,
+        key: str | None = None,
     ) -> UserDetails:
         """Make a user.
+
+        Args:
+            key: a request that bears the same one within a day gets the user that the first has made.
 
         Raises:
             UserExists: the name is a user's.
         """
-        user = await self._directory.create(
-            project, name, metadata=metadata, merge_conflict_enabled=merge_conflict_enabled
-        )
+        first = key is None or await self._state.is_first_request(Owner(project.id, name), key)
+        try:
+            user = await self._directory.create(
+                project, name, metadata=metadata, merge_conflict_enabled=merge_conflict_enabled
+            )
+        except UserExists:
+            owner = None if first else await self._directory.find(project, name)
+            if owner is None:
+                raise
+            return await self.get(owner)
         return UserDetails(user, user.created_at)
 
     async def update(

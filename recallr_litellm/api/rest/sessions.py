@@ -164,6 +164,13 @@ async def update_session(
     return SessionResponse.of(await services.sessions.update(owner, session_id, change.new_metadata))
 
 
+@router.delete("/users/{user_id}/sessions/{session_id}", status_code=204, responses=documented(404))
+async def forget_session(owner: OwnerOfPath, session_id: IdInPath, services: TheServices) -> None:
+    """Forget a session: its messages, and the memories that came from it alone, are deleted for good."""
+    await services.sessions.get(owner, session_id)
+    await services.forgetting.forget_session(owner, session_id)
+
+
 @router.post("/users/{user_id}/sessions/{session_id}/add-message", responses=documented(400, 404))
 async def add_message(
     owner: OwnerOfPath,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from recallr_litellm.api.rest.access import OwnerOfPath, ProjectOfKey, TheServices, project_router
 from recallr_litellm.api.rest.errors import documented
-from recallr_litellm.api.rest.values import Metadata, moment
+from recallr_litellm.api.rest.values import IdempotencyKey, Limit, Metadata, MetadataFilter, Offset, moment
 from recallr_litellm.request_headers import UserId
 from recallr_litellm.services.users import UserDetails
 
@@ -46,19 +46,73 @@ class NewUser(BaseModel):
     merge_conflict_enabled: bool | None = None
 
 
+class UserChange(BaseModel):
+    """What is to be changed of a user. What is not sent stays."""
+
+    new_custom_user_id: UserId | None = None
+    new_metadata: Metadata | None = None
+    merge_conflict_enabled: bool | None = None
+
+
+class UserList(BaseModel):
+    """Some users of a project."""
+
+    users: list[UserResponse]
+    total: int
+    has_more: bool
+
+
 @router.post("/users", status_code=201, responses=documented(409))
-async def create_user(project: ProjectOfKey, user: NewUser, services: TheServices) -> UserResponse:
+async def create_user(
+    project: ProjectOfKey, user: NewUser, services: TheServices, idempotency_key: IdempotencyKey = None
+) -> UserResponse:
     """Make a user."""
     made = await services.users.create(
         project,
         user.custom_user_id,
         metadata=user.metadata,
         merge_conflict_enabled=user.merge_conflict_enabled,
+        key=idempotency_key,
     )
     return UserResponse.of(made)
+
+
+@router.get("/users")
+async def list_users(
+    project: ProjectOfKey,
+    services: TheServices,
+    offset: Offset = 0,
+    limit: Limit = 10,
+    metadata_filter: MetadataFilter = None,
+) -> UserList:
+    """Users of the project, those made last first."""
+    page = await services.users.list(project, offset=offset, limit=limit, metadata=metadata_filter)
+    return UserList(
+        users=[UserResponse.of(user) for user in page.users],
+        total=page.total,
+        has_more=offset + len(page.users) < page.total,
+    )
 
 
 @router.get("/users/{user_id}", responses=documented(404))
 async def get_user(owner: OwnerOfPath, services: TheServices) -> UserResponse:
     """One user."""
     return UserResponse.of(await services.users.get(owner))
+
+
+@router.put("/users/{user_id}", responses=documented(404, 409))
+async def update_user(owner: OwnerOfPath, change: UserChange, services: TheServices) -> UserResponse:
+    """Rename a user, or replace its metadata."""
+    changed = await services.users.update(
+        owner,
+        name=change.new_custom_user_id,
+        metadata=change.new_metadata,
+        merge_conflict_enabled=change.merge_conflict_enabled,
+    )
+    return UserResponse.of(changed)
+
+
+@router.delete("/users/{user_id}", status_code=204, responses=documented(404))
+async def forget_user(owner: OwnerOfPath, services: TheServices) -> None:
+    """Forget a user: its sessions, messages and memories are deleted for good."""
+    await services.users.forget(owner)

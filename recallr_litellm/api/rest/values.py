@@ -14,7 +14,7 @@ from recallr_litellm.json_text import parsed
 
 _MOST_METADATA: Final = 16_384
 
-Offset = Annotated[int, Query(ge=0, le=1_000_000_000, description="How many to skip.")]
+Offset = Annotated[int, Query(ge=0, le=1_000_000, description="How many to skip.")]
 Limit = Annotated[int, Query(ge=1, le=200, description="How many to return at most.")]
 
 

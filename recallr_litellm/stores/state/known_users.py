@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
@@ -33,6 +34,12 @@ class KnownUsers(RedisCaller):
         """
         names = [keys.user(owner), keys.gone(owner)]
         return bool(await self._run(self._scripts.remember, names, owner.name_key, renamings, MARKER_SECONDS))
+
+    async def is_first_request(self, name: Owner, key: str) -> bool:
+        """Whether no request for a user of this name has borne this key today, which is noted."""
+        digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:32]
+        async with self._reaching():
+            return bool(await self._client.set(keys.exchange(name, digest), 1, nx=True, ex=MARKER_SECONDS))
 
     async def is_gone(self, owner: Owner, session_id: str | None = None) -> bool:
         """Whether the user, or this session of it, was forgotten lately: what is written for it must be deleted."""
