@@ -175,8 +175,6 @@ class Runtime:
             may_use_agentic=self.projects.may_use_agentic,
         )
         self._open_learning()
-        recall = Recall(self._vectors, self._embedder, self._sparse)
-        self._open_learning()
         self._processor = Processor(
             self._state,
             self._vectors,
