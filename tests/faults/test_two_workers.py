@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.observe import (
@@ -23,7 +24,7 @@ from tests.support.observe import (
     wait_until_sound,
 )
 from tests.support.provider import Provider, ThreadedProvider
-from tests.support.proxy import Proxy
+from tests.support.proxy import PROJECT, Proxy
 from tests.support.qdrant_server import QdrantServer
 from tests.support.redis_server import RedisServer
 from tests.support.traffic import answer_to
@@ -115,3 +116,19 @@ def _process_what_others_left(cluster: Cluster) -> None:
         connection.flushall()
     for proxy in cluster.both:
         wait_until_sound(proxy)
+
+
+def test_a_key_made_at_one_gateway_opens_the_other_until_it_is_revoked(cluster: Cluster, user: str) -> None:
+    keys = f"{cluster.first.url}/api/v1/admin/projects/{PROJECT}/keys"
+    admin = {"headers": {"Authorization": f"Bearer {cluster.first.master_key}"}, "trust_env": False, "timeout": 60.0}
+    made = httpx.post(keys, json={"name": "laptop"}, **admin).json()
+
+    def opens() -> bool:
+        headers = cluster.second.headers(None, api_key=made["api_key"])
+        url = f"{cluster.second.url}/api/v1/system-prompt"
+        return httpx.get(url, headers=headers, trust_env=False, timeout=60.0).status_code == 200
+
+    eventually(opens, "the second gateway accepts the key", timeout=20)
+    assert cluster.second.ask(user, "Hello.", api_key=made["api_key"]).session_id
+    assert httpx.delete(f"{keys}/{made['key_id']}", **admin).json()["revoked_at"]
+    eventually(lambda: not opens(), "the second gateway refuses the key", timeout=20)
