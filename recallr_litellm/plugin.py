@@ -28,6 +28,7 @@ from recallr_litellm.logs import shorten_failed_start, show_logs
 from recallr_litellm.metrics import OF_ALL_WORKERS
 from recallr_litellm.reconify.settings import misspelt_settings
 from recallr_litellm.settings import load_settings
+from recallr_litellm.tasks import end
 from recallr_litellm.upstream_urls import Upstreams
 
 _log = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
         from recallr_litellm.forward.middleware import KeyOutOfUrl
 
         app.middleware_stack = KeyOutOfUrl(middleware)
+    app.middleware_stack = _with_mcp(app.middleware_stack, runtime)
     app.include_router(health_router(runtime.faults))
     serve_api(app, runtime.services)
     if not SHUTDOWN.missing:
@@ -126,6 +128,20 @@ def _forward(app: App, runtime: Runtime) -> App:
         client=client,
         sent=runtime.reporter.sent,
     )
+
+
+def _with_mcp(app: App, runtime: Runtime) -> App:
+    try:
+        from recallr_litellm.api.mcp.endpoint import McpEndpoint
+        from recallr_litellm.api.mcp.server import mcp_server
+    except ImportError as error:  # the version of the package that LiteLLM asks for depends on LiteLLM's own
+        _log.warning("/recallr/mcp is off: it needs the package mcp, version 2 or later (%s)", error)
+        return app
+    minimum = runtime.settings.min_session_timeout_seconds
+    endpoint = McpEndpoint(app, mcp_server(runtime.services, min_session_timeout_seconds=minimum), runtime.services)
+    serving = asyncio.create_task(endpoint.run())
+    runtime.close_at_stop(lambda: end([serving]))
+    return endpoint
 
 
 def _stop_with(proxy_server: ModuleType, runtime: Runtime) -> None:

@@ -7,6 +7,7 @@ recallr failed    list the sessions that could not be processed, and retry them
 recallr reindex   embed everything again with another model
 recallr projects  make and list projects
 recallr keys      make, list and revoke the API keys of a project
+recallr mcp       serve the memory of one user as tools, by MCP over stdio
 recallr reconify  list the payloads that wait for Reconify or were refused, and send a test
 """
 
@@ -20,6 +21,7 @@ from recallr_litellm import __version__
 from recallr_litellm.cli.demo import demo
 from recallr_litellm.cli.doctor import doctor
 from recallr_litellm.cli.failed import failed
+from recallr_litellm.cli.mcp import mcp
 from recallr_litellm.cli.projects import keys, projects
 from recallr_litellm.cli.reconify import reconify
 from recallr_litellm.cli.reindex import reindex
@@ -55,6 +57,7 @@ app.command()(demo)
 app.command()(doctor)
 app.command()(failed)
 app.command()(reindex)
+app.command()(mcp)
 app.add_typer(projects, name="projects")
 app.add_typer(keys, name="keys")
 app.add_typer(reconify, name="reconify")

@@ -186,15 +186,25 @@ def running_gateway(console: Console, gateway: str | None, *, admin: bool = Fals
     with faults_shown(console):
         load_env_file()
         settings = load_settings()
-        headers = _admin_headers(settings) if admin else _project_headers(settings)
-        api = Api(gateway or os.environ.get(GATEWAY, "").strip() or DEFAULT_GATEWAY, headers)
+        headers = _admin_headers(settings) if admin else project_headers(settings)
+        api = Api(gateway_url(gateway), headers)
         try:
             yield api
         finally:
             api.close()
 
 
-def _project_headers(settings: Settings) -> dict[str, str]:
+def gateway_url(given: str | None) -> str:
+    """The URL of the running gateway, without a path."""
+    return (given or os.environ.get(GATEWAY, "").strip() or DEFAULT_GATEWAY).rstrip("/")
+
+
+def project_headers(settings: Settings) -> dict[str, str]:
+    """What a request as the project `RECALLR_PROJECT_ID` needs.
+
+    Raises:
+        ConfigurationError: no key of the project can be found, or it cannot be sent.
+    """
     project = os.environ.get(PROJECT, "").strip() or DEFAULT_PROJECT
     # Where the command shares the gateway's environment, the gateway's own settings know a key.
     configured = (settings.projects or {}).get(project) or ()

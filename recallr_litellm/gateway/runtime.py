@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from recallr_litellm.core.options import Strategy
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.room import Model
 from recallr_litellm.errors import CallRefused, EmbeddingUnavailable, StateUnavailable, Unavailable, VectorsUnavailable
@@ -37,6 +38,7 @@ from recallr_litellm.services.known_projects import KnownProjects
 from recallr_litellm.services.limits import Limits
 from recallr_litellm.services.projects import ProjectAdmin
 from recallr_litellm.services.retention import Retention
+from recallr_litellm.services.search import Search
 from recallr_litellm.services.sessions import SessionService
 from recallr_litellm.services.users import Users
 from recallr_litellm.settings import Settings
@@ -242,6 +244,11 @@ class Runtime:
                 search,
                 (self._vectors_breaker, self._embedding_breaker),
                 count_tokens=self._count_tokens,
+            ),
+            search=Search(
+                search,
+                (self._vectors_breaker, self._embedding_breaker),
+                seconds=settings.deadline_seconds(Strategy.BALANCED),
             ),
         )
 

@@ -115,5 +115,12 @@ def misspelt_settings() -> list[str]:
     return unknown_names(Settings, *_OF_COMMANDS) + unknown_names(ReconifySettings)
 
 
-_OF_COMMANDS = ("RECALLR_API_KEY", "RECALLR_PROJECT_ID", "RECALLR_GATEWAY", "RECALLR_URL", "RECALLR_DEMO_RECORD")
+_OF_COMMANDS = (
+    "RECALLR_API_KEY",
+    "RECALLR_PROJECT_ID",
+    "RECALLR_USER_ID",
+    "RECALLR_GATEWAY",
+    "RECALLR_URL",
+    "RECALLR_DEMO_RECORD",
+)
 """Variables of the `recallr` command and of the examples."""

@@ -12,6 +12,7 @@ from recallr_litellm.services.context import ContextService
 from recallr_litellm.services.forgetting import Forgetting
 from recallr_litellm.services.limits import Limits
 from recallr_litellm.services.projects import ProjectAdmin
+from recallr_litellm.services.search import Search
 from recallr_litellm.services.sessions import SessionService
 from recallr_litellm.services.users import Users
 
@@ -30,3 +31,4 @@ class Services:
     sessions: SessionService
     forgetting: Forgetting
     context: ContextService
+    search: Search

@@ -68,7 +68,8 @@ class SessionService:
     def __init__(self, state: StateStore, vectors: VectorStore, *, min_timeout_seconds: int) -> None:
         self._state = state
         self._vectors = vectors
-        self._min_timeout_seconds = min_timeout_seconds
+        self.min_timeout_seconds = min_timeout_seconds
+        """Fewest quiet seconds after which a session may become memory."""
 
     async def create(
         self,
@@ -88,8 +89,8 @@ class SessionService:
         Raises:
             InvalidValue: the timeout is too short, or the beginning is still to come.
         """
-        if timeout_seconds < self._min_timeout_seconds:
-            raise InvalidValue(f"auto_process_after_seconds: must be {self._min_timeout_seconds} or more")
+        if timeout_seconds < self.min_timeout_seconds:
+            raise InvalidValue(f"auto_process_after_seconds: must be {self.min_timeout_seconds} or more")
         if created_at is not None and not 0 <= created_at <= _now() + _CLOCKS_APART:
             raise InvalidValue("custom_created_at_utc: must be in the past, not before 1970")
         asked = json.dumps([key, timeout_seconds, metadata, created_at], sort_keys=True)

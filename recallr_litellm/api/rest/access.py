@@ -25,6 +25,21 @@ _KEY = APIKeyHeader(name="X-Recallr-API-Key", scheme_name="Recallr key", auto_er
 _PROJECT = APIKeyHeader(name="X-Recallr-Project-Id", scheme_name="Recallr project", auto_error=False)
 
 
+async def admitted_project(headers: RawHeaders, services: Services) -> Project:
+    """The project of a request.
+
+    Raises:
+        Unauthorized: bad or missing key or project.
+        KeysUnavailable: the key cannot be checked.
+        TooManyRequests: the project has had its requests of this minute.
+    """
+    name = headers.first("project-id")
+    services.projects.authenticate(name, headers.first("api-key"))
+    project = Project(name or "")
+    await services.limits.admit(project)
+    return project
+
+
 class ProjectRoute(ErrorRoute):
     """Is for whoever has a key of a project."""
 
@@ -32,11 +47,8 @@ class ProjectRoute(ErrorRoute):
         """See `ErrorRoute`."""
         services = _services(request)
         headers, _ = RawHeaders.take(request.headers.raw)
-        project = headers.first("project-id")
-        services.projects.authenticate(project, headers.first("api-key"))
-        request.state.recallr_project = Project(project or "")
-        await services.limits.admit(request.state.recallr_project)
-        return services.limits.max_body_bytes(request.state.recallr_project)
+        project = request.state.recallr_project = await admitted_project(headers, services)
+        return services.limits.max_body_bytes(project)
 
 
 class StreamedRoute(ProjectRoute):
