@@ -20,9 +20,11 @@ GEMINI_BRIDGED_BAD_REQUEST = 400 if _since("1.108") else 500
 CHAT_MESSAGES_HAVE_PROVIDER_FIELDS = not _since("1.108")
 """Whether the message of a whole chat completion has LiteLLM's `provider_specific_fields`, as its choice has."""
 
-
 ANTHROPIC_STREAMS_SAY_THAT_THEY_BROKE_OFF = _since("1.106")
 """Whether a stream of Anthropic's API whose provider has gone ends with an error; as if it were whole, before."""
 
 BRIDGED_TOOL_CALLS_CAN_BE_READ = _since("1.103")
 """Whether the SDK can read a tool call on `/v1/responses` of a model that speaks Anthropic's API: its text was null."""
+
+METRICS_NEED_A_KEY = not _since("1.103")
+"""Whether LiteLLM asks for a key wherever a path has `/metrics` in it; 1.100.5 does."""

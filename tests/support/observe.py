@@ -29,6 +29,7 @@ from recallr_litellm.stores.vectors.collections import current_of
 from recallr_litellm.stores.vectors.engine import Found, Where
 from recallr_litellm.stores.vectors.points import passage_hit, record_of
 from recallr_litellm.stores.vectors.schema import Kind
+from tests.support.differences import METRICS_NEED_A_KEY
 from tests.support.proxy import PROJECT, Proxy
 from tests.support.waiting import eventually
 
@@ -168,7 +169,9 @@ def assert_once(kept: Collection[Kept], *, expected: Iterable[str], allowed: Ite
 
 def metric(proxy: Proxy, name: str, **labels: str) -> float:
     """A value of `/recallr/metrics`, e.g. `metric(proxy, "recallr_exchanges_total", outcome="held")`; 0 if absent."""
-    text = httpx.get(f"{proxy.url}/recallr/metrics", trust_env=False, timeout=60.0).raise_for_status().text
+    key = {"Authorization": f"Bearer {proxy.master_key}"} if METRICS_NEED_A_KEY else {}
+    url = f"{proxy.url}/recallr/metrics"
+    text = httpx.get(url, headers=key, trust_env=False, timeout=60.0).raise_for_status().text
     return sum(
         sample.value
         for family in text_string_to_metric_families(text)
