@@ -11,6 +11,7 @@
      │   ├─ SessionNotFound         404
      │   ├─ ApiError                the API only
      │   │   ├─ SessionNotPending       400, what is being processed or is processed takes no message
+     │   │   ├─ InvalidCategories       400, categories that no memory has
      │   │   ├─ AdminRefused            401 or 403, not LiteLLM's master key
      │   │   ├─ MemoryNotFound          404
      │   │   ├─ ConflictNotFound        404
@@ -48,7 +49,7 @@ requests to a model, `api/rest/errors.py` for the REST API.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 
@@ -207,6 +208,25 @@ class SessionNotPending(ApiError):
     """A message for a session that does not wait for its timeout any more, or the wish to process such a one."""
 
     status = 400
+
+
+class InvalidCategories(ApiError):
+    """Memories are asked for by categories that there are none of.
+
+    Args:
+        categories: these.
+    """
+
+    status = 400
+
+    def __init__(self, categories: Sequence[str]) -> None:
+        super().__init__(f"Invalid categories: {', '.join(categories)}")
+        self.categories = categories
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """See `RequestError`."""
+        return {"message": self.message, "invalid_categories": list(self.categories)}
 
 
 class MemoryNotFound(ApiError):

@@ -36,6 +36,7 @@ from recallr_litellm.services.context import ContextService
 from recallr_litellm.services.forgetting import Forgetting
 from recallr_litellm.services.known_projects import KnownProjects
 from recallr_litellm.services.limits import Limits
+from recallr_litellm.services.memories import Memories
 from recallr_litellm.services.projects import ProjectAdmin
 from recallr_litellm.services.retention import Retention
 from recallr_litellm.services.search import Search
@@ -227,14 +228,16 @@ class Runtime:
             self._state,
             min_session_timeout_seconds=settings.min_session_timeout_seconds,
         )
+        sessions = SessionService(
+            self._state, self._vectors, min_timeout_seconds=settings.min_session_timeout_seconds
+        )
         self.services = Services(
             projects=self.projects,
             project_admin=project_admin,
             limits=Limits(self.projects, self._state, self._state_breaker),
             users=Users(self._state, self._vectors, self._sessions.users, forgetting),
-            sessions=SessionService(
-                self._state, self._vectors, min_timeout_seconds=settings.min_session_timeout_seconds
-            ),
+            sessions=sessions,
+            memories=Memories(self._vectors, sessions),
             forgetting=forgetting,
             context=ContextService(
                 settings,

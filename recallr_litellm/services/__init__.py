@@ -11,6 +11,7 @@ from recallr_litellm.projects import Projects
 from recallr_litellm.services.context import ContextService
 from recallr_litellm.services.forgetting import Forgetting
 from recallr_litellm.services.limits import Limits
+from recallr_litellm.services.memories import Memories
 from recallr_litellm.services.projects import ProjectAdmin
 from recallr_litellm.services.search import Search
 from recallr_litellm.services.sessions import SessionService
@@ -32,3 +33,4 @@ class Services:
     forgetting: Forgetting
     context: ContextService
     search: Search
+    memories: Memories

@@ -100,6 +100,13 @@ class SessionService:
         await self._state.create(owner, id, timeout_seconds=timeout_seconds, metadata=metadata, created_at=created_at)
         return await self.get(owner, id)
 
+    async def ids_with(self, owner: Owner, metadata: Mapping[str, JsonValue]) -> list[str]:
+        """Ids of all sessions whose metadata has all of these values."""
+        states = await self._state.look(owner, await self._state.open_sessions(owner))
+        processed = await self._vectors.newest_sessions(owner, exclude=list(states))
+        both = [*states.values(), *processed]
+        return [session.id for session in both if has_metadata(session.metadata, metadata)]
+
     async def get(self, owner: Owner, session_id: str) -> SessionInfo:
         """One session.
 

@@ -112,6 +112,23 @@ class Records(OpenedCollection):
         found = {memory.id: memory for memory in memories}
         return [found[id] for id in dict.fromkeys(ids) if id in found]
 
+    async def count_memories(self, owner: Owner, *, sessions: Collection[str] = ()) -> int:
+        """How many memories there are, from these sessions or from any, without what they said before."""
+        return await self._engine.count(_current(owner, sessions))
+
+    async def newest_memories(
+        self, owner: Owner, n: int | None = None, *, sessions: Collection[str] = ()
+    ) -> list[Memory]:
+        """The `n` ≥ 1 memories that were told last, or all of them, the newest first."""
+        where = _current(owner, sessions)
+        found = await (self._all(where, [schema.RECORD]) if n is None else self._newest(where, n, [schema.RECORD]))
+        memories = [points.record_of(payload, Memory) for payload in found]
+        return sorted(memories, key=lambda memory: (memory.created_at, memory.id), reverse=True)[:n]
+
+    async def delete_memories(self, owner: Owner, ids: Sequence[str]) -> None:
+        """Delete memories, or what they said before, by their ids."""
+        await self._delete(Where(owner, Kind.MEMORY, ids=[points.point_id(owner, Kind.MEMORY, id) for id in ids]))
+
     async def last_user_messages(
         self, owner: Owner, n: int, *, exclude_sessions: Collection[str]
     ) -> list[tuple[str, StoredMessage]]:
@@ -139,3 +156,7 @@ class Records(OpenedCollection):
         found, _ = await self._engine.scroll(where, n, fields=[schema.RECORD], newest_first=True)
         sessions = [points.record_of(point.payload, Session) for point in found]
         return sorted(sessions, key=lambda session: (session.last_at, session.id))
+
+
+def _current(owner: Owner, sessions: Collection[str]) -> Where:
+    return Where(owner, Kind.MEMORY, sessions=sessions, lacking=[schema.PAST])

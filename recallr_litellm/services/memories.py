@@ -1,0 +1,121 @@
+"""What was learned of a user: its memories, with what they said before and what they are connected with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import Memory
+from recallr_litellm.errors import InvalidCategories, MemoryNotFound
+from recallr_litellm.services.sessions import SessionService
+from recallr_litellm.stores.vectors import VectorStore
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryDetails:
+    """A memory in one of its versions."""
+
+    memory: Memory
+    number: int
+    """Of the version, from 1."""
+    total: int
+    """How many versions there are."""
+    previous: Sequence[Memory]
+    """What it said before, oldest first."""
+    connected: Sequence[Memory]
+
+
+class Memories:
+    """Lists, reads and deletes memories. To a user, those of all others are unknown: `MemoryNotFound`."""
+
+    def __init__(self, vectors: VectorStore, sessions: SessionService) -> None:
+        self._vectors = vectors
+        self._sessions = sessions
+
+    async def page(
+        self,
+        owner: Owner,
+        *,
+        offset: int,
+        limit: int,
+        categories: Collection[str] = (),
+        sessions: Collection[str] = (),
+        session_metadata: Mapping[str, JsonValue] | None = None,
+    ) -> tuple[list[MemoryDetails], int]:
+        """Some of what is held to be true now, told last first; and how many memories that is in all.
+
+        Args:
+            categories: only memories of one of these; empty for any.
+            sessions: only memories that come from one of these; empty for any.
+            session_metadata: only memories from sessions whose metadata has all of these values.
+
+        Raises:
+            InvalidCategories: the owner has no memory of one of these.
+        """
+        if session_metadata:
+            of_metadata = await self._sessions.ids_with(owner, session_metadata)
+            sessions = [id for id in of_metadata if not sessions or id in sessions]
+            if not sessions:
+                return [], 0
+        if categories:
+            found = await self._vectors.newest_memories(owner)
+            if invalid := sorted(set(categories) - {name for memory in found for name in memory.categories}):
+                raise InvalidCategories(invalid)
+            found = [
+                memory
+                for memory in found
+                if not set(categories).isdisjoint(memory.categories) and (not sessions or memory.session in sessions)
+            ]
+            total = len(found)
+        else:
+            total = await self._vectors.count_memories(owner, sessions=sessions)
+            wanted = min(offset + limit, total)
+            found = await self._vectors.newest_memories(owner, wanted, sessions=sessions) if wanted else []
+        return await self._details(owner, found[offset : offset + limit]), total
+
+    async def get(self, owner: Owner, memory_id: str) -> MemoryDetails:
+        """One memory, in this version.
+
+        Raises:
+            MemoryNotFound: the owner has none of this id.
+        """
+        memories = await self._vectors.get_memories(owner, [memory_id])
+        if not memories:
+            raise MemoryNotFound(f"Memory {memory_id} not found")
+        return (await self._details(owner, memories))[0]
+
+    async def delete(self, owner: Owner, memory_id: str, *, previous: bool) -> None:
+        """Delete a version of a memory. With the current one, all that it said before goes too: nobody could find it.
+
+        Args:
+            previous: what it said before this version goes too.
+
+        Raises:
+            MemoryNotFound: the owner has none of this id.
+        """
+        found = await self.get(owner, memory_id)
+        goes = [memory_id]
+        if previous or not found.memory.chain:
+            goes += [memory.id for memory in found.previous]
+        await self._vectors.delete_memories(owner, goes)
+
+    async def _details(self, owner: Owner, memories: Sequence[Memory]) -> list[MemoryDetails]:
+        chains = await self._vectors.versions(owner, list({memory.chain or memory.id for memory in memories}))
+        wanted = list({id for memory in memories for id in memory.connected})
+        connected = {memory.id: memory for memory in await self._vectors.get_memories(owner, wanted)}
+        return [_details_of(memory, chains[memory.chain or memory.id], connected) for memory in memories]
+
+
+def _details_of(memory: Memory, earlier: Sequence[Memory], connected: Mapping[str, Memory]) -> MemoryDetails:
+    before = [one.id for one in earlier]
+    number = before.index(memory.id) if memory.id in before else len(before)
+    return MemoryDetails(
+        memory,
+        number + 1,
+        len(earlier) + 1,
+        earlier[:number],
+        [connected[id] for id in memory.connected if id in connected],
+    )
