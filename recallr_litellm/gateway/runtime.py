@@ -228,9 +228,7 @@ class Runtime:
             self._state,
             min_session_timeout_seconds=settings.min_session_timeout_seconds,
         )
-        sessions = SessionService(
-            self._state, self._vectors, min_timeout_seconds=settings.min_session_timeout_seconds
-        )
+        sessions = SessionService(self._state, self._vectors, min_timeout_seconds=settings.min_session_timeout_seconds)
         self.services = Services(
             projects=self.projects,
             project_admin=project_admin,

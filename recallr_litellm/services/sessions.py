@@ -104,7 +104,7 @@ class SessionService:
         """Ids of all sessions whose metadata has all of these values."""
         states = await self._state.look(owner, await self._state.open_sessions(owner))
         processed = await self._vectors.newest_sessions(owner, exclude=list(states))
-        both = [*states.values(), *processed]
+        both: list[SessionState | Session] = [*states.values(), *processed]
         return [session.id for session in both if has_metadata(session.metadata, metadata)]
 
     async def get(self, owner: Owner, session_id: str) -> SessionInfo:

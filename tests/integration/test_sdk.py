@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import inspect
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
+import httpx
 import pytest
 import recallrai
 from recallrai import AsyncRecallrAI, RecallrAI, exceptions
 from recallrai.models import MergeConflictStatus, MessageRole, RecallStrategy, SessionStatus
 from recallrai.models.merge_conflict import MergeConflictAnswer, MergeConflictModel
 
+from recallr_litellm.api.rest.errors import answer
+from recallr_litellm.errors import TooManyRequests
 from tests.support.api import async_sdk, sdk
 from tests.support.listeners import free_port
 from tests.support.proxy import API_KEY, PROJECT, Proxy
@@ -33,7 +36,7 @@ OF_THE_CLIENT = {"close"}
 class Caller:
     """Calls methods of either SDK alike, by their names, and notes which."""
 
-    called: set[tuple[bool, str]] = set()
+    called: ClassVar[set[tuple[bool, str]]] = set()
     """Whether asynchronous, and the method as `kind.method`; of all tests of this file."""
 
     def __init__(self, proxy: Proxy, *, asynchronous: bool) -> None:
@@ -93,7 +96,11 @@ async def test_sessions_and_messages(call: Caller, user: str) -> None:
     await call(session, "add_message", MessageRole.USER, "I have a goat called Heidi. 🐐")
     await call(session, "add_message", MessageRole.ASSISTANT, "How old is she?")
     page = await call(session, "get_messages", offset=1, limit=1)
-    assert ([message.content for message in page.messages], page.total, page.has_more) == (["How old is she?"], 2, False)
+    assert ([message.content for message in page.messages], page.total, page.has_more) == (
+        ["How old is she?"],
+        2,
+        False,
+    )
     last = await call(person, "get_last_n_messages", 1)
     assert [(one.content, one.session_id, one.timestamp.date()) for one in last.messages] == [
         ("How old is she?", session.session_id, then.date())
@@ -191,8 +198,23 @@ async def test_errors_of_any_request(proxy: Proxy, user: str) -> None:
             await call(nowhere, "list_users")
         with pytest.raises(exceptions.TimeoutError):
             await call(class_(API_KEY, PROJECT, base_url=proxy.url, timeout=0.0001), "list_users")
-    # `InternalServerError` is the answer of a gateway that is at fault (500) and `RateLimitError` that of a limit (429):
-    # the SDK reads nothing but these statuses.
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (RuntimeError("a bug"), exceptions.InternalServerError),
+        (TooManyRequests("slow down", retry_after=3), exceptions.RateLimitError),
+    ],
+)
+def test_errors_that_a_working_gateway_does_not_have(error: Exception, raised: type[Exception]) -> None:
+    answered = answer(error)
+    client = RecallrAI(API_KEY, PROJECT, base_url="http://gateway.test")
+    response = httpx.Response(answered.status_code, content=bytes(answered.body))
+    client._http.client = httpx.Client(transport=httpx.MockTransport(lambda _: response))
+
+    with pytest.raises(raised):
+        client.list_users()
 
 
 def test_every_public_method_is_called() -> None:

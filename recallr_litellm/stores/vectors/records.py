@@ -125,10 +125,6 @@ class Records(OpenedCollection):
         memories = [points.record_of(payload, Memory) for payload in found]
         return sorted(memories, key=lambda memory: (memory.created_at, memory.id), reverse=True)[:n]
 
-    async def delete_memories(self, owner: Owner, ids: Sequence[str]) -> None:
-        """Delete memories, or what they said before, by their ids."""
-        await self._delete(Where(owner, Kind.MEMORY, ids=[points.point_id(owner, Kind.MEMORY, id) for id in ids]))
-
     async def last_user_messages(
         self, owner: Owner, n: int, *, exclude_sessions: Collection[str]
     ) -> list[tuple[str, StoredMessage]]:
