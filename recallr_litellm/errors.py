@@ -17,6 +17,7 @@
      │   │   ├─ ConflictNotFound        404
      │   │   ├─ ProjectNotFound         404
      │   │   ├─ KeyNotFound             404
+     │   │   ├─ RequestNotFound         404, a request that is to be explained
      │   │   ├─ ProjectExists           409
      │   │   ├─ KeyIsConfigured         409, a key that only the environment can revoke
      │   │   ├─ BodyTooLarge            413
@@ -245,6 +246,17 @@ class InvalidValue(ApiError):
     """A value of a request to the REST API that is none, or not now."""
 
     status = 422
+
+
+class RequestNotFound(ApiError):
+    """No such request of this project, or it is no longer kept. Another project's is answered the same."""
+
+    status = 404
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            f"Request {request_id} not found: it is none of this project, or no longer kept (RECALLR_EXPLAIN_HOURS)"
+        )
 
 
 class ForwardRefused(RequestError):

@@ -125,6 +125,7 @@ FAULTS = _counter(
         "learning",
         "reconify",
         "webhooks",
+        "explain",
     ),
 )
 ANSWERS_TOO_LARGE = Counter(

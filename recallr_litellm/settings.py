@@ -210,6 +210,15 @@ class Settings(EnvironmentSettings):
         ),
     )
 
+    explain_hours: float = Field(
+        24.0,
+        ge=0,
+        le=24 * 366,
+        description="How long it is kept what a request was given and why, for `recallr explain`: of the last 1,000 "
+        "requests of a project. 0: not at all.",
+    )
+    explain_mb: int = Field(16, ge=1, description="Most megabytes that this takes in Redis for one project.")
+
     forward_upstreams: list[str] = Field(
         ["https://api.openai.com", "https://api.anthropic.com", "https://generativelanguage.googleapis.com"],
         description="JSON list of base URLs that the forward URL may reach. Empty: none.",

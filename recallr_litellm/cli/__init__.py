@@ -3,6 +3,7 @@
 recallr serve     start a gateway with memory on this machine
 recallr demo      watch it remember, without any key
 recallr doctor    check the installation and say how to fix it
+recallr explain   why a request got what it got: what was found, how well it fits, what was shown
 recallr failed    list the sessions that could not be processed, and retry them
 recallr reindex   embed everything again with another model
 recallr projects  make and list projects
@@ -20,6 +21,7 @@ import typer
 from recallr_litellm import __version__
 from recallr_litellm.cli.demo import demo
 from recallr_litellm.cli.doctor import doctor
+from recallr_litellm.cli.explain import explain
 from recallr_litellm.cli.failed import failed
 from recallr_litellm.cli.mcp import mcp
 from recallr_litellm.cli.projects import keys, projects
@@ -55,6 +57,7 @@ def _options(
 app.command(context_settings={"ignore_unknown_options": True})(serve)
 app.command()(demo)
 app.command()(doctor)
+app.command()(explain)
 app.command()(failed)
 app.command()(reindex)
 app.command()(mcp)

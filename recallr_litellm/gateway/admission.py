@@ -99,7 +99,8 @@ def admit(
     headers: RecallrHeaders | None = None
     try:
         headers = parse(raw, min_session_timeout_seconds=min_session_timeout_seconds, defaults=defaults)
-        call.headers, call.defaults = headers, {"binding": defaults}
+        call.headers = headers
+        call.defaults = {"binding": bound.defaults if bound else (), "project": defaults}
     except InvalidHeaders as error:
         problems = error.problems
     problem = _problem_with_user(elsewhere) if sent is None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from recallr_litellm.core.chat_ids import HEADER_NAMES
 from recallr_litellm.core.helper_calls import CLASS_HEADER, MARKING_HEADERS
@@ -18,8 +18,8 @@ from recallr_litellm.tasks import InFlight
 
 _OF_CLIENTS = frozenset({CLASS_HEADER, *MARKING_HEADERS, *HEADER_NAMES})
 
-Log = Callable[[Call, int | None], None]
-"""Writes the log line of a Recallr request that has ended, with the HTTP status of its response, if it got one."""
+Ended = Callable[[Call, int | None], None]
+"""Takes a Recallr request that has ended, with the HTTP status of its response, if it got one."""
 
 
 class RecallrMiddleware:
@@ -32,7 +32,7 @@ class RecallrMiddleware:
         store: Store,
         later: Later,
         deadline: Deadline,
-        log: Log,
+        ended: Sequence[Ended],
         reporter: Reporter,
         in_flight: InFlight,
     ) -> None:
@@ -40,7 +40,7 @@ class RecallrMiddleware:
         self._store = store
         self._later = later
         self._deadline = deadline
-        self._log = log
+        self._ended = ended
         self._reporter = reporter
         self._in_flight = in_flight
         self._answers: set[Answer] = set()
@@ -89,7 +89,8 @@ class RecallrMiddleware:
                 self._later(exchange, None)
             answer.report_beginning()
             if call.awake:
-                self._log(call, answer.http_status)
+                for take in self._ended:
+                    take(call, answer.http_status)
 
     async def _serve(self, call: Call, scope: Event, receive: Receive, answer: Answer) -> None:
         """Get the answer; where a guardrail refuses what was injected, that of the request as the client sent it."""

@@ -121,7 +121,7 @@ class Recollection:
                 self._reporter.identify(call, takes_part=False)
                 return
             if self._traced:
-                call.trace = Trace()
+                call.trace = Trace(call_type, str(body.get("model") or "") or None)
             format = FORMATS.get(call_type)
             conversation = format.read(body) if format else None
             if format is None or conversation is None:  # no memory here; a wrong key is refused all the same
@@ -179,6 +179,8 @@ class Recollection:
             call.lap("injection")
         except RequestError as error:
             call.status, call.reason = "off", error.code
+            if call.trace is not None:
+                call.trace.fault = error.message
             REJECTED.labels(error.code).inc()
             raise
         except KeysUnavailable as error:
@@ -259,7 +261,7 @@ class Recollection:
             return {}
         await self._laid.lay(stage)
         call.lap("block")
-        stage.leave_trace()
+        stage.leave_trace(into_system=self._laid.into_system)
         if call.status == "ok" and not stage.shown_already and not any(block.text for block in stage.laid.values()):
             call.status = "empty"
         return stage.laid

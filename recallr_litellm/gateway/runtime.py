@@ -33,6 +33,7 @@ from recallr_litellm.recall.dates import warm_up
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.services import Services
 from recallr_litellm.services.context import ContextService
+from recallr_litellm.services.explain import Explain
 from recallr_litellm.services.forgetting import Forgetting
 from recallr_litellm.services.known_projects import KnownProjects
 from recallr_litellm.services.limits import Limits
@@ -192,6 +193,7 @@ class Runtime:
             on_processed=self._processed,
         )
         self._resources.push_async_callback(self._processor.give_back)
+        explain = Explain(self._state, self._state_breaker, hours=settings.explain_hours, megabytes=settings.explain_mb)
         self.recollection = Recollection(
             settings,
             self.projects,
@@ -204,6 +206,7 @@ class Runtime:
             count_tokens=self._count_tokens,
             model_behind=self._model_behind,
             reporter=self.reporter,
+            traced=explain.enabled,
         )
         forgetting = Forgetting(
             self._state,
@@ -234,6 +237,7 @@ class Runtime:
             project_admin=project_admin,
             limits=Limits(self.projects, self._state, self._state_breaker),
             users=Users(self._state, self._vectors, self._sessions.users, forgetting),
+            explain=explain,
             sessions=sessions,
             memories=Memories(self._vectors, sessions),
             forgetting=forgetting,
@@ -334,6 +338,7 @@ class Runtime:
             self._known_projects.keep,
             self._keep_flushing_held,
             self._keep_counting,
+            self.services.explain.run,
             self.services.forgetting.run,
             self._retention.run,
             self._list_earlier_users,
@@ -382,6 +387,7 @@ class Runtime:
                         await self._capture.flush()
                     if self._reconify is not None:
                         await self._reconify.flush()
+                    await self.services.explain.flush()
             except (Unavailable, TimeoutError) as error:
                 _log.warning("Draining did not come to its end: %s", error or "time is up")
             if self._capture.held:

@@ -52,11 +52,14 @@ class Stage:
         """What is asked of the search."""
         return replace(self.admission.headers.recall_options, strategy=self.strategy)
 
-    def leave_trace(self) -> None:
+    def leave_trace(self, *, into_system: bool) -> None:
         """Note what was found and laid, where requests are explained."""
         if (trace := self.call.trace) is not None:
             trace.recalled, trace.ongoing, trace.unseen = self.recalled, self.ongoing, self.unseen
-            trace.laid, trace.room, trace.shown_already = self.laid, self.admitted.placement.room, self.shown_already
+            trace.laid, trace.shown_already = self.laid, self.shown_already
+            placement = self.admitted.placement
+            trace.room, trace.instructions = placement.room, bool(placement.instructions)
+            trace.into_system = into_system and placement.takes_system
 
     @property
     def moment(self) -> datetime:

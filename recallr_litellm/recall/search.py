@@ -212,7 +212,7 @@ class Recall:
             )
         if noted is not None:
             noted.passage_scores, noted.newest = scored, newest
-            noted.ranked_passages, noted.ranked_memories = best, ranked_memories
+            noted.ranked_passages, noted.ranked_memories, noted.ranked_summaries = best, ranked_memories, related
         return Recalled(
             tuple(with_neighbours(of_passages, passages)),
             of_memories,

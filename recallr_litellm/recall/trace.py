@@ -10,7 +10,7 @@ from typing import NamedTuple
 from recallr_litellm.core.laid import LaidBlock
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions
-from recallr_litellm.core.recalled import OngoingSession, Recalled, RecalledMemory, RecalledPassage
+from recallr_litellm.core.recalled import OngoingSession, Recalled, RecalledMemory, RecalledPassage, RecalledSummary
 from recallr_litellm.core.records import MemoryHit, PassageHit, SummaryHit
 from recallr_litellm.recall.recipes import Recipe
 from recallr_litellm.recall.scoring import Asked, Signs
@@ -50,8 +50,9 @@ class SearchTrace:
     newest: Mapping[Place, PassageHit] = field(default_factory=dict)
     """Message and part of what is out of date → what was said last in its place."""
     ranked_passages: Sequence[RecalledPassage] = ()
-    """Most relevant first, before some are chosen; so the next."""
+    """Most relevant first, before some are chosen; so the next two."""
     ranked_memories: Sequence[RecalledMemory] = ()
+    ranked_summaries: Sequence[RecalledSummary] = ()
 
 
 class Trace:
@@ -62,11 +63,34 @@ class Trace:
         trace.lap("session")        # what was done since the lap before
 
     Nothing in it is formatted or copied while the request is served.
+
+    Args:
+        api: which API the request is of.
+        model: that it asks for.
     """
 
-    __slots__ = ("_last", "began", "laid", "ongoing", "parts", "recalled", "room", "search", "shown_already", "unseen")
+    __slots__ = (
+        "_last",
+        "api",
+        "began",
+        "fault",
+        "instructions",
+        "into_system",
+        "laid",
+        "model",
+        "ongoing",
+        "parts",
+        "recalled",
+        "room",
+        "search",
+        "shown_already",
+        "unseen",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, api: str | None = None, model: str | None = None) -> None:
+        self.api, self.model = api, model
+        self.fault: str | None = None
+        """Why the request was refused, as its client was told."""
         self.began = self._last = perf_counter()
         self.parts: list[Part] = []
         """In the order in which they ended; some go on beside others."""
@@ -81,6 +105,10 @@ class Trace:
         """The blocks of the request: number of user messages behind theirs → block."""
         self.room: int | None = None
         """Most tokens of all blocks by the model's window; None where that is no bound."""
+        self.instructions = False
+        """The instructions for using memory go along."""
+        self.into_system = False
+        """Blocks go into the system message."""
         self.shown_already = False
         """The provider itself shows the model the turn's block again."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from recallr_litellm.projects import Projects
 from recallr_litellm.services.context import ContextService
+from recallr_litellm.services.explain import Explain
 from recallr_litellm.services.forgetting import Forgetting
 from recallr_litellm.services.limits import Limits
 from recallr_litellm.services.memories import Memories
@@ -34,3 +35,4 @@ class Services:
     context: ContextService
     search: Search
     memories: Memories
+    explain: Explain

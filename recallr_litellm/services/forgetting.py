@@ -154,6 +154,7 @@ class Forgetting:
     async def _delete_session(self, job: ForgettingJob, moving: InMotion | None) -> Forgotten:
         remembered = await self._vectors.count_remembered(job.owner, job.session_id)
         await self._vectors.delete_session(job.owner, job.session_id)
+        await self._state.forget_explained(job.owner)  # any of them may quote it
         payloads = await self._purge(job.owner, job.session_id)
         sessions, messages = moving or InMotion(0, 0)
         return Forgotten(sessions, remembered.sessions, messages + remembered.messages, remembered.memories, payloads)
@@ -163,6 +164,7 @@ class Forgetting:
         await self._vectors.delete_user(owner)  # first, so that nobody finds half of a user
         remembered = await self._vectors.count_remembered(owner)
         await self._vectors.delete_all_of(owner)
+        await self._state.forget_explained(owner)
         payloads = await self._purge(owner)
         for key in job.name_keys:  # of requests whose user was not looked up, since Redis was unreachable
             name = Owner(owner.project, owner.user, key)

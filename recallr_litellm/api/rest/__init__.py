@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from recallr_litellm.api.rest import admin, context, memories, sessions, users
+from recallr_litellm.api.rest import admin, context, memories, requests, sessions, users
 from recallr_litellm.services import Services
 
 __all__ = ["serve_api"]
@@ -19,5 +19,12 @@ def serve_api(app: FastAPI, services: Services) -> None:
     app.include_router(api)
 
 
-ROUTERS: tuple[APIRouter, ...] = (users.router, sessions.router, context.router, memories.router, admin.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    users.router,
+    sessions.router,
+    context.router,
+    memories.router,
+    requests.router,
+    admin.router,
+)
 """Of all resources."""

@@ -2,6 +2,7 @@
 
 from recallr_litellm.stores.state.connection import Link, connect
 from recallr_litellm.stores.state.embedded import EmbeddedValkey
+from recallr_litellm.stores.state.explained import ExplainedRequest
 from recallr_litellm.stores.state.records import (
     Candidate,
     Claim,
@@ -23,6 +24,7 @@ __all__ = [
     "CommitResult",
     "EmbeddedValkey",
     "EndResult",
+    "ExplainedRequest",
     "Link",
     "Resolved",
     "SessionIndex",

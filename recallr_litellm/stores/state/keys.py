@@ -25,6 +25,8 @@ Per owner (`<owner>` is `Owner.key`):
     {recallr:7}:open:<owner>                   zset   ids of the sessions that hold messages → last activity, ms
     {recallr:7}:empty:<owner>                  zset   ids of sessions of the API without messages → since when, ms
     {recallr:7}:exchange:<owner>:<exchange>    string `final`, or `<base version> <version>` of a partial; expires
+    {recallr:7}:explained:<owner>              hash   request id → what it was given, as JSON, compressed; `light:` and
+                                                      the id → its summary as JSON; expires
 Per name (`<name>` is `Owner.name_key`):
     {recallr:7}:forgotten:<name>               string until when the name was that of a user who is forgotten, ms;
                                                       expires
@@ -45,6 +47,12 @@ Per session (`<member>` is `<owner>:<session id>`):
     {recallr:7}:gone:<member>                  string marker: the session is forgotten; expires
     {recallr:7}:forgetting:state:<member>      hash   owner (as above), names, begun; lease, attempts and reason while
                                                       they apply; for all of a user, the session id is empty
+
+Per project (`<project>` is a digest of its id, and gives the bucket):
+    {recallr:7}:requests:<project>             zset   request id → when it was kept, ms; expires, as the next two
+    {recallr:7}:request_places:<project>       hash   request id → `<owner> <bytes>`, where the owner is `-` for a
+                                                      request without a user; `bytes`: of all
+    {recallr:7}:explained:-:<project>          hash   as above, of requests without a user
 
 Of the gateway, all in bucket 0:
     {recallr:0}:projects:version               string grows with each change of projects or API keys
@@ -97,7 +105,11 @@ BUCKETS: Final = 16
 
 def bucket_of(owner: Owner) -> int:
     """The owner's bucket, 0 to `BUCKETS` - 1; the same in every process and release."""
-    return int(owner.key[:8], 16) % BUCKETS
+    return _bucket(owner.key)
+
+
+def _bucket(digest: str) -> int:
+    return int(digest[:8], 16) % BUCKETS
 
 
 def _key(bucket: int, *parts: str) -> str:
@@ -219,7 +231,36 @@ def outbox_prefix(owner: Owner | None) -> str:
 
 def outbox_bucket(outbox_member: str) -> int:
     """The bucket of a session in the outbox, 0 to `BUCKETS` - 1; the same in every process and release."""
-    return int(hashlib.sha256(outbox_member.encode(errors="surrogatepass")).hexdigest()[:8], 16) % BUCKETS
+    return _bucket(hashlib.sha256(outbox_member.encode(errors="surrogatepass")).hexdigest())
+
+
+NOBODY: Final = "-"
+"""In place of an owner's key, where the user of a request is not known."""
+
+
+def explained(project: str, place: str) -> str:
+    """What is kept of the requests of an owner, or of nobody, of a project.
+
+    Args:
+        place: `Owner.key`, or `NOBODY`.
+    """
+    if place == NOBODY:
+        return of_project(project, "explained", NOBODY)
+    return _key(_bucket(place), "explained", place)
+
+
+def requests(project: str) -> str:
+    return of_project(project, "requests")
+
+
+def request_places(project: str) -> str:
+    return of_project(project, "request_places")
+
+
+def of_project(project: str, *name: str) -> str:
+    """A key of something that belongs to a project."""
+    digest = hashlib.sha256(project.encode(errors="surrogatepass")).hexdigest()[:32]
+    return _key(_bucket(digest), *name, digest)
 
 
 def learning(bucket: int, name: str) -> str:

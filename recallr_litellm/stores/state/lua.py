@@ -43,6 +43,8 @@ class Scripts(_Registered):
     create: AsyncScript
     describe: AsyncScript
     end: AsyncScript
+    explained: AsyncScript
+    unexplained: AsyncScript
     remember: AsyncScript
 
 

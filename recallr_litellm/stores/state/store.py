@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recallr_litellm.stores.state.explained import ExplainedRequests
 from recallr_litellm.stores.state.known_users import KnownUsers
 from recallr_litellm.stores.state.project_changes import ProjectChanges
 from recallr_litellm.stores.state.request_counts import RequestCounts
@@ -10,7 +11,9 @@ from recallr_litellm.stores.state.session_queue import SessionQueue
 from recallr_litellm.stores.state.sessions import OpenSessions
 
 
-class StateStore(OpenSessions, RequestedSessions, SessionQueue, KnownUsers, ProjectChanges, RequestCounts):
+class StateStore(
+    OpenSessions, RequestedSessions, SessionQueue, KnownUsers, ProjectChanges, RequestCounts, ExplainedRequests
+):
     """Users whom requests come from, and sessions not yet processed: their messages, deadlines, leases.
 
         store = StateStore.from_url("redis://localhost:6379/0", timeout_seconds=1.0)
