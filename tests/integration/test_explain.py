@@ -54,7 +54,7 @@ def test_a_chat_request_is_explained(proxy: Proxy, provider: Provider, user: str
     best = found["candidates"][0]
     assert "level 4" in best["text"]
     assert (best["kind"], best["role"], best["outcome"]) == ("passage", "user", "shown")
-    assert {"cosine", "bm25", "period"} <= best["signs"].keys()
+    assert {"cosine", "bm25"} <= best["signs"].keys()
     assert sum(best["signs"].values()) == pytest.approx(best["score"], abs=0.002)
     assert best["relevance"] > 0.7
     scores = [one["score"] for one in found["candidates"] if one["kind"] == "passage"]

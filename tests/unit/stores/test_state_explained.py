@@ -6,6 +6,7 @@ import asyncio
 
 from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.stores.state import ExplainedRequest, StateStore
+from recallr_litellm.stores.state.keys import gone
 from tests.unit.stores.state_kit import ANA, BEN, Everything
 
 pytest_plugins = ["tests.unit.stores.state_fixtures"]
@@ -71,3 +72,10 @@ async def test_they_go_with_their_owner(store: StateStore, everything: Everythin
     assert not [key for key in everything.scan_iter("*explained*") if ANA.key in key]
     await keep(store, request(5, ANA), most_bytes=10_000)
     assert await listed(store) == ["summary 5", "summary 4", "summary 2"]
+
+
+async def test_nothing_is_kept_of_who_was_forgotten_meanwhile(store: StateStore, everything: Everything) -> None:
+    everything.set(gone(ANA), 1)
+    await keep(store, request(1, ANA), request(2, BEN))
+    assert await listed(store) == ["summary 2"]
+    assert not [key for key in everything.scan_iter("*explained*") if ANA.key in key]

@@ -6,7 +6,8 @@ local given_now, most, most_bytes, keep_ms = unpack(ARGV, 1, 4)
 local now = clock(given_now)
 for i = 5, #ARGV, 3 do
   local id, owner, bytes = unpack(ARGV, i, i + 2)
-  if redis.call('ZADD', order, now, id) == 1 then
+  -- Those that came together keep their order.
+  if redis.call('ZADD', order, now + i / 4096, id) == 1 then
     redis.call('HSET', places, id, owner .. ' ' .. bytes)
     redis.call('HINCRBY', places, 'bytes', bytes)
   end
