@@ -150,6 +150,9 @@ class Settings(EnvironmentSettings):
         description="A model of the gateway that learns facts from processed sessions and searches memory for "
         "`agentic` recall. Unset: none.",
     )
+    learning: bool = Field(
+        True, description="Whether RECALLR_MEMORY_MODEL, where it is set, learns facts from processed sessions."
+    )
     memory_budget_tokens: int | None = Field(
         None,
         ge=0,

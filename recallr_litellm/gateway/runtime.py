@@ -263,7 +263,7 @@ class Runtime:
 
     def _open_learning(self) -> None:
         settings = self.settings
-        if settings.memory_model is None:
+        if settings.memory_model is None or not settings.learning:
             return
         self._to_learn = LearningQueue.from_url(self._redis_url, timeout_seconds=self._store_seconds)
         self._resources.push_async_callback(self._to_learn.close)

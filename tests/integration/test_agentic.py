@@ -75,6 +75,7 @@ def agentic(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPat
     (folder / "keys.py").write_text(KEYS)
     settings = {
         "RECALLR_MEMORY_MODEL": MEMORY_MODEL,
+        "RECALLR_LEARNING": "false",  # the model's answers are scripted one by one
         "RECALLR_DEADLINE_MS_AGENTIC": str(DEADLINE_MS),
         "RECALLR_AGENTIC_PROJECTS": json.dumps([PROJECT]),
         "LITELLM_RATE_LIMIT_WINDOW_SIZE": "86400",  # seconds; no test sees two of them

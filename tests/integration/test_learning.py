@@ -1,0 +1,102 @@
+"""With a memory model, sessions become facts: over the real protocol, whatever that model's provider can do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.memory import remember
+from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider
+from tests.support.proxy import CHAT_MODEL, MEMORY_MODEL, Proxy
+from tests.support.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def learning(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    settings = {"RECALLR_MEMORY_MODEL": MEMORY_MODEL}
+    with Proxy(tmp_path_factory.mktemp("learning"), running_provider, settings=settings) as proxy:
+        yield proxy
+
+
+def lives(place: str, **more: Any) -> str:
+    """What a good model extracts."""
+    fact = {
+        "text": f"User lives in {place}.",
+        "subject": "user",
+        "attribute": "home",
+        "kind": "fact",
+        "modality": "asserted",
+        "negated": False,
+        "start": "",
+        "end": "",
+        "entities": [{"name": place, "kind": "place"}],
+        "categories": ["home"],
+        "confidence": "high",
+        "evidence": [1],
+        "questions": ["Where do I live?"],
+        **more,
+    }
+    return json.dumps({"facts": [fact]})
+
+
+def decides(outcome: str) -> str:
+    decision = {"fact": 1, "outcome": outcome, "memory": 1, "text": "", "reason": "", "questions": []}
+    return json.dumps({"decisions": [decision]})
+
+
+def asked(provider: Provider, containing: str = "") -> list[Recorded]:
+    """What the memory model was asked."""
+    return [one for one in provider.chats(model=MEMORY_MODEL) if containing in one.user_text]
+
+
+def block_for(proxy: Proxy, provider: Provider, user: str, question: str) -> str:
+    proxy.ask(user, question)
+    return provider.chats(model=CHAT_MODEL)[-1].user_text
+
+
+def shown_to_be(proxy: Proxy, provider: Provider, user: str, place: str) -> None:
+    fact = f"User lives in {place}."
+    eventually(lambda: fact in block_for(proxy, provider, user, "Where do I live?"), f"the block shows: {fact}")
+
+
+def test_a_change_over_sessions_is_shown_with_what_was_before(learning: Proxy, provider: Provider, user: str) -> None:
+    provider.answer(
+        Answer(model=MEMORY_MODEL, when="I live in Porto", text=lives("Porto")),
+        Answer(model=MEMORY_MODEL, when="I moved to Rome", text=lives("Rome")),
+        Answer(model=MEMORY_MODEL, when="FACT 1", text=decides("change")),
+    )
+    remember(learning, user, "I live in Porto.")
+    shown_to_be(learning, provider, user, "Porto")
+    remember(learning, user, "I moved to Rome last week.")
+
+    def settled() -> bool:
+        shown = block_for(learning, provider, user, "Where do I live?")
+        return "User lives in Rome." in shown and "> User lives in Porto." in shown and "<until " in shown
+
+    eventually(settled, "the block shows where the user lives, and lived")
+    [request] = [one for one in asked(provider, "TARGET") if "I live in Porto" in one.user_text]
+    assert request.json["response_format"]["json_schema"]["strict"] is True
+    assert request.json["temperature"] == 0
+
+
+def test_an_overloaded_model_is_asked_again_and_nothing_is_lost(learning: Proxy, provider: Provider, user: str) -> None:
+    provider.answer(
+        Answer(model=MEMORY_MODEL, when="I live in Graz", status=429, times=1, headers={"retry-after": "1"}),
+        Answer(model=MEMORY_MODEL, when="I live in Graz", text=lives("Graz")),
+    )
+    remember(learning, user, "I live in Graz.")
+    shown_to_be(learning, provider, user, "Graz")
+
+
+def test_the_model_sees_own_words_only_and_its_calls_are_no_requests_of_the_users(
+    learning: Proxy, provider: Provider, user: str
+) -> None:
+    provider.answer(Answer(model=MEMORY_MODEL, text='{"facts": []}'))
+    remember(learning, user, "<system-reminder>\nDeploy key is 4711.\n</system-reminder>\nMy code is in Rust.")
+    eventually(lambda: bool(asked(provider, "My code is in Rust.")), "the model is asked")
+    [request] = asked(provider, "My code is in Rust.")
+    assert "4711" not in json.dumps(request.json)
+    assert "recallr_memory" not in json.dumps(request.json)
