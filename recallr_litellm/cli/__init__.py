@@ -6,6 +6,7 @@ recallr doctor    check the installation and say how to fix it
 recallr explain   why a request got what it got: what was found, how well it fits, what was shown
 recallr failed    list the sessions that could not be processed, and retry them
 recallr reindex   embed everything again with another model
+recallr compact   write the embedded stores anew, without what was deleted
 recallr projects  make and list projects
 recallr keys      make, list and revoke the API keys of a project
 recallr mcp       serve the memory of one user as tools, by MCP over stdio
@@ -19,6 +20,7 @@ from typing import Annotated
 import typer
 
 from recallr_litellm import __version__
+from recallr_litellm.cli.compact import compact
 from recallr_litellm.cli.demo import demo
 from recallr_litellm.cli.doctor import doctor
 from recallr_litellm.cli.explain import explain
@@ -60,6 +62,7 @@ app.command()(doctor)
 app.command()(explain)
 app.command()(failed)
 app.command()(reindex)
+app.command()(compact)
 app.command()(mcp)
 app.add_typer(projects, name="projects")
 app.add_typer(keys, name="keys")

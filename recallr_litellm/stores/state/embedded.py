@@ -15,7 +15,7 @@ from urllib.parse import quote
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 from recallr_litellm.errors import ConfigurationError, StateUnavailable
 from recallr_litellm.stores.state.process import POLL_SECONDS, ValkeyProcess, log_file
@@ -28,6 +28,9 @@ _TMP = Path("/tmp")  # noqa: S108 - in a folder that is ours alone
 
 START_SECONDS: Final = 60.0
 """Longest wait for a server that is loading its data."""
+
+_REWRITE_SECONDS: Final = 600.0
+"""Longest wait for a server that writes its file anew."""
 
 ANSWER_SECONDS: Final = 3.0
 """Longest wait for one answer. A server that needs longer is taken for hung."""
@@ -90,6 +93,25 @@ class EmbeddedValkey:
         with self._one_at_a_time:
             self._end()
 
+    def rewrite(self) -> None:
+        """Write the running server's file anew, without what was deleted. Blocks.
+
+        Raises:
+            StateUnavailable: it does not come to its end.
+        """
+        try:
+            with _client(_socket(self._folder)) as client:
+                client.bgrewriteaof()
+                Retrying(
+                    retry=retry_if_result(lambda running: running),
+                    stop=stop_after_delay(_REWRITE_SECONDS),
+                    wait=wait_fixed(POLL_SECONDS),
+                )(lambda: _rewriting(client))
+                if client.info("persistence")["aof_last_bgrewrite_status"] != "ok":
+                    raise StateUnavailable(f"The embedded Valkey cannot write its file; see {log_file(self._folder)}")
+        except (redis.RedisError, RetryError) as error:
+            raise StateUnavailable(f"The embedded Valkey does not write its file anew: {error}") from error
+
     def running_url(self) -> str | None:
         """The URL of the folder's server if one runs, whoever started it: to ask it beside its gateway. Starts none.
 
@@ -140,6 +162,11 @@ def _answers(socket: Path) -> bool:
     except redis.RedisError:
         return False
     return True
+
+
+def _rewriting(client: redis.Redis) -> bool:
+    found = client.info("persistence")
+    return bool(found["aof_rewrite_in_progress"] or found["aof_rewrite_scheduled"])
 
 
 def _end_orphan(socket: Path) -> None:

@@ -41,6 +41,7 @@ from recallr_litellm.stores.vectors.schema import (
 )
 
 _THREADS = 2
+_COPY_PAGE = 256
 _CONFIG_FILE = "edge_config.json"
 """Where Qdrant Edge keeps a shard's configuration; there exactly when the shard is."""
 
@@ -202,6 +203,22 @@ class EdgeEngine:
         write = kind.overwrite_payload_by_filter if only else kind.set_payload_by_filter
         operation = write(_filter(where), fields)
         await self._call("write", lambda shard: shard.update(operation))
+
+    async def copy_into(self, other: EdgeEngine) -> int:
+        """Write all points, vectors and all, to an engine that is open too. Returns how many there are."""
+        copied, after = await self._copy_page(other, None)
+        count = copied
+        while after is not None:
+            copied, after = await self._copy_page(other, after)
+            count += copied
+        return count
+
+    async def _copy_page(self, other: EdgeEngine, after: PointId | None) -> tuple[int, PointId | None]:
+        request = q.ScrollRequest(offset=after, limit=_COPY_PAGE, with_payload=True, with_vector=True)
+        records, following = await self._call("read", lambda shard: shard.scroll(request))
+        copies = [q.Point(one.id, one.vector or {}, one.payload or {}) for one in records]
+        await other._call("write", lambda shard: shard.update(q.UpdateOperation.upsert_points(copies)))
+        return len(copies), following
 
     async def count(self, where: Where | None = None) -> int:
         request = q.CountRequest(exact=True, filter=_filter(where) if where else None)

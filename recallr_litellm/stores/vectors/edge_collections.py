@@ -14,6 +14,10 @@ from recallr_litellm.stores.vectors.edge import EdgeEngine, is_shard
 from recallr_litellm.stores.vectors.points import Description
 
 _DROPPED = ".dropped"
+_UNFINISHED = ".unfinished"
+"""A copy that is being made."""
+_REWRITTEN = ".rewritten"
+"""A copy that is to take the place of its original."""
 
 
 class EdgeCollections:
@@ -36,10 +40,14 @@ class EdgeCollections:
     async def names(self) -> list[str]:
         if not self._folder.parent.is_dir():
             return []
+        for copy in self._folder.parent.glob(f"{self.base}*{_REWRITTEN}"):
+            await asyncio.to_thread(self._put_in_place, copy.with_name(copy.name.removesuffix(_REWRITTEN)))
         return [
             entry.name
             for entry in self._folder.parent.iterdir()
-            if may_be_ours(entry.name, self.base) and not entry.name.endswith(_DROPPED) and is_shard(entry)
+            if may_be_ours(entry.name, self.base)
+            and not entry.name.endswith((_DROPPED, _UNFINISHED, _REWRITTEN))
+            and is_shard(entry)
         ]
 
     async def pointer(self) -> str | None:
@@ -94,6 +102,43 @@ class EdgeCollections:
                 shutil.rmtree(aside)
         except OSError as error:
             raise VectorsUnavailable(f"{folder} cannot be deleted: {error.strerror}") from error
+
+    async def rewrite(self, name: str) -> int:
+        """Put a copy in the place of a collection that is not open. Returns how many points it holds.
+
+        A deleted point is only marked: its texts stay in the write-ahead log and in the files of its segment, and
+        `EdgeShard.optimize` leaves them there (measured in qdrant-edge-py 0.9.0). A copy has nothing of them.
+        Killed anywhere, this leaves either of the two, whole.
+        """
+        folder = self._folder.with_name(name)
+        aside = folder.with_name(f"{name}{_UNFINISHED}")
+        await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
+        original, copy = EdgeEngine(folder), EdgeEngine(aside)
+        try:
+            await copy.open(await original.open(0))
+            count = await original.copy_into(copy)
+        finally:
+            await original.close()
+            await copy.close()
+        await asyncio.to_thread(self._replace, folder, aside)
+        return count
+
+    def _replace(self, folder: Path, copy: Path) -> None:
+        try:
+            copy = copy.rename(folder.with_name(f"{folder.name}{_REWRITTEN}"))
+            self._delete(folder)
+            self._put_in_place(folder)
+        except OSError as error:
+            raise VectorsUnavailable(f"{copy} cannot take the place of {folder}: {error.strerror}") from error
+
+    @staticmethod
+    def _put_in_place(folder: Path) -> None:
+        """Have the copy of a collection take its place, or delete it where the original is still there."""
+        copy = folder.with_name(f"{folder.name}{_REWRITTEN}")
+        if is_shard(folder):
+            shutil.rmtree(copy)
+        else:
+            copy.rename(folder)
 
     async def suspend(self) -> None:
         """Nothing to do: the folders belong to the process, not to a loop."""
