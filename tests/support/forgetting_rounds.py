@@ -43,8 +43,7 @@ class Rounds:
     """Rounds against gateways that share a Redis.
 
     Args:
-        proxies: users talk to the first and are deleted at the last, which are the same where there is one. The first is
-            the one that is killed.
+        proxies: users talk to the first, which is the one that is killed, and are deleted at the last.
     """
 
     def __init__(self, proxies: Sequence[Proxy], redis_url: str, *, seed: int) -> None:
