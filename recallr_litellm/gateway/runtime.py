@@ -279,6 +279,7 @@ class Runtime:
             budget=lambda _: settings.memory_budget_tokens,
             interval=settings.process_interval_seconds,
             quiet=lambda: self.in_flight.quiet(within=_YIELD_SECONDS),
+            is_gone=self._state.is_gone,
         )
 
     async def _processed(self, owner: Owner, session_id: str, last_at: int) -> None:

@@ -15,6 +15,7 @@ from recallr_litellm.errors import EmbeddingUnavailable, ModelBusy, StateUnavail
 from recallr_litellm.learning.extracting import Extractor, Rules
 from recallr_litellm.learning.model import WriteJson, Written
 from recallr_litellm.learning.reconciling import Knowing, Reconciliation
+from recallr_litellm.memory.gone import IsGone, undo_if_gone
 from recallr_litellm.metrics import FAULTS, LEARNING, LEARNING_TOKENS
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
@@ -49,6 +50,7 @@ class Learner:
         rules: those of a project.
         budget: tokens a day that a project may use; None: any number.
         interval: seconds between looks for users who are due.
+        is_gone: whether a user, or a session of it, was forgotten.
         quiet: returns when no request is being served, or after a while: learning yields to requests.
     """
 
@@ -66,7 +68,9 @@ class Learner:
         budget: Callable[[str], int | None],
         interval: float,
         quiet: Callable[[], Awaitable[None]],
+        is_gone: IsGone,
     ) -> None:
+        self._is_gone = is_gone
         self._queue = queue
         self._vectors = vectors
         self._embedder = embedder
@@ -124,9 +128,12 @@ class Learner:
                     if session_id is not None:
                         if claim.attempts > _MAX_ATTEMPTS:
                             raise RuntimeError("the process ended in each attempt")  # noqa: TRY301 - as any other fault
-                        await self.learn(
-                            claim.owner, session_id, still_wanted=lambda: self._queue.extend(claim, LEASE_SECONDS)
-                        )
+                        try:
+                            await self.learn(
+                                claim.owner, session_id, still_wanted=lambda: self._queue.extend(claim, LEASE_SECONDS)
+                            )
+                        finally:
+                            await undo_if_gone(self._is_gone, self._vectors, claim.owner, session_id)
                         LEARNING.labels("learned").inc()
                     if not await self._queue.done(claim, session_id):
                         return
@@ -209,7 +216,8 @@ class Learner:
             await asyncio.sleep(LEASE_SECONDS / 3)
             for task, claim in [*self._jobs.items()]:
                 try:
-                    if not await self._queue.extend(claim, LEASE_SECONDS):
+                    # Of one who is forgotten it goes on to the next look, and deletes what it has written.
+                    if not await self._queue.extend(claim, LEASE_SECONDS) and not await self._is_gone(claim.owner):
                         task.cancel()
                 except StateUnavailable as error:
                     self._state_breaker.trip(error)

@@ -24,6 +24,7 @@ from recallr_litellm.errors import (
     Unavailable,
     VectorsUnavailable,
 )
+from recallr_litellm.memory.gone import undo_if_gone
 from recallr_litellm.memory.remembering import SessionMemory
 from recallr_litellm.metrics import FAULTS, PROCESSING, SESSIONS
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
@@ -207,10 +208,7 @@ class Processor:
             snapshot,
             still_wanted=lambda: self._state.extend(claim, self._lease_seconds),
         )
-        if await self._state.is_gone(claim.owner, claim.session_id):  # forgotten meanwhile
-            if await self._state.is_gone(claim.owner):
-                await self._vectors.delete_all_of(claim.owner)
-            await self._vectors.delete_session(claim.owner, claim.session_id)
+        if await undo_if_gone(self._state.is_gone, self._vectors, claim.owner, claim.session_id):
             return
         job.last_at, job.remembered = snapshot.last_at, True
 

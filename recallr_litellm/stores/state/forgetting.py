@@ -133,11 +133,12 @@ class ForgettingQueue(LeasedQueue):
                 for name in names:
                     pipeline.unlink(name)
                 await pipeline.execute()
-        for queue in (keys.due, keys.failed):
-            name, after = queue(keys.bucket_of(owner)), 0
+        queues = (keys.SESSION_QUEUE, keys.LEARNING_QUEUE)
+        for name in [name(keys.bucket_of(owner)) for queue in queues for name in (queue.due, queue.failed)]:
+            after = 0
             while True:
                 async with self._reaching():
-                    after, members = await self._client.zscan(name, after, match=f"{owner.key}:*", count=_PAGE)
+                    after, members = await self._client.zscan(name, after, match=f"{owner.key}*", count=_PAGE)
                     if members:
                         await self._client.zrem(name, *(member for member, _ in members))
                 if not after:

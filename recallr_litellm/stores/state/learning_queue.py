@@ -35,7 +35,8 @@ class LearningQueue(LeasedQueue):
         self._learning_scripts = LearningScripts.of(link.client)
 
     async def add(self, owner: Owner, session_id: str, at: int, *, now_ms: int | None = None) -> None:
-        """Have a processed session learned. One that waits already is not put there twice.
+        """Have a processed session learned. One that waits already is not put there twice, and one
+        that is forgotten not at all.
 
         Args:
             at: when it was last used, milliseconds since the epoch: earlier ones are learned first.
@@ -45,6 +46,8 @@ class LearningQueue(LeasedQueue):
             keys.to_learn(owner),
             keys.learning_states(bucket) + owner.key,
             keys.learning(bucket, "due"),
+            keys.gone(owner),
+            keys.gone(owner, session_id),
         ]
         arguments = (owner.key, codec.dump_owner(owner), session_id, at)
         await self._run(self._learning_scripts.learning_add, names, now_ms, *arguments)

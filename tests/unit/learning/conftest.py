@@ -17,7 +17,7 @@ from recallr_litellm.learning.learner import Learner
 from recallr_litellm.learning.model import Written
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.embedding import SparseEncoder
-from recallr_litellm.stores.state import EmbeddedValkey
+from recallr_litellm.stores.state import EmbeddedValkey, StateStore
 from recallr_litellm.stores.state.learning_queue import LearningQueue
 from recallr_litellm.stores.vectors import VectorStore
 from tests.benchmarks.material import opened
@@ -150,6 +150,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         budget=lambda _: made.budget,
         interval=0.05,
         quiet=_at_once,
+        is_gone=StateStore(queue.link, timeout_seconds=60).is_gone,
     )
     made = World(vectors, queue, learner, model)
     yield made

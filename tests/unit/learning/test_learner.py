@@ -7,12 +7,14 @@ import json
 from typing import Any
 
 import pytest
+import redis
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.errors import ModelBusy, ModelRefused, ModelUnavailable
 from recallr_litellm.learning.extracting import Rules
 from recallr_litellm.learning.learner import BudgetSpent
 from recallr_litellm.learning.model import Written
+from recallr_litellm.stores.state import keys
 from recallr_litellm.tasks import end
 from tests.unit.learning.conftest import World
 from tests.unit.learning.kit import OWNER, at
@@ -240,3 +242,25 @@ async def test_a_session_that_ends_the_process_each_time_is_set_aside(world: Wor
         [claim] = await world.queue.claim(1, lease_seconds=60, now_ms=at("2100-01-01"))
         await world.learner._attempt(claim)
     assert (await world.queue.depth())["failed"] == 1
+
+
+@pytest.mark.parametrize("forgotten", [OWNER.key, f"{OWNER.key}:s1"], ids=["the user", "the session"])
+async def test_who_is_forgotten_meanwhile_is_not_brought_back(world: World, forgotten: str) -> None:
+    world.model.says({"Porto": [lives("Porto")]})
+    await world.remember("s1", "user: I live in Porto.", day="2025-05-01")
+    await world.queue.add(OWNER, "s1", at("2025-05-01"))
+    said, gone = world.model.facts, keys.gone(OWNER).replace(OWNER.key, forgotten)
+    url = world.queue.link.client.get_connection_kwargs()["path"]
+
+    def facts(name: str, text: str) -> Any:
+        with redis.Redis(unix_socket_path=url) as client:
+            client.set(gone, 1)
+        return said(name, text)
+
+    world.model.facts = facts
+    [claim] = await world.queue.claim(1, lease_seconds=60, now_ms=at("2100-01-01"))
+    await world.learner._attempt(claim)
+    assert await world.memories() == []
+    assert await world.vectors.extractions(OWNER, "s1") == []
+    await world.queue.add(OWNER, "s1", at("2025-05-01"))
+    assert await world.queue.claim(1, lease_seconds=60, now_ms=at("2100-01-01")) == []
