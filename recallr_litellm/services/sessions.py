@@ -51,6 +51,8 @@ class SessionInfo:
     status: SessionStatus
     created_at: int
     metadata: Mapping[str, JsonValue]
+    summary: str = ""
+    """Of a processed one; "" where nothing in it could be summarised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +311,7 @@ def _of_state(state: SessionState) -> SessionInfo:
 
 
 def _of_record(record: Session) -> SessionInfo:
-    return SessionInfo(record.id, SessionStatus.PROCESSED, record.created_at, record.metadata)
+    return SessionInfo(record.id, SessionStatus.PROCESSED, record.created_at, record.metadata, record.summary)
 
 
 def _fitting(metadata: Mapping[str, JsonValue], statuses: Sequence[SessionStatus]) -> Callable[[SessionInfo], bool]:

@@ -92,18 +92,41 @@ async def test_what_a_model_adds_can_be_found(connect: Connect, proxy: Proxy, us
     assert "Rex" in text_of(found)
 
 
+async def test_what_is_listed_can_be_deleted(connect: Connect, proxy: Proxy, user: str) -> None:
+    session_id = await asyncio.to_thread(remember, proxy, user, "My cat is called Felix.")
+    async with connect(user) as client:
+        listed = await client.call_tool("list_memories", {"kind": "conversations"})
+        assert listed.structured_content is not None, listed
+        [item] = listed.structured_content["items"]
+        assert (item["session_id"], "Felix" in item["text"]) == (session_id, True)
+        deleted = await client.call_tool("delete_memory", {"session_id": session_id})
+        assert deleted.structured_content == {"messages": 2, "facts": 0}
+        again = await client.call_tool("delete_memory", {"session_id": session_id})
+        assert again.is_error
+        assert session_id in text_of(again)
+        assert "Felix" not in text_of(await client.call_tool("search_memory", {"query": "What is my cat called?"}))
+        facts = await client.call_tool("list_memories", {})
+        assert facts.structured_content == {"items": [], "total": 0, "has_more": False}
+        neither = await client.call_tool("delete_memory", {"memory_id": "f" * 32, "session_id": session_id})
+        assert "either memory_id or session_id" in text_of(neither)
+        unknown = await client.call_tool("delete_memory", {"memory_id": "f" * 32})
+        assert unknown.is_error
+
+
 async def test_the_tools_say_what_they_do(connect: Connect, user: str) -> None:
     async with connect(user) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert client.instructions
-    assert set(tools) == {"search_memory", "get_context", "add_memory"}
+    assert set(tools) == {"search_memory", "get_context", "add_memory", "list_memories", "delete_memory"}
     for tool in tools.values():
         assert tool.title
         assert tool.description
         assert tool.annotations is not None
         assert tool.annotations.open_world_hint is False
     writing = {name for name, tool in tools.items() if tool.annotations and not tool.annotations.read_only_hint}
-    assert writing == {"add_memory"}
+    assert writing == {"add_memory", "delete_memory"}
+    assert tools["add_memory"].annotations.destructive_hint is False
+    assert tools["delete_memory"].annotations.destructive_hint
 
 
 async def test_a_call_that_fails_tells_the_model_why(connect: Connect, user: str) -> None:

@@ -121,4 +121,4 @@ def _failed(text: str) -> CallToolResult:
 
 def _problems(error: ValidationError) -> str:
     found = error.errors(include_input=False, include_url=False)
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {describe(one['msg'])}" for one in found)
+    return "; ".join(": ".join((*map(str, one["loc"]), describe(one["msg"]))) for one in found)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, Self
 
 from mcp_types import ToolAnnotations
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recallr_litellm.core.owner import Owner
+from recallr_litellm.errors import SessionNotFound
 from recallr_litellm.recall.by_strategy import Question
 from recallr_litellm.request_headers import RecallrHeaders
 from recallr_litellm.services import Services
@@ -23,6 +25,10 @@ class Caller:
 
     owner: Owner
     headers: RecallrHeaders
+
+    def moment(self, milliseconds: int) -> datetime:
+        """A time of the stores, in the timezone of the user."""
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone(self.headers.timezone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ async def search(services: Services, caller: Caller, asked: SearchArguments) -> 
                 kind=one.kind,
                 text=one.text,
                 said_by=one.role,
-                said_at=datetime.fromtimestamp(one.at / 1000, UTC).astimezone(caller.headers.timezone),
+                said_at=caller.moment(one.at),
                 relevance=round(one.relevance, 3),
                 memory_id=one.memory,
                 session_id=one.session,
@@ -140,6 +146,88 @@ async def add(services: Services, caller: Caller, asked: AddArguments) -> Added:
     return Added(session_id=session.id)
 
 
+class Listed(StrEnum):
+    """What is listed."""
+
+    FACTS = "facts"
+    CONVERSATIONS = "conversations"
+
+
+class ListArguments(_Arguments):
+    """Of `list_memories`."""
+
+    kind: Listed = Field(Listed.FACTS, description="Facts, or whole conversations with their summaries.")
+    offset: int = Field(0, ge=0, le=1_000_000)
+    limit: int = Field(20, ge=1, le=100)
+
+
+class ListedItem(BaseModel):
+    """A fact, or a conversation."""
+
+    memory_id: str | None = Field(description="Of a fact.")
+    session_id: str
+    text: str = Field(description="The fact, or the summary: empty until the conversation is over and was summarised.")
+    at: datetime = Field(description="When it was told, or began.")
+
+
+class ListedItems(BaseModel):
+    """Some of what is remembered, newest first."""
+
+    items: list[ListedItem]
+    total: int
+    has_more: bool
+
+
+async def list_memories(services: Services, caller: Caller, asked: ListArguments) -> ListedItems:
+    """`list_memories`."""
+    if asked.kind is Listed.FACTS:
+        facts, total = await services.memories.page(caller.owner, offset=asked.offset, limit=asked.limit)
+        items = [
+            ListedItem(memory_id=one.id, session_id=one.session, text=one.content, at=caller.moment(one.created_at))
+            for one in (details.memory for details in facts)
+        ]
+    else:
+        sessions, total = await services.sessions.page(caller.owner, offset=asked.offset, limit=asked.limit)
+        items = [
+            ListedItem(memory_id=None, session_id=one.id, text=one.summary, at=caller.moment(one.created_at))
+            for one in sessions
+        ]
+    return ListedItems(items=items, total=total, has_more=asked.offset + len(items) < total)
+
+
+class DeleteArguments(_Arguments):
+    """Of `delete_memory`."""
+
+    memory_id: str | None = Field(None, min_length=1, max_length=128, description="Of a fact to forget.")
+    session_id: str | None = Field(None, min_length=1, max_length=128, description="Of a conversation to forget.")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.memory_id is None) == (self.session_id is None):
+            raise ValueError("give either memory_id or session_id")
+        return self
+
+
+class Deleted(BaseModel):
+    """What is gone for good."""
+
+    messages: int
+    facts: int = Field(description="Those that came from the conversation alone; of a fact, its versions.")
+
+
+async def delete(services: Services, caller: Caller, asked: DeleteArguments) -> Deleted:
+    """`delete_memory`."""
+    if asked.memory_id is not None:
+        versions = (await services.memories.get(caller.owner, asked.memory_id)).total
+        await services.memories.delete(caller.owner, asked.memory_id, previous=True)
+        return Deleted(messages=0, facts=versions)
+    assert asked.session_id is not None
+    gone = await services.forgetting.forget_session(caller.owner, asked.session_id)
+    if not gone.anything:
+        raise SessionNotFound(f"Session {asked.session_id} not found")
+    return Deleted(messages=gone.messages, facts=gone.memories)
+
+
 TOOLS: Mapping[str, McpTool] = {
     "search_memory": McpTool(
         "Search memory",
@@ -165,6 +253,24 @@ TOOLS: Mapping[str, McpTool] = {
         AddArguments,
         Added,
         add,
+    ),
+    "list_memories": McpTool(
+        "List memory",
+        "List what is remembered of this person, newest first: facts, or conversations with their summaries. To find "
+        "something, search instead.",
+        ToolAnnotations(read_only_hint=True, open_world_hint=False),
+        ListArguments,
+        ListedItems,
+        list_memories,
+    ),
+    "delete_memory": McpTool(
+        "Delete from memory",
+        "Forget a fact with all its versions, or a conversation with the facts that came from it alone. It cannot be "
+        "undone: ask the person first.",
+        ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False),
+        DeleteArguments,
+        Deleted,
+        delete,
     ),
 }
 """Name → tool."""
