@@ -154,6 +154,10 @@ class Projects:
         """Whether the project's memory may be searched by a model."""
         return self.settings_of(project).agentic is not False
 
+    def wants_explanations(self, project: str) -> bool:
+        """Whether it is kept what the project's requests were given and why, where the environment has it kept."""
+        return self.settings_of(project).explain is not False
+
     def _inherited(self, project: str) -> ProjectSettings:
         if self._agentic_projects is None:
             return self._environment

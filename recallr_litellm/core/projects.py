@@ -22,7 +22,7 @@ class ProjectSettings(BaseModel):
     max_body_bytes: Annotated[int, Field(ge=1_000, le=1_000_000_000)] | None = None
     """Size up to which a request to the API is read."""
     explain: bool | None = None
-    """Whether is kept why a request got what it got."""
+    """False: it is not kept what a request was given and why."""
     agentic: bool | None = None
     """Whether `agentic` recall may be used."""
 

@@ -193,7 +193,13 @@ class Runtime:
             on_processed=self._processed,
         )
         self._resources.push_async_callback(self._processor.give_back)
-        explain = Explain(self._state, self._state_breaker, hours=settings.explain_hours, megabytes=settings.explain_mb)
+        explain = Explain(
+            self._state,
+            self._state_breaker,
+            hours=settings.explain_hours,
+            megabytes=settings.explain_mb,
+            wanted=self.projects.wants_explanations,
+        )
         self.recollection = Recollection(
             settings,
             self.projects,

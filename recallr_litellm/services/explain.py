@@ -8,7 +8,7 @@ import json
 import logging
 import zlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
@@ -42,13 +42,23 @@ class Explain:
     Args:
         hours: how long an explanation is kept; 0: not at all.
         megabytes: that the explanations of a project may take in Redis.
+        wanted: whether a project wants it.
     """
 
-    def __init__(self, state: StateStore, breaker: CircuitBreaker, *, hours: float, megabytes: int) -> None:
+    def __init__(
+        self,
+        state: StateStore,
+        breaker: CircuitBreaker,
+        *,
+        hours: float,
+        megabytes: int,
+        wanted: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         self._state = state
         self._breaker = breaker
         self._seconds = hours * 3600
         self._most_bytes = megabytes * 1024 * 1024
+        self._wanted = wanted
         self._waiting: deque[Request] = deque(maxlen=_MOST_WAITING)
         self._came = asyncio.Event()
 
@@ -59,8 +69,9 @@ class Explain:
 
     def record(self, request: Request) -> None:
         """Take a request that is over; it is put into words and written in the background."""
-        self._waiting.append(request)
-        self._came.set()
+        if self._wanted(request.project):
+            self._waiting.append(request)
+            self._came.set()
 
     async def run(self) -> None:
         """Write for ever what is recorded."""

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from recallr_litellm.cli import app
 from tests.support.provider import Provider
-from tests.support.proxy import API_KEY, OTHER_PROJECT, PROJECT, Proxy
+from tests.support.proxy import API_KEY, OTHER_PROJECT, PROJECT, Proxy, Reply
 from tests.support.waiting import eventually
 
 Ask = Callable[..., httpx.Response]
@@ -112,6 +112,21 @@ def test_a_project_may_be_kept_from_agentic_recall(proxy: Proxy, admin: Ask, pro
     access = {"api_key": key_of(admin, project)["api_key"], "project_id": project}
     reply = proxy.ask(user, "Hello.", recall_strategy="agentic", **access)
     assert reply.memory_status == "degraded; reason=agent"
+
+
+def test_a_project_may_keep_its_requests_unexplained(proxy: Proxy, admin: Ask, project: str, user: str) -> None:
+    admin("POST", "/projects", {"project_id": project, "settings": {"explain": False}})
+    access = {"api_key": key_of(admin, project)["api_key"], "project_id": project}
+
+    def explained(reply: Reply) -> int:
+        url = f"{proxy.url}/api/v1/requests/{reply.headers['x-recallr-request-id']}"
+        return httpx.get(url, headers=proxy.headers(None, **access), trust_env=False, timeout=60.0).status_code
+
+    unexplained = proxy.ask(user, "Hello.", **access)
+    admin("PATCH", f"/projects/{project}", {"explain": None})
+    after = proxy.ask(user, "Hello again.", **access)
+    eventually(lambda: explained(after) == 200, "a later request is explained")
+    assert explained(unexplained) == 404
 
 
 def test_a_projects_requests_to_the_api_are_limited(proxy: Proxy, admin: Ask, project: str, user: str) -> None:
