@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.room import Model
-from recallr_litellm.errors import CallRefused, EmbeddingUnavailable, StateUnavailable, Unavailable, VectorsUnavailable
+from recallr_litellm.errors import StateUnavailable, Unavailable, VectorsUnavailable
 from recallr_litellm.gateway.background import for_ever, report_fault, run_aside
+from recallr_litellm.gateway.opened_stores import OpenedStores
 from recallr_litellm.gateway.recollection import Recollection
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.gateway.witness import Witness
@@ -25,17 +25,14 @@ from recallr_litellm.memory.capture import Capture, Exchange
 from recallr_litellm.memory.processing import Processor
 from recallr_litellm.memory.sessions import DEFAULT_TIMEOUT_SECONDS, Sessions
 from recallr_litellm.metrics import EXCHANGES, QUEUE
-from recallr_litellm.projects import load_projects
 from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Agent, Completion
 from recallr_litellm.recall.by_strategy import MemorySearch
-from recallr_litellm.recall.dates import warm_up
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.services import Services
 from recallr_litellm.services.context import ContextService
 from recallr_litellm.services.explain import Explain
 from recallr_litellm.services.forgetting import Forgetting
-from recallr_litellm.services.known_projects import KnownProjects
 from recallr_litellm.services.limits import Limits
 from recallr_litellm.services.memories import Memories
 from recallr_litellm.services.projects import ProjectAdmin
@@ -44,12 +41,8 @@ from recallr_litellm.services.search import Search
 from recallr_litellm.services.sessions import SessionService
 from recallr_litellm.services.users import Users
 from recallr_litellm.settings import Settings
-from recallr_litellm.stores.circuit_breaker import CircuitBreaker
-from recallr_litellm.stores.data_dir import DataDir
-from recallr_litellm.stores.embedding import GatewayEmbed, SparseEncoder, open_embedder
-from recallr_litellm.stores.state import EmbeddedValkey, StateStore
+from recallr_litellm.stores.embedding import GatewayEmbed
 from recallr_litellm.stores.state.learning_queue import LearningQueue
-from recallr_litellm.stores.vectors import VectorStore, open_collections
 from recallr_litellm.tasks import InFlight, end
 
 if TYPE_CHECKING:
@@ -61,12 +54,6 @@ _log = logging.getLogger(__name__)
 _LATE_SECONDS = 10.0
 """Longest wait for storing an exchange that no client waits for."""
 
-_WRITE_PROBE_SECONDS = 10.0
-"""How often a write to Qdrant is tried."""
-
-_PATIENT_SECONDS = 15.0
-"""Timeout of a probe by a write to Qdrant or a call of an embedding model, which no request waits for."""
-
 _YIELD_SECONDS = 2.0
 """Longest time for which a call of the learning model waits because there are requests to serve."""
 
@@ -74,7 +61,7 @@ _COUNT_SECONDS = 10.0
 """How often the queue is counted for the metrics."""
 
 
-class Runtime:
+class Runtime(OpenedStores):
     """The plugin in one worker.
 
     Args:
@@ -95,20 +82,12 @@ class Runtime:
         count_tokens: Callable[[str], int],
         model_behind: Callable[..., Model],
     ) -> None:
-        self.settings = settings
-        self._store_seconds = settings.store_timeout_ms / 1000
-        embedded = settings.redis_url is None or settings.qdrant_url is None
-        self._data_dir = DataDir(settings.data_dir) if embedded else None
-        self._valkey = EmbeddedValkey(settings.valkey_dir) if settings.redis_url is None else None
-        self._gateway_embed = gateway_embed
+        super().__init__(settings, gateway_embed=gateway_embed, count_tokens=count_tokens)
         self._gateway_complete = gateway_complete
         self._gateway_write_json = gateway_write_json
-        self._count_tokens = count_tokens
         self._model_behind = model_behind
         self._tasks: set[asyncio.Task[Any]] = set()
         self._to_store: set[asyncio.Task[Any]] = set()
-        self._resources = AsyncExitStack()
-        self._starting: asyncio.Future[str] | None = None
         self._reconify: Reconify | None = None
         self._webhooks: Webhooks | None = None
         self._learner: Learner | None = None
@@ -133,45 +112,14 @@ class Runtime:
             raise
         self._work()
 
-    def _open(self) -> None:
-        """Open what the plugin is made of; whatever is open is in `_resources`."""
-        settings, closing = self.settings, self._resources
-        if self._data_dir is not None:
-            self._data_dir.acquire()
-            closing.callback(self._data_dir.release)
-        self.projects = load_projects(settings)
-        if self._valkey is not None:
-            closing.push_async_callback(asyncio.to_thread, self._valkey.stop)
-        url = self._valkey.start() if self._valkey is not None else _secret(settings)
-        self._redis_url = url
-        self._state = StateStore.from_url(url, timeout_seconds=self._store_seconds)
-        closing.push_async_callback(self._state.close)
-        self._embedder = open_embedder(settings, self._gateway_embed)
-        closing.push_async_callback(self._embedder.close)
-        self._collections = open_collections(settings)
-        closing.push_async_callback(self._collections.close)
-        self._vectors = VectorStore(self._collections, self._embedder)
-        closing.push_async_callback(self._vectors.close)
-        self._sparse = SparseEncoder()
-        self._known_projects = KnownProjects(self.projects, self._vectors, self._state)
-        run_aside(self._check())
-
     def _put_together(self) -> None:
         """Make the services out of what is open."""
         settings = self.settings
-        self._state_breaker = CircuitBreaker("redis", self._probe_state, probe_timeout=3 * self._store_seconds)
-        self._vectors_breaker = CircuitBreaker("qdrant", self._probe_vectors, probe_timeout=3 * self._store_seconds)
-        # Of its own: a Qdrant whose disk is full, or whose key may only read, still answers requests.
-        self._writes_breaker = CircuitBreaker(
-            "qdrant-writes", self._probe_writes, interval=_WRITE_PROBE_SECONDS, probe_timeout=_PATIENT_SECONDS
-        )
-        self._embedding_breaker = CircuitBreaker("embedding", self._probe_embedding, probe_timeout=_PATIENT_SECONDS)
         default_timeout = max(DEFAULT_TIMEOUT_SECONDS, settings.min_session_timeout_seconds)
         self._sessions = Sessions(self._state, self._vectors, default_timeout_seconds=default_timeout)
         self._capture = Capture(self._state, self._sessions, self._state_breaker, capacity=settings.held_exchanges)
         self._open_reconify(default_timeout)
         self._open_webhooks()
-        self._breakers = [self._state_breaker, self._vectors_breaker, self._writes_breaker, self._embedding_breaker]
         search = MemorySearch(
             Recall(self._vectors, self._embedder, self._sparse),
             self._vectors,
@@ -370,16 +318,6 @@ class Runtime:
             exchange = replace(exchange, replies=witness.replies)
         await self.store(exchange, _LATE_SECONDS)
 
-    def faults(self) -> dict[str, str]:
-        """What keeps memory from working now, by kind: the log has the texts, which name addresses."""
-        return {
-            "embedding" if isinstance(breaker.error, EmbeddingUnavailable) else breaker.name: type(
-                breaker.error
-            ).__name__
-            for breaker in self._breakers
-            if breaker.error is not None
-        }
-
     def close_at_stop(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Have something closed with the rest."""
         self._resources.push_async_callback(close)
@@ -403,41 +341,6 @@ class Runtime:
         finally:
             await end(self._tasks | self._to_store)
             await self._resources.aclose()
-
-    async def _check(self) -> None:
-        """Load the models and look whether the vector store was filled with one, as far as all can be had now."""
-        try:
-            self._count_tokens("warm up")  # the tokenizer is loaded by its first use
-            warm_up()
-            await self._embedder.open()
-            await self._vectors.open()
-            await self._known_projects.read()
-        except (Unavailable, CallRefused, TimeoutError) as error:
-            _log.warning("Starting without memory for now: %s", error)
-        finally:
-            await self._vectors.suspend()
-
-    async def _probe_state(self) -> None:
-        if self._valkey is not None:
-            # One start for all probes: a probe that runs out of time does not end the thread of its start.
-            if self._starting is None or self._starting.done():
-                self._starting = asyncio.ensure_future(asyncio.to_thread(self._valkey.start))
-            await asyncio.shield(self._starting)
-        await self._state.probe()
-
-    async def _probe_vectors(self) -> None:
-        await self._embedder.open()
-        await self._vectors.open()
-        await self._vectors.ping()
-
-    async def _probe_writes(self) -> None:
-        await self._probe_vectors()
-        await self._vectors.probe_write()
-
-    async def _probe_embedding(self) -> None:
-        await self._embedder.open()
-        if self._embedding_breaker.in_doubt:  # an endpoint charges for it
-            await self._embedder.probe()
 
     async def _keep_flushing_held(self) -> None:
         while True:
@@ -478,8 +381,3 @@ class Runtime:
         task.add_done_callback(tasks.discard)
         task.add_done_callback(report_fault)
         return task
-
-
-def _secret(settings: Settings) -> str:
-    assert settings.redis_url is not None
-    return settings.redis_url.get_secret_value()
