@@ -72,3 +72,11 @@ def test_an_id_that_is_no_text_is_refused(proxy: Proxy) -> None:
     response = get(proxy, "/users/%FF")
 
     assert (response.status_code, response.json()) == (422, {"detail": "user_id: must be UTF-8"})
+
+
+def test_a_body_that_is_no_text_is_refused(proxy: Proxy) -> None:
+    headers = proxy.headers(None, allow_new_user_creation=None) | {"Content-Type": "application/json"}
+
+    for body in (b"\x98\xff", b"{", b"[" * 100_000):
+        response = httpx.post(f"{proxy.url}/api/v1/users", headers=headers, content=body, trust_env=False, timeout=60.0)
+        assert response.status_code == 422, body[:10]

@@ -121,7 +121,7 @@ class ContextResponse(BaseModel):
 _STREAMED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The context; with `stream`, an event for each thing that is done, and one with the context.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": {"type": "object"}}},
     }
 }
 
