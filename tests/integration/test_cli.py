@@ -178,6 +178,7 @@ def test_models_of_other_providers_do_not_go_to_openai(
         "openai_stream.py",
         "openai_responses.py",
         "anthropic_messages.py",
+        "recallr_sdk.py",
         "openai_chat.mjs",
         "openai_stream.mjs",
     ],
@@ -194,7 +195,7 @@ def test_examples_run_against_serve(served: Served, tmp_path: Path, script: str)
     environment = clean_environment({**keys, "RECALLR_URL": served.url})
     ran = subprocess.run([str(program), example], env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    assert "Demo model" in ran.stdout
+    assert ("eleven bee hives" if script == "recallr_sdk.py" else "Demo model") in ran.stdout
 
 
 # beside the running gateway
