@@ -164,7 +164,11 @@ def main(
         provider = started.enter_context(ProviderProcess(folder / "provider")).provider
         options = {"redis_url": redis.url, "qdrant_url": qdrant.url, "num_workers": 2}
         proxy = started.enter_context(Proxy(folder / "proxy", provider, **options))
-        if not asyncio.run(_run(proxy, users, seconds, Console())):
+        console = Console(width=120)
+        if not asyncio.run(_run(proxy, users, seconds, console)):
+            for line in proxy.log.splitlines():
+                if "was not served" in line or "failed" in line:
+                    console.print(line, markup=False)
             raise typer.Exit(1)
 
 

@@ -112,6 +112,7 @@ def detail_of(error: Exception) -> tuple[int, str | dict[str, Any]]:
         case HTTPException(status_code=400):  # a body that is not even text
             return 422, str(error.detail)
         case Unavailable():
+            _log.warning("A request of the REST API was not served: %s", error)
             return 503, f"memory is unavailable ({error.reason}); try again later"
     FAULTS.labels("api").inc()
     _log.error("A request of the REST API failed", exc_info=error)
