@@ -18,6 +18,7 @@
      │   │   ├─ ProjectNotFound         404
      │   │   ├─ KeyNotFound             404
      │   │   ├─ RequestNotFound         404, a request that is to be explained
+     │   │   ├─ DeadLetterNotFound      404
      │   │   ├─ ProjectExists           409
      │   │   ├─ KeyIsConfigured         409, a key that only the environment can revoke
      │   │   ├─ BodyTooLarge            413
@@ -246,6 +247,12 @@ class InvalidValue(ApiError):
     """A value of a request to the REST API that is none, or not now."""
 
     status = 422
+
+
+class DeadLetterNotFound(ApiError):
+    """No such payload of this project was refused."""
+
+    status = 404
 
 
 class RequestNotFound(ApiError):

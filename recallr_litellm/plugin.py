@@ -17,7 +17,7 @@ from recallr_litellm.api.rest import serve_api
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.gateway.asgi import App
 from recallr_litellm.gateway.call import Call
-from recallr_litellm.gateway.explaining import record
+from recallr_litellm.gateway.explaining import count, record
 from recallr_litellm.gateway.middleware import RecallrMiddleware
 from recallr_litellm.gateway.request_log import RequestLog
 from recallr_litellm.gateway.runtime import Runtime
@@ -98,7 +98,11 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
         store=runtime.store,
         later=runtime.store_later,
         deadline=seconds_left,
-        ended=(RequestLog(settings.log_users).write, partial(record, runtime.services.explain)),
+        ended=(
+            RequestLog(settings.log_users).write,
+            partial(record, runtime.services.explain),
+            partial(count, runtime.services.series),
+        ),
         reporter=runtime.reporter,
         in_flight=runtime.in_flight,
     )

@@ -7,7 +7,8 @@ sent. The worker that has leased it sends its payloads one after another. Keys: 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any, Final, Literal
@@ -91,7 +92,8 @@ class Outbox(LeasedQueue):
             *(self._keys.of(bucket, name) for name in ("due", "totals")),
             self._keys.added(member, message_id),
         ]
-        arguments = (member, message_id, payload, self._most, await self.room(), MARKER_SECONDS)
+        project = owner.project if owner else None
+        arguments = (member, message_id, payload, self._most, await self.room(), MARKER_SECONDS, project)
         added = Added(await self._run(self._outbox_scripts.outbox_add, names, now_ms, *arguments))
         if added is Added.ADDED:
             self._touched.add(bucket)
@@ -150,29 +152,29 @@ class Outbox(LeasedQueue):
         for bucket in range(keys.BUCKETS):
             after = "-"
             while True:
-                rows: Any
-                async with self._reaching():
-                    rows = await self._client.xrange(self._keys.of(bucket, "dead"), after, "+", count=_AT_A_TIME)
+                names = [self._keys.of(bucket, "dead")]
+                rows: list[list[str]] = await self._run(self._outbox_scripts.outbox_dead, names, after, _AT_A_TIME)
+                for entry, message, member, status, reason, project in rows:
+                    session = member.partition(":")[2]
+                    yield DeadLetter(session, message, status, reason, _time(entry), project, bucket, entry)
                 if not rows:
                     break
-                for entry, letter in rows:
-                    session = letter["member"].partition(":")[2]
-                    yield DeadLetter(session, letter["message"], letter["status"], letter["reason"], _time(entry))
                 after = f"({rows[-1][0]}"
 
-    async def requeue_dead(self) -> int:
-        """Put the dead letters there are at the end of their sessions' queues, room or not. Returns how many."""
+    async def requeue_dead(self, letters: Iterable[DeadLetter] | None = None) -> int:
+        """Put these dead letters, or all there are, at the end of their sessions' queues, room or not. Returns how many
+        there were."""
+        of_bucket: defaultdict[int, list[str]] = defaultdict(list)
+        # First all are read: those that die again meanwhile are left.
+        for letter in [letter async for letter in self.dead()] if letters is None else letters:
+            of_bucket[letter.bucket].append(letter.entry)
         requeued = 0
-        for bucket in range(keys.BUCKETS):
+        for bucket, entries in of_bucket.items():
             names = [self._keys.of(bucket, name) for name in ("dead", "due", "totals")]
-            newest: Any
-            async with self._reaching():
-                newest = await self._client.xrevrange(names[0], count=1)
-            moved = _AT_A_TIME
-            while newest and moved:  # those that die again meanwhile are newer: they are left
-                arguments = (newest[0][0], _AT_A_TIME, self._keys.queues(bucket), self._keys.states(bucket))
-                moved = await self._run(self._outbox_scripts.outbox_requeue, names, None, *arguments)
-                requeued += moved
+            while entries:
+                some, entries = entries[:_AT_A_TIME], entries[_AT_A_TIME:]
+                queues, states = self._keys.queues(bucket), self._keys.states(bucket)
+                requeued += await self._run(self._outbox_scripts.outbox_requeue, names, None, queues, states, *some)
         return requeued
 
     async def drop_dead(self) -> int:

@@ -56,6 +56,11 @@ class DeadLetter:
     reason: str
     died_at: int
     """Milliseconds since the epoch."""
+    project: str = ""
+    """Empty for a request without a user, and for what an earlier version queued."""
+    bucket: int = 0
+    entry: str = ""
+    """Id of the stream's entry, in that bucket."""
 
 
 @dataclass(frozen=True, slots=True)

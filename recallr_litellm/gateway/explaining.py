@@ -1,4 +1,4 @@
-"""Hands requests that are over to `services/explain.py`."""
+"""Hands requests that are over to the services that explain and count them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ from recallr_litellm.gateway.call import Call
 from recallr_litellm.request_headers import PREFIX
 from recallr_litellm.services.explain import Explain
 from recallr_litellm.services.explanation import Request
+from recallr_litellm.services.series import Series
 
 _TOLD = ("off", "degraded; reason=agent", "degraded; reason=window")
 """Statuses whose reasons are words of ours. Others name a store's address, which is the log's business."""
+
+
+def count(series: Series, call: Call, _: int | None) -> None:
+    """Count a request whose project is known."""
+    if call.project_id is not None:
+        series.count(call.project_id, status=call.status, seconds=call.spent, tokens=call.block_tokens)
 
 
 def record(explain: Explain, call: Call, http_status: int | None) -> None:

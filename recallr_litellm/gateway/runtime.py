@@ -35,9 +35,11 @@ from recallr_litellm.services.explain import Explain
 from recallr_litellm.services.forgetting import Forgetting
 from recallr_litellm.services.limits import Limits
 from recallr_litellm.services.memories import Memories
+from recallr_litellm.services.operations import Operations
 from recallr_litellm.services.projects import ProjectAdmin
 from recallr_litellm.services.retention import Retention
 from recallr_litellm.services.search import Search
+from recallr_litellm.services.series import Series
 from recallr_litellm.services.sessions import SessionService
 from recallr_litellm.services.users import Users
 from recallr_litellm.settings import Settings
@@ -186,12 +188,15 @@ class Runtime(OpenedStores):
             min_session_timeout_seconds=settings.min_session_timeout_seconds,
         )
         sessions = SessionService(self._state, self._vectors, min_timeout_seconds=settings.min_session_timeout_seconds)
+        operations = Operations(self._state, timeout_seconds=self._store_seconds)
         self.services = Services(
             projects=self.projects,
             project_admin=project_admin,
             limits=Limits(self.projects, self._state, self._state_breaker),
             users=Users(self._state, self._vectors, self._sessions.users, forgetting),
             explain=explain,
+            operations=operations,
+            series=Series(self._state, self._state_breaker, queues=operations.queues),
             sessions=sessions,
             memories=Memories(self._vectors, sessions),
             forgetting=forgetting,
@@ -294,6 +299,7 @@ class Runtime(OpenedStores):
             self._keep_flushing_held,
             self._keep_counting,
             self.services.explain.run,
+            self.services.series.run,
             self.services.forgetting.run,
             self._retention.run,
             self._list_earlier_users,
@@ -333,6 +339,7 @@ class Runtime(OpenedStores):
                     if self._reconify is not None:
                         await self._reconify.flush()
                     await self.services.explain.flush()
+                    await self.services.series.flush()
             except (Unavailable, TimeoutError) as error:
                 _log.warning("Draining did not come to its end: %s", error or "time is up")
             if self._capture.held:

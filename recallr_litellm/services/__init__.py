@@ -13,8 +13,10 @@ from recallr_litellm.services.explain import Explain
 from recallr_litellm.services.forgetting import Forgetting
 from recallr_litellm.services.limits import Limits
 from recallr_litellm.services.memories import Memories
+from recallr_litellm.services.operations import Operations
 from recallr_litellm.services.projects import ProjectAdmin
 from recallr_litellm.services.search import Search
+from recallr_litellm.services.series import Series
 from recallr_litellm.services.sessions import SessionService
 from recallr_litellm.services.users import Users
 
@@ -36,3 +38,5 @@ class Services:
     search: Search
     memories: Memories
     explain: Explain
+    operations: Operations
+    series: Series

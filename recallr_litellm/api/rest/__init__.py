@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from recallr_litellm.api.rest import admin, context, memories, requests, sessions, users
+from recallr_litellm.api.rest import admin, context, memories, operations, requests, sessions, users
 from recallr_litellm.services import Services
 
 __all__ = ["serve_api"]
@@ -25,6 +25,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     context.router,
     memories.router,
     requests.router,
+    operations.router,
     admin.router,
 )
 """Of all resources."""

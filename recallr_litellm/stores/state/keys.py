@@ -53,9 +53,13 @@ Per project (`<project>` is a digest of its id, and gives the bucket):
     {recallr:7}:request_places:<project>       hash   request id → `<owner> <bytes>`, where the owner is `-` for a
                                                       request without a user; `bytes`: of all
     {recallr:7}:explained:-:<project>          hash   as above, of requests without a user
+    {recallr:7}:series:<step>:<beginning>:<project>  hash  status:<memory status>, ms:<bucket>: requests; tokens;
+                                                      queue:<name>: length of a queue. Of 60 or 3600 seconds from
+                                                      then on (seconds since the epoch); expires
 
 Of the gateway, all in bucket 0:
     {recallr:0}:projects:version               string grows with each change of projects or API keys
+    {recallr:0}:series:sampled                 string marker: the queues were counted in this minute; expires
     {recallr:0}:projects:used                  hash   id of an API key → when it was last used, ms
     recallr:limits:LIMITER/<project>/<limit>/1/minute  string requests of a project in this minute; expires. The
                                                       project as its digest; named by the library `limits`
@@ -64,11 +68,11 @@ The outbox of Reconify has the same buckets, but puts its sessions into them one
 keys, with `webhooks` in place of `outbox`. Per bucket:
     {recallr:7}:outbox:due                     zset   outbox member → when its first payload may be sent, ms
     {recallr:7}:outbox:failed                  zset   outbox member whose state is damaged → when that was found, ms
-    {recallr:7}:outbox:dead                    stream message, member, status, reason, payload; oldest first
+    {recallr:7}:outbox:dead                    stream message, member, status, reason, payload, project; oldest first
     {recallr:7}:outbox:totals                  hash   queued, bytes, dead_bytes: what is there;
                                                       added, delivered, dead, dropped: since ever
 Per session (`<outbox member>` is `<owner>:<session id>`, where `<owner>` is `-` for a request without a user):
-    {recallr:7}:outbox:queue:<outbox member>   stream message, payload; oldest first
+    {recallr:7}:outbox:queue:<outbox member>   stream message, payload, project; oldest first
     {recallr:7}:outbox:state:<outbox member>   hash   bytes; lease, attempts and reason while they apply
     {recallr:7}:outbox:added:<outbox member>:<message id>  string marker: it was put there; expires
 
@@ -255,6 +259,14 @@ def requests(project: str) -> str:
 
 def request_places(project: str) -> str:
     return of_project(project, "request_places")
+
+
+def series(project: str, seconds: int, beginning: int) -> str:
+    return of_project(project, "series", str(seconds), str(beginning))
+
+
+def sampled() -> str:
+    return _key(0, "series", "sampled")
 
 
 def of_project(project: str, *name: str) -> str:

@@ -81,6 +81,14 @@ class LeasedQueue(RedisCaller):
             requeued += await self._run(self._queue_scripts.requeue, names, now_ms, self.queue.states(bucket))
         return requeued
 
+    async def requeue(self, members: Collection[tuple[int, str]], *, now_ms: int | None = None) -> int:
+        """Make these failed members, each with its bucket, due now, their attempts forgotten. Returns how many."""
+        requeued = 0
+        for bucket, member in members:
+            names = [self.queue.due(bucket), self.queue.failed(bucket)]
+            requeued += await self._run(self._queue_scripts.requeue, names, now_ms, self.queue.states(bucket), member)
+        return requeued
+
     async def depth(self, *, now_ms: int | None = None) -> dict[str, int]:
         """Members that are `due` now, `waiting` (not due yet, or leased) and `failed`."""
         counts = await asyncio.gather(

@@ -75,6 +75,7 @@ class OutboxScripts(_Registered):
     outbox_add: AsyncScript
     outbox_settle: AsyncScript
     outbox_requeue: AsyncScript
+    outbox_dead: AsyncScript
     outbox_purge: AsyncScript
     outbox_oldest: AsyncScript
 

@@ -6,7 +6,7 @@ ends the lease on it and makes it wait again.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 
 from recallr_litellm.core.owner import Owner
@@ -60,6 +60,11 @@ class SessionQueue(LeasedQueue):
                 self._scripts.finish, names, keys.prefix(claim.bucket), claim.member, session_id, claim.token
             )
         )
+
+    async def retry_failed(self, sessions: Iterable[tuple[Owner, str]], *, now_ms: int | None = None) -> int:
+        """Make these sessions due now, if they are set aside; their attempts are forgotten. Returns how many were."""
+        members = [(keys.bucket_of(owner), keys.member(owner, session_id)) for owner, session_id in sessions]
+        return await self.requeue(members, now_ms=now_ms)
 
     async def failed(self) -> list[tuple[Owner, str, str]]:
         """Owner, session id and reason of every session set aside."""

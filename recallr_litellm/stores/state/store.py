@@ -7,12 +7,20 @@ from recallr_litellm.stores.state.known_users import KnownUsers
 from recallr_litellm.stores.state.project_changes import ProjectChanges
 from recallr_litellm.stores.state.request_counts import RequestCounts
 from recallr_litellm.stores.state.requested_sessions import RequestedSessions
+from recallr_litellm.stores.state.series import TimeSeries
 from recallr_litellm.stores.state.session_queue import SessionQueue
 from recallr_litellm.stores.state.sessions import OpenSessions
 
 
 class StateStore(
-    OpenSessions, RequestedSessions, SessionQueue, KnownUsers, ProjectChanges, RequestCounts, ExplainedRequests
+    OpenSessions,
+    RequestedSessions,
+    SessionQueue,
+    KnownUsers,
+    ProjectChanges,
+    RequestCounts,
+    ExplainedRequests,
+    TimeSeries,
 ):
     """Users whom requests come from, and sessions not yet processed: their messages, deadlines, leases.
 

@@ -1,18 +1,20 @@
--- Put some dead letters of a bucket, the oldest first and none newer than `last`, at the end of their sessions' queues.
--- Returns how many.
+-- Put dead letters of a bucket at the end of their sessions' queues. Returns how many.
 local dead, due, totals = unpack(KEYS)
-local given_now, last, limit, queues, states = unpack(ARGV)
+local given_now, queues, states = unpack(ARGV, 1, 3)
 
-local now = clock(given_now)
-local letters = redis.call('XRANGE', dead, '-', last, 'COUNT', limit)
-for _, letter in ipairs(letters) do
-  local message, member, payload = letter[2][2], letter[2][4], letter[2][10]
-  redis.call('XADD', queues .. member, '*', 'message', message, 'payload', payload)
-  redis.call('HINCRBY', states .. member, 'bytes', #payload)
-  redis.call('ZADD', due, 'NX', now, member)
-  redis.call('HINCRBY', totals, 'queued', 1)
-  redis.call('HINCRBY', totals, 'bytes', #payload)
-  redis.call('HINCRBY', totals, 'dead_bytes', -#payload)
-  redis.call('XDEL', dead, letter[1])
+local now, requeued = clock(given_now), 0
+for i = 4, #ARGV do
+  local letter = redis.call('XRANGE', dead, ARGV[i], ARGV[i])[1]
+  if letter then
+    local _, message, _, member, _, _, _, _, _, payload, _, project = unpack(letter[2])
+    redis.call('XADD', queues .. member, '*', 'message', message, 'payload', payload, 'project', project or '')
+    redis.call('HINCRBY', states .. member, 'bytes', #payload)
+    redis.call('ZADD', due, 'NX', now, member)
+    redis.call('HINCRBY', totals, 'queued', 1)
+    redis.call('HINCRBY', totals, 'bytes', #payload)
+    redis.call('HINCRBY', totals, 'dead_bytes', -#payload)
+    redis.call('XDEL', dead, letter[1])
+    requeued = requeued + 1
+  end
 end
-return #letters
+return requeued

@@ -8,7 +8,7 @@ if not leased(state, token) then return {'lost'} end
 local now = clock(given_now)
 local found = redis.call('XRANGE', queue, entry, entry)[1]
 if found then
-  local message, payload = found[2][2], found[2][4]
+  local message, payload, project = found[2][2], found[2][4], found[2][6] or ''
   redis.call('XDEL', queue, entry)
   redis.call('HINCRBY', state, 'bytes', -#payload)
   redis.call('HINCRBY', totals, 'bytes', -#payload)
@@ -16,7 +16,7 @@ if found then
   redis.call('HINCRBY', totals, outcome, 1)
   if outcome == 'dead' then
     redis.call('XADD', dead, '*', 'message', message, 'member', member, 'status', status, 'reason', reason,
-      'payload', payload)
+      'payload', payload, 'project', project)
     local bytes = redis.call('HINCRBY', totals, 'dead_bytes', #payload)
     while redis.call('XLEN', dead) > tonumber(most_dead) or bytes > tonumber(most_dead_bytes) do
       local first = redis.call('XRANGE', dead, '-', '+', 'COUNT', 1)[1]

@@ -1,11 +1,13 @@
--- Make the failed members of a bucket due now, their attempts forgotten. Returns how many.
+-- Make the failed members of a bucket due now, or these of them, their attempts forgotten. Returns how many.
 local due, failed = unpack(KEYS)
-local given_now, states = unpack(ARGV)
+local given_now, states = unpack(ARGV, 1, 2)
 
 local now = clock(given_now)
 local requeued = 0
-for _, member in ipairs(redis.call('ZRANGE', failed, 0, -1)) do
-  local kind = redis.call('TYPE', states .. member).ok
+local members = #ARGV > 2 and {unpack(ARGV, 3)} or redis.call('ZRANGE', failed, 0, -1)
+for _, member in ipairs(members) do
+  local there = redis.call('ZSCORE', failed, member)
+  local kind = there and redis.call('TYPE', states .. member).ok
   if kind == 'hash' then
     redis.call('HSET', states .. member, 'attempts', 0)
     redis.call('HDEL', states .. member, 'reason')

@@ -1,0 +1,109 @@
+"""Failed sessions and refused payloads: each project sees and retries its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from recallr_litellm.core.owner import Owner, Project
+from recallr_litellm.delivery.outbox import Outbox
+from recallr_litellm.delivery.records import Limits
+from recallr_litellm.errors import DeadLetterNotFound, SessionNotFound
+from recallr_litellm.services.operations import Operations
+from recallr_litellm.stores.state import Resolved, StateStore, keys
+
+pytest_plugins = ["tests.unit.stores.state_fixtures"]
+
+ANA, ZOE = Owner("acme", "ana"), Owner("globex", "zoe")
+ACME, GLOBEX = Project("acme"), Project("globex")
+ROOM = Limits(max_queued=1000, max_queued_mb=10, max_attempts=1, timeout_seconds=1.0, max_pause_seconds=1.0)
+LATER = 10**14
+"""Milliseconds since the epoch at which everything is due."""
+
+
+@pytest.fixture
+def operations(store: StateStore) -> Operations:
+    return Operations(store, timeout_seconds=60)
+
+
+@pytest.fixture
+async def outbox(store: StateStore) -> AsyncIterator[Outbox]:
+    return Outbox(store.link, keys.RECONIFY, ROOM, timeout_seconds=60)
+
+
+async def failed(store: StateStore, owner: Owner, *ids: str) -> None:
+    """Sessions of the owner that are set aside."""
+    for id in ids:
+        await store.remember_user(owner)
+        made = await store.resolve(owner, new_session_id=id, timeout_seconds=None, default_timeout_seconds=600)
+        assert isinstance(made, Resolved)
+        for claim in await store.claim(9, lease_seconds=60, now_ms=LATER):
+            await store.set_failed(claim, f"{claim.session_id} cannot be read")
+        await _leave(store, owner)
+
+
+async def _leave(store: StateStore, owner: Owner) -> None:
+    """The user's next request opens another session."""
+    async with store._reaching():
+        await store._client.delete(keys.current(owner))
+
+
+async def bury(outbox: Outbox, owner: Owner | None, *messages: str) -> None:
+    """Payloads that Reconify has refused."""
+    for message in messages:
+        await outbox.add(owner, f"session of {message}", message, b'{"text": "secret"}')
+    for delivery in await outbox.claim(9, lease_seconds=60, now_ms=LATER):
+        await outbox.bury(delivery, status=400, reason="refused", lease_seconds=None)
+
+
+async def test_a_project_lists_and_retries_its_own_failed_sessions(store: StateStore, operations: Operations) -> None:
+    await failed(store, ANA, "a1", "a2")
+    await failed(store, ZOE, "z1")
+    found = await operations.failed_sessions(ACME)
+    assert [(one.owner, one.session_id, one.reason) for one in found] == [
+        (ANA, "a1", "a1 cannot be read"),
+        (ANA, "a2", "a2 cannot be read"),
+    ]
+    for unknown in ("z1", "a9"):
+        with pytest.raises(SessionNotFound):
+            await operations.retry_sessions(ACME, unknown)
+    assert await operations.retry_sessions(ACME, "a2") == 1
+    assert [one.session_id for one in await operations.failed_sessions(ACME)] == ["a1"]
+    assert [claim.session_id for claim in await store.claim(9, lease_seconds=60)] == ["a2"]
+    assert await operations.retry_sessions(ACME) == 1
+    assert await operations.retry_sessions(ACME) == 0
+    assert [one.session_id for one in await operations.failed_sessions(GLOBEX)] == ["z1"]
+
+
+async def test_a_project_lists_and_retries_its_own_dead_letters(outbox: Outbox, operations: Operations) -> None:
+    await bury(outbox, ANA, "m1", "m2")
+    await bury(outbox, ZOE, "m3")
+    await bury(outbox, None, "m4")
+    assert [letter.message_id for letter in await operations.dead_letters(ACME)] == ["m1", "m2"]
+    assert len([letter async for letter in outbox.dead()]) == 4
+    for unknown in ("m3", "m4", "m9"):
+        with pytest.raises(DeadLetterNotFound):
+            await operations.retry_dead_letters(ACME, unknown)
+    assert await operations.retry_dead_letters(ACME, "m1") == 1
+    [delivery] = await outbox.claim(9, lease_seconds=60, now_ms=LATER)
+    assert (delivery.message_id, delivery.payload) == ("m1", '{"text": "secret"}')
+    await outbox.bury(delivery, status=400, reason="refused again", lease_seconds=None)
+    reasons = {letter.message_id: letter.reason for letter in await operations.dead_letters(ACME)}
+    assert reasons == {"m1": "refused again", "m2": "refused"}, "it is no longer known whose it is"
+    assert await operations.retry_dead_letters(ACME) == 2
+    assert await operations.dead_letters(ACME) == []
+    assert [letter.message_id for letter in await operations.dead_letters(GLOBEX)] == ["m3"]
+
+
+async def test_the_queues_of_each_project_are_counted(
+    store: StateStore, outbox: Outbox, operations: Operations
+) -> None:
+    await failed(store, ANA, "a1", "a2")
+    await failed(store, ZOE, "z1")
+    await operations.retry_sessions(ACME, "a1")
+    await bury(outbox, ANA, "m1")
+    assert await operations.queues() == {
+        "acme": {"due": 1, "failed": 1, "dead": 1},
+        "globex": {"due": 0, "failed": 1, "dead": 0},
+    }
