@@ -37,7 +37,7 @@ def record(explain: Explain, call: Call, http_status: int | None) -> None:
             strategy=call.strategy,
             session_id=call.session_id,
             found_by=call.found_by,
-            headers=call.headers,
+            options=call.headers,
             sent={name.removeprefix(PREFIX).replace("-", "_") for name, _ in call.raw.pairs},
             defaults=call.defaults,
             injected=call.injected,

@@ -208,6 +208,7 @@ class Runtime(OpenedStores):
                 search,
                 (self._vectors_breaker, self._embedding_breaker),
                 count_tokens=self._count_tokens,
+                explain=explain,
             ),
             search=Search(
                 search,

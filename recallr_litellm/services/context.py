@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Final
 from recallr_litellm.core.bounds import SHOWN_BYTES_PER_TOKEN
 from recallr_litellm.core.context import MemoryBlock, render
 from recallr_litellm.core.instructions import instructions
-from recallr_litellm.core.laid import passage_key
+from recallr_litellm.core.laid import LaidBlock, passage_key
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.owner import Owner
@@ -19,6 +20,9 @@ from recallr_litellm.core.recalled import OngoingSession, Recalled, RecalledMemo
 from recallr_litellm.errors import CallRefused, SessionNotFound, Unavailable
 from recallr_litellm.memory.sessions import Sessions
 from recallr_litellm.recall.by_strategy import MemorySearch, Question
+from recallr_litellm.recall.trace import Trace
+from recallr_litellm.services.explain import Explain
+from recallr_litellm.services.explanation import Request
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.state import StateStore
@@ -70,6 +74,7 @@ class ContextService:
         breakers: Collection[CircuitBreaker],
         *,
         count_tokens: Callable[[str], int],
+        explain: Explain,
     ) -> None:
         self._settings = settings
         self._sessions = sessions
@@ -78,6 +83,7 @@ class ContextService:
         self._search = search
         self._breakers = breakers
         self._count_tokens = count_tokens
+        self._explain = explain
 
     async def question_of(self, owner: Owner, session_id: str) -> Question:
         """What the last words of the user in a session ask of memory.
@@ -100,6 +106,9 @@ class ContextService:
         options: RecallOptions,
         *,
         tell: Tell = lambda _: None,
+        request_id: str | None = None,
+        sent: Collection[str] = (),
+        defaults: Collection[str] = (),
     ) -> Context:
         """What a chat would be given that asks this question in this session.
 
@@ -107,11 +116,15 @@ class ContextService:
 
         Args:
             question: as `question_of` has it.
+            request_id: by which it can be explained afterwards; unique.
+            sent: fields of `options` that the client sent, and `defaults`: those that the project has set.
 
         Raises:
             StateUnavailable: Redis does not answer.
         """
         loop, now = asyncio.get_running_loop(), datetime.now(UTC)
+        trace = Trace("context") if self._explain.enabled else None
+        asked = options
         strategy = self._search.chosen(owner, options.strategy, question.text)
         options = replace(options, strategy=strategy)
         seconds = self._settings.deadline_seconds(strategy)
@@ -124,11 +137,15 @@ class ContextService:
                 for breaker in self._breakers:
                     breaker.require()
                 tell("Searching memory")
+                if trace is not None:
+                    trace.lap("session")
                 seen = frozenset((session_id, *(one.id for one in ongoing)))
                 async for progress in self._search(
-                    owner, question, options, exclude_sessions=seen, now=now, until=until
+                    owner, question, options, exclude_sessions=seen, now=now, until=until, trace=trace
                 ):
                     recalled, fault = progress.recalled, progress.fault
+                    if trace is not None:
+                        trace.lap("agent" if trace.parts[-1].name in ("scoring", "agent") else "scoring")
                     tell(_in_words(recalled, finished=progress.finished))
         except TimeoutError:
             self._suspect()
@@ -145,6 +162,31 @@ class ContextService:
             budget=self._settings.context_tokens,
             count_tokens=self._count_tokens,
         )
+        if trace is not None:
+            trace.lap("block")
+            trace.recalled, trace.ongoing, trace.instructions = recalled, ongoing, options.include_system_prompt
+            id = request_id or secrets.token_hex(16)
+            trace.laid = {0: LaidBlock(id, "", "", block.text, block.tokens, shown=tuple(block.shown))}
+            self._explain.record(
+                Request(
+                    id=id,
+                    at=round(now.timestamp() * 1000),
+                    project=owner.project,
+                    trace=trace,
+                    owner=owner,
+                    kind="context",
+                    http_status=200,
+                    status="degraded" if fault else "ok" if block.text else "empty",
+                    reason=fault,
+                    strategy=strategy.value if strategy is asked.strategy else f"{asked.strategy}:{strategy}",
+                    session_id=session_id,
+                    options=asked,
+                    sent=sent,
+                    defaults={"project": defaults},
+                    injected=True,
+                    spent=trace.parts[-1].ended - trace.began,
+                )
+            )
         text = block.text
         if options.include_system_prompt:
             text = instructions(strategy) + _SEPARATOR + text

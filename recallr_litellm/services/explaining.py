@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recallr_litellm.core.laid import passage_key
+from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage, RecalledSummary, ranked
 from recallr_litellm.core.records import PassageHit
 from recallr_litellm.core.traits import gist
 from recallr_litellm.recall.scoring import Points, Signs
 from recallr_litellm.recall.selection import without_retold
 from recallr_litellm.recall.trace import SearchTrace
+from recallr_litellm.request_headers import RecallrHeaders
 from recallr_litellm.services.explanation import (
     Block,
     Conversation,
@@ -323,20 +325,21 @@ def _question(search: SearchTrace) -> Question:
 
 
 def _options(request: Request) -> dict[str, Option]:
-    headers = request.headers
-    if headers is None:
+    options = request.options
+    if options is None:
         return {}
+    names = RecallOptions.__slots__ if isinstance(options, RecallOptions) else RecallrHeaders.model_fields
     return {
         name: Option(value if isinstance(value, str | int | float | None) else str(value), _source(request, name))
-        for name in type(headers).model_fields
+        for name in names
         if name not in _NOT_OPTIONS
-        for value in (getattr(headers, name),)
+        for value in (getattr(options, name),)
     }
 
 
 def _source(request: Request, name: str) -> str:
     if name in request.sent:
-        return "header"
+        return "header" if request.kind == "chat" else "query"
     return next((source for source, fields in request.defaults.items() if name in fields), "default")
 
 

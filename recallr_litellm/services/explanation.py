@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.recall.trace import Trace
 from recallr_litellm.request_headers import RecallrHeaders
@@ -40,9 +41,9 @@ class Request:
     session_id: str | None = None
     found_by: str | None = None
     """How the session was found (`OpenedSession.found_by`)."""
-    headers: RecallrHeaders | None = None
+    options: RecallrHeaders | RecallOptions | None = None
     sent: Collection[str] = ()
-    """Fields of `headers` that the client sent."""
+    """Fields of `options` that the client sent."""
     defaults: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Where those come from that it did not send: source → fields. The first counts."""
     injected: bool = False
@@ -56,7 +57,7 @@ class Option:
 
     value: str | int | float | bool | None
     source: str
-    """`header`, `binding` (of the LiteLLM key or team), `project`, or `default`."""
+    """`header`, `query` (of the API), `binding` (of the LiteLLM key or team), `project`, or `default`."""
 
 
 @dataclass(slots=True)

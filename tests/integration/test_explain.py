@@ -137,6 +137,32 @@ def test_a_request_of_another_project_is_like_an_unknown_one(proxy: Proxy, user:
     assert id not in [one["request_id"] for one in listed["requests"]]
 
 
+def test_the_context_of_a_session_is_explained_too(proxy: Proxy, user: str) -> None:
+    remember(proxy, user, "I parked the car on level 4 of the garage near the station.")
+    session = proxy.ask(user, "Where did I park the car?").session_id
+    url = f"{proxy.url}/api/v1/users/{user}/sessions/{session}/context"
+    given = httpx.get(url, headers=OURS, params={"max_top_k": 20, "recall_strategy": "low_latency"}, timeout=60)
+    assert given.status_code == 200, given.text
+    found = explained(proxy, given.headers)
+    assert (found["request"]["kind"], found["request"]["status"]) == ("context", "ok")
+    assert (found["request"]["user_id"], found["request"]["session_id"]) == (user, session)
+    assert found["options"]["max_top_k"] == {"value": 20, "source": "query"}
+    assert found["options"]["strategy"] == {"value": "low_latency", "source": "query"}
+    assert found["question"]["text"] == "Where did I park the car?"
+    assert found["candidates"][0]["outcome"] == "shown"
+    assert found["blocks"][0]["text"] in given.json()["context"]
+
+
+def test_they_are_deleted_with_their_user(proxy: Proxy, user: str) -> None:
+    asked = proxy.ask(user, "My secret is 42.")
+    explained(proxy, asked.headers)
+    deleted = httpx.delete(f"{proxy.url}/api/v1/users/{user}", headers=OURS, timeout=60)
+    assert deleted.is_success, deleted.text
+    id = asked.headers["x-recallr-request-id"]
+    assert get(proxy, f"requests/{id}").status_code == 404
+    assert id not in get(proxy, "requests", limit=100).text
+
+
 def test_the_command_shows_it(proxy: Proxy, user: str, monkeypatch: pytest.MonkeyPatch) -> None:
     remember(proxy, user, "I parked the car on level 4 of the garage near the station.")
     asked = proxy.ask(user, "Where did I park the car?")

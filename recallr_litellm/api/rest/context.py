@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -66,6 +67,9 @@ class ContextQuery(BaseModel):
             raise InvalidValue("; ".join(problems)) from None
 
 
+_OPTION_OF = {"recall_strategy": "strategy", "last_n_messages": "last_n_user_messages"}
+"""Names of values as `RecallOptions` has them, where those are others."""
+_REQUEST_ID = "X-Recallr-Request-Id"
 _OF_RECALL = frozenset(RecallOptions.__slots__) - {"strategy"} | {"recall_strategy"}
 
 
@@ -139,19 +143,40 @@ async def get_system_prompt(recall_strategy: StrategyName = "balanced") -> Syste
     responses=documented(404) | _STREAMED,
 )
 async def get_context(
-    owner: OwnerOfPath, session_id: IdInPath, query: Annotated[ContextQuery, Query()], services: TheServices
+    owner: OwnerOfPath,
+    session_id: IdInPath,
+    query: Annotated[ContextQuery, Query()],
+    services: TheServices,
+    response: Response,
 ) -> Response | ContextResponse:
-    """What a model should know besides the messages of the session: the block that a chat would be given."""
-    options = query.options(services.projects.defaults_of(owner.project))
+    """What a model should know besides the messages of the session: the block that a chat would be given.
+
+    `X-Recallr-Request-Id` of the response is the id by which it is explained (`GET /requests/{request_id}`).
+    """
+    defaults = services.projects.defaults_of(owner.project)
+    options = query.options(defaults)
+    request_id = secrets.token_hex(16)
+    response.headers[_REQUEST_ID] = request_id
     question = await services.context.question_of(owner, session_id)
 
     async def find(tell: Tell) -> ContextResponse:
-        found = await services.context.context(owner, session_id, question, options, tell=tell)
+        found = await services.context.context(
+            owner,
+            session_id,
+            question,
+            options,
+            tell=tell,
+            request_id=request_id,
+            sent={_OPTION_OF.get(name, name) for name in query.model_fields_set},
+            defaults={_OPTION_OF.get(name, name) for name in defaults},
+        )
         return ContextResponse.of(found, with_ids=query.include_metadata_ids)
 
     if not query.stream:
         return await find(lambda _: None)
-    return StreamingResponse(_events(find), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    return StreamingResponse(
+        _events(find), media_type="text/event-stream", headers={"Cache-Control": "no-store", _REQUEST_ID: request_id}
+    )
 
 
 async def _events(find: Callable[[Tell], Any]) -> AsyncIterator[str]:
