@@ -137,6 +137,14 @@ def test_a_projects_requests_to_the_api_are_limited(proxy: Proxy, admin: Ask, pr
     assert refused.status_code == 429
     assert 1 <= int(refused.headers["retry-after"]) <= 60
     assert "2 requests a minute" in refused.json()["detail"]
+    by_mcp = httpx.post(
+        f"{proxy.url}/recallr/mcp",
+        headers=proxy.headers(user, api_key=key, project_id=project),
+        json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
+        trust_env=False,
+        timeout=60.0,
+    )
+    assert by_mcp.status_code == 429, "MCP has no limit"
     assert system_prompt(proxy, PROJECT, API_KEY).status_code == 200, "another project pays for it"
     proxy.ask(user, "Hello.", api_key=key, project_id=project)  # LiteLLM limits chats
     admin("PATCH", f"/projects/{project}", {"requests_per_minute": None})

@@ -45,7 +45,7 @@ class McpEndpoint:
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """Serve one request; all that are not for MCP pass through untouched."""
-        if scope["type"] != "http" or path_of(scope) != PATH:
+        if scope["type"] != "http" or path_of(scope).rstrip("/") != PATH:
             await self._app(scope, receive, send)
             return
         if scope["method"] != "POST":  # there is no stream to listen to, and no session to end
