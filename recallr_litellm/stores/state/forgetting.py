@@ -131,7 +131,7 @@ class ForgettingQueue(LeasedQueue):
                 messages += sum(await pipeline.execute())
             async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
                 for name in names:
-                    pipeline.unlink(name)
+                    pipeline.execute_command("UNLINK", name)  # `unlink` of a cluster cannot be in a pipeline
                 await pipeline.execute()
         queues = (keys.SESSION_QUEUE, keys.LEARNING_QUEUE)
         for name in [name(keys.bucket_of(owner)) for queue in queues for name in (queue.due, queue.failed)]:

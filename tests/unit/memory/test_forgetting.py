@@ -304,3 +304,27 @@ async def test_sessions_are_deleted_when_their_projects_days_are_over(plugin: Pl
     assert await plugin.vectors.get_session(ANA, old) is None
     assert await plugin.vectors.get_memories(ANA, [old]) == []
     assert await plugin.vectors.get_session(ANA, beside.id) is not None
+
+
+async def test_a_request_while_its_user_is_half_forgotten_is_of_somebody_new(
+    plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mark is left, but the record of the user is still there, for who began to delete it has died."""
+    await say(plugin, ANA, SECRET)
+    forgetting = forgetting_of(plugin, lease_seconds=0.2)
+
+    async def dies(*_: Any) -> None:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(forgetting, "_work", dies)
+        with pytest.raises(asyncio.CancelledError):
+            await forgetting.forget_user(ANA)
+    await asyncio.sleep(0.01)
+    with pytest.raises(UserNotFound):
+        await plugin.sessions.open(plugin.request(ANA, allow_new_user=False))
+    session = await plugin.sessions.open(plugin.request(ANA))
+    assert session.owner.key != ANA.key
+    await finished(forgetting, plugin)
+    await nothing_is_left(plugin, ANA)
+    assert await plugin.sessions.users.find(Project("acme"), "ana") == session.owner, "somebody else was deleted too"
