@@ -98,6 +98,7 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
         store=runtime.store,
         later=runtime.store_later,
         deadline=seconds_left,
+        enter=runtime.recollection.door.enter,
         ended=(
             RequestLog(settings.log_users).write,
             partial(record, runtime.services.explain),

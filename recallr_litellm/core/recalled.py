@@ -135,5 +135,7 @@ class Recalled:
     """(session id, message), oldest first; only when asked for."""
     last_summaries: tuple[Session, ...] = ()
     """Oldest first; only when asked for."""
+    searched: frozenset[str] = frozenset()
+    """Ids of the sessions that anything came from which was looked at: to leave out any others changes nothing."""
     findings: tuple[Finding, ...] = ()
     """In the order of the model that found them; only of the agentic strategy."""

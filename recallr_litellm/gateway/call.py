@@ -18,6 +18,7 @@ from recallr_litellm.core.laid import LaidBlock
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.formats import Conversation, Format, Reply
+from recallr_litellm.gateway.head_start import HeadStart
 from recallr_litellm.gateway.placement import Placement
 from recallr_litellm.gateway.witness import Witness
 from recallr_litellm.memory.capture import Exchange
@@ -143,6 +144,8 @@ class Call:
     """Where those come from that the client did not send: `binding`, … → fields of `headers`. The first counts."""
     trace: Trace | None = field(default=None, repr=False)
     """What is done for the request, to be explained afterwards; None where that is off."""
+    head_start: HeadStart | None = field(default=None, repr=False)
+    """What was begun at the door (`gateway/door.py`)."""
     witness: Witness | None = field(default=None, repr=False)
     """What LiteLLM's callbacks say of the answer; None where it takes no part, as by the forward URL."""
 
@@ -162,6 +165,11 @@ class Call:
             retried=self.retried,
             answer_id=reply.id,
         )
+
+    def show(self, blocks: Collection[LaidBlock]) -> None:
+        """Note the memory blocks that the model is shown."""
+        self.block = "\n\n".join(block.text for block in blocks if block.text)
+        self.block_tokens = sum(block.tokens for block in blocks)
 
     def take_back(self) -> None:
         """Take back what was injected, for a second attempt without it."""

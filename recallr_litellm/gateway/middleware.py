@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from recallr_litellm.core.chat_ids import HEADER_NAMES
 from recallr_litellm.core.helper_calls import CLASS_HEADER, MARKING_HEADERS
 from recallr_litellm.gateway.answer import Answer, Deadline, Later, Store
-from recallr_litellm.gateway.asgi import App, Event, Receive, Send, is_api_request, with_path_undecoded
+from recallr_litellm.gateway.asgi import App, Event, Receive, Send, is_api_request, path_of, with_path_undecoded
 from recallr_litellm.gateway.call import CURRENT, Call
 from recallr_litellm.gateway.replay import Replay
 from recallr_litellm.gateway.reporter import Reporter
@@ -22,6 +22,10 @@ Ended = Callable[[Call, int | None], None]
 """Takes a Recallr request that has ended, with the HTTP status of its response, if it got one."""
 
 
+Enter = Callable[[Call, str, bytes], None]
+"""Begins what can be begun for a request whose body is there: its call, path and body."""
+
+
 class RecallrMiddleware:
     """Wraps LiteLLM's application."""
 
@@ -32,6 +36,7 @@ class RecallrMiddleware:
         store: Store,
         later: Later,
         deadline: Deadline,
+        enter: Enter,
         ended: Sequence[Ended],
         reporter: Reporter,
         in_flight: InFlight,
@@ -40,6 +45,7 @@ class RecallrMiddleware:
         self._store = store
         self._later = later
         self._deadline = deadline
+        self._enter = enter
         self._ended = ended
         self._reporter = reporter
         self._in_flight = in_flight
@@ -83,6 +89,8 @@ class RecallrMiddleware:
         finally:
             self._answers.discard(answer)
             CURRENT.reset(token)
+            if call.head_start is not None:
+                call.head_start.cancel()
             if call.awake:
                 REQUESTS.labels(call.status).inc()
             if (exchange := answer.unstored()) is not None:
@@ -98,7 +106,7 @@ class RecallrMiddleware:
             await self._app(scope, receive, answer)
             return
         again = {**scope, **({"state": {**scope["state"]}} if "state" in scope else {})}  # applications write to both
-        body = Replay(receive)
+        body = Replay(receive, lambda whole: self._enter(call, path_of(scope), whole))
 
         async def send(event: Event) -> None:
             if not call.refused:

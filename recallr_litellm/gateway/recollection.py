@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
@@ -16,7 +16,6 @@ from recallr_litellm.core.helper_calls import CallShape, helper_call, may_quote,
 from recallr_litellm.core.history import plan
 from recallr_litellm.core.instructions import instructions
 from recallr_litellm.core.laid import LaidBlock
-from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.room import Model
@@ -36,8 +35,11 @@ from recallr_litellm.formats import FORMATS, Conversation
 from recallr_litellm.gateway.admission import Admission, admit, authorise
 from recallr_litellm.gateway.binding import Bindings
 from recallr_litellm.gateway.call import AdmittedRequest, Call
+from recallr_litellm.gateway.door import Door
+from recallr_litellm.gateway.head_start import MemoryQuery, previous_in
 from recallr_litellm.gateway.laid_blocks import LaidBlocks
 from recallr_litellm.gateway.placement import Placement, place
+from recallr_litellm.gateway.reading import hashed, own_words
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.gateway.stage import Stage
 from recallr_litellm.litellm_host.tracing import body_as_sent, client_session, name_session
@@ -45,6 +47,7 @@ from recallr_litellm.memory.sessions import OpenedSession, Sessions
 from recallr_litellm.metrics import ADDED, FAULTS, HELPER_CALLS, REJECTED
 from recallr_litellm.projects import Projects
 from recallr_litellm.recall.by_strategy import MemorySearch, Question
+from recallr_litellm.recall.question import needs_previous
 from recallr_litellm.recall.trace import Trace
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
@@ -54,9 +57,6 @@ _log = logging.getLogger(__name__)
 
 _MARGIN, _MOST_MARGIN = 0.1, 1.0
 """Share of the deadline, and most seconds, that are kept from what may take long for writing down what was found."""
-
-_HASHED_AT_ONCE = 200_000
-"""Characters of a request's history that are read and hashed on the event loop: about a millisecond's work."""
 
 
 class Recollection:
@@ -99,6 +99,14 @@ class Recollection:
         self._laid = LaidBlocks(settings, state, state_breaker, count_tokens=count_tokens)
         self._reporter = reporter
         self._traced = traced
+        self.door = Door(
+            settings,
+            projects,
+            sessions,
+            search,
+            breakers=(state_breaker, vectors_breaker, embedding_breaker),
+            traced=traced,
+        )
 
     async def enrich(self, call: Call, body: dict[str, Any], call_type: str, key: Any = None) -> None:
         """Admit a request and put into its body what the model should know.
@@ -123,7 +131,8 @@ class Recollection:
             if self._traced:
                 call.trace = Trace(call_type, str(body.get("model") or "") or None)
             format = FORMATS.get(call_type)
-            conversation = format.read(body) if format else None
+            reading = call.head_start.reading_of(body, call_type) if call.head_start is not None else None
+            conversation = reading.conversation if reading else format.read(body) if format else None
             if format is None or conversation is None:  # no memory here; a wrong key is refused all the same
                 call.project_id = authorise(call.raw, self._projects, binding)
                 self._reporter.identify(call, takes_part=call.project_id is not None)
@@ -141,15 +150,13 @@ class Recollection:
                 return
             as_sent = conversation.messages
             shape = replace(conversation.shape, headers=call.client_headers)
-            own = partial(conversation.of_the_user, self._settings.client_tags)
-            said = (len(message.text) for message in conversation.messages if message.role == "user")
-            conversation = await asyncio.to_thread(own) if sum(said) > _HASHED_AT_ONCE else own()
+            conversation = reading.own if reading else await own_words(conversation, self._settings.client_tags)
             if (rule := await self._helper_call(shape, admission)) is not None:
                 HELPER_CALLS.labels(rule).inc()
                 call.status, call.reason = "off", f"helper call: {rule}"
                 return
             conversation = replace(conversation, messages=newest(conversation.messages))
-            await _hash(conversation.messages)
+            await hashed(conversation.messages)
             chat = chat_of(
                 conversation.messages,
                 as_sent=as_sent[:2],
@@ -173,8 +180,7 @@ class Recollection:
                 return
             if call.session_id is not None and not call.forwarded:
                 name_session(body, call.session_id)
-            call.block = "\n\n".join(block.text for block in blocks.values() if block.text)
-            call.block_tokens = sum(block.tokens for block in blocks.values())
+            call.show(blocks.values())
             call.injected = admitted.placement.inject(format, body, blocks, into_system=self._laid.into_system)
             call.lap("injection")
         except RequestError as error:
@@ -191,6 +197,8 @@ class Recollection:
             _log.exception("Request %s goes on without memory", call.request_id)
             call.degrade("store")
         finally:
+            if call.head_start is not None:
+                call.head_start.cancel()
             if call.awake:
                 call.spent += perf_counter() - begun
                 if not call.refused:
@@ -239,8 +247,7 @@ class Recollection:
             stage.strategy = self._search.chosen(admitted.request.owner, stage.strategy, admitted.conversation.question)
             call.strategy = f"{Strategy.AUTO.value}:{stage.strategy.value}"
         seconds = self._settings.deadline_seconds(stage.strategy)
-        begun = asyncio.get_running_loop().time()
-        stage.until = begun + _less_margin(seconds)
+        stage.until = asyncio.get_running_loop().time() + seconds - min(_MOST_MARGIN, seconds * _MARGIN)
         try:
             async with asyncio.timeout(seconds):
                 await self._gather(stage)
@@ -302,9 +309,9 @@ class Recollection:
         stage.searching = True
         # Not `session.other_ids`: one that was made memory since then is to be found there.
         seen = frozenset((session.id, *(other.id for other in stage.ongoing)))
-        asked = Question(
-            question, await self._previous_message(owner, conversation, session), conversation.messages[:-1]
-        )
+        previous = await self._previous_message(owner, conversation, session, question)
+        asked, begun = Question(question, previous, conversation.messages[:-1]), stage.call.head_start
+        query = MemoryQuery(owner, question, previous, stage.options)
         fault, part = None, "scoring"
         async for progress in self._search(
             owner,
@@ -314,6 +321,7 @@ class Recollection:
             now=stage.moment,
             until=stage.until,
             trace=stage.call.trace,
+            begun=partial(begun.recalled, query, seen, stage.call.trace) if begun is not None else None,
         ):
             stage.recalled, fault = progress.recalled, progress.fault
             stage.call.lap(part)
@@ -322,11 +330,17 @@ class Recollection:
             self._note(stage.call, ModelUnavailable.reason, ModelUnavailable(fault))
         stage.searching = False
 
-    async def _previous_message(self, owner: Owner, conversation: Conversation, session: OpenedSession) -> str:
-        """What the user said before the question, in this session; "" if it is the first."""
-        said = [message.text for message in conversation.messages if message.role == "user"]
+    async def _previous_message(
+        self, owner: Owner, conversation: Conversation, session: OpenedSession, question: str
+    ) -> str:
+        """What the user said before the question, in this session; "" if it is the first, or tells enough itself."""
+        if (previous := previous_in(conversation)) is not None:
+            return previous
+        if not needs_previous(question):
+            return ""
         # A client that sends its newest message alone has said the one before in an earlier request.
-        return said[-2] if len(said) > 1 else await self._said_before(owner, session, 1 - len(said))
+        said = sum(message.role == "user" for message in conversation.messages)
+        return await self._said_before(owner, session, 1 - said)
 
     async def _said_before(self, owner: Owner, session: OpenedSession, back: int) -> str:
         """The user's last message in the session, or the one `back` places before it; "" if there is none."""
@@ -352,13 +366,3 @@ class Recollection:
         call.degrade(reason)
         call.reason = str(error) or None
         call.lap("given up")
-
-
-async def _hash(messages: Sequence[Message]) -> None:
-    """Make the fingerprints of the messages, of a long history off the event loop."""
-    if sum(message.hashed_characters for message in messages) > _HASHED_AT_ONCE:
-        await asyncio.to_thread(lambda: [message.fingerprint for message in messages])
-
-
-def _less_margin(seconds: float) -> float:
-    return seconds - min(_MOST_MARGIN, seconds * _MARGIN)

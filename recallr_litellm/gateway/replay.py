@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from recallr_litellm.gateway.asgi import Event, Receive
 
 
@@ -10,10 +12,12 @@ class Replay:
 
     Args:
         receive: the server's.
+        whole: called with the body once it has been received.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, whole: Callable[[bytes], None]) -> None:
         self._receive = receive
+        self._whole = whole
         self._kept: list[Event] | None = []
 
     async def __call__(self) -> Event:
@@ -21,6 +25,8 @@ class Replay:
         event = await self._receive()
         if self._kept is not None:
             self._kept.append(event)
+            if event["type"] == "http.request" and not event.get("more_body", False):
+                self._whole(b"".join(one.get("body", b"") for one in self._kept))
         return event
 
     def forget(self) -> None:

@@ -94,6 +94,7 @@ class Sessions:
             raise UserForgotten("This user was forgotten just now", param="X-Recallr-User-Id")
         if not isinstance(resolved, Resolved):
             raise _no_such_session()
+        self.users.confirm(request.owner)
         return OpenedSession(
             request.owner,
             resolved.session_id,

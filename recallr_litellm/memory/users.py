@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 from pydantic import JsonValue
 
 from recallr_litellm.core.owner import Owner, Project
@@ -18,6 +18,8 @@ from recallr_litellm.stores.vectors import VectorStore
 
 _MOST_KNOWN: Final = 20_000
 """Users whose id is not that of their name and is known in this process."""
+_CONFIRMED_SECONDS: Final = 60
+"""How long Redis is not asked again whether a user is known."""
 
 _TELL_HOW = (
     "This user does not exist in this project. Send X-Recallr-Allow-New-User-Creation: true to create it with its "
@@ -38,10 +40,25 @@ class UserDirectory:
         self._vectors = vectors
         self._known: LRUCache[str, Owner] = LRUCache(_MOST_KNOWN)
         """`Owner.name_key` → whose name it is. May be wrong, which `StateStore.resolve` notices."""
+        self._confirmed: TTLCache[str, Owner] = TTLCache(_MOST_KNOWN, _CONFIRMED_SECONDS)
+        """The same of those whose requests were let in of late."""
 
     def probable(self, name: Owner) -> Owner:
         """Whose name it is, as far as this process knows; to be used only where being wrong is noticed."""
         return self._known.get(name.name_key, Owner(name.project, name.user))
+
+    def confirm(self, owner: Owner) -> None:
+        """Note that a user exists and has this name, as the store has just said."""
+        self._confirmed[owner.name_key] = owner
+
+    async def is_known(self, owner: Owner) -> bool:
+        """Whether this is a user of this name, as far as can be told without Qdrant. One that was renamed or forgotten
+        less than a minute ago may still be known.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        return self._confirmed.get(owner.name_key) == owner or await self._state.has_name(owner)
 
     async def find(self, project: Project, name: str) -> Owner | None:
         """Whose name it is now. None where it is nobody's."""

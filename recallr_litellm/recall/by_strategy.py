@@ -7,13 +7,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.recalled import Recalled
 from recallr_litellm.metrics import RECALL
 from recallr_litellm.recall.agentic import Agent, OwnedMemory, Progress, ResearchQuestion
 from recallr_litellm.recall.auto import choose
@@ -66,6 +67,7 @@ class MemorySearch:
         now: datetime,
         until: float,
         trace: Trace | None = None,
+        begun: Callable[[], Awaitable[Recalled | None]] | None = None,
     ) -> AsyncIterator[Progress]:
         """Search, and tell what there is after each step: one of a search without a model, then those of the model,
         where the strategy is `agentic`. The last one is finished.
@@ -74,32 +76,49 @@ class MemorySearch:
             options: with a strategy that `chosen` has answered.
             exclude_sessions: of which nothing must be found.
             until: when a model has to be done, on the clock of the event loop.
+            begun: what `first` has found, if that was begun before; None where it must be done anew.
 
         Raises:
             VectorsUnavailable, EmbeddingUnavailable: memory does not answer.
         """
         agentic = options.strategy is Strategy.AGENTIC
-        # A search by a model begins with a balanced one.
-        options = replace(options, strategy=Strategy.BALANCED) if agentic else options
         with RECALL.time():
-            recalled = await self._recall(
-                owner,
-                question.text,
-                options,
-                exclude_sessions=exclude_sessions,
-                previous=question.previous,
-                now=now,
-                trace=trace,
-            )
+            recalled = await begun() if begun is not None else None
+            if recalled is None:
+                recalled = await self.first(
+                    owner, question, options, exclude_sessions=exclude_sessions, now=now, trace=trace
+                )
         fault = self._no_model(owner) if agentic else None
         finished = not agentic or fault is not None or self._agent is None
         yield Progress(recalled, finished=finished, fault=fault)
         if finished or self._agent is None:
             return
+        options = _without_model(options)
         memory = OwnedMemory(self._recall, self._vectors, owner, options, exclude_sessions=exclude_sessions, now=now)
         asked = ResearchQuestion(question.text, now, options.timezone, tuple(question.earlier))
         async for progress in self._agent(memory, asked, recalled, options, until=until):
             yield progress
+
+    async def first(
+        self,
+        owner: Owner,
+        question: Question,
+        options: RecallOptions,
+        *,
+        exclude_sessions: frozenset[str],
+        now: datetime,
+        trace: Trace | None = None,
+    ) -> Recalled:
+        """The search without a model that comes first. Arguments and errors as above."""
+        return await self._recall(
+            owner,
+            question.text,
+            _without_model(options),
+            exclude_sessions=exclude_sessions,
+            previous=question.previous,
+            now=now,
+            trace=trace,
+        )
 
     def _no_model(self, owner: Owner) -> str | None:
         """Why the owner's memory cannot be searched by a model; None if it can."""
@@ -108,3 +127,9 @@ class MemorySearch:
         if not self._may_use_agentic(owner.project):
             return "neither its settings nor RECALLR_AGENTIC_PROJECTS allow the project agentic recall"
         return None
+
+
+def _without_model(options: RecallOptions) -> RecallOptions:
+    """A search by a model begins with a balanced one."""
+    agentic = options.strategy is Strategy.AGENTIC
+    return replace(options, strategy=Strategy.BALANCED) if agentic else options

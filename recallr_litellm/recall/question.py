@@ -102,6 +102,12 @@ def read(message: str, *, previous: str = "", now: datetime | None = None) -> Qu
     )
 
 
+def needs_previous(message: str) -> bool:
+    """Whether `read` looks at the user's message before this one."""
+    own = searchable(message)
+    return says_go_on(own) or elliptic(own)
+
+
 def elliptic(text: str) -> bool:
     """Whether a question can hardly be understood without what was said before: "And when is her birthday?" """
     telling = sum(word not in ENGLISH for word in _WORD.findall(text.lower()))

@@ -16,7 +16,7 @@ from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import Recalled, RecalledPassage, RecalledSummary, by_kind, ranked
-from recallr_litellm.core.records import Hits, PassageHit, Session, Span, SparseVector, SummaryHit, Vector
+from recallr_litellm.core.records import Hits, Memory, PassageHit, Session, Span, SparseVector, SummaryHit, Vector
 from recallr_litellm.recall.calibration import OTHER_SCRIPTS, REFERENCE_MODEL, Logistic, calibration_of, to_reference
 from recallr_litellm.recall.connections import with_connected
 from recallr_litellm.recall.dates import settled
@@ -94,12 +94,20 @@ class Recall:
             EmbeddingUnavailable: the question could not be embedded.
         """
         understood = read(question, previous=previous, now=(now or datetime.now(UTC)).astimezone(options.timezone))
+        searched: set[str] = set()
         found, last_messages, last_summaries = await asyncio.gather(
-            self._search(owner, understood, options, exclude_sessions, within, trace),
+            self._search(owner, understood, options, exclude_sessions, within, trace, searched),
             self._last_messages(owner, options.last_n_user_messages, exclude_sessions),
             self._last_summaries(owner, options.last_n_summaries, exclude_sessions),
         )
-        return replace(found, last_messages=tuple(last_messages), last_summaries=tuple(last_summaries))
+        searched.update(id for id, _ in last_messages)
+        searched.update(session.id for session in last_summaries)
+        return replace(
+            found,
+            last_messages=tuple(last_messages),
+            last_summaries=tuple(last_summaries),
+            searched=frozenset(searched),
+        )
 
     async def _search(
         self,
@@ -109,7 +117,9 @@ class Recall:
         exclude_sessions: frozenset[str],
         within: Span | None,
         trace: Trace | None,
+        searched: set[str],
     ) -> Recalled:
+        """Args: searched: gets the ids of the sessions that anything came from which was looked at."""
         if not question.text:
             return Recalled()
         recipe = RECIPES[options.strategy]
@@ -162,6 +172,7 @@ class Recall:
                 )
         finally:
             embedding.cancel()
+        searched.update(hit.session for hits in (passages, summaries, memories) for hit in hits)
         relevance = calibration_of(model).lines if lines else calibration_of(model).chats
         memories = [hit for hit in memories if within is None or of_time(hit, within)]
         noted = None
@@ -206,7 +217,7 @@ class Recall:
             of_memories = await with_connected(
                 of_memories,
                 {hit.id: hit for hit in memories},
-                partial(self._vectors.get_memories, owner, exclude_sessions=exclude_sessions),
+                partial(self._connected, owner, exclude_sessions, searched),
                 at_most=recipe.connected,
                 told=frozenset(passage.message for passage in of_passages if passage.parts == 1),
             )
@@ -263,6 +274,13 @@ class Recall:
             for old, new in newest.items()
             if not any(p.start <= by_id[old].at < p.end <= by_id[new].at for p in asked.question.periods)
         }
+
+    async def _connected(
+        self, owner: Owner, exclude_sessions: frozenset[str], searched: set[str], ids: Sequence[str]
+    ) -> list[Memory]:
+        found = await self._vectors.get_memories(owner, ids, exclude_sessions=exclude_sessions)
+        searched.update(memory.session for memory in found)
+        return found
 
     async def _holding(self, owner: Owner, words: Sequence[str]) -> list[list[str]]:
         return await self._vectors.holding(owner, [self._sparse.query(word) for word in words], limit=LOOKED_UP)

@@ -118,6 +118,12 @@ class Trace:
         self.parts.append(Part(name, self._last, now))
         self._last = now
 
+    def adopt(self, other: Trace) -> None:
+        """Take over what another trace noted of a search that went on beside this request's other parts."""
+        self.parts += other.parts
+        self.search = self.search or other.search
+        self._last = perf_counter()
+
     def beside(self, name: str, begun: float) -> None:
         """A part is done that went on beside others."""
         self.parts.append(Part(name, begun, perf_counter()))

@@ -41,6 +41,13 @@ class KnownUsers(RedisCaller):
         async with self._reaching():
             return bool(await self._client.set(keys.exchange(name, digest), 1, nx=True, ex=MARKER_SECONDS))
 
+    async def has_name(self, owner: Owner) -> bool:
+        """Whether it was noted that the user exists and has this name."""
+        async with self._reaching():
+            noted: Any = await self._client.get(keys.user(owner))
+        name = owner.key if noted == "1" else (noted or "").partition(" ")[0]  # 1: of an earlier version
+        return bool(name == owner.name_key)
+
     async def is_gone(self, owner: Owner, session_id: str | None = None) -> bool:
         """Whether the user, or this session of it, was forgotten lately: what is written for it must be deleted."""
         names = [keys.gone(owner), *([keys.gone(owner, session_id)] if session_id else ())]

@@ -125,6 +125,7 @@ def test_each_recallr_request_has_one_line_and_no_other_request_has(fails: bool)
         store=nothing,
         later=lambda _: None,
         deadline=lambda _: 0,
+        enter=lambda *_: None,
         ended=(lambda _, http: written.append(http),),
         reporter=Reporter(),
         in_flight=InFlight(),

@@ -58,6 +58,7 @@ def serve(app: App) -> list[Event]:
         store=store,
         later=lambda exchange: None,
         deadline=lambda call: 1.0,
+        enter=lambda *_: None,
         ended=(),
         reporter=Reporter(),
         in_flight=InFlight(),
