@@ -24,6 +24,7 @@
      │   │   ├─ BodyTooLarge            413
      │   │   ├─ InvalidValue            422, a value of a request that is none, or not now
      │   │   ├─ InvalidProject          422, a name or a setting that a project cannot have
+     │   │   ├─ InvalidImport           422, a file or document that is imported
      │   │   └─ TooManyRequests         429
      │   └─ ForwardRefused          400 to 413 and 502 to 504, forward URL; its code says why
      ├─ ConfigurationError        the start is at fault; the gateway does not start
@@ -185,6 +186,12 @@ class BodyTooLarge(ApiError):
     """The body of a request to the API has more bytes than the project may send."""
 
     status = 413
+
+
+class InvalidImport(ApiError):
+    """What is to be imported is not of a known form. The message names the place and what is wrong there."""
+
+    status = 422
 
 
 class TooManyRequests(ApiError):

@@ -7,6 +7,8 @@ recallr explain   why a request got what it got: what was found, how well it fit
 recallr failed    list the sessions that could not be processed, and retry them
 recallr reindex   embed everything again with another model
 recallr compact   write the embedded stores anew, without what was deleted
+recallr users     list, show, export, import and forget users
+recallr import    conversations had elsewhere, or an exported user, become memory
 recallr projects  make and list projects
 recallr keys      make, list and revoke the API keys of a project
 recallr mcp       serve the memory of one user as tools, by MCP over stdio
@@ -25,11 +27,13 @@ from recallr_litellm.cli.demo import demo
 from recallr_litellm.cli.doctor import doctor
 from recallr_litellm.cli.explain import explain
 from recallr_litellm.cli.failed import failed
+from recallr_litellm.cli.import_ import import_
 from recallr_litellm.cli.mcp import mcp
 from recallr_litellm.cli.projects import keys, projects
 from recallr_litellm.cli.reconify import reconify
 from recallr_litellm.cli.reindex import reindex
 from recallr_litellm.cli.serve import serve
+from recallr_litellm.cli.users import users
 
 app = typer.Typer(
     name="recallr",
@@ -64,6 +68,8 @@ app.command()(failed)
 app.command()(reindex)
 app.command()(compact)
 app.command()(mcp)
+app.command("import")(import_)
+app.add_typer(users, name="users")
 app.add_typer(projects, name="projects")
 app.add_typer(keys, name="keys")
 app.add_typer(reconify, name="reconify")

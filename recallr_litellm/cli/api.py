@@ -11,8 +11,10 @@ Parts of a path are encoded here. An answer that is an error raises `CommandFail
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import quote, urlsplit
@@ -40,6 +42,10 @@ _PAGE: Final = 100
 _LONGEST_DETAIL: Final = 500
 """Characters shown of what an answer says."""
 _TIMEOUT: Final = httpx.Timeout(60, connect=5)
+_PATIENT: Final = httpx.Timeout(None, connect=5)
+_MOST_PAUSES: Final = 10
+_LONGEST_PAUSE_SECONDS: Final = 60
+"""How often and how long a command waits where its project has had its requests of the minute."""
 
 Gateway = Annotated[
     str | None,
@@ -79,9 +85,14 @@ class Api:
         """Delete something. The JSON of the answer; None where it has none."""
         return self._json("DELETE", path, params)
 
-    def send(self, *path: str, content: Iterable[bytes], media_type: str, **params: Any) -> Any:
-        """Post a body as it is produced. The JSON of the answer."""
-        return self._json("POST", path, params, content=content, headers={"Content-Type": media_type})
+    def send(self, *path: str, content: Callable[[], Iterable[bytes]], media_type: str) -> Any:
+        """Post a body as it is produced, and wait for the answer, however long. The JSON of the answer.
+
+        Args:
+            content: the body; called again where it has to be sent again.
+        """
+        headers = {"Content-Type": media_type}
+        return self._json("POST", path, {}, content=content, headers=headers, timeout=_PATIENT)
 
     @contextmanager
     def stream(self, *path: str, **params: Any) -> Iterator[Iterator[bytes]]:
@@ -110,14 +121,27 @@ class Api:
         """Close all connections."""
         self._http.close()
 
-    def _url(self, path: Iterable[str]) -> str:
+    def _url(self, path: tuple[str, ...]) -> str:
         return self._gateway + "/".join((ROOT, *map(_encoded, path)))
 
-    def _json(self, method: str, path: Iterable[str], params: Mapping[str, Any], **rest: Any) -> Any:
-        with self._shown():
-            answer = self._http.request(method, self._url(path), params=_given(params), **rest)
-        if not answer.is_success:
-            raise self._failed(answer)
+    def _json(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        params: Mapping[str, Any],
+        content: Callable[[], Iterable[bytes]] | None = None,
+        **rest: Any,
+    ) -> Any:
+        for attempt in count(1):
+            body = None if content is None else content()
+            with self._shown():
+                answer = self._http.request(method, self._url(path), params=_given(params), content=body, **rest)
+            if answer.is_success:
+                break
+            pause = answer.headers.get("Retry-After", "") if answer.status_code == httpx.codes.TOO_MANY_REQUESTS else ""
+            if attempt > _MOST_PAUSES or not pause.isdecimal() or int(pause) > _LONGEST_PAUSE_SECONDS:
+                raise self._failed(answer)
+            time.sleep(int(pause))
         if not answer.content:
             return None
         try:

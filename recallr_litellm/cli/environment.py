@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 import recallr_litellm
-from recallr_litellm.errors import CommandFailed, ConfigurationError, Unavailable
+from recallr_litellm.errors import CommandFailed, ConfigurationError, InvalidImport, Unavailable
 from recallr_litellm.printable import printable
 
 MASTER_KEY = "LITELLM_MASTER_KEY"
@@ -59,9 +59,9 @@ def shipped_config() -> Path:
 
 @contextmanager
 def faults_shown(console: Console) -> Iterator[None]:
-    """Show a configuration error, an unreachable store or gateway as one line without a traceback, and exit with 1."""
+    """Show what a command cannot do, and says so in its error, as one line without a traceback, and exit with 1."""
     try:
         yield
-    except (CommandFailed, ConfigurationError, Unavailable) as error:
+    except (CommandFailed, ConfigurationError, InvalidImport, Unavailable) as error:
         console.print(Text(printable(f"recallr: {error}"), style="bold red"), soft_wrap=True)
         raise typer.Exit(1) from error

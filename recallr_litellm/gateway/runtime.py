@@ -41,6 +41,8 @@ from recallr_litellm.services.retention import Retention
 from recallr_litellm.services.search import Search
 from recallr_litellm.services.series import Series
 from recallr_litellm.services.sessions import SessionService
+from recallr_litellm.services.transfer.exporting import Exporter
+from recallr_litellm.services.transfer.importing import Importer
 from recallr_litellm.services.users import Users
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import GatewayEmbed
@@ -189,16 +191,26 @@ class Runtime(OpenedStores):
         )
         sessions = SessionService(self._state, self._vectors, min_timeout_seconds=settings.min_session_timeout_seconds)
         operations = Operations(self._state, timeout_seconds=self._store_seconds)
+        users = Users(self._state, self._vectors, self._sessions.users, forgetting)
         self.services = Services(
             projects=self.projects,
             project_admin=project_admin,
             limits=Limits(self.projects, self._state, self._state_breaker),
-            users=Users(self._state, self._vectors, self._sessions.users, forgetting),
+            users=users,
             explain=explain,
             operations=operations,
             series=Series(self._state, self._state_breaker, queues=operations.queues),
             sessions=sessions,
             memories=Memories(self._vectors, sessions),
+            exporter=Exporter(self._state, self._vectors),
+            importer=Importer(
+                self._state,
+                self._vectors,
+                self._embedder,
+                self._sparse,
+                users,
+                default_timeout_seconds=default_timeout,
+            ),
             forgetting=forgetting,
             context=ContextService(
                 settings,

@@ -18,6 +18,8 @@ from recallr_litellm.services.projects import ProjectAdmin
 from recallr_litellm.services.search import Search
 from recallr_litellm.services.series import Series
 from recallr_litellm.services.sessions import SessionService
+from recallr_litellm.services.transfer.exporting import Exporter
+from recallr_litellm.services.transfer.importing import Importer
 from recallr_litellm.services.users import Users
 
 __all__ = ["Services"]
@@ -40,3 +42,5 @@ class Services:
     explain: Explain
     operations: Operations
     series: Series
+    exporter: Exporter
+    importer: Importer

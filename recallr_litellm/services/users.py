@@ -85,10 +85,12 @@ class Users:
         metadata: Mapping[str, JsonValue],
         merge_conflict_enabled: bool | None = None,
         key: str | None = None,
+        at: int | None = None,
     ) -> UserDetails:
         """Make a user.
 
         Args:
+            at: since when there is this user, milliseconds since the epoch; None for now.
             key: a request that bears the same one within a day gets the user that the first has made.
 
         Raises:
@@ -97,7 +99,7 @@ class Users:
         first = key is None or await self._state.is_first_request(Owner(project.id, name), key)
         try:
             user = await self._directory.create(
-                project, name, metadata=metadata, merge_conflict_enabled=merge_conflict_enabled
+                project, name, metadata=metadata, merge_conflict_enabled=merge_conflict_enabled, at=at
             )
         except UserExists:
             owner = None if first else await self._directory.find(project, name)

@@ -121,21 +121,17 @@ class Webhooks:
             StateUnavailable: the event is not queued: call again.
         """
         data = {"project_id": owner.project, "user_id": owner.user, "session_id": session_id}
-        await self._add(owner, "session.processed", data, unique=[owner.key, session_id, last_at])
+        await self._add(owner, session_id, "session.processed", data, unique=[owner.key, session_id, last_at])
 
     async def user_forgotten(self, owner: Owner) -> None:
         """A user and all that was remembered of it is deleted. Of the user the event holds the id alone, and it is
-        nobody's: `purge` leaves it. Called again for the same user, it is the same event.
+        nobody's, so that forgetting leaves it. Called again for the same user, it is the same event.
 
         Raises:
             StateUnavailable: the event is not queued: call again.
         """
         data = {"project_id": owner.project, "user_id": owner.user}
-        await self._add(None, "user.forgotten", data, unique=[owner.key])
-
-    async def purge(self, owner: Owner) -> int:
-        """Delete all events of an owner that are queued or were refused. Returns how many."""
-        return await self._outbox.purge(owner)
+        await self._add(None, "", "user.forgotten", data, unique=[owner.key])
 
     async def close(self) -> None:
         """Let go of everything. After the background work was cancelled."""
@@ -143,11 +139,13 @@ class Webhooks:
         await self._client.close()
         await self._outbox.close()
 
-    async def _add(self, owner: Owner | None, type: str, data: dict[str, str], *, unique: list[str | int]) -> None:
+    async def _add(
+        self, owner: Owner | None, session_id: str, type: str, data: dict[str, str], *, unique: list[str | int]
+    ) -> None:
         event_id = "evt_" + hashlib.sha256(json.dumps([type, *unique]).encode()).hexdigest()[:32]
         event = {"type": type, "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"), "data": data}
         try:
-            added = await self._outbox.add(owner, "", event_id, written(event))
+            added = await self._outbox.add(owner, session_id, event_id, written(event))
         except StateRefused as error:  # what it tells of must not fail for it
             FAULTS.labels("webhooks").inc()
             _log.error("Webhook %s (%s) is lost: %s", event_id, type, error)

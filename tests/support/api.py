@@ -26,14 +26,16 @@ def async_sdk(proxy: Proxy, *, api_key: str = API_KEY, project: str = PROJECT, t
     return AsyncRecallrAI(api_key, project, base_url=proxy.url, timeout=timeout)
 
 
-def call(proxy: Proxy, method: str, path: str, *, body: Any = None, **options: object) -> httpx.Response:
+def call(
+    proxy: Proxy, method: str, path: str, *, body: Any = None, content: bytes | None = None, **options: object
+) -> httpx.Response:
     """The response to one request below `/api/v1`. Options are headers: `idempotency_key`, else see `Proxy.headers`."""
     key = options.pop("idempotency_key", None)
     headers = proxy.headers(None, **{"allow_new_user_creation": None, **options})
     if key is not None:
         headers["Idempotency-Key"] = str(key)
     url = f"{proxy.url}/api/v1{path}"
-    return httpx.request(method, url, headers=headers, json=body, trust_env=False, timeout=60.0)
+    return httpx.request(method, url, headers=headers, json=body, content=content, trust_env=False, timeout=60.0)
 
 
 def endpoints() -> Iterator[tuple[str, str, Mapping[str, Any]]]:

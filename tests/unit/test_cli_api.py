@@ -13,6 +13,7 @@ import pytest
 import typer
 from rich.console import Console
 
+from recallr_litellm.cli import api as api_module
 from recallr_litellm.cli.api import Api, running_gateway
 from recallr_litellm.errors import CommandFailed
 
@@ -135,7 +136,10 @@ def test_all_pages_of_a_list_are_read(gateway: str) -> None:
         (400, {"detail": "\x1b[2J\u202eevil"}, "[2J evil"),
     ],
 )
-def test_an_answer_that_is_an_error_says_what_to_do(gateway: str, status: int, body: Any, says: str) -> None:
+def test_an_answer_that_is_an_error_says_what_to_do(
+    gateway: str, status: int, body: Any, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_module, "_LONGEST_PAUSE_SECONDS", 6)
     Gateway.answers["/api/v1/users/a"] = (status, body)
     assert says in failure(gateway, "users", "a")
 

@@ -10,10 +10,12 @@ import pytest
 import redis
 
 from recallr_litellm.core.owner import Owner
+from recallr_litellm.delivery.outbox import Outbox
 from recallr_litellm.errors import ConfigurationError
-from recallr_litellm.services.webhooks import Webhooks, signature
+from recallr_litellm.services.webhooks import LIMITS, Webhooks, signature
 from recallr_litellm.settings import load_settings, webhook_key
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
+from recallr_litellm.stores.state import keys
 from recallr_litellm.tasks import InFlight, end
 from tests.support.reconify_endpoint import BROKEN, OK, ReconifyEndpoint
 
@@ -95,7 +97,9 @@ async def test_forgetting_takes_a_users_events_and_leaves_that_it_is_forgotten(
         await hooks.session_processed(ANA, "s1", 1000)
         await hooks.session_processed(BEN, "s2", 1000)
         await hooks.user_forgotten(ANA)
-        assert await hooks.purge(ANA) == 1
+    outbox = Outbox.open(redis_url, keys.WEBHOOKS, LIMITS, timeout_seconds=60)
+    assert await outbox.purge(ANA) == 1
+    await outbox.close()
     with redis.Redis.from_url(redis_url) as client:
         assert not [key for key in client.scan_iter("*") if ANA.key.encode() in key and b":added:" not in key]
     async with webhooks(redis_url, endpoint):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from recallr_litellm.api.rest import admin, context, memories, operations, requests, sessions, users
+from recallr_litellm.api.rest import admin, context, memories, operations, requests, sessions, transfer, users
 from recallr_litellm.services import Services
 
 __all__ = ["serve_api"]
@@ -22,6 +22,7 @@ def serve_api(app: FastAPI, services: Services) -> None:
 ROUTERS: tuple[APIRouter, ...] = (
     users.router,
     sessions.router,
+    transfer.router,
     context.router,
     memories.router,
     requests.router,

@@ -59,10 +59,10 @@ class StreamedRoute(ProjectRoute):
         await super().admit(request)
 
 
-def project_router() -> APIRouter:
+def project_router(route_class: type[ProjectRoute] = ProjectRoute) -> APIRouter:
     """A router all of whose routes are for a project. They are documented with its two headers."""
     documentation = [Security(_KEY), Security(_PROJECT)]
-    return APIRouter(route_class=ProjectRoute, dependencies=documentation, responses=DOCUMENTED, tags=["recallr"])
+    return APIRouter(route_class=route_class, dependencies=documentation, responses=DOCUMENTED, tags=["recallr"])
 
 
 def _services(request: Request) -> Services:
@@ -85,6 +85,8 @@ def _decoded(segment: str) -> str:
 
 IdInPath = Annotated[str, Path(), AfterValidator(_decoded)]
 """An id in the path, percent-encoded where it is not plain."""
+NewUserInPath = Annotated[IdInPath, AfterValidator(check_user_id)]
+"""Likewise, of a user who may not exist yet."""
 TheServices = Annotated[Services, Depends(_services)]
 ProjectOfKey = Annotated[Project, Depends(_project)]
 """The project whose key was sent."""

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import Depends, Header, Query
 from pydantic import AfterValidator, JsonValue
 
+from recallr_litellm.core.metadata import check_metadata
 from recallr_litellm.errors import InvalidValue
 from recallr_litellm.json_text import parsed
-
-_MOST_METADATA: Final = 16_384
 
 Offset = Annotated[int, Query(ge=0, le=1_000_000, description="How many to skip.")]
 Limit = Annotated[int, Query(ge=1, le=200, description="How many to return at most.")]
 
 
-def _check_metadata(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    try:
-        size = len(json.dumps(metadata, ensure_ascii=False, allow_nan=False).encode())
-    except (ValueError, RecursionError):
-        raise ValueError("must be JSON: no NaN, no infinity, no half characters, not nested too deep") from None
-    if size > _MOST_METADATA:
-        raise ValueError(f"must take at most {_MOST_METADATA} bytes as JSON")
-    return metadata
-
-
-Metadata = Annotated[dict[str, JsonValue], AfterValidator(_check_metadata)]
+Metadata = Annotated[dict[str, JsonValue], AfterValidator(check_metadata)]
 """What an application notes about a user or a session."""
 _JsonObject = Annotated[
     str | None,
@@ -50,7 +38,7 @@ def _object(name: str, text: str | None) -> dict[str, JsonValue] | None:
     try:
         found = parsed(text)
         if isinstance(found, dict):
-            return _check_metadata(found)
+            return check_metadata(found)
     except (ValueError, RecursionError):
         pass
     raise InvalidValue(f"{name}: must be a JSON object")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import Final
 
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
@@ -13,6 +14,9 @@ from recallr_litellm.stores.vectors.base import OpenedCollection
 from recallr_litellm.stores.vectors.candidates import gone_on_in
 from recallr_litellm.stores.vectors.engine import Point, Where
 from recallr_litellm.stores.vectors.schema import Kind
+
+_PAGE: Final = 256
+"""Memories read in one call."""
 
 
 class Records(OpenedCollection):
@@ -31,6 +35,22 @@ class Records(OpenedCollection):
     async def count_sessions(self, owner: Owner, *, exclude: Collection[str] = ()) -> int:
         """How many processed sessions there are besides these."""
         return await self._engine.count(Where(owner, Kind.SESSION, exclude_sessions=exclude))
+
+    async def count_messages(self, owner: Owner, *, exclude_sessions: Collection[str] = ()) -> int:
+        """How many messages of processed sessions there are."""
+        where = Where(owner, Kind.TURN, having=[schema.FIRST], exclude_sessions=exclude_sessions)
+        return await self._engine.count(where)
+
+    async def each_memory(self, owner: Owner) -> AsyncIterator[Memory]:
+        """All memories, in no order."""
+        after, begun = None, False
+        while not begun or after is not None:
+            begun = True
+            page, after = await self._engine.scroll(
+                Where(owner, Kind.MEMORY), _PAGE, fields=[schema.RECORD], after=after
+            )
+            for point in page:
+                yield points.record_of(point.payload, Memory)
 
     async def newest_sessions(
         self, owner: Owner, n: int | None = None, *, exclude: Collection[str] = ()
