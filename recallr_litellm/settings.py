@@ -173,6 +173,11 @@ class Settings(EnvironmentSettings):
         ),
     )
     context_tokens: int = Field(2000, ge=100, description="Most tokens that the memory block may take.")
+    context_tokens_later: int = Field(
+        500,
+        ge=100,
+        description="Most tokens of a block of recalled memory in a request that holds blocks of earlier turns.",
+    )
     context_tokens_total: int | None = Field(
         None,
         ge=100,

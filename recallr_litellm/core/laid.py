@@ -1,7 +1,8 @@
 """Memory blocks that stay where they were laid, so that the provider's prompt cache keeps working.
 
 A block stands before the same user message, byte for byte, in every later request of its session that still sends this
-message. A new block holds only what no earlier block of the request shows.
+message. A new block holds only what no earlier block of the request shows, and no summary of a conversation of which
+passages are shown: what lies there is paid for in every request to come.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ def not_shown(recalled: Recalled, shown: Collection[str]) -> Recalled:
     """What was recalled without what earlier blocks show."""
     if not shown:
         return recalled
+    of_passages = {passage.session for passage in recalled.passages}
 
     def unseen(passage: RecalledPassage) -> bool:
         return passage.message not in shown and passage_key(passage) not in shown
@@ -72,7 +74,11 @@ def not_shown(recalled: Recalled, shown: Collection[str]) -> Recalled:
             if unseen(passage)
         ),
         memories=_memories_not_shown(recalled.memories, shown),
-        summaries=tuple(summary for summary in recalled.summaries if summary.session not in shown),
+        summaries=tuple(
+            summary
+            for summary in recalled.summaries
+            if summary.session not in shown and summary.session not in of_passages
+        ),
         last_messages=tuple((id, stored) for id, stored in recalled.last_messages if stored.id not in shown),
         last_summaries=tuple(session for session in recalled.last_summaries if session.id not in shown),
         findings=tuple(finding for finding in recalled.findings if finding.text not in shown),

@@ -139,3 +139,8 @@ class Recalled:
     """Ids of the sessions that anything came from which was looked at: to leave out any others changes nothing."""
     findings: tuple[Finding, ...] = ()
     """In the order of the model that found them; only of the agentic strategy."""
+
+    @property
+    def asked_for(self) -> bool:
+        """Something of it was not chosen by relevance."""
+        return bool(self.last_messages or self.last_summaries or self.findings)

@@ -94,7 +94,10 @@ class LaidBlocks:
     async def lay(self, stage: Stage) -> None:
         """Add a block of what is new to those of the request, and keep it for the requests to come."""
         admitted, conversation = stage.admitted, stage.admitted.conversation
-        block = stage.render(self._settings.context_tokens, self._settings.most_context_tokens, self._count_tokens)
+        most = self._settings
+        block = stage.render(
+            most.context_tokens, most.context_tokens_later, most.most_context_tokens, self._count_tokens
+        )
         added: LaidBlock | None = None
         if not stage.settled:
             added = stage.call.laid = stage.laid[conversation.words_behind] = LaidBlock(

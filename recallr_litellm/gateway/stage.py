@@ -73,37 +73,43 @@ class Stage:
             self.laid[self.admitted.conversation.words_behind] = block
         return self.settled
 
-    def render(self, budget: int, total: int, count_tokens: Count) -> MemoryBlock:
+    def render(self, budget: int, later: int, total: int, count_tokens: Count) -> MemoryBlock:
         """What is new in this request: a block of what has been found and no earlier block shows.
 
         Earlier blocks give way where there is no room for all.
 
         Args:
             budget: most tokens of the new block.
+            later: of one that has earlier blocks before it and holds nothing but what a search has chosen.
             total: most tokens of all blocks.
         """
         room = self.admitted.placement.room
         limit = total if room is None else min(total, room)
-        block = MemoryBlock() if self.settled else self._block(budget, count_tokens)
+        block = MemoryBlock() if self.settled else self._block(budget, later, count_tokens)
         if self._tokens + block.tokens > limit:
             if limit < total:
                 self._note_window()
             # Down to a quarter at once: whenever a block goes, the prompt cache is lost from its place on.
             self.laid, self.gone = give_way(self.laid, limit // 4, newest=limit if self.settled else 0)
             if not self.settled:
-                block = self._block(min(budget, limit - self._tokens), count_tokens)
+                block = self._block(min(budget, limit - self._tokens), later, count_tokens)
         return block
 
     @property
     def _tokens(self) -> int:
         return sum(block.tokens for block in self.laid.values())
 
-    def _block(self, budget: int, count_tokens: Count) -> MemoryBlock:
+    def _block(self, budget: int, later: int, count_tokens: Count) -> MemoryBlock:
         shown = frozenset(key for block in self.laid.values() for key in block.shown)
+        recalled = not_shown(self.recalled, shown)
+        ongoing = ongoing_not_shown(self.ongoing, shown)
+        unseen = messages_not_shown(self.unseen, shown)
+        if shown and not (unseen or recalled.asked_for or any(one.messages for one in ongoing)):
+            budget = min(budget, later)
         return render(
-            not_shown(self.recalled, shown),
-            ongoing=ongoing_not_shown(self.ongoing, shown),
-            unseen=messages_not_shown(self.unseen, shown),
+            recalled,
+            ongoing=ongoing,
+            unseen=unseen,
             now=self.moment,
             timezone=self.admission.headers.timezone,
             budget=budget,

@@ -211,7 +211,7 @@ class OpenSessions(SessionContents):
         now_ms: int | None = None,
     ) -> bool:
         """Move messages of a session to a new one, whose version is 0 and which is as active as of now. The version of
-        the session grows by one.
+        the session grows by one. Both keep the memory blocks.
 
         Args:
             enter: the new session becomes the current one.
@@ -226,6 +226,8 @@ class OpenSessions(SessionContents):
             keys.due(bucket),
             keys.open_sessions(owner),
             keys.current(owner),
+            keys.blocks(owner, session_id),
+            keys.blocks(owner, new_session_id),
         ]
         fixed = (keys.prefix(bucket), owner.key, session_id, new_session_id, expected_version, int(enter))
         return bool(await self._run(self._scripts.part, names, now_ms, *fixed, *ids))

@@ -16,7 +16,7 @@ from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.room import Model
 from recallr_litellm.formats import Reply
-from recallr_litellm.gateway.call import Call
+from recallr_litellm.gateway.call import Call, now_ms
 from recallr_litellm.gateway.runtime import Runtime
 from recallr_litellm.litellm_host.models import count_tokens
 from recallr_litellm.request_headers import RawHeaders
@@ -108,6 +108,12 @@ async def tell(runtime: Runtime, *facts: str) -> None:
     """Ana has said these in another chat."""
     for fact in facts:
         await Client(runtime, name=f"elsewhere {fact[:40]}").ask(fact, "Noted.")
+
+
+async def process(runtime: Runtime) -> None:
+    """Make memory of all open sessions."""
+    while claims := await runtime._state.claim(50, lease_seconds=60, now_ms=now_ms() + 3_600_000):
+        await runtime._processor.process(claims)
 
 
 def blocks(body: dict[str, Any]) -> list[str]:
@@ -219,6 +225,37 @@ async def test_a_client_that_sends_its_last_message_only_gets_a_whole_block_each
         body = await client.ask(question)
         assert len(blocks(body)) == 1
         assert FACTS["cat"] in blocks(body)[0]
+
+
+@pytest.mark.parametrize("newer_goes_on", [True, False], ids=["the newer", "the older"])
+async def test_the_blocks_of_chats_that_part_stay(runtime: Runtime, newer_goes_on: bool) -> None:
+    older, newer = Client(runtime, name=None), Client(runtime, name=None)
+    await tell(runtime, FACTS["cat"])
+    await tell(runtime, FACTS["car"])
+    begun = {client: await client.ask(text) for client, text in ((older, "Feed my cat."), (newer, "Wash my car."))}
+    assert older.call.session_id == newer.call.session_id, "what begins without a name is in one session at first"
+    client = newer if newer_goes_on else older
+    bodies = [begun[client], await client.ask("And then?"), await client.ask("What else?")]
+    assert older.call.session_id != newer.call.session_id or not newer_goes_on
+    for earlier, later in pairwise(bodies):
+        assert goes_on(CHAT, earlier, later)
+    assert blocks(bodies[0])
+
+
+async def test_a_later_block_takes_less_unless_it_shows_the_conversation_itself(tmp_path: Path) -> None:
+    async for runtime in running(tmp_path, context_tokens=1_000, context_tokens_later=200):
+        for number in range(12):
+            await tell(runtime, *(f"The {name} number {number} is {'very ' * 25}{name}." for name in ("tree", "boat")))
+        await process(runtime)
+        client = Client(runtime)
+        first = blocks(await client.ask("Which trees do I know?"))
+        second = blocks(await client.ask("Which boats do I know?"))
+        assert 400 < count_tokens(first[0]) <= 1_000
+        assert count_tokens(second[1]) <= 200
+        assert "The boat number" in second[1]
+        await tell(runtime, f"A letter of {'many ' * 400}words.")
+        third = blocks(await client.ask("Which towers do I know?"))
+        assert count_tokens(third[2]) > 400, "what is going on elsewhere is shown as far as ever"
 
 
 async def test_where_all_blocks_together_have_no_room_the_oldest_go_for_good(tmp_path: Path) -> None:
