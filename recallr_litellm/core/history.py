@@ -157,6 +157,7 @@ def place(
     asked_at: int,
     answered_at: int,
     partial: bool,
+    timezone: str = "",
 ) -> tuple[StoredMessage, ...]:
     """The messages of an exchange in their places: the new ones in a row, then each reply below the last.
 
@@ -171,6 +172,7 @@ def place(
             position=first_position + index,
             parent=parent,
             at=at,
+            timezone=timezone,
             partial=broken,
             message=message,
         )

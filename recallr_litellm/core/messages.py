@@ -171,6 +171,8 @@ class StoredMessage(BaseModel):
     parent: str | None = None
     at: int
     """When it was said, milliseconds since the epoch, UTC."""
+    timezone: str = ""
+    """In which it was said, for what "yesterday" means; its IANA name, "" for UTC."""
     partial: bool = False
     """An answer of which the client saw only this beginning."""
     message: Message

@@ -12,12 +12,13 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from functools import cache
 from importlib import import_module
 from itertools import islice
 from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 from dateutil.relativedelta import relativedelta
 
@@ -116,13 +117,19 @@ def named_times(text: str, today: date, *, nearest: bool = False, order: Order |
     return list(dict.fromkeys(islice(_Reader(today, nearest, order).read(text.lower()), _MOST)))
 
 
-def written_times(text: str, said_at: int) -> list[int]:
+def written_times(text: str, said_at: int, timezone: str = "") -> list[int]:
     """The times that a passage names, but for the day on which it was said: milliseconds since the epoch, UTC.
 
     A day is its noon, which lies in it by nearly all clocks. A week and a month are a midnight in the middle of them,
     which equals no day. A year is left to the words.
+
+    Args:
+        timezone: in which it was said; one that this machine does not know counts as UTC.
     """
-    today = datetime.fromtimestamp(said_at / 1000, UTC).date()
+    clock: tzinfo = UTC
+    with suppress(KeyError, OSError, ValueError):
+        clock = ZoneInfo(timezone) if timezone else UTC
+    today = datetime.fromtimestamp(said_at / 1000, clock).date()
     named = named_times(text, today, nearest=True, order=order_of([text]))
     return list(dict.fromkeys(_moment(time) for time in named if time.unit is not Unit.YEAR and time.day != today))
 

@@ -121,6 +121,7 @@ def admit(
     request = SessionRequest(
         owner=owner,
         at=call.received_at,
+        timezone="" if headers.timezone.key == "UTC" else headers.timezone.key,
         allow_new_user=headers.allow_new_user_creation,
         session_id=headers.session_id,
         timeout_seconds=headers.session_timeout_seconds,

@@ -279,6 +279,7 @@ class Capture:
             replies=replies,
             asked_at=exchange.request.at,
             answered_at=exchange.answered_at,
+            timezone=exchange.request.timezone,
             partial=exchange.partial,
         )
         written = [message.entry for message in messages]

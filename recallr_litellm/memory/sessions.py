@@ -35,6 +35,8 @@ class SessionRequest:
     """Whose name the request bears. Who that is, is known once its session is open (`OpenedSession.owner`)."""
     at: int
     """When the request came, milliseconds since the epoch."""
+    timezone: str = ""
+    """Of the user: its IANA name; "" for UTC."""
     allow_new_user: bool = False
     session_id: str | None = None
     """A session to continue; None: that of the chat."""

@@ -29,7 +29,11 @@ _REFERS = re.compile(
     r"\b(?:it|its|that|this|those|these|they|them|their|he|him|his|she|her|hers|one|ones|there|then|else)\b", re.I
 )
 _WHEN = re.compile(
-    r"\b(?:when|what (?:date|day|month|year|time)|which (?:date|day|month|year)|how long ago)\b(?!ever)", re.I
+    r"\b(?:when|what (?:date|day|month|year|time)|which (?:date|day|month|year)|how long ago"
+    r"|wann|wie lange ist es her|quand|cuándo|quando|wanneer"
+    r"|(?:welche[mrns]?|quelle?|qué|que|qual|quale|welke) (?:tag|datum|monat|jahr|jour|date|mois|année|día|fecha|mes"
+    r"|año|dia|data|mês|ano|giorno|mese|anno|dag|maand|jaar))\b(?!ever)",
+    re.I,
 )
 _NOW = re.compile(
     r"\b(?:now|currently|current|at the moment|at present|these days|nowadays|still|latest|newest|most recent\w*"

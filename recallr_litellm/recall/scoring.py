@@ -132,7 +132,10 @@ def _asked_for(hits: Sequence[PassageHit], asked: Asked, weights: Weights) -> Si
             [max(_in_time(of_hit, period, weights) for period in question.periods) for of_hit in times]
         )
     if question.asks_when:
-        signs["tells_when"] = weights.tells_when * np.array([hit.traits.names_a_time for hit in hits])
+        # `names_a_time` reads English, the times that were written down come from seven languages.
+        signs["tells_when"] = weights.tells_when * np.array(
+            [hit.traits.names_a_time or bool(hit.times) for hit in hits]
+        )
     if question.asks_what_assistant_said:
         signs["assistant"] = weights.assistant * np.array([hit.role == "assistant" for hit in hits])
     if question.asks_for_now:

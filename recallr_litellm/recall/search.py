@@ -159,6 +159,7 @@ class Recall:
                     within=within,
                     times=[period.searched for period in question.periods],
                     past=question.asks_for_the_past,
+                    names_times=question.asks_when,
                 ),
             )
             if question.periods:
@@ -309,7 +310,7 @@ class Recall:
             limit=recipe.passages_read,
             known=passages,
             within=within,
-            names_times=bool(asked.question.periods),
+            names_times=asked.question.asks_when or bool(asked.question.periods),
         )
 
     async def _last_messages(

@@ -40,6 +40,8 @@ def test_or_stand_by_itself(question: str) -> None:
 
 def test_what_a_question_asks_for_is_read_from_its_words() -> None:
     assert read("When did I move?").asks_when
+    assert read("Wann bin ich umgezogen?").asks_when
+    assert read("En quelle année ai-je déménagé ?").asks_when
     assert read("Where do I live now?").asks_for_now
     assert read("Which hotel did you recommend?").asks_what_assistant_said
     plain = read("Which bicycle suits tall people?")

@@ -65,6 +65,10 @@ def test_a_question_for_a_time_prefers_passages_with_one() -> None:
     when = signed(Question("When?", asks_when=True), told, untold)
     assert when[0] > when[1]
     assert len(set(signed(Question("Where?"), told, untold))) == 1
+    german = hit(0.3, position=5, text="Wir haben den Hund vorgestern geholt.")._replace(times=(1_700_000_000_000,))
+    without = german._replace(position=15, times=())
+    when = signed(Question("Wann?", asks_when=True), german, without)
+    assert when[0] > when[1], "a time in any language, as it was written down"
 
 
 def test_what_only_asks_or_hardly_says_anything_yields_to_what_tells() -> None:

@@ -152,6 +152,12 @@ def test_written_times_are_resolved_from_when_they_were_said(text: str, days: li
     assert written_times(text, said(TODAY)) == [noon(day) for day in days]
 
 
+def test_yesterday_is_that_of_the_user_s_clock() -> None:
+    just_before_midnight_utc = int(datetime(2025, 5, 5, 23, 30, tzinfo=UTC).timestamp() * 1000)
+    for timezone, day in {"": 4, "Europe/Berlin": 5, "America/Lima": 4, "No/Such": 4}.items():
+        assert written_times("I met her yesterday.", just_before_midnight_utc, timezone) == [noon(date(2025, 5, day))]
+
+
 def test_a_week_and_a_month_equal_no_day() -> None:
     for moment in written_times("last week, in March", said(TODAY)):
         assert noon(datetime.fromtimestamp(moment / 1000, UTC).date()) != moment

@@ -172,7 +172,7 @@ def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
                 payload[schema.STATES_NOTHING] = True
             elif tells_a_change(passage.text):
                 payload[schema.TELLS_A_CHANGE] = True
-            if times := written_times(passage.text, stored.at):
+            if times := written_times(passage.text, stored.at, stored.timezone):
                 payload[schema.TIMES] = times
         if part == 0:
             payload |= {schema.FIRST: True, schema.RECORD: stored.model_dump_json()}

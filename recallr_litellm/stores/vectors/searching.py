@@ -36,6 +36,7 @@ class Searching(OpenedCollection):
         within: Span | None = None,
         times: Sequence[Span] = (),
         past: bool = False,
+        names_times: bool = False,
         turn_candidates: int = 60,
         summary_candidates: int = 20,
         memory_candidates: int = 60,
@@ -50,6 +51,7 @@ class Searching(OpenedCollection):
                 time are found: they have one of their own, when what they say happened.
             times: of passages that were said in one of these or name a time in it some more are found, by cosine.
             past: what is no longer true is found too, and earlier versions of memories.
+            names_times: the times that passages name are asked for; with `times` they always are.
             turn_candidates: N ≥ 1 for passages.
             summary_candidates: N ≥ 1 for summaries.
             memory_candidates: N ≥ 1 for memories.
@@ -67,7 +69,7 @@ class Searching(OpenedCollection):
         """
         said = said_in(owner, within, exclude_sessions)
         stating, asking = replace(said, lacking=_NO_STATEMENT), replace(said, having=_NO_STATEMENT)
-        fields = searched_fields(names_times=bool(times))
+        fields = searched_fields(names_times=names_times or bool(times))
         statements = Candidates(stating, turn_candidates, lacking=_NO_STATEMENT, fields=fields)
         others = Candidates(asking, max(1, turn_candidates // 2), lacking=_NO_STATEMENT, fields=fields)
         gone_on = gone_on_in(owner, within, exclude_sessions)

@@ -65,6 +65,11 @@ def served(metadata: Any, body_user: str | None = None, **headers: str) -> Admis
     return found
 
 
+def test_what_is_said_is_said_in_the_timezone_of_the_header():
+    assert served({"project_id": "acme"}, user_id="u", timezone="Europe/Berlin").session.timezone == "Europe/Berlin"
+    assert served({"project_id": "acme"}, user_id="u").session.timezone == ""
+
+
 def test_the_least_a_binding_says_is_its_project():
     assert binding_of({"project_id": "acme"}) == Binding(project_id="acme", user_from="user", enabled=True, defaults={})
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import redis
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Vector
+from recallr_litellm.core.times import noon
 from recallr_litellm.errors import (
     EmbeddingBusy,
     EmbeddingMisconfigured,
@@ -75,6 +78,24 @@ async def test_a_session_becomes_searchable_memory_and_leaves_redis(plugin: Plug
     assert "cat" in best.text
     assert {hit.role for hit in hits} == {"user", "assistant"}, "what the assistant said is remembered too"
     assert [hit.session for hit in summaries] == [last.session.id]
+
+
+async def test_a_day_that_was_named_is_that_of_the_users_clock(plugin: Plugin) -> None:
+    for timezone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):  # a day apart, whatever the time
+        owner = Owner("acme", timezone)
+        request = replace(plugin.request(owner), timezone=timezone)
+        session = await plugin.sessions.open(request)
+        exchange = replace(
+            await plugin.exchange(timezone, "Yesterday the boiler broke.", session=session), request=request
+        )
+        assert await plugin.capture.store_or_hold(exchange, within=60)
+        await plugin.processor().process([await due(plugin, exchange)])
+        vector = await plugin.embedder.query("boiler", "acme")
+        hits, *_ = await plugin.vectors.search(
+            owner, vector, plugin.sparse.query("boiler"), exclude_sessions=(), names_times=True
+        )
+        today = datetime.fromtimestamp(request.at / 1000, ZoneInfo(timezone)).date()
+        assert {time for hit in hits for time in hit.times} == {noon(today - timedelta(days=1))}
 
 
 async def test_doing_it_twice_gives_the_same_memory(plugin: Plugin) -> None:
