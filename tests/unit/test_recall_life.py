@@ -133,14 +133,22 @@ async def test_a_question_that_is_shown_has_its_answer_beside_it(lived: Life) ->
     assert question.beside.text.startswith("In the garage")
 
 
+MOVES = [f"I moved to {city}." for city in ("Lisbon", "Porto", "Madrid", "Berlin", "Vienna")]
+SUSHI = [
+    "I love sushi.",
+    "I really love sushi.",
+    "We had sushi, I love it.",
+    "I love sushi so much.",
+    "Sushi, I love it!",
+]
 CHANGES = [
-    (["I moved to Lisbon.", "I moved to Porto.", "I moved to Madrid.", "I moved to Vienna."], "Where do I live?"),
-    (["I moved to Lisbon.", "I moved to Porto.", "I moved to Madrid.", "I moved to Vienna."], "Where do I live now?"),
+    (MOVES, "Where do I live?"),
+    (MOVES, "Where do I live now?"),
     (
         ["SSH on the build server listens on port 22.", "After the audit I moved it over there to 49222."],
         "Which port does SSH on the build server listen on?",
     ),
-    (["I love sushi.", "We had sushi again, I love it.", "I no longer eat fish."], "Could I eat sushi tonight?"),
+    ([*SUSHI, "I no longer eat fish."], "Could I eat sushi tonight?"),
     (["My rent is 900 euros.", "My rent went up to 1,050 euros."], "How much is my rent?"),
     (["My dentist is Dr Weber.", "I changed dentists, I go to Dr Sanchez."], "Who is my dentist?"),
     (["The wifi password is sunflower12.", "I changed it to moonlight77."], "What is the wifi password?"),
@@ -200,6 +208,8 @@ CHINESE = (
 )
 JAPANESE = ("毎朝六時に犬の散歩をします。", "猫の名前はタマです。", "娘はピアノを習っています。", "夫は医者です。")
 HINDI = ("मुझे मूंगफली से एलर्जी है।", "मेरे कुत्ते का नाम शेरू है।", "मैं दिल्ली में रहता हूँ।", "मेरी बहन डॉक्टर है।")
+KOREAN = ("저는 땅콩 알레르기가 있어요.", "우리 강아지 이름은 초코예요.", "저는 부산에 살아요.", "언니는 의사예요.")
+ARABIC = ("لدي حساسية من الفول السوداني.", "اسم كلبي هو ركس.", "أعيش في القاهرة بالقرب من النهر.", "أختي طبيبة.")
 THAI = ("ฉันแพ้ถั่วลิสงและเนยถั่ว", "หมาของฉันชื่อโบ้", "ฉันอยู่ที่กรุงเทพ", "พี่สาวของฉันเป็นหมอ")
 
 
@@ -212,13 +222,18 @@ THAI = ("ฉันแพ้ถั่วลิสงและเนยถั่�
         ("猫の名前は何ですか？", JAPANESE[1]),
         ("मुझे किससे एलर्जी है?", HINDI[0]),
         ("मेरे कुत्ते का नाम क्या है?", HINDI[1]),
+        ("我住在哪里？", CHINESE[2]),
         ("ฉันแพ้อะไร", THAI[0]),
+        ("우리 강아지 이름이 뭐예요?", KOREAN[1]),
+        ("ما اسم كلبي؟", ARABIC[1]),
     ],
 )
 async def test_words_of_scripts_without_spaces_or_with_vowel_signs_are_found(
     lived: Life, question: str, answer: str
 ) -> None:
-    said = [[text] for of_all in zip(FACTS, CHINESE, JAPANESE, HINDI, THAI, strict=False) for text in of_all]
+    said = [
+        [text] for of_all in zip(FACTS, CHINESE, JAPANESE, HINDI, THAI, KOREAN, ARABIC, strict=False) for text in of_all
+    ]
     found = await lived(said, question, 20)
     assert texts(found)[0] == answer
     sure = [passage.text for passage in found.passages if passage.relevance > 0.95]
@@ -226,9 +241,21 @@ async def test_words_of_scripts_without_spaces_or_with_vowel_signs_are_found(
 
 
 async def test_a_blob_hides_nothing_of_what_is_said_around_it_and_is_not_shown(lived: Life) -> None:
-    blob = "".join(chr(65 + (n * n * 31 + n * 7) % 26) + chr(97 + n * 11 % 26) + str(n * 13 % 10) for n in range(9_000))
+    blob = "".join(
+        chr(65 + (n * n * 31 + n * 7) % 26) + chr(97 + n * 11 % 26) + str(n * 13 % 10) for n in range(30_000)
+    )
     wedding = f"Here is our logo data:image/png;base64,{blob}. By the way, our wedding day is 14 June."
     found = await lived([[fact] for fact in FACTS] + [[wedding]], "When is our wedding day?", 1)
     [passage] = found.passages
     assert "14 June" in passage.text
     assert blob[:40] not in passage.text
+
+
+async def test_the_end_of_a_long_paste_is_found(lived: Life) -> None:
+    clauses = "\n".join(
+        f"Clause {n}: the tenant of flat {n} pays the rent by the third of the month." for n in range(1_000)
+    )
+    paste = f"{clauses}\nRemember: my policy number is HX-7712."
+    assert len(paste) > 70_000
+    found = await lived([[fact] for fact in FACTS] + [[paste]], "What is my policy number?", 1)
+    assert "HX-7712" in texts(found)[0]

@@ -327,6 +327,17 @@ async def test_memory_stands_behind_what_is_marked_for_caching_and_stays_there(
     assert goes_on(format, without_mark, later), "the mark goes with the last message, the block stays"
 
 
+async def test_with_a_mark_for_the_whole_request_earlier_blocks_are_the_same_bytes(runtime: Runtime) -> None:
+    client = Client(runtime, FORMATS["messages"])
+    await tell(runtime, FACTS["cat"])
+    first = await client.ask("What is my cat called?", **MARK)
+    await tell(runtime, FACTS["car"])
+    later = await client.ask("And which car do I drive?", **MARK)
+    assert goes_on(client.format, first, later)
+    assert len(blocks(later)) == 2
+    assert later["cache_control"] == MARK["cache_control"]
+
+
 async def test_memory_stands_behind_a_marked_system_message_after_the_users(runtime: Runtime) -> None:
     client = Client(runtime)
     await tell(runtime, FACTS["cat"])
