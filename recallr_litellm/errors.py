@@ -219,6 +219,12 @@ class SessionNotPending(ApiError):
     status = 400
 
 
+class InvalidAnswers(ApiError):
+    """Answers that do not fit the questions of a conflict, or come after it was settled."""
+
+    status = 400
+
+
 class InvalidCategories(ApiError):
     """Memories are asked for by categories that there are none of.
 

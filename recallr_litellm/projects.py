@@ -186,6 +186,8 @@ def load_projects(settings: Settings) -> Projects:
             retention_days=settings.retention_days,
             requests_per_minute=settings.api_requests_per_minute,
             max_body_bytes=settings.api_max_body_bytes,
+            learning=settings.learning,
+            memory_budget_tokens=settings.memory_budget_tokens,
         ),
         agentic_projects=settings.agentic_projects,
         min_session_timeout_seconds=settings.min_session_timeout_seconds,

@@ -26,6 +26,19 @@ class ProjectSettings(BaseModel):
     agentic: bool | None = None
     """Whether `agentic` recall may be used."""
 
+    learning: bool | None = None
+    """Whether facts are learned from its sessions."""
+    memory_budget_tokens: Annotated[int, Field(ge=0)] | None = None
+    """Tokens a day that learning may use for it."""
+    categories: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=80)], ...], Field(max_length=50)] = ()
+    """Categories of facts; any where there are none."""
+    learn: Annotated[str, Field(max_length=2_000)] | None = None
+    """What is to be learned, in words for the model, with examples."""
+    never_learn: Annotated[str, Field(max_length=2_000)] | None = None
+    """What is not to be learned, likewise."""
+    merge_conflicts: bool | None = None
+    """Whether the user is asked where facts contradict each other. A user's own setting comes first."""
+
     def over(self, others: ProjectSettings) -> ProjectSettings:
         """These settings, and where one is None the other's."""
         own = {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}

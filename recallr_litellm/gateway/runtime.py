@@ -21,6 +21,7 @@ from recallr_litellm.gateway.witness import Witness
 from recallr_litellm.learning.extracting import Rules
 from recallr_litellm.learning.learner import Learner
 from recallr_litellm.learning.model import Written
+from recallr_litellm.learning.reconciling import Knowing
 from recallr_litellm.memory.capture import Capture, Exchange
 from recallr_litellm.memory.processing import Processor
 from recallr_litellm.memory.sessions import DEFAULT_TIMEOUT_SECONDS, Sessions
@@ -30,6 +31,7 @@ from recallr_litellm.recall.agentic import Agent, Completion
 from recallr_litellm.recall.by_strategy import MemorySearch
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.services import Services
+from recallr_litellm.services.conflicts import Conflicts
 from recallr_litellm.services.context import ContextService
 from recallr_litellm.services.explain import Explain
 from recallr_litellm.services.forgetting import Forgetting
@@ -189,6 +191,9 @@ class Runtime(OpenedStores):
             self._state,
             min_session_timeout_seconds=settings.min_session_timeout_seconds,
         )
+        knowing = Knowing(self._vectors, self._embedder, self._sparse)
+        model = settings.memory_model
+        write = partial(self._gateway_write_json, model) if model is not None else None
         sessions = SessionService(self._state, self._vectors, min_timeout_seconds=settings.min_session_timeout_seconds)
         operations = Operations(self._state, timeout_seconds=self._store_seconds)
         users = Users(self._state, self._vectors, self._sessions.users, forgetting)
@@ -201,7 +206,6 @@ class Runtime(OpenedStores):
             operations=operations,
             series=Series(self._state, self._state_breaker, queues=operations.queues),
             sessions=sessions,
-            memories=Memories(self._vectors, sessions),
             exporter=Exporter(self._state, self._vectors),
             importer=Importer(
                 self._state,
@@ -211,6 +215,8 @@ class Runtime(OpenedStores):
                 users,
                 default_timeout_seconds=default_timeout,
             ),
+            memories=Memories(self._vectors, sessions, knowing),
+            conflicts=Conflicts(self._vectors, knowing, write),
             forgetting=forgetting,
             context=ContextService(
                 settings,
@@ -247,16 +253,25 @@ class Runtime(OpenedStores):
             partial(self._gateway_write_json, settings.memory_model),
             breakers=self._breakers,
             state_breaker=self._state_breaker,
-            rules=lambda _: Rules(),
-            budget=lambda _: settings.memory_budget_tokens,
+            rules=self._learning_rules,
+            budget=lambda project: self.projects.settings_of(project).memory_budget_tokens,
             interval=settings.process_interval_seconds,
             quiet=lambda: self.in_flight.quiet(within=_YIELD_SECONDS),
             is_gone=self._state.is_gone,
         )
 
+    def _learning_rules(self, project: str) -> Rules:
+        of_project = self.projects.settings_of(project)
+        return Rules(
+            categories=of_project.categories,
+            include=of_project.learn or "",
+            exclude=of_project.never_learn or "",
+            conflicts=of_project.merge_conflicts is True,
+        )
+
     async def _processed(self, owner: Owner, session_id: str, last_at: int) -> None:
         """What follows on a session that became memory."""
-        if self._learner is not None:
+        if self._learner is not None and self.projects.settings_of(owner.project).learning is not False:
             await self._to_learn.add(owner, session_id, last_at)
         if self._webhooks is not None:
             await self._webhooks.session_processed(owner, session_id, last_at)

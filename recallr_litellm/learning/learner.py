@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.errors import EmbeddingUnavailable, ModelBusy, StateUnavailable, Unavailable
+from recallr_litellm.errors import ModelBusy, StateUnavailable, Unavailable
 from recallr_litellm.learning.extracting import Extractor, Rules
 from recallr_litellm.learning.model import WriteJson, Written
 from recallr_litellm.learning.reconciling import Knowing, Reconciliation
@@ -171,6 +171,9 @@ class Learner:
         if session is None:
             return
         rules = self._rules(owner.project)
+        user = await self._vectors.get_user(owner)
+        if user is not None and user.merge_conflict_enabled is not None:
+            rules = rules._replace(conflicts=user.merge_conflict_enabled)
         timezone = ZoneInfo("UTC")
 
         async def write(
@@ -195,7 +198,7 @@ class Learner:
             kept.append(extraction)
         place = {stored.id: stored.position for stored in messages}
         kept.sort(key=lambda one: min((place.get(id, 0) for id in one.messages), default=0))
-        knowing = Knowing(self._vectors, self._embedder, self._sparse, wait=_give_up)
+        knowing = Knowing(self._vectors, self._embedder, self._sparse)
         for extraction in kept:
             await Reconciliation(owner, extraction, knowing, write, timezone=timezone, rules=rules).run()
         await self._vectors.mark_learned(owner, session_id)
@@ -221,10 +224,6 @@ class Learner:
                         task.cancel()
                 except StateUnavailable as error:
                     self._state_breaker.trip(error)
-
-
-async def _give_up(error: EmbeddingUnavailable, _failures: int) -> None:
-    raise error
 
 
 def _pause(error: Unavailable) -> float:

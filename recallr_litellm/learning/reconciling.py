@@ -25,7 +25,7 @@ from recallr_litellm.learning.model import WriteJson
 from recallr_litellm.learning.prompts import reconcile, repair
 from recallr_litellm.learning.versions import changes
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
-from recallr_litellm.stores.embedding.passages import Wait, embed_passages
+from recallr_litellm.stores.embedding.passages import embed_passages
 from recallr_litellm.stores.vectors import VectorStore
 
 _ANSWER_TOKENS = 3_000
@@ -37,20 +37,20 @@ _SHAPE = '{"decisions": […]}'
 
 @dataclass(frozen=True, slots=True)
 class Knowing:
-    """What reconciling works with: where memories are, and how texts are compared.
-
-    Args:
-        wait: on an outage of the embedding model, see `embed_passages`.
-    """
+    """What reconciling works with: where memories are, and how texts are compared."""
 
     vectors: VectorStore
     embedder: Embedder
     sparse: SparseEncoder
-    wait: Wait
 
     async def embed(self, texts: Sequence[str]) -> list[Passage | None]:
         """The texts with their vectors; None for one that the model refuses."""
-        return await embed_passages(self.embedder, self.sparse, texts, wait=self.wait)
+        return await embed_passages(self.embedder, self.sparse, texts)
+
+    async def save(self, owner: Owner, memory: Memory) -> None:
+        """Write a memory, or a version of one, with its vectors."""
+        [passage] = await self.embed([memory.indexed_text])
+        await self.vectors.save_memories(owner, [(memory, passage)])
 
     async def near(self, owner: Owner, fact: Fact) -> list[Known]:
         """Memories that a fact may concern, with the cosine of the sentences."""
@@ -173,8 +173,7 @@ class Reconciliation:
             if texts.get(one.id) == one.indexed_text:
                 await vectors.update_memories(owner, [linked])
                 continue
-            [passage] = await self._knowing.embed([one.indexed_text])
-            await vectors.save_memories(owner, [(linked, passage)])
+            await self._knowing.save(owner, linked)
             await vectors.update_memories(owner, with_back_links(linked, known))
         return True
 

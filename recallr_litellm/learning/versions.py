@@ -94,6 +94,28 @@ def edited(memory: Memory, content: str, now: int) -> Changes:
     return _next_version(memory, by_hand, Reason.CONTRADICTION, now)
 
 
+def resolved(memory: Memory, conflict: Conflict, text: str | None, now: int) -> Changes:
+    """The memory once its user has said what is true.
+
+    Args:
+        text: that; None where the answers do not say it: the memory stays as it is.
+        now: milliseconds since the epoch.
+    """
+    free = memory.model_copy(update={"conflict": None})
+    if text is None or text == memory.content:
+        return Changes((free,))
+    ended = free.model_copy(update={"conflict": conflict.id})
+    said = free.model_copy(
+        update={
+            "content": text,
+            "fact": conflict.proposed if text == conflict.content else "",
+            "questions": (),
+            "sources": _union(memory.sources, conflict.sources),
+        }
+    )
+    return _next_version(ended, said, Reason.CONTRADICTION, now)
+
+
 def invalidated(memory: Memory, now: int) -> Memory:
     """The memory as no longer true."""
     return memory.model_copy(update={"expired_at": now, "expiration_reason": Reason.CONTRADICTION})

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recallr_litellm.projects import Projects
+from recallr_litellm.services.conflicts import Conflicts
 from recallr_litellm.services.context import ContextService
 from recallr_litellm.services.explain import Explain
 from recallr_litellm.services.forgetting import Forgetting
@@ -39,6 +40,7 @@ class Services:
     context: ContextService
     search: Search
     memories: Memories
+    conflicts: Conflicts
     explain: Explain
     operations: Operations
     series: Series

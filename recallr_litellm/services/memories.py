@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from pydantic import JsonValue
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory
 from recallr_litellm.errors import InvalidCategories, MemoryNotFound
+from recallr_litellm.learning.reconciling import Knowing
+from recallr_litellm.learning.versions import edited, invalidated, reverted, without_current
 from recallr_litellm.services.sessions import SessionService
 from recallr_litellm.stores.vectors import VectorStore
 
@@ -31,9 +34,10 @@ class MemoryDetails:
 class Memories:
     """Lists, reads and deletes memories. To a user, those of all others are unknown: `MemoryNotFound`."""
 
-    def __init__(self, vectors: VectorStore, sessions: SessionService) -> None:
+    def __init__(self, vectors: VectorStore, sessions: SessionService, knowing: Knowing) -> None:
         self._vectors = vectors
         self._sessions = sessions
+        self._knowing = knowing
 
     async def page(
         self,
@@ -88,7 +92,9 @@ class Memories:
         return (await self._details(owner, memories))[0]
 
     async def delete(self, owner: Owner, memory_id: str, *, previous: bool) -> None:
-        """Delete a version of a memory. With the current one, all that it said before goes too: nobody could find it.
+        """Delete a version of a memory. Of the current one the version before it becomes the current one again.
+
+        What was extracted for it goes too, so that learning the session again does not bring it back.
 
         Args:
             previous: what it said before this version goes too.
@@ -97,16 +103,79 @@ class Memories:
             MemoryNotFound: the owner has none of this id.
         """
         found = await self.get(owner, memory_id)
-        goes = [memory_id]
-        if previous or not found.memory.chain:
-            goes += [memory.id for memory in found.previous]
-        await self._vectors.delete_memories(owner, goes)
+        memory, earlier = found.memory, found.previous
+        again = None if previous or memory.chain else without_current(memory, earlier)
+        goes = {memory.fact, *(one.fact for one in earlier if previous)}
+        await self._vectors.delete_extracted(owner, (goes | ({memory.id} if again is None else set())) - {""})
+        if again is not None:
+            current, record = again
+            await self._knowing.save(owner, current)
+            await self._vectors.delete_memories(owner, [record])
+        else:
+            await self._vectors.delete_memories(owner, [memory_id, *(one.id for one in earlier if previous)])
+
+    async def edit(self, owner: Owner, memory_id: str, content: str) -> MemoryDetails:
+        """Say a memory in other words: a version by hand, which learning does not overwrite.
+
+        Raises:
+            MemoryNotFound: the owner has no current memory of this id.
+        """
+        memory = await self._current(owner, memory_id)
+        return await self._write(owner, memory, edited(memory, content, _now()).memories)
+
+    async def revert(self, owner: Owner, memory_id: str, version_id: str) -> MemoryDetails:
+        """Make a memory say again what it said in an earlier version.
+
+        Raises:
+            MemoryNotFound: the owner has no current memory of this id, or that has no such version.
+        """
+        memory = await self._current(owner, memory_id)
+        earlier = (await self._vectors.versions(owner, [memory_id]))[memory_id]
+        version = next((one for one in earlier if one.id == version_id), None)
+        if version is None:
+            raise MemoryNotFound(f"Memory {version_id} not found")
+        return await self._write(owner, memory, reverted(memory, version, _now()).memories)
+
+    async def invalidate(self, owner: Owner, memory_id: str) -> MemoryDetails:
+        """Note that a memory is no longer true. It is found by questions about the past only.
+
+        Raises:
+            MemoryNotFound: the owner has no current memory of this id.
+        """
+        memory = await self._current(owner, memory_id)
+        await self._vectors.update_memories(owner, [invalidated(memory, _now())])
+        return await self.get(owner, memory_id)
+
+    async def pin(self, owner: Owner, memory_id: str, *, pinned: bool) -> MemoryDetails:
+        """Keep a memory as it is, and in the profile, whatever else is learned; or no longer.
+
+        Raises:
+            MemoryNotFound: the owner has no current memory of this id.
+        """
+        memory = await self._current(owner, memory_id)
+        await self._vectors.update_memories(owner, [memory.model_copy(update={"pinned": pinned})])
+        return await self.get(owner, memory_id)
+
+    async def _current(self, owner: Owner, memory_id: str) -> Memory:
+        memory = (await self.get(owner, memory_id)).memory
+        if memory.chain or memory.expired_at is not None:
+            raise MemoryNotFound(f"Memory {memory_id} not found: it is an earlier version, or no longer true")
+        return memory
+
+    async def _write(self, owner: Owner, memory: Memory, versions: Sequence[Memory]) -> MemoryDetails:
+        for one in versions:
+            await self._knowing.save(owner, one)
+        return await self.get(owner, memory.id)
 
     async def _details(self, owner: Owner, memories: Sequence[Memory]) -> list[MemoryDetails]:
         chains = await self._vectors.versions(owner, list({memory.chain or memory.id for memory in memories}))
         wanted = list({id for memory in memories for id in memory.connected})
         connected = {memory.id: memory for memory in await self._vectors.get_memories(owner, wanted)}
         return [_details_of(memory, chains[memory.chain or memory.id], connected) for memory in memories]
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _details_of(memory: Memory, earlier: Sequence[Memory], connected: Mapping[str, Memory]) -> MemoryDetails:

@@ -27,6 +27,7 @@ BODIES: dict[str, Any] = {
     "/users/{user_id}/sessions/{session_id}": {"new_metadata": {"changed": True}},
     "/users/{user_id}/sessions/{session_id}/add-message": {"role": "user", "message": "I am somebody else."},
     "/users/{user_id}/import": {"format": "recallr-user", "version": 0},  # refused, else it would make the user
+    "/users/{user_id}/memory/{memory_id}": {"pinned": True},
     "/users/{user_id}/merge-conflicts/{conflict_id}/resolve": {"answers": {"question_answers": []}},
 }
 """What is sent to the endpoints that take a body."""

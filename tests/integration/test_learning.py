@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from recallrai.models.merge_conflict import MergeConflictAnswer, MergeConflictStatus
 
+from tests.support.api import sdk
 from tests.support.memory import remember
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider
 from tests.support.proxy import CHAT_MODEL, MEMORY_MODEL, Proxy
@@ -89,6 +91,29 @@ def test_an_overloaded_model_is_asked_again_and_nothing_is_lost(learning: Proxy,
     )
     remember(learning, user, "I live in Graz.")
     shown_to_be(learning, provider, user, "Graz")
+
+
+def test_a_contradiction_is_asked_about_and_settled_through_the_sdk(
+    learning: Proxy, provider: Provider, user: str
+) -> None:
+    person = sdk(learning).create_user(user, merge_conflict_enabled=True)
+    provider.answer(
+        Answer(model=MEMORY_MODEL, when="My dose is 10 mg", text=lives("the 10 mg world")),
+        Answer(model=MEMORY_MODEL, when="My dose is 20 mg", text=lives("the 20 mg world")),
+        Answer(model=MEMORY_MODEL, when="FACT 1", text=decides("contradiction")),
+    )
+    remember(learning, user, "My dose is 10 mg.")
+    shown_to_be(learning, provider, user, "the 10 mg world")
+    remember(learning, user, "My dose is 20 mg.")
+    listed = eventually(lambda: person.list_merge_conflicts().conflicts, "a conflict is raised")
+    [conflict] = listed
+    assert "disputed" in block_for(learning, provider, user, "Where do I live?")
+    [question] = conflict.clarifying_questions
+    conflict.resolve([MergeConflictAnswer(question=question.question, answer="User lives in the 20 mg world.")])
+    assert conflict.status is MergeConflictStatus.RESOLVED
+    [memory] = person.list_memories().items
+    assert memory.content == "User lives in the 20 mg world."
+    assert [one.content for one in memory.previous_versions] == ["User lives in the 10 mg world."]
 
 
 def test_the_model_sees_own_words_only_and_its_calls_are_no_requests_of_the_users(

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from recallr_litellm.api.rest import admin, context, memories, operations, requests, sessions, transfer, users
+from recallr_litellm.api.rest import (
+    admin,
+    conflicts,
+    context,
+    memories,
+    operations,
+    requests,
+    sessions,
+    transfer,
+    users,
+)
 from recallr_litellm.services import Services
 
 __all__ = ["serve_api"]
@@ -25,6 +35,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     transfer.router,
     context.router,
     memories.router,
+    conflicts.router,
     requests.router,
     operations.router,
     admin.router,

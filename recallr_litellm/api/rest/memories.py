@@ -1,19 +1,18 @@
-"""Routes of memories and of their conflicts."""
+"""Routes of memories."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import Query
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recallr_litellm.api.rest.access import IdInPath, OwnerOfPath, TheServices, project_router
 from recallr_litellm.api.rest.errors import documented
-from recallr_litellm.api.rest.values import IdempotencyKey, Limit, Offset, SessionMetadataFilter, as_text, moment
+from recallr_litellm.api.rest.values import Limit, Offset, SessionMetadataFilter, as_text, moment
+from recallr_litellm.core.knowledge import Origin
 from recallr_litellm.core.records import Memory
-from recallr_litellm.errors import ConflictNotFound
 from recallr_litellm.services.memories import MemoryDetails
 
 router = project_router()
@@ -62,12 +61,14 @@ class MemoryResponse(BaseModel):
     expired_at: datetime | None = None
     expiration_reason: str | None = None
     session_id: str
+    pinned: bool
+    by_hand: bool
 
     @classmethod
     def of(cls, details: MemoryDetails, *, versions: bool, connected: bool) -> MemoryResponse:
         """As the API says it."""
         memory = details.memory
-        began, ended = _event(memory)
+        began, ended = event_of(memory)
         return cls(
             memory_id=memory.id,
             categories=[as_text(name) for name in memory.categories],
@@ -89,6 +90,8 @@ class MemoryResponse(BaseModel):
             expired_at=None if memory.expired_at is None else moment(memory.expired_at),
             expiration_reason=memory.expiration_reason,
             session_id=memory.session,
+            pinned=memory.pinned,
+            by_hand=memory.origin is Origin.BY_HAND,
         )
 
 
@@ -100,42 +103,23 @@ class MemoryList(BaseModel):
     has_more: bool
 
 
-class ConflictStatus(StrEnum):
-    """How far a conflict has come."""
+class Correction(BaseModel):
+    """What a person changes of a memory: one thing at a time."""
 
-    PENDING = "PENDING"
-    IN_QUEUE = "IN_QUEUE"
-    RESOLVING = "RESOLVING"
-    RESOLVED = "RESOLVED"
-    FAILED = "FAILED"
+    model_config = ConfigDict(extra="forbid")
 
+    content: Annotated[str, Field(min_length=1, max_length=2_000)] | None = Field(
+        None, description="What it says from now on: a version by hand, which learning does not overwrite."
+    )
+    version: str | None = Field(None, description="Id of an earlier version that it says again.")
+    invalid: Literal[True] | None = Field(None, description="It is no longer true.")
+    pinned: bool | None = Field(None, description="Whether it is kept as it is, whatever is learned.")
 
-class ConflictList(BaseModel):
-    """Some conflicts of a user."""
-
-    conflicts: list[dict[str, Any]]
-    total: int
-    has_more: bool
-
-
-class QuestionAnswer(BaseModel):
-    """What the user answered to a question."""
-
-    question: str
-    answer: str
-    message: str | None = None
-
-
-class Answers(BaseModel):
-    """What the user answered to the questions of a conflict."""
-
-    question_answers: list[QuestionAnswer]
-
-
-class Resolution(BaseModel):
-    """How a conflict is to be resolved."""
-
-    answers: Answers
+    @model_validator(mode="after")
+    def _one(self) -> Correction:
+        if len(self.model_fields_set) != 1 or None in self.model_dump(exclude_unset=True).values():
+            raise ValueError("give one of content, version, invalid, pinned")
+        return self
 
 
 @router.get("/users/{user_id}/memories", responses=documented(400, 404))
@@ -186,39 +170,30 @@ async def get_memory(
 async def delete_memory(
     owner: OwnerOfPath, memory_id: IdInPath, services: TheServices, delete_previous_versions: bool = False
 ) -> None:
-    """Delete a version of a memory; with the current one, all versions."""
+    """Delete a version of a memory. Of the current one, the version before it is the current one again, unless the
+    previous versions go too."""
     await services.memories.delete(owner, memory_id, previous=delete_previous_versions)
 
 
-@router.get("/users/{user_id}/merge-conflicts", responses=documented(404))
-async def list_conflicts(
-    owner: OwnerOfPath,
-    offset: Offset = 0,
-    limit: Limit = 10,
-    status: ConflictStatus | None = None,
-    sort_by: Literal["created_at", "resolved_at"] = "created_at",
-    sort_order: Literal["asc", "desc"] = "desc",
-) -> ConflictList:
-    """Conflicts of a user's memories. There are none."""
-    return ConflictList(conflicts=[], total=0, has_more=False)
-
-
-@router.get("/users/{user_id}/merge-conflicts/{conflict_id}", responses=documented(404))
-async def get_conflict(owner: OwnerOfPath, conflict_id: IdInPath) -> dict[str, Any]:
-    """One conflict."""
-    raise ConflictNotFound(f"Merge conflict {conflict_id} not found")
-
-
-@router.post("/users/{user_id}/merge-conflicts/{conflict_id}/resolve", responses=documented(400, 404))
-async def resolve_conflict(
-    owner: OwnerOfPath, conflict_id: IdInPath, resolution: Resolution, idempotency_key: IdempotencyKey = None
-) -> dict[str, Any]:
-    """Answer the questions of a conflict."""
-    raise ConflictNotFound(f"Merge conflict {conflict_id} not found")
+@router.patch("/users/{user_id}/memory/{memory_id}", responses=documented(404))
+async def correct_memory(
+    owner: OwnerOfPath, memory_id: IdInPath, correction: Correction, services: TheServices
+) -> MemoryResponse:
+    """Correct a memory by hand."""
+    memories = services.memories
+    if correction.content is not None:
+        found = await memories.edit(owner, memory_id, correction.content)
+    elif correction.version is not None:
+        found = await memories.revert(owner, memory_id, correction.version)
+    elif correction.pinned is not None:
+        found = await memories.pin(owner, memory_id, pinned=correction.pinned)
+    else:
+        found = await memories.invalidate(owner, memory_id)
+    return MemoryResponse.of(found, versions=True, connected=True)
 
 
 def _version(number: int, memory: Memory) -> MemoryVersion:
-    began, ended = _event(memory)
+    began, ended = event_of(memory)
     return MemoryVersion(
         memory_id=memory.id,
         version_number=number,
@@ -232,7 +207,7 @@ def _version(number: int, memory: Memory) -> MemoryVersion:
     )
 
 
-def _event(memory: Memory) -> tuple[datetime, datetime]:
+def event_of(memory: Memory) -> tuple[datetime, datetime]:
     """When what it says happened; where it is tied to no time, when it was told."""
     began = memory.created_at if memory.event_start is None else memory.event_start
     return moment(began), moment(began if memory.event_end is None else memory.event_end)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from recallr_litellm.core.facts import Extraction, Fact
+from recallr_litellm.core.facts import Extraction, Fact, Outcome
 from recallr_litellm.core.knowledge import Conflict, ConflictStatus
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory, Session, Vector
@@ -30,6 +30,22 @@ class Knowledge(OpenedCollection):
         """All that was extracted from a session, in no order."""
         where = Where(owner, Kind.EXTRACTION, {schema.SESSION: session_id})
         return [points.record_of(payload, Extraction) for payload in await self._all(where, [schema.RECORD])]
+
+    async def delete_extracted(self, owner: Owner, facts: Collection[str]) -> None:
+        """Delete facts, and those that were found to say the same, from what was extracted. Their messages count as
+        extracted all the same, so that they do not come back."""
+        if not facts:
+            return
+        payloads = await self._all(Where(owner, Kind.EXTRACTION), [schema.RECORD])
+        for extraction in (points.record_of(payload, Extraction) for payload in payloads):
+            goes = {
+                *facts,
+                *(one.fact for one in extraction.decisions if one.outcome is Outcome.SAME and one.memory in facts),
+            }
+            left = tuple(fact for fact in extraction.facts if fact.id not in goes)
+            if len(left) < len(extraction.facts):
+                decisions = tuple(one for one in extraction.decisions if one.fact not in goes)
+                await self.keep_extraction(owner, extraction.model_copy(update={"facts": left, "decisions": decisions}))
 
     async def memories_near(self, owner: Owner, fact: Fact, dense: Vector) -> list[Memory]:
         """Current memories that a fact may concern: the nearest by meaning, and those about what it speaks of."""

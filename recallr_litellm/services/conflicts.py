@@ -1,0 +1,111 @@
+"""Conflicts: new facts that contradict a memory, until the user has said what is true."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from recallr_litellm.core.knowledge import Answer, Conflict, ConflictStatus
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import Memory
+from recallr_litellm.errors import ConflictNotFound, InvalidAnswers
+from recallr_litellm.learning.model import WriteJson
+from recallr_litellm.learning.reconciling import Knowing
+from recallr_litellm.learning.resolving import settled
+from recallr_litellm.learning.versions import resolved
+from recallr_litellm.stores.vectors import VectorStore
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictDetails:
+    """A conflict, the memory that is in it, and what came of it."""
+
+    conflict: Conflict
+    memory: Memory | None
+    """None where it was deleted meanwhile."""
+
+
+class Conflicts:
+    """Lists conflicts and settles them. To a user, those of all others are unknown: `ConflictNotFound`.
+
+    Args:
+        write: asks the model to settle what no rule settles; None where there is none.
+    """
+
+    def __init__(self, vectors: VectorStore, knowing: Knowing, write: WriteJson | None) -> None:
+        self._vectors = vectors
+        self._knowing = knowing
+        self._write = write
+
+    async def page(
+        self,
+        owner: Owner,
+        *,
+        offset: int,
+        limit: int,
+        status: ConflictStatus | None = None,
+        by_resolution: bool = False,
+        oldest_first: bool = False,
+    ) -> tuple[list[ConflictDetails], int]:
+        """Some of a user's conflicts, and how many there are in all."""
+        found = await self._vectors.conflicts(owner, status)
+        found.sort(
+            key=lambda one: ((one.resolved_at or 0) if by_resolution else one.created_at, one.id),
+            reverse=not oldest_first,
+        )
+        return await self._details(owner, found[offset : offset + limit]), len(found)
+
+    async def get(self, owner: Owner, conflict_id: str) -> ConflictDetails:
+        """One conflict.
+
+        Raises:
+            ConflictNotFound: the owner has none of this id.
+        """
+        conflict = await self._vectors.get_conflict(owner, conflict_id)
+        if conflict is None:
+            raise ConflictNotFound(f"Merge conflict {conflict_id} not found")
+        return (await self._details(owner, [conflict]))[0]
+
+    async def resolve(self, owner: Owner, conflict_id: str, answers: Sequence[Answer]) -> ConflictDetails:
+        """Settle a conflict by what the user answered: the memory gets a version, or stays as it is.
+
+        Raises:
+            ConflictNotFound: the owner has none of this id.
+            InvalidAnswers: they are not answers to its questions, or it is settled already.
+            Unavailable: the model, or a store, does not answer; nothing has changed.
+        """
+        found = await self.get(owner, conflict_id)
+        conflict, memory = found.conflict, found.memory
+        _check(conflict, answers)
+        now = time.time_ns() // 1_000_000
+        update = {"answers": tuple(answers), "resolved_at": now, "status": ConflictStatus.RESOLVED}
+        if memory is None or memory.expired_at is not None:
+            update["status"] = ConflictStatus.FAILED
+        else:
+            text = await settled(conflict, memory.content, answers, self._write)
+            if text is None:
+                update["status"] = ConflictStatus.FAILED
+            for written in resolved(memory, conflict, text, now).memories:
+                await self._knowing.save(owner, written)
+        await self._vectors.put_conflict(owner, conflict.model_copy(update=update))
+        return await self.get(owner, conflict_id)
+
+    async def _details(self, owner: Owner, conflicts: Sequence[Conflict]) -> list[ConflictDetails]:
+        memories = await self._vectors.get_memories(owner, list({one.memory for one in conflicts}))
+        by_id = {memory.id: memory for memory in memories}
+        return [ConflictDetails(one, by_id.get(one.memory)) for one in conflicts]
+
+
+def _check(conflict: Conflict, answers: Sequence[Answer]) -> None:
+    """Texts as the SDK's exceptions look for them."""
+    if conflict.status in (ConflictStatus.RESOLVED, ConflictStatus.FAILED):
+        raise InvalidAnswers(f"Merge conflict {conflict.id} is already resolved")
+    asked = {one.question: one for one in conflict.questions}
+    if unknown := [one.question for one in answers if one.question not in asked]:
+        raise InvalidAnswers(f"Invalid questions provided: {'; '.join(unknown)}")
+    if missing := [question for question in asked if question not in {one.question for one in answers}]:
+        raise InvalidAnswers(f"Missing answers for the following questions: {'; '.join(missing)}")
+    for one in answers:
+        if asked[one.question].options and one.answer not in asked[one.question].options:
+            raise InvalidAnswers(f"Invalid answer '{one.answer}' for question '{one.question}'")
