@@ -202,6 +202,7 @@ class Answer:
         self._call.lap("answer")
         begun = perf_counter()
         try:
+            await self._call.kept()
             stored = await self._store(
                 replace(exchange, final=False) if waits else exchange, self._deadline(self._call)
             )

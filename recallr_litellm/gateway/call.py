@@ -6,6 +6,7 @@ which clients can choose.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Collection, Mapping
@@ -124,6 +125,8 @@ class Call:
     """Tokens of the blocks."""
     laid: LaidBlock | None = field(default=None, repr=False)
     """The block that is new in this request."""
+    keeping: asyncio.Task[None] | None = field(default=None, repr=False)
+    """Keeps it for later requests."""
     project_id: str | None = None
     """Set once the request may use the project."""
     user_id: str | None = None
@@ -165,6 +168,11 @@ class Call:
             retried=self.retried,
             answer_id=reply.id,
         )
+
+    async def kept(self) -> None:
+        """Return when the new block is kept, or could not be."""
+        if self.keeping is not None:
+            await asyncio.wait({self.keeping})
 
     def show(self, blocks: Collection[LaidBlock]) -> None:
         """Note the memory blocks that the model is shown."""

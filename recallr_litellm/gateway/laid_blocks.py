@@ -21,7 +21,7 @@ from recallr_litellm.stores.state import StateStore
 _log = logging.getLogger(__name__)
 
 _KEEPING_SECONDS = 0.25
-"""Longest time that a request waits until its new block is kept."""
+"""Longest time that the end of an answer waits until the request's new block is kept."""
 _KEPT_BYTES_PER_TOKEN = 16
 """Bytes of a session's blocks that are kept for each token that the blocks of a request may take."""
 
@@ -40,6 +40,8 @@ class LaidBlocks:
         self._state = state
         self._breaker = breaker
         self._count_tokens = count_tokens
+        self._keeping: set[asyncio.Task[None]] = set()
+        """So that none is lost whose request has ended."""
 
     @property
     def into_system(self) -> bool:
@@ -92,7 +94,8 @@ class LaidBlocks:
         return stage.settle(own if conversation.continues_turn or (own and own.text) else None)
 
     async def lay(self, stage: Stage) -> None:
-        """Add a block of what is new to those of the request, and keep it for the requests to come."""
+        """Add a block of what is new to those of the request, and begin to keep it for the requests to come: the model
+        need not wait for that, but the end of the answer does (`Call.kept`)."""
         admitted, conversation = stage.admitted, stage.admitted.conversation
         most = self._settings
         block = stage.render(
@@ -113,11 +116,15 @@ class LaidBlocks:
             if only_in_turn and not conversation.uses_tools:
                 added = None
         if admitted.session is not None and (added is not None or stage.gone):
-            await self._keep(admitted.request.owner, admitted.session.id, added, stage.gone)
+            keeping = self._keep(admitted.request.owner, admitted.session.id, added, stage.gone)
+            stage.call.keeping = task = asyncio.create_task(keeping)
+            self._keeping.add(task)
+            task.add_done_callback(self._keeping.discard)
 
     async def take_back(self, call: Call) -> None:
         """Forget the new block of a request, which a guardrail has refused."""
         if call.laid is not None and call.admitted is not None and call.admitted.session is not None:
+            await call.kept()
             await self._keep(call.admitted.request.owner, call.admitted.session.id, None, (call.laid,))
 
     async def _keep(self, owner: Owner, session_id: str, block: LaidBlock | None, gone: Sequence[LaidBlock]) -> None:

@@ -102,6 +102,7 @@ class Client:
         }
         self._call = Call(RawHeaders(tuple((f"x-recallr-{name}", value) for name, value in headers.items())))
         await self._runtime.recollection.enrich(self._call, body, self._format.call_type)
+        await self._call.kept()
         self.with_memory.add(self._format.prompt(body))
 
     async def ask(self, turn: Turn, **fields: Any) -> None:

@@ -16,9 +16,13 @@ from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.room import Model
 from recallr_litellm.formats import Reply
+from recallr_litellm.gateway.answer import Answer
+from recallr_litellm.gateway.asgi import Event
 from recallr_litellm.gateway.call import Call, now_ms
+from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.gateway.runtime import Runtime
 from recallr_litellm.litellm_host.models import count_tokens
+from recallr_litellm.memory.capture import Exchange
 from recallr_litellm.request_headers import RawHeaders
 from recallr_litellm.settings import Settings
 from tests.support.client_history import FORMATS, ClientFormat, Items
@@ -94,6 +98,7 @@ class Client:
         calls = (ToolCall(id=tool, name="look", arguments="{}"),) if tool else ()
         exchange = self.call.exchange(Reply((Message(role="assistant", text=text, tool_calls=calls),), complete=True))
         assert exchange is not None
+        await self.call.kept()
         assert await self.runtime.store(exchange, within=60)
         self.history += self.format.calls(tool, "{}") if tool else self.format.assistant(text)
 
@@ -275,6 +280,41 @@ async def test_where_all_blocks_together_have_no_room_the_oldest_go_for_good(tmp
         assert not any(first and second for first, second in pairwise(drops)), "several go at once"
         laid = await runtime._state.load_blocks(Owner("acme", "ana"), client.call.session_id or "")
         assert len(laid) == kept[-1], "what gave way does not come back"
+
+
+async def test_the_model_does_not_wait_for_a_block_to_be_kept_but_the_end_of_the_answer_does(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await tell(runtime, FACTS["cat"])
+    released, keep, events = asyncio.Event(), runtime._state.lay_block, list[str]()
+
+    async def slowly(*args: Any, **kwargs: Any) -> None:
+        await released.wait()
+        await keep(*args, **kwargs)
+        events.append("kept")
+
+    async def store(exchange: Exchange, within: float) -> bool:
+        events.append("stored")
+        return await runtime.store(exchange, within)
+
+    async def send(event: Event) -> None:
+        events.append(event["type"])
+
+    monkeypatch.setattr(runtime._state, "lay_block", slowly)
+    monkeypatch.setattr("recallr_litellm.gateway.laid_blocks._KEEPING_SECONDS", 60.0)
+    client = Client(runtime)
+    client.history += CHAT.user("What is my cat called?")
+    assert blocks(await client.send())
+    answer = Answer(
+        client.call, send, store=store, later=runtime.store_later, deadline=lambda _: 60.0, reporter=Reporter()
+    )
+    kind = [(b"content-type", b"application/json")]
+    await answer({"type": "http.response.start", "status": 200, "headers": kind})
+    said = {"choices": [{"message": {"role": "assistant", "content": "Felix."}, "finish_reason": "stop"}]}
+    ending = asyncio.create_task(answer({"type": "http.response.body", "body": json.dumps(said).encode()}))
+    released.set()
+    await ending
+    assert events == ["kept", "stored", "http.response.start", "http.response.body"]
 
 
 async def test_where_the_window_is_short_the_oldest_go_first(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ async def ask(runtime: Runtime, text: str, *more: dict[str, Any], **fields: Any)
     call = Call(raw)
     body: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": text}, *more], **fields}
     await runtime.recollection.enrich(call, body, "acompletion")
+    await call.kept()
     return call, str(body["messages"])
 
 
