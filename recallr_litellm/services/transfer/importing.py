@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from recallr_litellm.core.bounds import SESSION_BYTES, SESSION_MESSAGES, bounded
+from recallr_litellm.core.knowledge import Conflict
 from recallr_litellm.core.messages import Message, StoredMessage
 from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.core.records import Memory, Session
@@ -210,13 +211,12 @@ class _Import:
             await self._remember(owner)  # before it is learned anew what came from the session
             await self._session(owner, read_item(SessionItem, item.value, place))
         elif item.field == "memories":
-            self._memories.append(read_item(MemoryItem, item.value, place))
+            self._memories.append(Memory.model_construct(**dict(read_item(MemoryItem, item.value, place))))
             if len(self._memories) == _MEMORIES_AT_ONCE:
                 await self._remember(owner)
         elif item.field == "conflicts":
-            await self._importer._vectors.put_conflict(
-                owner, read_item(ConflictItem, item.value, place), keep_existing=True
-            )
+            conflict = Conflict.model_construct(**dict(read_item(ConflictItem, item.value, place)))
+            await self._importer._vectors.put_conflict(owner, conflict, keep_existing=True)
 
     async def finish(self) -> Imported:
         """What the document has brought, after its end."""
