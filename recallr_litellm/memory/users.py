@@ -62,8 +62,13 @@ class UserDirectory:
 
     async def find(self, project: Project, name: str) -> Owner | None:
         """Whose name it is now. None where it is nobody's."""
+        probable = self.probable(Owner(project.id, name))
+        if await self._state.is_known(probable):
+            return probable
         user = await self._vectors.find_user(project, name)
-        return user.owner if user is not None else None
+        if user is None or not await self._state.remember_user(user.owner, renamings=len(user.former_names)):
+            return None  # or it is being forgotten
+        return user.owner
 
     async def admit(self, name: Owner, *, at: int, create: bool) -> Owner:
         """The user of a request whom Redis does not know.

@@ -4,7 +4,8 @@
 
 Two workers on a real Redis and on the stand-in for a Qdrant server, which serves one request at a time. Each user acts
 in turn: a chat (every other one streamed), or a message by the API, into a session made by the API; after `TURNS` turns
-it has the session processed and makes another. Then the messages of all sessions are read, once as they are and once
+it has the session processed and makes another. What is answered with 503 is asked for again, with the same
+`Idempotency-Key`. Then the messages of all sessions are read, once as they are and once
 more when all are processed, and compared with what was sent.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import uuid
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -106,8 +108,14 @@ class Person:
 
     async def _api(self, method: str, path: str, body: Any = None) -> Any:
         headers = self.proxy.headers(None, allow_new_user_creation=None)
+        if method == "POST":
+            headers["Idempotency-Key"] = uuid.uuid4().hex
         begun = perf_counter()
         response = await self.client.request(method, f"/api/v1{path}", json=body, headers=headers)
+        while response.status_code == 503:  # what a client does: the same again, which must not be done twice
+            self.tally.statuses["503, asked again"] += 1
+            await asyncio.sleep(1.0)
+            response = await self.client.request(method, f"/api/v1{path}", json=body, headers=headers)
         self._note(f"{method} …/{path.partition('?')[0].rpartition('/')[2]}", begun, response)
         return response.json()
 
@@ -133,9 +141,8 @@ async def _run(proxy: Proxy, users: int, seconds: float, console: Console) -> bo
             p50, p99 = np.percentile(took, [50, 99]) * 1000
             table.add_row(what, str(len(took)), f"{len(took) / spent:.1f}", f"{p50:.0f}", f"{p99:.0f}")
         console.print(table)
-        console.print(
-            {status: count for status, count in tally.statuses.items() if not status.endswith(("200", "201"))}
-        )
+        failed = {what: count for what, count in tally.statuses.items() if not what.endswith(("200", "201"))}
+        console.print(f"not served: {failed or 'none'}")
         before = await _count(people, "as they are", console)
         await asyncio.gather(*(person.end() for person in people))
         return await _count(people, "all processed", console) and before

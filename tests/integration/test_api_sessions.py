@@ -150,6 +150,18 @@ def test_a_chats_message_does_not_go_into_a_session_of_the_api_unasked(proxy: Pr
     assert texts(session) == []
 
 
+def test_a_user_is_made_once_by_a_repeated_request(proxy: Proxy, user: str) -> None:
+    body = {"custom_user_id": user, "metadata": {"plan": "pro"}}
+
+    def create(_: int) -> int:
+        return call(proxy, "POST", "/users", body=body, idempotency_key="make").status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(create, range(8))) == {201}
+    assert call(proxy, "POST", "/users", body=body, idempotency_key="other").status_code == 409
+    assert call(proxy, "POST", "/users", body=body).status_code == 409
+
+
 def test_a_repeated_request_is_done_once(proxy: Proxy, user: str) -> None:
     sdk(proxy).create_user(user)
     path = f"/users/{user}/sessions"

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from recallrai.exceptions import InvalidCategoriesError, RecallrAIError
+from recallrai.models import MessageRole
 from recallrai.models.merge_conflict import MergeConflictAnswer, MergeConflictStatus
 
 from tests.support.api import sdk
@@ -125,3 +127,61 @@ def test_the_model_sees_own_words_only_and_its_calls_are_no_requests_of_the_user
     [request] = asked(provider, "My code is in Rust.")
     assert "4711" not in json.dumps(request.json)
     assert "recallr_memory" not in json.dumps(request.json)
+
+
+def test_the_api_lists_reads_and_deletes_what_was_learned(learning: Proxy, provider: Provider, user: str) -> None:
+    provider.answer(
+        Answer(model=MEMORY_MODEL, when="I live in Turin", text=lives("Turin")),
+        Answer(model=MEMORY_MODEL, when="I moved to Basel", text=lives("Basel")),
+        Answer(model=MEMORY_MODEL, when="FACT 1", text=decides("change")),
+    )
+    first = remember(learning, user, "I live in Turin.")
+    person = sdk(learning).get_user(user)
+    eventually(lambda: person.list_memories().total, "the first fact is learned", until=lambda total: total == 1)
+    second = remember(learning, user, "I moved to Basel last week.")
+
+    def versions() -> int:
+        return person.list_memories().items[0].total_versions
+
+    eventually(versions, "the second fact is a version of the first", until=lambda total: total == 2)
+    [memory] = person.list_memories().items
+    assert (memory.content, memory.categories, memory.session_id) == ("User lives in Basel.", ["home"], second)
+    assert (memory.version_number, memory.has_previous_versions, memory.expired_at) == (2, True, None)
+    [earlier] = memory.previous_versions or []
+    assert (earlier.content, earlier.version_number) == ("User lives in Turin.", 1)
+    assert earlier.expiration_reason == "TEMPORAL_CONFLICT"
+    assert person.get_memory(memory.memory_id) == memory
+    past = person.get_memory(earlier.memory_id)
+    assert (past.content, past.version_number, past.total_versions, past.session_id) == (earlier.content, 1, 2, first)
+    assert past.expired_at is not None
+
+    bare = person.list_memories(include_previous_versions=False, include_connected_memories=False).items[0]
+    assert (bare.previous_versions, bare.connected_memories) == (None, None)
+    assert person.list_memories(categories=["home"]).total == 1
+    with pytest.raises(InvalidCategoriesError) as invalid:
+        person.list_memories(categories=["home", "work"])
+    assert invalid.value.invalid_categories == ["work"]
+    assert person.list_memories(session_id_filter=[second]).total == 1
+    assert person.list_memories(session_id_filter=[first]).total == 0, "what it said before is none of its own"
+    assert person.list_memories(session_metadata_filter={"kind": "none"}).total == 0
+    session = person.create_session()
+    session.add_message(MessageRole.USER, "Where do I live?")
+
+    def ids() -> object:
+        context = session.get_context(include_metadata_ids=True, include_system_prompt=False)
+        return context.metadata and (context.metadata.memory_ids, context.context)
+
+    eventually(ids, "the context shows the memory", until=lambda seen: seen[0] == [memory.memory_id])
+
+    other = sdk(learning).create_user(f"other-{user}")
+    for id in (memory.memory_id, earlier.memory_id):
+        with pytest.raises(RecallrAIError, match=f"Memory {id} not found"):
+            other.get_memory(id)
+        with pytest.raises(RecallrAIError, match=f"Memory {id} not found"):
+            other.delete_memory(id)
+    assert person.list_memories().items == [memory], "nobody else has deleted it"
+    person.delete_memory(memory.memory_id)
+    for id in (memory.memory_id, earlier.memory_id):
+        with pytest.raises(RecallrAIError, match=f"Memory {id} not found"):
+            person.get_memory(id)
+    assert person.list_memories().total == 0

@@ -35,6 +35,12 @@ class KnownUsers(RedisCaller):
         names = [keys.user(owner), keys.gone(owner)]
         return bool(await self._run(self._scripts.remember, names, owner.name_key, renamings, MARKER_SECONDS))
 
+    async def is_known(self, owner: Owner) -> bool:
+        """Whether Redis knows that the user exists and has this name."""
+        async with self._reaching():
+            named: Any = await self._client.get(keys.user(owner))
+        return named is not None and str(named).partition(" ")[0] == owner.name_key
+
     async def is_first_request(self, name: Owner, key: str) -> bool:
         """Whether no request for a user of this name has borne this key today, which is noted."""
         digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:32]
