@@ -6,7 +6,6 @@ A method that a later SDK adds fails `test_every_public_method_is_called` until 
 from __future__ import annotations
 
 import inspect
-import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -20,7 +19,7 @@ from recallrai.models.merge_conflict import MergeConflictAnswer, MergeConflictMo
 from recallr_litellm.api.rest.errors import answer
 from recallr_litellm.errors import TooManyRequests
 from tests.support.api import async_sdk, sdk
-from tests.support.listeners import free_port
+from tests.support.listeners import Listener, free_port
 from tests.support.proxy import API_KEY, PROJECT, Proxy
 
 UNKNOWN = "0" * 32
@@ -197,9 +196,10 @@ async def test_errors_of_any_request(proxy: Proxy, user: str) -> None:
         nowhere = class_(API_KEY, PROJECT, base_url=f"http://127.0.0.1:{free_port()}")
         with pytest.raises(exceptions.ConnectionError):
             await call(nowhere, "list_users")
-        with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(exceptions.TimeoutError):
-            url = f"http://127.0.0.1:{mute.getsockname()[1]}"
-            await call(class_(API_KEY, PROJECT, base_url=url, timeout=1), "list_users")
+        with Listener() as mute:
+            hung = class_(API_KEY, PROJECT, base_url=f"http://{mute.address}", timeout=1)
+            with pytest.raises(exceptions.TimeoutError):
+                await call(hung, "list_users")
 
 
 @pytest.mark.parametrize(
