@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from recallrai.exceptions import InvalidCategoriesError, RecallrAIError
-from recallrai.exceptions import InvalidCategoriesError, RecallrAIError
 from recallrai.models.merge_conflict import MergeConflictAnswer, MergeConflictStatus
 
 from tests.support.api import sdk
