@@ -164,16 +164,6 @@ class Reconify:
             self._hold(waiting)
         return False
 
-    async def purge(self, owner: Owner) -> int:
-        """Delete all of an owner's payloads, dead letters too, from Redis and this process. Returns how many.
-
-        One that is being sent arrives, and so does what another process holds because Redis was unreachable.
-        """
-        theirs = [held for held in self._held if held.owner == owner]
-        for held in theirs:
-            self._held.remove(held)
-        return len(theirs) + await self._outbox.purge(owner)
-
     async def close(self) -> None:
         """Let go of everything. After the background work was cancelled; what is still held is counted as dropped."""
         while self._held:
