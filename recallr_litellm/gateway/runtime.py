@@ -9,19 +9,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from recallr_litellm.core.options import Strategy
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.room import Model
 from recallr_litellm.errors import StateUnavailable, Unavailable, VectorsUnavailable
 from recallr_litellm.gateway.background import for_ever, report_fault, run_aside
-from recallr_litellm.gateway.opened_stores import OpenedStores
+from recallr_litellm.gateway.offered_services import OfferedServices
 from recallr_litellm.gateway.recollection import Recollection
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.gateway.witness import Witness
 from recallr_litellm.learning.extracting import Rules
 from recallr_litellm.learning.learner import Learner
 from recallr_litellm.learning.model import Written
-from recallr_litellm.learning.reconciling import Knowing
 from recallr_litellm.memory.capture import Capture, Exchange
 from recallr_litellm.memory.processing import Processor
 from recallr_litellm.memory.sessions import DEFAULT_TIMEOUT_SECONDS, Sessions
@@ -30,22 +28,9 @@ from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Agent, Completion
 from recallr_litellm.recall.by_strategy import MemorySearch
 from recallr_litellm.reconify.settings import load_reconify_settings
-from recallr_litellm.services import Services
-from recallr_litellm.services.conflicts import Conflicts
-from recallr_litellm.services.context import ContextService
 from recallr_litellm.services.explain import Explain
 from recallr_litellm.services.forgetting import Forgetting
-from recallr_litellm.services.limits import Limits
-from recallr_litellm.services.memories import Memories
-from recallr_litellm.services.operations import Operations
-from recallr_litellm.services.projects import ProjectAdmin
 from recallr_litellm.services.retention import Retention
-from recallr_litellm.services.search import Search
-from recallr_litellm.services.series import Series
-from recallr_litellm.services.sessions import SessionService
-from recallr_litellm.services.transfer.exporting import Exporter
-from recallr_litellm.services.transfer.importing import Importer
-from recallr_litellm.services.users import Users
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import GatewayEmbed
 from recallr_litellm.stores.state.learning_queue import LearningQueue
@@ -67,7 +52,7 @@ _COUNT_SECONDS = 10.0
 """How often the queue is counted for the metrics."""
 
 
-class Runtime(OpenedStores):
+class Runtime(OfferedServices):
     """The plugin in one worker.
 
     Args:
@@ -184,55 +169,14 @@ class Runtime(OpenedStores):
             self.projects.retentions,
             interval=60 * settings.process_interval_seconds,
         )
-        project_admin = ProjectAdmin(
-            self.projects,
-            self._known_projects,
-            self._vectors,
-            self._state,
-            min_session_timeout_seconds=settings.min_session_timeout_seconds,
-        )
-        knowing = Knowing(self._vectors, self._embedder, self._sparse)
         model = settings.memory_model
-        write = partial(self._gateway_write_json, model) if model is not None else None
-        sessions = SessionService(self._state, self._vectors, min_timeout_seconds=settings.min_session_timeout_seconds)
-        operations = Operations(self._state, timeout_seconds=self._store_seconds)
-        users = Users(self._state, self._vectors, self._sessions.users, forgetting)
-        self.services = Services(
-            projects=self.projects,
-            project_admin=project_admin,
-            limits=Limits(self.projects, self._state, self._state_breaker),
-            users=users,
-            explain=explain,
-            operations=operations,
-            series=Series(self._state, self._state_breaker, queues=operations.queues),
-            sessions=sessions,
-            exporter=Exporter(self._state, self._vectors),
-            importer=Importer(
-                self._state,
-                self._vectors,
-                self._embedder,
-                self._sparse,
-                users,
-                default_timeout_seconds=default_timeout,
-            ),
-            memories=Memories(self._vectors, sessions, knowing),
-            conflicts=Conflicts(self._vectors, knowing, write),
-            forgetting=forgetting,
-            context=ContextService(
-                settings,
-                self._sessions,
-                self._state,
-                self._vectors,
-                search,
-                (self._vectors_breaker, self._embedding_breaker),
-                count_tokens=self._count_tokens,
-                explain=explain,
-            ),
-            search=Search(
-                search,
-                (self._vectors_breaker, self._embedding_breaker),
-                seconds=settings.deadline_seconds(Strategy.BALANCED),
-            ),
+        self.services = self._offer(
+            self._sessions,
+            search,
+            explain,
+            forgetting,
+            write=partial(self._gateway_write_json, model) if model is not None else None,
+            default_timeout_seconds=default_timeout,
         )
 
     def _agent(self) -> Agent | None:
