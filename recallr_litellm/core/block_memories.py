@@ -166,14 +166,14 @@ class _Passages:
             relevance = percent(passage.relevance) if passage.relevance else ""
             newest = "newest" if passage.newest else ""
             message = _Remembered(mark(passage.role, passage.name, time, newest, relevance))
-            pieces = [attributed(message.said, text)]
+            pieces = [message.said if passage.tokens else attributed(message.said, text)]
         else:
-            pieces = [_SKIPPED, text]
+            pieces = [_SKIPPED, *(() if passage.tokens else (text,))]
         if not conversation.messages:
             pieces.append(conversation.heading)
         if not self._conversations:
             pieces.append(_MEMORIES)
-        cost = sum(map(self._writer.meter.cost, pieces))
+        cost = sum(map(self._writer.meter.cost, pieces)) + (passage.tokens or 0)
         if cost > room:
             return None
         message.parts[passage.part] = text

@@ -19,9 +19,12 @@ def mark(*words: str) -> str:
 
 def attributed(by: str, *texts: str) -> str:
     """A mark with what it introduces, texts already escaped, ended."""
-    text = " ".join(filter(None, texts))
-    # Code, lists and tables of more than one line begin on a line of their own.
-    return f"{by}{chr(10) if chr(10) in text else ' '}{text}\n"
+    return f"{by}{behind_mark(' '.join(filter(None, texts)))}\n"
+
+
+def behind_mark(text: str) -> str:
+    """The text as it stands behind a mark: code, lists and tables of more than one line on lines of their own."""
+    return f"\n{text}" if "\n" in text else f" {text}"
 
 
 def percent(relevance: float) -> str:

@@ -39,6 +39,8 @@ class RecalledPassage(NamedTuple):
     answer to it, where it asks."""
     newest: bool = False
     """Of what was said about one thing at different times, this was said last."""
+    tokens: int | None = None
+    """What it costs to show (`core.tokens.tokens_shown`), where that was counted when it was stored."""
 
 
 class RecalledMemory(NamedTuple):

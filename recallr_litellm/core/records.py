@@ -145,6 +145,8 @@ class Passage:
     text: str
     dense: Vector
     sparse: SparseVector
+    tokens: int | None = None
+    """What it costs to show (`core.tokens.tokens_shown`); None where nobody counted."""
 
 
 class Span(NamedTuple):
@@ -181,6 +183,8 @@ class PassageHit(NamedTuple):
     """Those that it names (`core/times.py`), where the search was for a time."""
     states_nothing: bool = False
     """It is a whole message that only asks, or only says that it does not know."""
+    tokens: int | None = None
+    """As in `Passage`."""
 
 
 class SummaryHit(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from recallr_litellm.core.escaping import escape
-from recallr_litellm.core.markup import mark
+from recallr_litellm.core.markup import behind_mark, mark
 
 CHARACTERS_PER_TOKEN = 8
 """Text longer than this, times the tokens there is room for, is taken not to fit, and is never counted.
@@ -55,6 +55,15 @@ class Meter:
                 return piece
             width = min(width * room // cost, width * 9 // 10)
         return None
+
+
+def tokens_shown(text: str, count_tokens: Callable[[str], int]) -> int:
+    """Tokens that a text takes behind the mark of its line, to the end of the line.
+
+    The mark and this together take no less than the whole line, and mostly just as much: tokenizers cut at the space.
+    """
+    text = escape(text)
+    return count_tokens(f"{behind_mark(text)}\n")
 
 
 def too_long(text: str, room: int) -> bool:

@@ -130,6 +130,7 @@ class Runtime(OfferedServices):
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_processing_attempts,
             on_processed=self._processed,
+            count_tokens=self._count_tokens,
         )
         self._resources.push_async_callback(self._processor.give_back)
         explain = Explain(

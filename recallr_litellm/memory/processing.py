@@ -66,6 +66,7 @@ class Processor:
         max_attempts: failures after which a session is set aside.
         on_processed: told of each session that became memory, with the time of its last use, before it leaves Redis:
             perhaps twice. For as long as it raises `StateUnavailable`, the session is processed again.
+        count_tokens: see `SessionMemory`.
     """
 
     def __init__(
@@ -82,11 +83,12 @@ class Processor:
         lease_seconds: float,
         max_attempts: int,
         on_processed: Callable[[Owner, str, int], Awaitable[None]] | None = None,
+        count_tokens: Callable[[str], int] | None = None,
     ) -> None:
         self._on_processed = on_processed
         self._state = state
         self._vectors = vectors
-        self._memory = SessionMemory(vectors, embedder, sparse, wait=self._wait_for_model)
+        self._memory = SessionMemory(vectors, embedder, sparse, wait=self._wait_for_model, count_tokens=count_tokens)
         self._state_breaker = state_breaker
         self._vectors_breaker = vectors_breaker
         self._embedding_breaker = embedding_breaker

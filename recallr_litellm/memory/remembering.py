@@ -6,7 +6,8 @@ The ids depend only on what is stored: doing it twice, or dying anywhere in it, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -15,6 +16,7 @@ from recallr_litellm.core.messages import Message, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.passages import indexed, split
 from recallr_litellm.core.records import Passage, Session, Turn, User
+from recallr_litellm.core.tokens import tokens_shown
 from recallr_litellm.memory.summarise import summarise
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.embedding.passages import Wait, embed_passages
@@ -27,13 +29,23 @@ class SessionMemory:
 
     Args:
         wait: on an outage of the embedding model, see `embed_passages`.
+        count_tokens: tokens of a text, so that they need not be counted when it is shown; None: they are then.
     """
 
-    def __init__(self, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder, *, wait: Wait) -> None:
+    def __init__(
+        self,
+        vectors: VectorStore,
+        embedder: Embedder,
+        sparse: SparseEncoder,
+        *,
+        wait: Wait,
+        count_tokens: Callable[[str], int] | None = None,
+    ) -> None:
         self._vectors = vectors
         self._embedder = embedder
         self._sparse = sparse
         self._wait = wait
+        self._count_tokens = count_tokens
 
     async def save(
         self, owner: Owner, session_id: str, snapshot: Snapshot, still_wanted: Callable[[], Awaitable[bool]]
@@ -74,9 +86,18 @@ class SessionMemory:
         ]
         passages = iter(await self._embed([text for of_message in texts for text in of_message]))
         return [
-            Turn(stored, tuple(passage for passage in islice(passages, len(of_message)) if passage is not None))
+            Turn(stored, tuple(self._counted(stored.message.name, islice(passages, len(of_message)))))
             for stored, of_message in zip(messages, texts, strict=True)
         ]
+
+    def _counted(self, name: str, passages: Iterable[Passage | None]) -> Iterator[Passage]:
+        """The passages of a message that could be embedded, with what they cost to show: without the speaker's name."""
+        for passage in passages:
+            if passage is not None and self._count_tokens is not None:
+                said = passage.text.removeprefix(f"{name}: ") if name else passage.text
+                yield replace(passage, tokens=tokens_shown(said, self._count_tokens))
+            elif passage is not None:
+                yield passage
 
     async def _summary(self, turns: list[Turn]) -> Passage | None:
         said = [(turn.stored.message, passage) for turn in turns for passage in turn.passages]

@@ -61,4 +61,5 @@ def recalled_passage(hit: PassageHit, relevance: float = 0.0) -> RecalledPassage
         gist=hit.traits.gist,
         parts=hit.parts,
         states_nothing=hit.states_nothing,
+        tokens=hit.tokens,
     )

@@ -25,6 +25,8 @@ import numpy as np
 from recallr_litellm.core.messages import Message, Role, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Passage, Session, Turn, User, Vector
+from recallr_litellm.core.tokens import tokens_shown
+from recallr_litellm.litellm_host.models import count_tokens
 from recallr_litellm.memory.summarise import summarise
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder, open_embedder
@@ -145,7 +147,8 @@ def _session(
     noise = rng.normal(size=(TURNS_A_SESSION, known.shape[1])) * NOISE / np.sqrt(known.shape[1])
     dense = _units(known[pairs].sum(axis=1) + noise)
     said = [f"{texts[one]} {texts[other]}" for one, other in pairs]
-    passages = [Passage(*parts) for parts in zip(said, dense, sparse.passages(said), strict=True)]
+    tokens = [tokens_shown(text, count_tokens) for text in said]
+    passages = [Passage(*parts) for parts in zip(said, dense, sparse.passages(said), tokens, strict=True)]
     roles: list[Role] = ["user", "assistant"]
     turns = [
         Turn(

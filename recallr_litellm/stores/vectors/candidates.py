@@ -64,7 +64,7 @@ class Candidates:
 
 def searched_fields(*, names_times: bool) -> tuple[str, ...]:
     """What a search wants to know of a passage."""
-    return (schema.HIT, schema.TIMES) if names_times else (schema.HIT,)
+    return (schema.HIT, schema.TOKENS, schema.TIMES) if names_times else (schema.HIT, schema.TOKENS)
 
 
 def of_times(said: Where, spans: Sequence[Span]) -> Iterator[Where]:

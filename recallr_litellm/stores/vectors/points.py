@@ -172,6 +172,8 @@ def turn_points(owner: Owner, session_id: str, turn: Turn) -> Iterator[Point]:
                 payload[schema.STATES_NOTHING] = True
             elif tells_a_change(passage.text):
                 payload[schema.TELLS_A_CHANGE] = True
+            if passage.tokens is not None:
+                payload[schema.TOKENS] = passage.tokens
             if times := written_times(passage.text, stored.at, stored.timezone):
                 payload[schema.TIMES] = times
         if part == 0:
@@ -277,9 +279,9 @@ def passage_hit(found: Found, bm25: float) -> PassageHit:
     read, words, score = Traits(*traits), _unpacked(terms), found.score
     times = tuple(found.payload.get(schema.TIMES, ()))
     nothing, id = read.states_nothing and parts == 1, found.id
-    return PassageHit(
-        session, message, position, part, parts, role, at, text, read, words, score, bm25, id, name, times, nothing
-    )
+    tokens = found.payload.get(schema.TOKENS)
+    place = session, message, position, part, parts
+    return PassageHit(*place, role, at, text, read, words, score, bm25, id, name, times, nothing, tokens)
 
 
 def summary_hit(found: Found, bm25: float) -> SummaryHit:

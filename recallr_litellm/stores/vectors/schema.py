@@ -82,6 +82,8 @@ HIT: Final = "hit"
 engine parses every field of a point that is found, and hands out each by itself: half of what a search took."""
 
 
+TOKENS: Final = "tokens"
+"""On a passage, but those of version 0.3 or earlier: `core.tokens.tokens_shown` of it."""
 GIST: Final = "gist"
 """On a summary, but those of version 0.3 or earlier: `core.traits.gist` of it."""
 NAME: Final = "name"

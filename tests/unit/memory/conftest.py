@@ -77,6 +77,7 @@ class Plugin:
             state_breaker=self.state_breaker,
             vectors_breaker=self.vectors_breaker,
             embedding_breaker=self.embedding_breaker,
+            count_tokens=len,
             **options,  # type: ignore[arg-type]
         )
 
