@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from recallrai.exceptions import InvalidCategoriesError, RecallrAIError
+from recallrai.models import MessageRole
 from recallrai.models.merge_conflict import MergeConflictAnswer, MergeConflictStatus
 
 from tests.support.api import sdk
@@ -80,6 +81,12 @@ def test_a_change_over_sessions_is_shown_with_what_was_before(learning: Proxy, p
         return "User lives in Rome." in shown and "> User lives in Porto." in shown and "<until " in shown
 
     eventually(settled, "the block shows where the user lives, and lived")
+    session = sdk(learning).get_user(user).create_session()
+    session.add_message(MessageRole.USER, "Where do I live?")
+    context = session.get_context(include_metadata_ids=True)
+    assert "User lives in Rome." in (context.context or ""), "the API shows what a chat is shown"
+    [memory] = sdk(learning).get_user(user).list_memories().items
+    assert context.metadata.memory_ids == [memory.memory_id]
     [request] = [one for one in asked(provider, "TARGET") if "I live in Porto" in one.user_text]
     assert request.json["response_format"]["json_schema"]["strict"] is True
     assert request.json["temperature"] == 0
