@@ -154,7 +154,8 @@ class Forgetting:
     async def _delete_session(self, job: ForgettingJob, moving: InMotion | None) -> Forgotten:
         remembered = await self._vectors.count_remembered(job.owner, job.session_id)
         await self._vectors.delete_session(job.owner, job.session_id)
-        await self._state.forget_explained(job.owner)  # any of them may quote it
+        await self._state.forget_explained(job.owner)  # any of them may quote it, as may blocks of open sessions
+        await self._state.forget_blocks(job.owner)
         payloads = await self._purge(job.owner, job.session_id)
         sessions, messages = moving or InMotion(0, 0)
         return Forgotten(sessions, remembered.sessions, messages + remembered.messages, remembered.memories, payloads)

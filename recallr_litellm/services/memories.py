@@ -14,6 +14,7 @@ from recallr_litellm.errors import InvalidCategories, MemoryNotFound
 from recallr_litellm.learning.reconciling import Knowing
 from recallr_litellm.learning.versions import edited, invalidated, reverted, without_current
 from recallr_litellm.services.sessions import SessionService
+from recallr_litellm.stores.state import StateStore
 from recallr_litellm.stores.vectors import VectorStore
 
 
@@ -34,7 +35,8 @@ class MemoryDetails:
 class Memories:
     """Lists, reads and deletes memories. To a user, those of all others are unknown: `MemoryNotFound`."""
 
-    def __init__(self, vectors: VectorStore, sessions: SessionService, knowing: Knowing) -> None:
+    def __init__(self, state: StateStore, vectors: VectorStore, sessions: SessionService, knowing: Knowing) -> None:
+        self._state = state
         self._vectors = vectors
         self._sessions = sessions
         self._knowing = knowing
@@ -101,6 +103,7 @@ class Memories:
 
         Raises:
             MemoryNotFound: the owner has none of this id.
+            Unavailable: a store does not answer: to be deleted again.
         """
         found = await self.get(owner, memory_id)
         memory, earlier = found.memory, found.previous
@@ -113,6 +116,8 @@ class Memories:
             await self._vectors.delete_memories(owner, [record])
         else:
             await self._vectors.delete_memories(owner, [memory_id, *(one.id for one in earlier if previous)])
+        await self._state.forget_explained(owner)  # any of them may quote it, as may blocks of open sessions
+        await self._state.forget_blocks(owner)
 
     async def edit(self, owner: Owner, memory_id: str, content: str) -> MemoryDetails:
         """Say a memory in other words: a version by hand, which learning does not overwrite.

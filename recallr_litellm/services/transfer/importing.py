@@ -48,6 +48,8 @@ _POLL_SECONDS: Final = 0.2
 _ATTEMPTS: Final = 10
 _SECOND: Final = 1000
 _MEMORIES_AT_ONCE: Final = 64
+_OPENING: Final = frozenset({"format", "version"})
+"""Fields by which a document is known."""
 
 
 @dataclass(slots=True)
@@ -202,7 +204,8 @@ class _Import:
         """The next field or item of the document."""
         place = item.field if item.number is None else f"{item.field} {item.number + 1}"
         if item.number is None:
-            self._head[item.field] = item.value
+            if item.field in _OPENING:  # others may be any number
+                self._head[item.field] = item.value
             if item.field == "user":
                 self._user = read_item(UserItem, item.value, place)
             return
@@ -217,6 +220,7 @@ class _Import:
         elif item.field == "conflicts":
             conflict = Conflict.model_construct(**dict(read_item(ConflictItem, item.value, place)))
             await self._importer._vectors.put_conflict(owner, conflict, keep_existing=True)
+            await self._importer._require_user(owner)
 
     async def finish(self) -> Imported:
         """What the document has brought, after its end."""

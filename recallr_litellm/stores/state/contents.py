@@ -62,6 +62,17 @@ class SessionContents(RedisCaller):
             ids: Any = await self._client.zrevrange(keys.open_sessions(owner), 0, OTHER_SESSIONS)
         return list(ids)
 
+    async def forget_blocks(self, owner: Owner) -> None:
+        """Delete the memory blocks that are kept with the owner's sessions: any may quote what is being forgotten."""
+        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.zrange(keys.open_sessions(owner), 0, -1)
+            pipeline.zrange(keys.empty_sessions(owner), 0, -1)
+            found: list[list[str]] = await pipeline.execute()
+        names = [keys.blocks(owner, id) for ids in found for id in ids]
+        if names:
+            async with self._reaching():
+                await self._client.delete(*names)
+
     async def recent(
         self, owner: Owner, session_ids: Sequence[str], *, most_bytes: int
     ) -> dict[str, tuple[StoredMessage, ...]]:

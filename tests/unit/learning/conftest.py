@@ -82,7 +82,10 @@ class ScriptedModel:
 class World:
     """What the tests work with."""
 
-    def __init__(self, vectors: VectorStore, queue: LearningQueue, learner: Learner, model: ScriptedModel) -> None:
+    def __init__(
+        self, state: StateStore, vectors: VectorStore, queue: LearningQueue, learner: Learner, model: ScriptedModel
+    ) -> None:
+        self.state = state
         self.vectors = vectors
         self.queue = queue
         self.learner = learner
@@ -136,6 +139,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     breaker = CircuitBreaker("redis", queue.probe, probe_timeout=60)
     await breaker.probe()
     model = ScriptedModel()
+    state = StateStore(queue.link, timeout_seconds=60)
     made: World
 
     learner = Learner(
@@ -150,9 +154,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         budget=lambda _: made.budget,
         interval=0.05,
         quiet=_at_once,
-        is_gone=StateStore(queue.link, timeout_seconds=60).is_gone,
+        is_gone=state.is_gone,
     )
-    made = World(vectors, queue, learner, model)
+    made = World(state, vectors, queue, learner, model)
     yield made
     await queue.close()
     await vectors.close()

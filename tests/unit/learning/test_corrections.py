@@ -8,15 +8,19 @@ from typing import cast
 import pytest
 
 from recallr_litellm.core.knowledge import Answer, ConflictStatus
+from recallr_litellm.core.laid import LaidBlock
+from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.errors import ConflictNotFound, InvalidAnswers, MemoryNotFound
 from recallr_litellm.learning.extracting import Rules
 from recallr_litellm.learning.reconciling import Knowing
 from recallr_litellm.services.conflicts import Conflicts
 from recallr_litellm.services.memories import Memories
 from recallr_litellm.services.sessions import SessionService
+from recallr_litellm.stores.state import ExplainedRequest
 from tests.unit.learning.conftest import World
 from tests.unit.learning.kit import OWNER
 
+OTHER = Owner(OWNER.project, "other")
 NO_SESSIONS = cast(SessionService, None)
 
 
@@ -26,7 +30,7 @@ def knowing(world: World) -> Knowing:
 
 @pytest.fixture
 def memories(world: World) -> Memories:
-    return Memories(world.vectors, NO_SESSIONS, knowing(world))
+    return Memories(world.state, world.vectors, NO_SESSIONS, knowing(world))
 
 
 @pytest.fixture
@@ -101,6 +105,27 @@ async def test_a_deleted_memory_stays_deleted_when_its_session_is_learned_again(
     kept = [one for id in ("s1", "s2") for one in await world.vectors.extractions(OWNER, id)]
     assert "Porto" not in json.dumps([one.model_dump(mode="json") for one in kept])
     assert "Rome" not in json.dumps([one.model_dump(mode="json") for one in kept])
+
+
+@pytest.mark.parametrize("previous", [False, True])
+async def test_what_was_shown_and_explained_of_a_deleted_memory_goes_with_it(
+    world: World, memories: Memories, previous: bool
+) -> None:
+    id = await moved(world)
+    for owner in (OWNER, OTHER):
+        await world.state.create(owner, "s9", timeout_seconds=600, metadata={})
+        await world.state.lay_block(owner, "s9", LaidBlock("r", "e", "turn", "Rome"), most_bytes=1_000)
+        request = ExplainedRequest(owner.user, owner.project, owner, "{}", "Rome")
+        await world.state.keep_explained([request], most=10, most_bytes=1_000, seconds=600)
+    await memories.delete(OWNER, id, previous=previous)
+    left = [
+        (
+            len(await world.state.load_blocks(owner, "s9")),
+            await world.state.explained(Project(owner.project), owner.user, seconds=600),
+        )
+        for owner in (OWNER, OTHER)
+    ]
+    assert left == [(0, None), (1, "Rome")]
 
 
 async def in_conflict(world: World) -> str:

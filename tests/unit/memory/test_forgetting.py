@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from recallr_litellm.core.laid import LaidBlock
 from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.core.records import Memory, Session
 from recallr_litellm.delivery.outbox import Outbox
@@ -265,6 +266,22 @@ async def test_a_forgotten_session_is_gone_and_the_others_stay(plugin: Plugin, f
     assert not await plugin.capture.store_or_hold(running, within=60), "an exchange in flight brought the session back"
     assert await plugin.texts(second) == []
     assert (await plugin.sessions.open(plugin.request())).id not in {first, second}
+
+
+async def test_blocks_of_open_sessions_that_quote_a_forgotten_session_are_gone(
+    plugin: Plugin, forgetting: Forgetting
+) -> None:
+    first = await say(plugin, ANA, SECRET)
+    await process(plugin)
+    second = await say(plugin, ANA, "What is my locker number?")
+    others = (await plugin.sessions.open(plugin.request(BEN))).id
+    block = LaidBlock("r", "e", "turn", SECRET)
+    for owner, session in ((ANA, second), (BEN, others)):
+        await plugin.state.lay_block(owner, session, block, most_bytes=1_000)
+    await forgetting.forget_session(ANA, first)
+    assert await plugin.state.load_blocks(ANA, second) == (), "the chat that goes on still quotes the forgotten session"
+    assert await plugin.state.load_blocks(BEN, others) == (block,)
+    assert "What is my locker number?" in await plugin.texts(second)
 
 
 async def test_a_former_name_is_forgotten_with_its_user_and_not_with_another(

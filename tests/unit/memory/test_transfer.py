@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from recallr_litellm.core.bounds import SESSION_MESSAGES
 from recallr_litellm.core.owner import Project
-from recallr_litellm.errors import InvalidImport
+from recallr_litellm.errors import InvalidImport, UserNotFound
 from recallr_litellm.memory.users import UserDirectory
 from recallr_litellm.services.forgetting import Forgetting
 from recallr_litellm.services.transfer.exporting import Exporter
@@ -127,3 +128,31 @@ async def test_what_stands_before_a_fault_is_imported(plugin: Plugin, importer: 
     with pytest.raises(InvalidImport, match=r"sessions 2: messages\.0\.at: must be a time"):
         await take(importer, sessions=[session("First."), {"messages": [{"role": "user", "text": "x", "at": True}]}])
     assert len((await exported(plugin))["sessions"]) == 1
+
+
+async def test_conflicts_of_a_user_who_is_forgotten_meanwhile_are_not_kept(plugin: Plugin, importer: Importer) -> None:
+    async def document() -> AsyncIterator[bytes]:
+        text = json.dumps({**OPENING, "conflicts": [CONFLICT, CONFLICT | {"id": "f" * 32}]}).encode()
+        end = text.index(b"f" * 32)
+        yield text[:end]
+        await forgetting_of(plugin).forget_user(ANA)
+        yield text[end:]
+
+    with pytest.raises(UserNotFound):
+        await importer.take(PROJECT, ANA.user, document())
+    assert await plugin.vectors.conflicts(ANA) == []
+
+
+async def test_fields_that_nobody_knows_take_no_memory(plugin: Plugin, importer: Importer) -> None:
+    async def document() -> AsyncIterator[bytes]:
+        yield json.dumps(OPENING).encode()[:-1]
+        for number in range(40):
+            yield f', "unknown {number}": "'.encode() + b"x" * 1_000_000 + b'"'
+        yield b"}"
+
+    tracemalloc.start()
+    try:
+        await importer.take(PROJECT, ANA.user, document())
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
