@@ -200,6 +200,7 @@ class Outbox(LeasedQueue):
                     keys.outbox_member(owner, session),
                     self._keys.queues(bucket),
                     self._keys.states(bucket),
+                    int(not session),
                 )
                 for bucket in range(keys.BUCKETS)
             ]

@@ -251,7 +251,9 @@ class Processor:
             await self._vectors.flush()
             for job in remembered:
                 if self._on_processed is not None:
-                    await self._on_processed(job.claim.owner, job.claim.session_id, job.last_at)
+                    user = await self._vectors.get_user(job.claim.owner)  # by its name of today, not of the session
+                    owner = user.owner if user is not None else job.claim.owner
+                    await self._on_processed(owner, job.claim.session_id, job.last_at)
                 with suppress(StateRefused):  # damaged since: its next claim sets it aside
                     if await self._state.finish(job.claim):
                         SESSIONS.labels("processed").inc()

@@ -104,6 +104,8 @@ class Users:
         except UserExists:
             owner = None if first else await self._directory.find(project, name)
             if owner is None:
+                if key is not None:  # it has made nobody: sent again, it is to fail again
+                    await self._state.forget_request(Owner(project.id, name), key)
                 raise
             return await self.get(owner)
         return UserDetails(user, user.created_at)

@@ -12,7 +12,6 @@ from mcp_types import ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.errors import SessionNotFound
 from recallr_litellm.recall.by_strategy import Question
 from recallr_litellm.request_headers import RecallrHeaders
 from recallr_litellm.services import Services
@@ -222,9 +221,8 @@ async def delete(services: Services, caller: Caller, asked: DeleteArguments) -> 
         await services.memories.delete(caller.owner, asked.memory_id, previous=True)
         return Deleted(messages=0, facts=versions)
     assert asked.session_id is not None
+    await services.sessions.get(caller.owner, asked.session_id)
     gone = await services.forgetting.forget_session(caller.owner, asked.session_id)
-    if not gone.anything:
-        raise SessionNotFound(f"Session {asked.session_id} not found")
     return Deleted(messages=gone.messages, facts=gone.memories)
 
 

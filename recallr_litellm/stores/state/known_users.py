@@ -43,9 +43,13 @@ class KnownUsers(RedisCaller):
 
     async def is_first_request(self, name: Owner, key: str) -> bool:
         """Whether no request for a user of this name has borne this key today, which is noted."""
-        digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:32]
         async with self._reaching():
-            return bool(await self._client.set(keys.exchange(name, digest), 1, nx=True, ex=MARKER_SECONDS))
+            return bool(await self._client.set(_request(name, key), 1, nx=True, ex=MARKER_SECONDS))
+
+    async def forget_request(self, name: Owner, key: str) -> None:
+        """Take back what `is_first_request` has noted."""
+        async with self._reaching():
+            await self._client.delete(_request(name, key))
 
     async def has_name(self, owner: Owner) -> bool:
         """Whether it was noted that the user exists and has this name."""
@@ -108,3 +112,8 @@ class KnownUsers(RedisCaller):
         with suppress(LockError):  # it took too long, and somebody else has it
             async with self._reaching():
                 await lock.release()
+
+
+def _request(name: Owner, key: str) -> str:
+    digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:32]
+    return keys.exchange(name, digest)

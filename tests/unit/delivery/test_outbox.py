@@ -265,6 +265,14 @@ async def test_purging_a_user_leaves_nothing_of_theirs_and_all_of_others(
             assert ANA.key not in letter["member"], "a dead letter of a purged user is still there"
 
 
+async def test_purging_a_session_leaves_one_whose_id_begins_alike(outbox: Outbox) -> None:
+    for session in ("s1", "s10", "s2"):
+        await add(outbox, f"of {session}", session=session)
+    assert await outbox.purge(ANA, "s") == 0
+    assert await outbox.purge(ANA, "s1") == 1
+    assert {delivery.message_id for delivery in await claim(outbox)} == {"of s10", "of s2"}
+
+
 async def test_what_an_earlier_version_has_queued_is_sent(outbox: Outbox, everything: Everything) -> None:
     """Its keys, as they were: a failure that counted, and a lease of a worker that is gone."""
     member = keys.outbox_member(ANA, "s1")

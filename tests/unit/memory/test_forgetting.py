@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from recallr_litellm.api.mcp.tools import Caller, DeleteArguments, delete
 from recallr_litellm.core.laid import LaidBlock
 from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.core.records import Memory, Session
 from recallr_litellm.delivery.outbox import Outbox
 from recallr_litellm.delivery.records import Limits
 from recallr_litellm.errors import SessionNotFound, UserForgotten, UserNotFound, VectorsUnavailable
+from recallr_litellm.request_headers import RecallrHeaders
+from recallr_litellm.services import Services
 from recallr_litellm.services.forgetting import Forgetting, Forgotten
 from recallr_litellm.services.retention import Retention
+from recallr_litellm.services.sessions import SessionService
 from recallr_litellm.stores.embedding.passages import embed_passages
 from recallr_litellm.stores.state import keys
 from recallr_litellm.stores.vectors import schema
@@ -266,6 +271,21 @@ async def test_a_forgotten_session_is_gone_and_the_others_stay(plugin: Plugin, f
     assert not await plugin.capture.store_or_hold(running, within=60), "an exchange in flight brought the session back"
     assert await plugin.texts(second) == []
     assert (await plugin.sessions.open(plugin.request())).id not in {first, second}
+
+
+async def test_a_tool_forgets_whole_sessions_that_are_there_and_marks_no_others(
+    plugin: Plugin, forgetting: Forgetting
+) -> None:
+    id = await say(plugin, ANA, SECRET)
+    before = [name async for name in plugin.state._client.scan_iter("*")]
+    sessions = SessionService(plugin.state, plugin.vectors, min_timeout_seconds=600)
+    services = cast(Services, SimpleNamespace(sessions=sessions, forgetting=forgetting))
+    caller = Caller(ANA, RecallrHeaders())
+    for unknown in (id[:1], id + "0", "nothing"):
+        with pytest.raises(SessionNotFound):
+            await delete(services, caller, DeleteArguments(session_id=unknown))
+    assert sorted([name async for name in plugin.state._client.scan_iter("*")]) == sorted(before)
+    assert (await delete(services, caller, DeleteArguments(session_id=id))).messages == 2
 
 
 async def test_blocks_of_open_sessions_that_quote_a_forgotten_session_are_gone(

@@ -77,7 +77,9 @@ async def test_a_session_becomes_searchable_memory_and_leaves_redis(plugin: Plug
     best = max(hits, key=lambda hit: hit.dense)
     assert "cat" in best.text
     assert {hit.role for hit in hits} == {"user", "assistant"}, "what the assistant said is remembered too"
-    assert all(hit.tokens == len(hit.text) + 2 for hit in hits), "what it costs to show, with the space and the line end"
+    assert all(hit.tokens == len(hit.text) + 2 for hit in hits), (
+        "what it costs to show, with the space and the line end"
+    )
     assert [hit.session for hit in summaries] == [last.session.id]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from typing import cast
 
 import pytest
 
@@ -12,11 +13,13 @@ from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.core.records import User
 from recallr_litellm.errors import UserExists, UserForgotten, UserNotFound
 from recallr_litellm.memory.users import UserDirectory
+from recallr_litellm.services.forgetting import Forgetting
+from recallr_litellm.services.users import Users
 from recallr_litellm.stores.state import keys
 from recallr_litellm.stores.vectors import schema
 from recallr_litellm.stores.vectors.engine import Point
 from recallr_litellm.stores.vectors.points import point_id
-from tests.unit.memory.conftest import Plugin
+from tests.unit.memory.conftest import ANA, Plugin
 
 ACME = Project("acme")
 PASSED = int(time.time() * 1000) - 60_000
@@ -161,3 +164,29 @@ async def test_what_came_before_a_user_was_forgotten_makes_no_user(plugin: Plugi
             await plugin.sessions.open(plugin.request(ana, at=PASSED - 1), replay=replay)
     assert await plugin.sessions.users.find(ACME, "ana") is None
     assert await plugin.sessions.open(plugin.request(ana, at=PASSED + 1)), "the name can be used again"
+
+
+async def test_a_request_that_made_no_user_fails_again_when_it_is_sent_again(plugin: Plugin) -> None:
+    directory = plugin.sessions.users
+    users = Users(plugin.state, plugin.vectors, directory, cast(Forgetting, None))
+    await directory.create(ACME, "ana", metadata={})
+    for _ in range(2):
+        with pytest.raises(UserExists):
+            await users.create(ACME, "ana", metadata={}, key="k")
+    made = [await users.create(ACME, "ben", metadata={}, key="k") for _ in range(2)]
+    assert made[0].user == made[1].user
+
+
+async def test_a_session_is_told_of_by_the_name_that_its_user_has_now(plugin: Plugin) -> None:
+    told: list[str] = []
+
+    async def tell(owner: Owner, session: str, at: int) -> None:
+        told.append(owner.user)
+
+    exchange = await plugin.exchange("x", "Hello.")
+    assert await plugin.capture.store_or_hold(exchange, within=60)
+    await plugin.sessions.users.change(ANA, name="anna")
+    await plugin.sessions.users.create(ACME, ANA.user, metadata={})
+    claims = await plugin.state.claim(16, lease_seconds=60, now_ms=2**45)
+    await plugin.processor(on_processed=tell).process(claims)
+    assert told == ["anna"]
