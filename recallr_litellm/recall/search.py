@@ -131,14 +131,6 @@ class Recall:
         terms = self._sparse.query(question.text)
         telling = without(question.text, speakers | frequent)
         telling_terms = terms if telling == question.text else self._sparse.query(telling)
-        asked_terms = np.array(telling_terms.indices, np.uint32)
-        asked = Asked(
-            question,
-            speakers,
-            bm25_scale(len(terms.indices), recipe.weights_of_lines),
-            asked_terms,
-            Likeness(asked_terms, self._sparse.words),
-        )
         if trace is not None:
             trace.lap("question")
         embedding = asyncio.ensure_future(self._embedder.query(telling, owner.project))
@@ -148,6 +140,14 @@ class Recall:
             # The thread of the model needs the interpreter for the first half millisecond; once it computes,
             # the search by words can have it.
             await asyncio.wait([embedding], timeout=_HEAD_START_SECONDS)
+            asked_terms = np.array(telling_terms.indices, np.uint32)
+            asked = Asked(
+                question,
+                speakers,
+                bm25_scale(len(terms.indices), recipe.weights_of_lines),
+                asked_terms,
+                Likeness(asked_terms, self._sparse.words),
+            )
             passages, summaries, memories, changes = await self._different(
                 recipe,
                 partial(
