@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -41,6 +40,7 @@ from recallr_litellm.core.messages import Role, ToolCall
 from recallr_litellm.core.metadata import check_metadata
 from recallr_litellm.core.records import Memory
 from recallr_litellm.errors import InvalidImport
+from recallr_litellm.request_headers import MAX_SESSION_TIMEOUT
 
 FORMAT: Final = "recallr-user"
 LISTS: Final = frozenset({"sessions", "memories", "conflicts"})
@@ -69,7 +69,7 @@ def milliseconds(value: Any) -> int:
     if isinstance(value, str):
         moment = datetime.fromisoformat(value.strip())
         at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
-    elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    elif isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a time: ISO 8601, or seconds or milliseconds since 1970")
     else:
         at = value * 1000 if value < _MILLISECONDS_FROM else value
@@ -135,7 +135,7 @@ class SessionItem(_Part):
     """Made from the content where there is none."""
     created_at: Moment | None = None
     last_at: Moment | None = None
-    timeout_seconds: int | None = Field(None, ge=1)
+    timeout_seconds: int | None = Field(None, ge=1, le=MAX_SESSION_TIMEOUT)
     status: Literal["processed", "open"] | None = None
     """As it was when it was exported; it is processed again when it is imported."""
     metadata: _Metadata = Field(default_factory=dict)
@@ -151,6 +151,7 @@ class MemoryItem(Memory):
     event_start: Moment | None = None
     event_end: Moment | None = None
     expired_at: Moment | None = None
+    confidence: float = Field(1.0, ge=0, le=1)
 
 
 class ConflictItem(Conflict):

@@ -66,7 +66,10 @@ class JsonItems:
         try:
             if text:
                 self._parser.send(text)
-        except (ijson.JSONError, ValueError) as error:
+        except SystemError as error:  # a number of more digits than Python reads: its event is none, and is not touched
+            del self._events[-1:]
+            self._fault = InvalidImport(f"{_first_line(error)}")
+        except (ijson.JSONError, ValueError, ArithmeticError) as error:
             self._fault = InvalidImport(f"{_first_line(error)}")
         try:
             for event, value in self._events:
@@ -87,7 +90,7 @@ class JsonItems:
             raise self._fault
         try:
             self._parser.close()
-        except (ijson.JSONError, ValueError) as error:
+        except (ijson.JSONError, ValueError, ArithmeticError, SystemError) as error:
             raise InvalidImport(f"{self.place}: the JSON breaks off ({_first_line(error)})") from None
 
     @property
@@ -137,4 +140,6 @@ class JsonItems:
 
 def _first_line(error: Exception) -> str:
     """What is wrong, without the text around it."""
+    if isinstance(error, ArithmeticError | SystemError):
+        return "a number has too many digits"
     return str(error).removeprefix("b'").partition("\n")[0].partition("\\n")[0].strip() or type(error).__name__

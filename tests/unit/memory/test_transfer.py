@@ -156,3 +156,21 @@ async def test_fields_that_nobody_knows_take_no_memory(plugin: Plugin, importer:
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("items", "says"),
+    [
+        ('"memories": [{"confidence": 1e999, ', r"memories 1: confidence: Input should be less than or equal to 1"),
+        ('"memories": [{"event_end": 1' + "0" * 400 + ", ", r"memories 1: event_end: must be a time between"),
+        ('"memories": [{"event_end": 1' + "0" * 5000 + ", ", r"memories 1: is not JSON \(a number has too many digits"),
+        ('"memories": [{"event_end": 1e' + "9" * 30 + ", ", r"memories 1: is not JSON \(a number has too many digits"),
+        ('"sessions": [{"timeout_seconds": 1' + "0" * 30 + ", ", r"sessions 1: timeout_seconds: Input should be less"),
+    ],
+)
+async def test_a_number_that_could_not_be_kept_is_no_import(importer: Importer, items: str, says: str) -> None:
+    async def document() -> AsyncIterator[bytes]:
+        yield f"{json.dumps(OPENING)[:-1]}, {items}{json.dumps(MEMORY)[1:]}]}}".encode()
+
+    with pytest.raises(InvalidImport, match=says):
+        await importer.take(PROJECT, ANA.user, document())
