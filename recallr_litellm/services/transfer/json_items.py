@@ -12,6 +12,8 @@ from recallr_litellm.errors import InvalidImport
 
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Of one item: more than a session of ours can hold."""
+_MOST_VALUES: Final = 1_000_000
+"""Of one item, names of fields counted too: in memory an empty one takes thirty times its bytes."""
 _DEEPEST: Final = 100
 """Nesting of an item. A text of nothing but brackets would take any memory."""
 
@@ -55,6 +57,8 @@ class JsonItems:
         self._item_depth = 0
         self._bytes = 0
         """Read since the last item."""
+        self._values = 0
+        """Likewise."""
         self._fault: InvalidImport | None = None
 
     def feed(self, text: bytes) -> list[Item]:
@@ -109,6 +113,9 @@ class JsonItems:
             self._depth += begins - ends
             if self._depth > _DEEPEST:
                 raise InvalidImport(f"{self.place}: is nested too deep")
+            self._values += not ends
+            if self._values > _MOST_VALUES:
+                raise InvalidImport(f"{self.place}: has more than {_MOST_VALUES:,} values")
             self._builder.event(event, value)
             if self._depth == self._item_depth:
                 yield self._item(self._builder.value)
@@ -134,7 +141,7 @@ class JsonItems:
         item = Item(self._field, self._number if self._in_list else None, value)
         self._builder = None
         self._number += self._in_list
-        self._bytes = 0
+        self._bytes = self._values = 0
         return item
 
 

@@ -174,3 +174,13 @@ async def test_a_number_that_could_not_be_kept_is_no_import(importer: Importer, 
 
     with pytest.raises(InvalidImport, match=says):
         await importer.take(PROJECT, ANA.user, document())
+
+
+async def test_an_item_of_very_many_values_is_no_import(importer: Importer) -> None:
+    async def document() -> AsyncIterator[bytes]:
+        yield f'{json.dumps(OPENING)[:-1]}, "sessions": [{{"messages": ['.encode()
+        for _ in range(300):
+            yield b"{}," * 10_000
+
+    with pytest.raises(InvalidImport, match="sessions 1: has more than 1,000,000 values"):
+        await importer.take(PROJECT, ANA.user, document())
