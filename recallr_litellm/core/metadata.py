@@ -15,12 +15,13 @@ DEEPEST: Final = 32
 
 def check_metadata(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """The rule for metadata, wherever it comes from. Raises ValueError."""
+    wrong = ValueError("must be JSON: no NaN, no infinity, no half characters, not nested too deep")
+    if _is_deeper(metadata, DEEPEST):
+        raise wrong
     try:
-        if _is_deeper(metadata, DEEPEST):
-            raise ValueError
         size = len(json.dumps(metadata, ensure_ascii=False, allow_nan=False).encode())
     except (ValueError, RecursionError):
-        raise ValueError("must be JSON: no NaN, no infinity, no half characters, not nested too deep") from None
+        raise wrong from None
     if size > MOST_BYTES:
         raise ValueError(f"must take at most {MOST_BYTES} bytes as JSON")
     return metadata

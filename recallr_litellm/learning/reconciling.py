@@ -140,7 +140,17 @@ class Reconciliation:
         return [*await self._settle(decisions), *waiting, *later]
 
     async def _settle(self, decisions: Sequence[Decision]) -> list[Fact]:
-        """Keep decisions, then carry them out."""
+        """Keep decisions, then carry them out; without those for facts whose memory was deleted meanwhile."""
+        stored = await self._knowing.vectors.get_extraction(
+            self._owner, self._extraction.session, self._extraction.window
+        )
+        there = {fact.id for fact in stored.facts} if stored is not None else set()
+        decisions = [decision for decision in decisions if decision.fact in there]
+        kept = tuple(fact for fact in self._extraction.facts if fact.id in there)
+        made = tuple(decision for decision in self._extraction.decisions if decision.fact in there)
+        self._extraction = self._extraction.model_copy(update={"facts": kept, "decisions": made})
+        if stored is None:
+            return []
         new = {decision.fact for decision in decisions}
         before = (decision for decision in self._extraction.decisions if decision.fact not in new)
         self._extraction = self._extraction.model_copy(update={"decisions": (*before, *decisions)})

@@ -26,6 +26,11 @@ class Knowledge(OpenedCollection):
         """Keep what a window said; one that is there is replaced."""
         await self._engine.upsert([points.extraction_point(owner, extraction)])
 
+    async def get_extraction(self, owner: Owner, session_id: str, window: str) -> Extraction | None:
+        """What one window of a session said."""
+        payload = await self._get(owner, Kind.EXTRACTION, session_id, window)
+        return points.record_of(payload, Extraction) if payload else None
+
     async def extractions(self, owner: Owner, session_id: str) -> list[Extraction]:
         """All that was extracted from a session, in no order."""
         where = Where(owner, Kind.EXTRACTION, {schema.SESSION: session_id})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import cast
 
@@ -182,3 +183,36 @@ async def test_conflicts_of_others_are_unknown_and_lists_are_paged(world: World,
     found, total = await conflicts.page(OWNER, offset=0, limit=10, status=ConflictStatus.PENDING)
     assert ([one.conflict.id for one in found], total) == ([id], 1)
     assert await conflicts.page(OWNER, offset=0, limit=10, status=ConflictStatus.RESOLVED) == ([], 0)
+
+
+async def test_what_is_deleted_while_its_session_is_learned_does_not_come_back(
+    world: World, memories: Memories
+) -> None:
+    first = {"text": "User has a cat named Ida.", "attribute": "pet"}
+    second = {"text": "User's cat Ida is ill.", "subject": "user", "attribute": "pet"}
+    world.model.says({"cat": [first, second]})
+
+    def deleting(_name: str, _text: str) -> str:
+        deleted.set()
+        return json.dumps({"decisions": []})
+
+    deleted, done = asyncio.Event(), asyncio.Event()
+    plain = world.model.__class__.__call__
+
+    async def slow(self: object, *args: object, **options: object) -> object:
+        answer = await plain(self, *args, **options)  # type: ignore[arg-type]
+        if deleted.is_set():
+            await done.wait()
+        return answer
+
+    world.model.decisions = deleting
+    world.learner._write = lambda *args, **options: slow(world.model, *args, **options)  # type: ignore[assignment, method-assign]
+    learning = asyncio.create_task(world.learned("s1", "user: My cat Ida is ill.", day="2025-05-01"))
+    await deleted.wait()
+    [memory] = await world.memories()
+    await memories.delete(OWNER, memory.id, previous=True)
+    done.set()
+    await learning
+    kept = [one.model_dump_json() for one in await world.vectors.extractions(OWNER, "s1")]
+    assert "named Ida" not in "".join(kept)
+    assert "User has a cat named Ida." not in await world.current()
