@@ -70,7 +70,7 @@ def milliseconds(value: Any) -> int:
         moment = datetime.fromisoformat(value.strip())
         at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
     elif isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("must be a time: ISO 8601, or seconds or milliseconds since 1970")
+        raise ValueError("must be a time: ISO 8601, or seconds or milliseconds since 1970")  # noqa: TRY004 - pydantic refuses a value by it
     else:
         at = value * 1000 if value < _MILLISECONDS_FROM else value
     if not 0 <= at <= _LAST:
