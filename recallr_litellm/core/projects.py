@@ -30,7 +30,9 @@ class ProjectSettings(BaseModel):
     """Whether facts are learned from its sessions."""
     memory_budget_tokens: Annotated[int, Field(ge=0)] | None = None
     """Tokens a day that learning may use for it."""
-    categories: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=80)], ...], Field(max_length=50)] = ()
+    categories: (
+        Annotated[tuple[Annotated[str, Field(min_length=1, max_length=80)], ...], Field(max_length=50)] | None
+    ) = None
     """Categories of facts; any where there are none."""
     learn: Annotated[str, Field(max_length=2_000)] | None = None
     """What is to be learned, in words for the model, with examples."""

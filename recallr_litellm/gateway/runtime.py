@@ -208,7 +208,7 @@ class Runtime(OfferedServices):
     def _learning_rules(self, project: str) -> Rules:
         of_project = self.projects.settings_of(project)
         return Rules(
-            categories=of_project.categories,
+            categories=of_project.categories or (),
             include=of_project.learn or "",
             exclude=of_project.never_learn or "",
             conflicts=of_project.merge_conflicts is True,

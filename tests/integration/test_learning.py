@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from recallrai import exceptions
 from recallrai.exceptions import InvalidCategoriesError, RecallrAIError
 from recallrai.models import MessageRole
 from recallrai.models.merge_conflict import MergeConflictAnswer, MergeConflictStatus
@@ -117,8 +118,19 @@ def test_a_contradiction_is_asked_about_and_settled_through_the_sdk(
     [conflict] = listed
     assert "disputed" in block_for(learning, provider, user, "Where do I live?")
     [question] = conflict.clarifying_questions
-    conflict.resolve([MergeConflictAnswer(question=question.question, answer="User lives in the 20 mg world.")])
+    right = MergeConflictAnswer(question=question.question, answer="User lives in the 20 mg world.")
+    for answers, error in (
+        ([], exceptions.MergeConflictMissingAnswersError),
+        ([MergeConflictAnswer(question="Why?", answer="So.")], exceptions.MergeConflictInvalidQuestionsError),
+        ([MergeConflictAnswer(question=right.question, answer="Neither.")], exceptions.MergeConflictInvalidAnswerError),
+    ):
+        with pytest.raises(error):
+            conflict.resolve(answers)
+    late = person.get_merge_conflict(conflict.conflict_id)
+    conflict.resolve([right])
     assert conflict.status is MergeConflictStatus.RESOLVED
+    with pytest.raises(exceptions.MergeConflictAlreadyResolvedError):
+        late.resolve([right])
     [memory] = person.list_memories().items
     assert memory.content == "User lives in the 20 mg world."
     assert [one.content for one in memory.previous_versions] == ["User lives in the 10 mg world."]
