@@ -99,7 +99,7 @@ LEARNING_TOKENS = _counter(
 FACTS = _counter(
     "recallr_facts",
     "Facts, by what became of them: extracted; rejected by a check, by its name (evidence, modality, secret, "
-    "instruction, question, language, assistant, deleted); and of the extracted ones: same, addition, change, "
+    "instruction, question, language, assistant); and of the extracted ones: same, addition, change, "
     "correction, contradiction, new.",
     "outcome",
 )

@@ -75,7 +75,7 @@ class OfferedServices(OpenedStores):
                 users,
                 default_timeout_seconds=default_timeout_seconds,
             ),
-            memories=Memories(self._state, self._vectors, api_sessions, knowing),
+            memories=Memories(self._state, self._vectors, api_sessions, knowing, forget_explained=explain.forget),
             conflicts=Conflicts(self._vectors, knowing, write),
             forgetting=forgetting,
             context=ContextService(

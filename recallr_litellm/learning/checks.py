@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -49,14 +49,8 @@ def check(
     window: Window,
     owner: Owner,
     timezone: ZoneInfo,
-    *,
-    deleted: Callable[[str, str], bool] = lambda _id, _text: False,
 ) -> tuple[list[Fact], Counter[str]]:
-    """The facts that pass, and how often each rule has rejected one.
-
-    Args:
-        deleted: whether somebody deleted the memory of this id, or one of this text: it does not come back.
-    """
+    """The facts that pass, and how often each rule has rejected one."""
     facts: list[Fact] = []
     rejected: Counter[str] = Counter()
     for number, draft in enumerate(drafts):
@@ -66,10 +60,7 @@ def check(
         except Rejected as reason:
             rejected[str(reason)] += 1
             continue
-        if deleted(id, fact.text):
-            rejected["deleted"] += 1
-        else:
-            facts.append(fact)
+        facts.append(fact)
     return facts, rejected
 
 

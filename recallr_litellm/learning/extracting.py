@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -52,15 +52,12 @@ class Extractor:
         kept: Sequence[Extraction],
         timezone: ZoneInfo,
         rules: Rules,
-        *,
-        deleted: Callable[[str, str], bool],
     ) -> AsyncIterator[Extraction]:
         """What the windows of a session say that were not extracted yet, each to be kept before the next is asked for.
 
         Args:
             kept: what was extracted of it.
             timezone: that of the user.
-            deleted: see `check`.
 
         Raises:
             ModelUnavailable: the model does not answer.
@@ -68,7 +65,7 @@ class Extractor:
         known = {message for extraction in kept for message in extraction.messages}
         for window in windows(messages, known=known):
             async for one, read in self._read(window, timezone, rules):
-                facts, rejected = check(read or (), one, owner, timezone, deleted=deleted)
+                facts, rejected = check(read or (), one, owner, timezone)
                 count_facts(Counter(extracted=len(facts), **rejected))
                 yield Extraction(
                     session=session_id,

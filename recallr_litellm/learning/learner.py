@@ -174,7 +174,8 @@ class Learner:
         user = await self._vectors.get_user(owner)
         if user is not None and user.merge_conflict_enabled is not None:
             rules = rules._replace(conflicts=user.merge_conflict_enabled)
-        timezone = ZoneInfo("UTC")
+        messages = await self._vectors.read_messages(owner, session_id)
+        timezone = ZoneInfo(next((stored.timezone for stored in reversed(messages) if stored.timezone), "UTC"))
 
         async def write(
             messages: Sequence[dict[str, Any]], schema: dict[str, Any], *, name: str, max_tokens: int
@@ -189,11 +190,8 @@ class Learner:
             return written
 
         kept = await self._vectors.extractions(owner, session_id)
-        messages = await self._vectors.read_messages(owner, session_id)
         extract = Extractor(write)
-        async for extraction in extract(
-            owner, session_id, messages, kept, timezone, rules, deleted=lambda _id, _text: False
-        ):
+        async for extraction in extract(owner, session_id, messages, kept, timezone, rules):
             await self._vectors.keep_extraction(owner, extraction)
             kept.append(extraction)
         place = {stored.id: stored.position for stored in messages}

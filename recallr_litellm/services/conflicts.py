@@ -67,8 +67,13 @@ class Conflicts:
             raise ConflictNotFound(f"Merge conflict {conflict_id} not found")
         return (await self._details(owner, [conflict]))[0]
 
-    async def resolve(self, owner: Owner, conflict_id: str, answers: Sequence[Answer]) -> ConflictDetails:
+    async def resolve(
+        self, owner: Owner, conflict_id: str, answers: Sequence[Answer], *, repeatable: bool = False
+    ) -> ConflictDetails:
         """Settle a conflict by what the user answered: the memory gets a version, or stays as it is.
+
+        Args:
+            repeatable: the same answers once more are no error, and change nothing.
 
         Raises:
             ConflictNotFound: the owner has none of this id.
@@ -77,6 +82,8 @@ class Conflicts:
         """
         found = await self.get(owner, conflict_id)
         conflict, memory = found.conflict, found.memory
+        if repeatable and conflict.status is ConflictStatus.RESOLVED and conflict.answers == tuple(answers):
+            return found
         _check(conflict, answers)
         now = time.time_ns() // 1_000_000
         update = {"answers": tuple(answers), "resolved_at": now, "status": ConflictStatus.RESOLVED}

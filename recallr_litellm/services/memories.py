@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -33,10 +33,23 @@ class MemoryDetails:
 
 
 class Memories:
-    """Lists, reads and deletes memories. To a user, those of all others are unknown: `MemoryNotFound`."""
+    """Lists, reads, corrects and deletes memories. To a user, those of all others are unknown: `MemoryNotFound`.
 
-    def __init__(self, state: StateStore, vectors: VectorStore, sessions: SessionService, knowing: Knowing) -> None:
+    Args:
+        forget_explained: deletes what is kept to explain a user's requests, what is about to be kept too.
+    """
+
+    def __init__(
+        self,
+        state: StateStore,
+        vectors: VectorStore,
+        sessions: SessionService,
+        knowing: Knowing,
+        *,
+        forget_explained: Callable[[Owner], Awaitable[int]],
+    ) -> None:
         self._state = state
+        self._forget_explained = forget_explained
         self._vectors = vectors
         self._sessions = sessions
         self._knowing = knowing
@@ -116,7 +129,7 @@ class Memories:
             await self._vectors.delete_memories(owner, [record])
         else:
             await self._vectors.delete_memories(owner, [memory_id, *(one.id for one in earlier if previous)])
-        await self._state.forget_explained(owner)  # any of them may quote it, as may blocks of open sessions
+        await self._forget_explained(owner)  # any of them may quote it, as may blocks of open sessions
         await self._state.forget_blocks(owner)
 
     async def edit(self, owner: Owner, memory_id: str, content: str) -> MemoryDetails:

@@ -169,4 +169,6 @@ async def resolve_conflict(
         Answer(question=one.question, answer=one.answer, message=one.message or "")
         for one in resolution.answers.question_answers
     ]
-    return ConflictResponse.of(await services.conflicts.resolve(owner, conflict_id, answers))
+    return ConflictResponse.of(
+        await services.conflicts.resolve(owner, conflict_id, answers, repeatable=idempotency_key is not None)
+    )

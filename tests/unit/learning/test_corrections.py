@@ -31,7 +31,9 @@ def knowing(world: World) -> Knowing:
 
 @pytest.fixture
 def memories(world: World) -> Memories:
-    return Memories(world.state, world.vectors, NO_SESSIONS, knowing(world))
+    return Memories(
+        world.state, world.vectors, NO_SESSIONS, knowing(world), forget_explained=world.state.forget_explained
+    )
 
 
 @pytest.fixture
@@ -153,6 +155,8 @@ async def test_the_users_answer_settles_a_conflict(
     assert found.conflict.status is ConflictStatus.RESOLVED
     assert await world.current() == [current]
     assert all(memory.conflict is None for memory in await world.memories() if memory.expired_at is None)
+    given = found.conflict.answers
+    assert (await conflicts.resolve(OWNER, id, given, repeatable=True)).conflict == found.conflict
     with pytest.raises(InvalidAnswers, match="already resolved"):
         await conflicts.resolve(OWNER, id, [Answer(question=question.question, answer=answer)])
 

@@ -191,13 +191,6 @@ def test_a_month_and_a_year_last_to_their_end(written: str, last: str) -> None:
     assert str(datetime.fromtimestamp(learned.end / 1000, UTC_ZONE).date()) == last
 
 
-def test_what_was_deleted_does_not_come_back() -> None:
-    read = drafts(json.dumps({"facts": [GOOD]}))
-    assert read is not None
-    facts, rejected = check(read, window("user: My dog Rex."), OWNER, UTC_ZONE, deleted=lambda _, text: "Rex" in text)
-    assert (facts, rejected) == ([], {"deleted": 1})
-
-
 def test_the_same_window_gives_the_same_ids_and_another_users_others() -> None:
     read = drafts(json.dumps({"facts": [GOOD]}))
     assert read is not None

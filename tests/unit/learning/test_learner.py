@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import Turn
 from recallr_litellm.errors import ModelBusy, ModelRefused, ModelUnavailable
 from recallr_litellm.learning.extracting import Rules
 from recallr_litellm.learning.learner import BudgetSpent
@@ -264,3 +265,12 @@ async def test_who_is_forgotten_meanwhile_is_not_brought_back(world: World, forg
     assert await world.vectors.extractions(OWNER, "s1") == []
     await world.queue.add(OWNER, "s1", at("2025-05-01"))
     assert await world.queue.claim(1, lease_seconds=60, now_ms=at("2100-01-01")) == []
+
+
+async def test_the_model_is_told_the_time_on_the_users_clock(world: World) -> None:
+    said = await world.remember("s1", "user: My exam is tomorrow.", day="2025-05-04 15:30")
+    [session] = await world.vectors.unlearned_sessions(OWNER)
+    in_tokyo = [Turn(one.model_copy(update={"timezone": "Asia/Tokyo"}), ()) for one in said]
+    await world.vectors.save_session(OWNER, session, in_tokyo, None)
+    await world.learner.learn(OWNER, "s1")
+    assert "user, Mon 5 May 2025 00:30: My exam is tomorrow." in world.model.asked[0][1]
