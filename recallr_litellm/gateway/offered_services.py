@@ -13,6 +13,7 @@ from recallr_litellm.services.conflicts import Conflicts
 from recallr_litellm.services.context import ContextService
 from recallr_litellm.services.explain import Explain
 from recallr_litellm.services.forgetting import Forgetting
+from recallr_litellm.services.graph import Graph
 from recallr_litellm.services.limits import Limits
 from recallr_litellm.services.memories import Memories
 from recallr_litellm.services.operations import Operations
@@ -77,6 +78,7 @@ class OfferedServices(OpenedStores):
             ),
             memories=Memories(self._state, self._vectors, api_sessions, knowing, forget_explained=explain.forget),
             conflicts=Conflicts(self._vectors, knowing, write),
+            graph=Graph(self._vectors),
             forgetting=forgetting,
             context=ContextService(
                 settings,

@@ -12,6 +12,7 @@ from recallr_litellm.services.conflicts import Conflicts
 from recallr_litellm.services.context import ContextService
 from recallr_litellm.services.explain import Explain
 from recallr_litellm.services.forgetting import Forgetting
+from recallr_litellm.services.graph import Graph
 from recallr_litellm.services.limits import Limits
 from recallr_litellm.services.memories import Memories
 from recallr_litellm.services.operations import Operations
@@ -41,6 +42,7 @@ class Services:
     search: Search
     memories: Memories
     conflicts: Conflicts
+    graph: Graph
     explain: Explain
     operations: Operations
     series: Series

@@ -15,11 +15,11 @@ import numpy as np
 from recallr_litellm.core.messages import Message, Role, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.passages import indexed, split
-from recallr_litellm.core.records import Memory, Passage, Session, Turn
+from recallr_litellm.core.records import Passage, Session, Turn
 from recallr_litellm.memory.summarise import summarise
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.vectors import VectorStore
-from tests.benchmarks.facts import message_ids, recorded
+from tests.benchmarks.facts import Memo, Observed, RecordedModel, learner, message_ids, recorded
 
 CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop"}
 """Of LoCoMo; its category 5 (adversarial) has no answer to be found."""
@@ -44,6 +44,8 @@ class Spoken:
     id: str
     begun: datetime
     said: tuple[Said, ...]
+    observed: tuple[Observed, ...] = ()
+    """Facts that somebody recorded of it."""
     summary: str = ""
     """Written by somebody; without it, it is summarised as the processing of sessions does without a model."""
 
@@ -72,12 +74,16 @@ class Conversation:
     name: str
     sessions: tuple[Spoken, ...]
     questions: tuple[Question, ...]
-    memories: tuple[Memory, ...] = ()
 
     @property
     def owner(self) -> Owner:
         """Whose memory it is."""
         return Owner("benchmark", self.name)
+
+    @property
+    def has_facts(self) -> bool:
+        """Whether facts were recorded of it."""
+        return any(session.observed for session in self.sessions)
 
     @property
     def asked_at(self) -> datetime:
@@ -92,8 +98,8 @@ def load_locomo(folder: Path, *, facts: bool = False) -> list[Conversation]:
     left out. Questions of categories 1–4 that have evidence.
 
     Args:
-        facts: with what LLMs wrote of each session, as a model that extracts would have: the facts of `observation`
-            as memories, `session_summary` as the summaries.
+        facts: with what LLMs wrote of each session: the facts of `observation` to be learned, `session_summary` as
+            the summaries.
     """
     files = sorted(folder.glob("conv-*.json"))
     if not files:
@@ -110,28 +116,25 @@ def locomo(sample: dict[str, Any], *, facts: bool = False) -> Conversation:
         role: Role = "user" if turn["speaker"] == said["speaker_a"] else "assistant"
         return Said(turn["dia_id"], role, f"{turn['speaker']}: {turn['text']}")
 
-    sessions = tuple(
-        Spoken(
+    def session(number: int) -> Spoken:
+        turns = tuple(map(message, said[f"session_{number}"]))
+        observation = sample["observation"].get(f"session_{number}_observation", {}) if facts else {}
+        return Spoken(
             f"D{number}",
             datetime.strptime(said[f"session_{number}_date_time"], "%I:%M %p on %d %B, %Y").replace(tzinfo=UTC),
-            tuple(map(message, said[f"session_{number}"])),
+            turns,
+            tuple(recorded(observation, said["speaker_a"], [one.id for one in turns])),
             sample["session_summary"].get(f"session_{number}_summary", "") if facts else "",
         )
-        for number in numbers
-    )
+
+    sessions = tuple(map(session, numbers))
     known = {one.id: tuple(split(one.text)) for session in sessions for one in session.said}
     questions = tuple(
         Question(item["question"], {id: known[id] for id in evidence}, CATEGORIES[item["category"]])
         for item in sample["qa"]
         if item["category"] in CATEGORIES and (evidence := known.keys() & message_ids(item["evidence"]))
     )
-    memories = [
-        memory
-        for number, session in zip(numbers, sessions, strict=True)
-        if facts
-        for memory in recorded(sample["observation"].get(f"session_{number}_observation", {}), session.id, session.at)
-    ]
-    return Conversation(sample["sample_id"], sessions, questions, tuple(memories))
+    return Conversation(sample["sample_id"], sessions, questions)
 
 
 def load_first_person(file: Path = FIRST_PERSON) -> list[Conversation]:
@@ -171,14 +174,25 @@ async def remember(
     sparse: SparseEncoder,
     owner: Owner | None = None,
 ) -> None:
-    """Store a conversation as the processing of sessions does; for its own owner, or another one."""
+    """Store a conversation as the processing of sessions does, for its own owner, or another one; and learn what was
+    recorded of it."""
     for session in conversation.sessions:
         await _remember(owner or conversation.owner, session, vectors, embedder, sparse)
-    contents = [memory.content for memory in conversation.memories]
-    if contents:
-        indexed = map(Passage, contents, await embedder.passages(contents), sparse.passages(contents))
-        memories = list(zip(conversation.memories, indexed, strict=True))
-        await vectors.save_memories(owner or conversation.owner, memories)
+    if conversation.has_facts:
+        await learn(conversation, vectors, embedder, sparse, owner or conversation.owner)
+
+
+async def learn(
+    conversation: Conversation, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder, owner: Owner
+) -> int:
+    """Learn the recorded facts of a conversation that was remembered. Returns how many of them the model has told."""
+    model = RecordedModel()
+    async with learner(vectors, Memo(embedder), sparse, model) as learning:
+        for session in conversation.sessions:
+            texts = {one.id: one.text for one in session.said}
+            model.reads(session.observed, texts, (one.id for one in session.said if one.role == "user"))
+            await learning.learn(owner, session.id)
+    return model.told
 
 
 async def _remember(

@@ -229,7 +229,7 @@ async def measure(conversations: Sequence[Conversation]) -> tuple[Mapping[str, T
         place = Path(temporary) / "store"
         async with _bench(place, tallies) as bench:
             await bench.fill(conversations)
-        views = VIEWS if any(conversation.memories for conversation in conversations) else {"": VIEWS["turns"]}
+        views = VIEWS if any(conversation.has_facts for conversation in conversations) else {"": VIEWS["turns"]}
         for strategy, (view, kinds) in product(STRATEGIES, views.items()):
             name = f"{strategy.value} {view}".strip()
             async with _bench(place, tallies) as bench:  # each without a question in its model's cache

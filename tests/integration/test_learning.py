@@ -12,7 +12,7 @@ from recallrai.exceptions import InvalidCategoriesError, RecallrAIError
 from recallrai.models import MessageRole
 from recallrai.models.merge_conflict import MergeConflictAnswer, MergeConflictStatus
 
-from tests.support.api import sdk
+from tests.support.api import call, sdk
 from tests.support.memory import remember
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider
 from tests.support.proxy import CHAT_MODEL, MEMORY_MODEL, Proxy
@@ -193,3 +193,30 @@ def test_the_api_lists_reads_and_deletes_what_was_learned(learning: Proxy, provi
     assert [one.content for one in person.list_memories().items] == ["User lives in Turin."], "as it was before"
     person.delete_memory(person.list_memories().items[0].memory_id, delete_previous_versions=True)
     assert person.list_memories().total == 0
+
+
+def test_the_api_shows_entities_and_how_memories_hang_together(learning: Proxy, provider: Provider, user: str) -> None:
+    rex = {"entities": [{"name": "Rex", "kind": "pet"}]}
+    provider.answer(
+        Answer(model=MEMORY_MODEL, when="My dog is Rex", text=lives("Bern with Rex", **rex)),
+        Answer(model=MEMORY_MODEL, when="Rex was at the vet", text=lives("Bern, where Rex saw a vet", **rex)),
+        Answer(model=MEMORY_MODEL, when="FACT 1", text=decides("new")),
+    )
+    remember(learning, user, "My dog is Rex.")
+    person = sdk(learning).get_user(user)
+    eventually(lambda: person.list_memories().total, "the first fact is learned", until=lambda total: total == 1)
+    second = remember(learning, user, "Rex was at the vet.")
+    eventually(lambda: person.list_memories().total, "the second is learned", until=lambda total: total == 2)
+
+    listed = call(learning, "GET", f"/users/{user}/entities").json()
+    [entity] = listed["items"]
+    assert (entity["name"], entity["kind"], entity["mentions"], listed["total"]) == ("Rex", "pet", 2, 1)
+    graph = call(learning, "GET", f"/users/{user}/graph?limit=1&entity_id={entity['entity_id']}").json()
+    assert (graph["total"], graph["has_more"], [one["session_id"] for one in graph["sessions"]]) == (2, True, [second])
+    [newest] = graph["memories"]
+    whole = call(learning, "GET", f"/users/{user}/graph").json()
+    kinds = [edge["kind"] for edge in whole["edges"]]
+    assert sorted(kinds) == ["connected", "from", "from", "speaks_of", "speaks_of"]
+    person.delete_memory(newest["memory_id"])
+    left = call(learning, "GET", f"/users/{user}/graph").json()
+    assert [edge["kind"] for edge in left["edges"]] == ["speaks_of", "from"], "the connection went with its end"

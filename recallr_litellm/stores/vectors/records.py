@@ -27,6 +27,12 @@ class Records(OpenedCollection):
         payload = await self._get(owner, Kind.SESSION, session_id)
         return points.record_of(payload, Session) if payload else None
 
+    async def get_sessions(self, owner: Owner, ids: Collection[str]) -> list[Session]:
+        """Those of these processed sessions that this user has, begun last first."""
+        found = await self._all(Where(owner, Kind.SESSION, sessions=ids), [schema.RECORD]) if ids else []
+        sessions = [points.record_of(payload, Session) for payload in found]
+        return sorted(sessions, key=lambda session: (-session.created_at, session.id))
+
     async def describe_session(self, owner: Owner, session: Session) -> None:
         """Replace the record of a processed session that is there, and nothing else of it."""
         where = Where(owner, Kind.SESSION, ids=[points.point_id(owner, Kind.SESSION, session.id)])

@@ -1,0 +1,101 @@
+"""How a user's memories hang together: entities, and the graph of memories, entities and sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from recallr_litellm.core.entities import Entity, entities_of, name_key
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import Memory, Session
+from recallr_litellm.stores.vectors import VectorStore
+
+
+class EdgeKind(StrEnum):
+    """What an edge of the graph says."""
+
+    SPEAKS_OF = "speaks_of"
+    """A memory of an entity."""
+    FROM = "from"
+    """A memory comes from a session."""
+    CONNECTED = "connected"
+    """Two memories."""
+    BEFORE = "before"
+    """An earlier version of a memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Of the graph, by the ids of its ends."""
+
+    source: str
+    target: str
+    kind: EdgeKind
+
+
+@dataclass(frozen=True, slots=True)
+class GraphView:
+    """A part of the graph: some memories, and all that they lead to."""
+
+    memories: Sequence[Memory]
+    entities: Sequence[Entity]
+    sessions: Sequence[Session]
+    edges: Sequence[Edge]
+    total: int
+    """Memories that there are."""
+
+
+class Graph:
+    """Reads the graph of one owner at a time. Nothing of it is stored but memories and sessions."""
+
+    def __init__(self, vectors: VectorStore) -> None:
+        self._vectors = vectors
+
+    async def entities(self, owner: Owner, *, offset: int, limit: int, name: str = "") -> tuple[list[Entity], int]:
+        """Some of the entities, those that most memories speak of first; and how many there are.
+
+        Args:
+            name: only those with this in their name, in any case; "" for all.
+        """
+        wanted = name_key(name)
+        found = [one for one in entities_of(await self._memories(owner)) if wanted in name_key(one.name)]
+        return found[offset : offset + limit], len(found)
+
+    async def view(
+        self, owner: Owner, *, offset: int, limit: int, entity: str | None = None, past: bool = False
+    ) -> GraphView:
+        """Some of the memories, told last first, with the entities and sessions that they lead to.
+
+        Args:
+            entity: id of an entity: only memories that speak of it.
+            past: with what is no longer true, and earlier versions.
+        """
+        known = await self._memories(owner)
+        entities = entities_of(known)
+        speaking = {id for one in entities if one.id == entity for id in one.memories}
+        chosen = [
+            memory
+            for memory in known
+            if (past or memory.expired_at is None) and (entity is None or (memory.chain or memory.id) in speaking)
+        ]
+        chosen.sort(key=lambda memory: (-memory.created_at, memory.id))
+        shown = chosen[offset : offset + limit]
+        chains = {memory.chain or memory.id for memory in shown}
+        led_to = [one for one in entities if not chains.isdisjoint(one.memories)]
+        sessions = await self._vectors.get_sessions(owner, {memory.session for memory in shown})
+        return GraphView(shown, led_to, sessions, _edges(shown, led_to, sessions), len(chosen))
+
+    async def _memories(self, owner: Owner) -> list[Memory]:
+        return [memory async for memory in self._vectors.each_memory(owner)]
+
+
+def _edges(memories: Sequence[Memory], entities: Sequence[Entity], sessions: Sequence[Session]) -> list[Edge]:
+    """Those with both ends among what is shown."""
+    shown = {memory.id for memory in memories}
+    known = {session.id for session in sessions}
+    edges = [Edge(id, one.id, EdgeKind.SPEAKS_OF) for one in entities for id in one.memories if id in shown]
+    edges += [Edge(one.id, one.session, EdgeKind.FROM) for one in memories if one.session in known]
+    edges += [Edge(one.id, one.chain, EdgeKind.BEFORE) for one in memories if one.chain in shown]
+    pairs = {tuple(sorted((one.id, id))) for one in memories if not one.chain for id in one.connected if id in shown}
+    return edges + [Edge(one, other, EdgeKind.CONNECTED) for one, other in sorted(pairs)]
