@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from recallr_litellm.core.block_writer import IN_PERCENT, BlockWriter, Filled
 from recallr_litellm.core.escaping import escape
-from recallr_litellm.core.laid import passage_key
+from recallr_litellm.core.laid import memory_key, passage_key
 from recallr_litellm.core.markup import attributed, mark, percent
 from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage, ranked
 from recallr_litellm.core.tokens import too_long
@@ -40,7 +40,9 @@ def remembered(
     told = _Memories(writer)
     said = _Passages(writer)
     wanted = {(p.message, p.part): p for p in passages if p.message not in hidden and p.text.strip()}
-    wanted_memories = [m for m in memories if m.text.strip() and not (m.sources and hidden.issuperset(m.sources))]
+    wanted_memories = [
+        m for m in memories if m.text.strip() and (m.tells_more or not m.sources or not hidden.issuperset(m.sources))
+    ]
     left, complete = room, True
     for item in ranked(wanted_memories, wanted.values()):
         taken = told.take(item, left) if isinstance(item, RecalledMemory) else said.take(item, left)
@@ -53,7 +55,7 @@ def remembered(
     for number, memory in list(told.shown):
         left, all_shown = told.take_connected(number, memory.connected, left)
         complete &= all_shown
-    return Filled(told.text + said.text, room - left, said.messages, frozenset(told.ids | said.keys), complete)
+    return Filled(told.text + said.text, room - left, said.messages, frozenset(told.keys | said.keys), complete)
 
 
 class _Memories:
@@ -64,7 +66,7 @@ class _Memories:
         self._lines: dict[tuple[int, ...], str] = {}
         self.shown: list[tuple[tuple[int, ...], RecalledMemory]] = []
         """(number, memory) of those that were recalled."""
-        self.ids: set[str] = set()
+        self.keys: set[str] = set()
         """Of all that are shown."""
 
     @property
@@ -107,7 +109,7 @@ class _Memories:
         if cost > room:
             return None
         self._lines[number] = pieces[0]
-        self.ids.add(memory.id)
+        self.keys.add(memory_key(memory))
         return cost
 
     def _line(self, number: tuple[int, ...], memory: RecalledMemory) -> str:

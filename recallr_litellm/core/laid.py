@@ -7,6 +7,7 @@ passages are shown: what lies there is paid for in every request to come.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Literal, NamedTuple
@@ -57,6 +58,12 @@ def passage_key(passage: RecalledPassage) -> str:
     return f"{passage.message}#{passage.part}"
 
 
+def memory_key(memory: RecalledMemory) -> str:
+    """Names what a block shows of a memory: a later version of it, its end or a dispute about it is something new."""
+    said = f"{memory.text}\n{memory.until}\n{memory.disputed}"
+    return f"{memory.id}#{hashlib.sha256(said.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
 def not_shown(recalled: Recalled, shown: Collection[str]) -> Recalled:
     """What was recalled without what earlier blocks show."""
     if not shown:
@@ -89,7 +96,7 @@ def _memories_not_shown(memories: Iterable[RecalledMemory], shown: Collection[st
     return tuple(
         memory._replace(connected=_memories_not_shown(memory.connected, shown))
         for memory in memories
-        if memory.id not in shown
+        if memory_key(memory) not in shown
     )
 
 

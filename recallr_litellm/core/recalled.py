@@ -67,6 +67,8 @@ class RecalledMemory(NamedTuple):
     """What was true before it: until when, and what; newest first."""
     disputed: str = ""
     """What else was said that cannot be true as well, and what to ask the user about it."""
+    tells_more: bool = False
+    """What was before it, or a dispute, is shown with it: the messages that it rests on do not stand in for it."""
 
 
 Remembered = RecalledPassage | RecalledMemory

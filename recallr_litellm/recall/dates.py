@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -46,6 +46,8 @@ class Period:
     """For a day: as `written_times` gives it."""
     order: Order | None = None
     """For one of two readings of a date: which."""
+    begun: bool = field(default=True, compare=False)
+    """Some of it is over: the day, or the first of it, lies before today."""
 
     @property
     def searched(self) -> Span:
@@ -91,14 +93,20 @@ def _period(named: NamedTime, now: datetime) -> Period:
         return int(datetime.combine(day, time.min, now.tzinfo).timestamp() * 1000)
 
     day, unit, order = named
+    today = now.date()
     if unit is Unit.YEAR:
         first = day.replace(month=1, day=1)
-        return Period(ms(first), ms(first + relativedelta(years=1)), precision=0.5)
+        return Period(ms(first), ms(first + relativedelta(years=1)), precision=0.5, begun=first < today)
     first = day.replace(day=1)
     start, end = ms(first), ms(first + relativedelta(months=1))
     if unit is Unit.MONTH:
-        return Period(start, end)
+        return Period(start, end, begun=first < today)
     near = ms(day - _TOLD_WITHIN), ms(day + _TOLD_WITHIN + timedelta(days=1))
     return Period(
-        min(start, near[0]), max(end, near[1]), near=near, day=noon(day) if unit is Unit.DAY else None, order=order
+        min(start, near[0]),
+        max(end, near[1]),
+        near=near,
+        day=noon(day) if unit is Unit.DAY else None,
+        order=order,
+        begun=day < today,
     )

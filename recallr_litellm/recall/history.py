@@ -18,7 +18,8 @@ async def with_history(
     versions: Callable[[Sequence[str]], Awaitable[Mapping[str, Sequence[Memory]]]],
     conflicts: Callable[[], Awaitable[Sequence[Conflict]]],
 ) -> tuple[RecalledMemory, ...]:
-    """The memories, those that replaced something with that, those in doubt with what is in doubt.
+    """The memories, those that replaced something with that, those in doubt with what is in doubt. An earlier version
+    that was recalled itself stands for itself.
 
     Args:
         hits: those found, by id.
@@ -26,7 +27,8 @@ async def with_history(
         conflicts: those of the user.
     """
     found = [hit for memory in memories if (hit := hits.get(memory.id)) is not None]
-    changed = [hit.id for hit in found if hit.reason is Reason.CHANGE and not hit.chain]
+    changed = [hit.id for hit in found if hit.reason is not Reason.INITIAL and not hit.chain]
+    shown = {memory.id for memory in memories}
     before = await versions(changed) if changed else {}
     disputed: dict[str, str] = {}
     if any(hit.conflict for hit in found):
@@ -37,7 +39,9 @@ async def with_history(
             was=tuple(
                 (version.expired_at, version.content)
                 for version in reversed(before.get(memory.id, ()))
-                if version.expired_at is not None and version.expiration_reason is Reason.CHANGE
+                if version.expired_at is not None
+                and version.expiration_reason is Reason.CHANGE
+                and version.id not in shown
             )[:_MOST_BEFORE],
             disputed=disputed.get(memory.id, ""),
         )

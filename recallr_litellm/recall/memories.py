@@ -7,6 +7,7 @@ from statistics import fmean, median
 
 import numpy as np
 
+from recallr_litellm.core.knowledge import Reason
 from recallr_litellm.core.recalled import RecalledMemory
 from recallr_litellm.core.records import Memory, MemoryHit, PassageHit, Span
 from recallr_litellm.core.traits import gist, names_a_time
@@ -76,6 +77,7 @@ def recalled_memory(memory: Memory | MemoryHit, relevance: float = 0.0) -> Recal
         text=memory.content,
         relevance=relevance,
         until=memory.expired_at,
+        tells_more=memory.conflict is not None or memory.reason is Reason.CHANGE,
     )
 
 

@@ -49,10 +49,27 @@ _YOU_SAID = re.compile(
 )
 _I_ASKED = re.compile(r"\b(?:did|have|had) i (?:\w+ )?ask\w*|\bi (?:\w+ )?asked\b|\bmy (?:\w+ )?questions?\b", re.I)
 _PAST = re.compile(
-    r"\b(?:used to|before|previous(?:ly)?|former(?:ly)?|earlier|in the past|back then|at the time|at first|originally"
-    r"|ex|old|older|last time|no longer|anymore|history|früher|damals|avant|autrefois|antes|prima|vroeger|toen)\b",
-    re.I,
+    r"""\b(?:
+      used\sto | before | previous(?:ly)? | former(?:ly)? | earlier | in\sthe\spast | back\sthen | at\sthe\stime
+    | at\sfirst | originally | ex | (?<!how\s)(?<!years\s)(?<!year\s)old | last\stime | until\swhen | no\slonger
+    | any\s?more | history
+    | did\s(?:i|we)\s(?:\w+ly\s)?(?:use\sto|live|work|have|own|drive|study|play|eat|weigh|earn|believe|want|plan|prefer)
+    | früher\w* | damals | vorher\w* | zuvor | ehemal\w+ | einst | vormals | bisher\w* | nicht\smehr | bis\swann
+    | alte[nrsm]? | (?:wohn|leb|arbeite|hat)te\s(?:ich|wir) | gewohnt | gelebt | gearbeitet
+    | avant | autrefois | auparavant | jadis | ancien(?:ne)?s? | anciennement | précédent\w* | à\sl['’]époque
+    | dans\sle\spassé | jusqu['’]à\squand | (?:habit|viv|travaill|av)(?:ais-je|ions-nous)
+    | antes | antigu[oa]s? | antiguamente | anterior(?:es|mente)? | en\sel\spasado | solía\w* | ya\sno | hasta\scuándo
+    | vivía\w* | trabajaba\w* | tenía\w*
+    | antig[oa]s? | antigamente | no\spassado | costumava\w* | já\snão | até\squando | morava\w* | trabalhava\w*
+    | in\spassato | precedent[ei]\w* | un\stempo | una\svolta | vecchi[oa]? | fino\sa\squando | abitav\w+ | vivev\w+
+    | lavorav\w+ | prima\sd(?:i\b|['’]) | prima(?=\W*$) | ^\W*prima(?=\s(?:dove|che|cosa|come|qual|chi))
+    | vroeger\w* | toen | voorheen | destijds | eerder\w* | voormalige? | vorige? | oude | niet\smeer | tot\swanneer
+    | (?:woon|werk|leef|ha)(?:de|te|d)\s(?:ik|we|wij)
+    )\b""",
+    re.I | re.X,
 )
+"""What was so, in the languages whose times are understood (`core/times.py`). Where it is taken for more, what is no
+longer true is found as well, and shown as over."""
 _WORD = re.compile(r"\w+")
 
 
@@ -99,7 +116,7 @@ def read(message: str, *, previous: str = "", now: datetime | None = None) -> Qu
         periods=named,
         asks_when=bool(_WHEN.search(own)),
         asks_for_now=bool(_NOW.search(own)),
-        asks_for_the_past=bool(named or _PAST.search(own)),
+        asks_for_the_past=any(period.begun for period in named) or bool(_PAST.search(own)),
         asks_what_assistant_said=bool(_YOU_SAID.search(own)),
         asks_what_was_asked=bool(_I_ASKED.search(own)),
         other_script=mostly_not_latin(text),

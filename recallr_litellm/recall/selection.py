@@ -68,7 +68,8 @@ def top_summaries(
 def without_retold(ranked: Iterable[Remembered]) -> list[Remembered]:
     """A memory and the message that it rests on once: whichever stands higher, since that answers better.
 
-    A memory is left out where every message that it rests on stands above it. A message of several passages tells
+    A memory is left out where every message that it rests on stands above it, unless what was before it, or a dispute,
+    is shown with it. A message of several passages tells
     more than a memory of it, and each of its passages less than the whole: there both stay.
     """
     said: set[str] = set()
@@ -76,7 +77,7 @@ def without_retold(ranked: Iterable[Remembered]) -> list[Remembered]:
     kept: list[Remembered] = []
     for item in ranked:
         if isinstance(item, RecalledMemory):
-            if item.sources and said.issuperset(item.sources):
+            if item.sources and said.issuperset(item.sources) and not item.tells_more:
                 continue
             remembered.update(item.sources)
         elif item.parts == 1:

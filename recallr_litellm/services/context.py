@@ -12,7 +12,7 @@ from typing import Final
 from recallr_litellm.core.bounds import SHOWN_BYTES_PER_TOKEN
 from recallr_litellm.core.context import MemoryBlock, render
 from recallr_litellm.core.instructions import instructions
-from recallr_litellm.core.laid import LaidBlock, passage_key
+from recallr_litellm.core.laid import LaidBlock, memory_key, passage_key
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.owner import Owner
@@ -226,7 +226,7 @@ def _in_words(recalled: Recalled, *, finished: bool) -> str:
 
 def _memories_in(block: MemoryBlock, memories: Iterable[RecalledMemory]) -> Iterator[str]:
     for memory in memories:
-        if memory.id in block.shown:
+        if memory_key(memory) in block.shown:
             yield memory.id
         yield from _memories_in(block, memory.connected)
 
@@ -237,7 +237,7 @@ def _sessions_in(block: MemoryBlock, recalled: Recalled, ongoing: Iterable[Ongoi
 
     yield from (session.id for session in ongoing if any(stored.id in block.shown for stored in session.messages))
     yield from (passage.session for passage in recalled.passages if is_shown(passage))
-    yield from (memory.session for memory in recalled.memories if memory.id in block.shown)
+    yield from (memory.session for memory in recalled.memories if memory_key(memory) in block.shown)
     yield from (summary.session for summary in recalled.summaries if summary.session in block.shown)
     yield from (session for session, stored in recalled.last_messages if stored.id in block.shown)
     yield from (session.id for session in recalled.last_summaries if session.id in block.shown)

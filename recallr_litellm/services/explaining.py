@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recallr_litellm.core.laid import passage_key
+from recallr_litellm.core.laid import memory_key, passage_key
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage, RecalledSummary, ranked
 from recallr_litellm.core.records import PassageHit
@@ -108,6 +108,8 @@ def keep(request: Request) -> Kept:
     blocks = trace.laid.values()
     shown = {key for block in blocks if block.id == request.id for key in block.shown}
     before = {key for block in blocks if block.id != request.id for key in block.shown}
+    for keys in (shown, before):
+        keys.update([memory.id for memory in memories if memory_key(memory) in keys])
     explanation = _explanation(request, shown=sum(key in shown for key in chosen))
     explanation.conversations = [*_conversations(request, shown | before)]
     explanation.findings = [

@@ -142,6 +142,8 @@ def test_a_fact_and_the_message_it_rests_on_are_shown_once_as_what_answers_bette
 def test_a_fact_that_tells_more_than_is_shown_stays() -> None:
     assert shown([fact("f", 0.7, "m", "other")], [passage("m", 0.8)]) == ["m", "f"], "it rests on another one too"
     assert shown([fact("f", 0.7)], [passage("m", 0.8)]) == ["m", "f"], "it rests on no message at all"
+    disputed = fact("f", 0.7, "m")._replace(tells_more=True)
+    assert shown([disputed], [passage("m", 0.8)]) == ["m", "f"], "what was before it, or disputes it, nobody said there"
     both = [fact("f", 0.9, "m"), fact("g", 0.8, "m")]
     assert shown(both, []) == ["f", "g"], "two facts from one message are two"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,3 +58,79 @@ def test_bytes_in_a_question_are_not_searched_with() -> None:
     assert "iVBORw" not in cut
     assert cut.startswith("When is it?")
     assert cut.endswith("Our wedding day, I mean.")
+
+
+_WEDNESDAY = datetime(2025, 7, 2, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Where did I live before?",
+        "Where did I use to work?",
+        "Who was my previous dentist?",
+        "Where did I live in 2019?",
+        "Where did I work last year?",
+        "What was my old address?",
+        "Wo habe ich früher gewohnt?",
+        "Wo wohnte ich damals?",
+        "Wie hieß mein ehemaliger Chef?",
+        "Meine alte Adresse?",
+        "Was esse ich nicht mehr?",
+        "Où est-ce que j'habitais avant ?",
+        "Où habitais-je autrefois ?",
+        "Mon ancienne adresse ?",
+        "¿Dónde vivía antes?",
+        "¿Cuál era mi antigua dirección?",
+        "¿Dónde trabajaba en el pasado?",
+        "Onde eu morava antigamente?",
+        "Qual era o meu antigo emprego?",
+        "Dove abitavo prima?",
+        "Prima dove lavoravo?",
+        "Il mio vecchio indirizzo?",
+        "Waar woonde ik vroeger?",
+        "Wat was mijn vorige baan?",
+        "Mijn oude adres?",
+        "Waar werkte ik destijds?",
+        "Was habe ich letztes Jahr gegessen?",
+        "Que faisais-je l'année dernière ?",
+        "Bis wann lebte ich in Rom?",
+        "What do I not eat any more?",
+    ],
+)
+def test_a_question_asks_for_the_past(question: str) -> None:
+    assert read(question, now=_WEDNESDAY).asks_for_the_past
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Where do I live?",
+        "How old is my dog?",
+        "My son is 3 years old, what is his name?",
+        "What is my older sister called?",
+        "What do I have to do tomorrow?",
+        "What is planned for next Friday?",
+        "What do I do today?",
+        "Wo wohne ich?",
+        "Wie alt ist mein Hund?",
+        "Was mache ich morgen?",
+        "Prima, und wo wohne ich?",
+        "Où est-ce que j'habite ?",
+        "Que fais-je demain ?",
+        "¿Dónde vivo?",
+        "¿Qué hago mañana?",
+        "Onde eu moro?",
+        "O que faço amanhã?",
+        "Dove abito?",
+        "Che cosa faccio domani?",
+        "Qual è la mia prima scelta?",
+        "Waar woon ik?",
+        "Hoe oud is mijn hond?",
+        "Wat doe ik morgen?",
+        "What is planned for next month?",
+        "Was ist für nächste Woche geplant?",
+    ],
+)
+def test_or_for_what_is_so_or_will_be(question: str) -> None:
+    assert not read(question, now=_WEDNESDAY).asks_for_the_past

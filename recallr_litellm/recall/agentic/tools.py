@@ -159,14 +159,22 @@ class Toolbox:
         }
 
     def _memory_entry(self, memory: RecalledMemory) -> dict[str, Any]:
-        event = {}
+        more: dict[str, Any] = {}
         if memory.event_start is not None:
-            event = {"event": self._clock.event(memory.event_start, memory.event_end)}
+            more["event"] = self._clock.event(memory.event_start, memory.event_end)
+        if memory.until is not None:
+            more["true_until"] = self._clock.date(memory.until)
+        if memory.was:
+            more["before"] = [
+                {"fact": clean(text), "true_until": self._clock.date(until)} for until, text in memory.was
+            ]
+        if memory.disputed:
+            more["disputed"] = clean(memory.disputed)
         return {
             "id": self._citations.show_memory(memory),
             "session_id": self._citations.show_session(memory.session, memory.at, memory.at),
             "told": self._clock.time(memory.at),
-            **event,
+            **more,
             "fact": clean(memory.text),
         }
 

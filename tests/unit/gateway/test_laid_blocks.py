@@ -10,127 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.room import Model
-from recallr_litellm.formats import Reply
 from recallr_litellm.gateway.answer import Answer
 from recallr_litellm.gateway.asgi import Event
-from recallr_litellm.gateway.call import Call, now_ms
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.gateway.runtime import Runtime
 from recallr_litellm.litellm_host.models import count_tokens
 from recallr_litellm.memory.capture import Exchange
-from recallr_litellm.request_headers import RawHeaders
-from recallr_litellm.settings import Settings
-from tests.support.client_history import FORMATS, ClientFormat, Items
+from tests.support.client_history import FORMATS, ClientFormat
+from tests.unit.gateway.kit import CHAT, Client, blocks, goes_on, process, running, tell
 
-KEY = "rai_key-of-acme"
 MARK = {"cache_control": {"type": "ephemeral"}}
 FACTS = {"cat": "My cat is called Felix.", "car": "My car is a red Volvo.", "home": "I live in Bergen in a blue house."}
 every_format = pytest.mark.parametrize("format", FORMATS.values(), ids=FORMATS)
-CHAT = FORMATS["chat"]
-
-
-async def nobody_asks(*_: object, **__: object) -> Any:
-    raise AssertionError("nobody asks the gateway")
-
-
-def settings(folder: Path, **changes: Any) -> Settings:
-    return Settings(
-        data_dir=folder,
-        projects={"acme": [SecretStr(KEY)]},
-        store_timeout_ms=60_000,
-        process_interval_seconds=60,
-        **changes,
-    )
-
-
-async def running(folder: Path, *, window: int | None = None, **changes: Any) -> AsyncIterator[Runtime]:
-    runtime = Runtime(
-        settings(folder, **changes),
-        gateway_embed=nobody_asks,
-        gateway_complete=nobody_asks,
-        gateway_write_json=nobody_asks,
-        count_tokens=count_tokens,
-        model_behind=lambda *_, **__: Model(windows=(window,) if window else ()),
-    )
-    runtime.start(lambda: None)
-    async with asyncio.timeout(60):
-        while runtime.faults():
-            await asyncio.sleep(0.01)
-    yield runtime
-    await runtime.stop()
 
 
 @pytest.fixture
 async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
     async for runtime in running(tmp_path):
         yield runtime
-
-
-class Client:
-    """One chat of Ana's, which sends its whole history each time."""
-
-    def __init__(self, runtime: Runtime, format: ClientFormat = CHAT, name: str | None = "this") -> None:
-        self.runtime, self.format, self.name = runtime, format, name
-        self.history: Items = []
-        self.call = Call(RawHeaders(()))
-
-    async def send(self, **fields: Any) -> dict[str, Any]:
-        """The body as the provider gets it."""
-        headers = {
-            "project-id": "acme",
-            "api-key": KEY,
-            "user-id": "ana",
-            "allow-new-user-creation": "true",
-            "memories-threshold": "0.0",
-            **({"conversation-id": self.name} if self.name else {}),
-        }
-        self.call = Call(RawHeaders(tuple((f"x-recallr-{name}", value) for name, value in headers.items())))
-        body = self.format.body(self.history, **fields)
-        await self.runtime.recollection.enrich(self.call, body, self.format.call_type)
-        return body
-
-    async def answered(self, *, text: str = "", tool: str = "") -> None:
-        calls = (ToolCall(id=tool, name="look", arguments="{}"),) if tool else ()
-        exchange = self.call.exchange(Reply((Message(role="assistant", text=text, tool_calls=calls),), complete=True))
-        assert exchange is not None
-        await self.call.kept()
-        assert await self.runtime.store(exchange, within=60)
-        self.history += self.format.calls(tool, "{}") if tool else self.format.assistant(text)
-
-    async def ask(self, text: str, answer: str = "I see.", **fields: Any) -> dict[str, Any]:
-        self.history += self.format.user(text)
-        body = await self.send(**fields)
-        await self.answered(text=answer)
-        return body
-
-
-async def tell(runtime: Runtime, *facts: str) -> None:
-    """Ana has said these in another chat."""
-    for fact in facts:
-        await Client(runtime, name=f"elsewhere {fact[:40]}").ask(fact, "Noted.")
-
-
-async def process(runtime: Runtime) -> None:
-    """Make memory of all open sessions."""
-    while claims := await runtime._state.claim(50, lease_seconds=60, now_ms=now_ms() + 3_600_000):
-        await runtime._processor.process(claims)
-
-
-def blocks(body: dict[str, Any]) -> list[str]:
-    text = json.dumps(body, ensure_ascii=False)
-    return [part.partition("</recallr_memory>")[0] for part in text.split("<recallr_memory now=")[1:]]
-
-
-def goes_on(format: ClientFormat, earlier: dict[str, Any], later: dict[str, Any]) -> bool:
-    """Whether all messages of a request stand unchanged at the beginning of the next, and its system message too."""
-    before, after = earlier[format.messages], later[format.messages]
-    same = json.dumps(after[: len(before)]) == json.dumps(before)
-    return same and earlier.get(format.system) == later.get(format.system)
 
 
 @every_format

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from recallr_litellm.core.knowledge import ClarifyingQuestion, Conflict, Reason
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory
@@ -130,3 +131,39 @@ async def test_another_user_finds_none_of_it(boats: Store) -> None:
         "Olga owns a sailing boat.",
         "Olga's secret is a motor boat called Orca.",
     }
+
+
+async def test_the_model_is_told_what_was_before_a_fact_and_what_disputes_it(store: Store) -> None:
+    rosa, may = Owner("p", "rosa"), START + 60 * DAY
+    home, dose = known(11, "Rosa lives in Rome."), known(12, "Rosa takes 10 mg.", conflict=name(13))
+    await store.know(
+        rosa,
+        home.model_copy(update={"reason": Reason.CHANGE, "created_at": may}),
+        known(10, "Rosa lives in Porto.", chain=name(11), expired_at=may, expiration_reason=Reason.CHANGE),
+        dose,
+    )
+    question = ClarifyingQuestion(question="How much is it?", options=("10 mg", "20 mg"))
+    await store.vectors.put_conflict(
+        rosa,
+        Conflict(
+            id=name(13),
+            memory=dose.id,
+            proposed=name(14),
+            content="Rosa takes 20 mg.",
+            questions=(question,),
+            session="boat",
+            created_at=may,
+        ),
+    )
+
+    async def facts(query: str) -> dict[str, Any]:
+        found = await run(box(store, rosa), "search_memories", query=query, k=30)
+        return {item["fact"]: item for item in found["memories"]}
+
+    now = await facts("home of Rosa")
+    assert now["Rosa lives in Rome."]["before"] == [{"fact": "Rosa lives in Porto.", "true_until": "Fri 2 May 2025"}]
+    assert now["Rosa takes 10 mg."]["disputed"] == "Rosa takes 20 mg. How much is it? (10 mg / 20 mg)"
+    assert "Rosa lives in Porto." not in now
+    past = await facts("former home of Rosa")
+    assert past["Rosa lives in Porto."]["true_until"] == "Fri 2 May 2025"
+    assert "before" not in past["Rosa lives in Rome."], "what is found itself is not repeated"
