@@ -41,9 +41,12 @@
      │   │   ├─ EmbeddingBusy           its endpoint answered 429
      │   │   └─ EmbeddingMisconfigured  its endpoint refuses the key, or does not know the model
      │   └─ ModelUnavailable        the model of `RECALLR_MEMORY_MODEL`
+     │       ├─ ModelBusy               it answered 429
+     │       └─ ModelSlow               it did not answer one call in time
      └─ CallRefused             a dependency works but refused one call; only that request or session is affected
          ├─ StateRefused            Redis
          ├─ VectorsRefused          Qdrant
+         ├─ ModelRefused            the model of `RECALLR_MEMORY_MODEL`
          └─ EmbeddingRefused        the embedding model
 
 How a `RequestError` becomes an HTTP answer is decided in one place for each shape: `litellm_host/rejections.py` for
@@ -393,6 +396,10 @@ class ModelBusy(ModelUnavailable):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class ModelSlow(ModelUnavailable):
+    """The model of `RECALLR_MEMORY_MODEL` did not answer one call in time."""
 
 
 class CallRefused(RecallrError):

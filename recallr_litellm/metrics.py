@@ -85,9 +85,17 @@ QUEUE = _shared(
 )
 LEARNING = _counter(
     "recallr_learning_sessions",
-    "Sessions that were learned, by outcome: learned; postponed (is tried again); failed (set aside).",
+    "Sessions that were learned, by outcome: learned; unread (a part of it gave nothing that can be read: that is in "
+    "passages only); postponed (is tried again); failed (set aside with its user, see `recallr failed`).",
     "outcome",
-    *("learned", "postponed", "failed"),
+    *("learned", "unread", "postponed", "failed"),
+)
+LEARNING_CALLS = _counter(
+    "recallr_learning_calls",
+    "Calls of RECALLR_MEMORY_MODEL for learning, failed ones too, by step.",
+    "step",
+    "facts",
+    "decisions",
 )
 LEARNING_TOKENS = _counter(
     "recallr_learning_tokens",

@@ -84,3 +84,5 @@ class Extraction(BaseModel):
     """Why what the model wrote was left out → how often."""
     unread: bool = False
     """The model gave nothing that could be read: these messages have their passages only."""
+    reconciled: bool = False
+    """All its decisions are made and carried out: what people changed since is not touched again."""

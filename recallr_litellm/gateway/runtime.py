@@ -201,6 +201,7 @@ class Runtime(OfferedServices):
             rules=self._learning_rules,
             budget=lambda project: self.projects.settings_of(project).memory_budget_tokens,
             interval=settings.process_interval_seconds,
+            lease_seconds=settings.lease_seconds,
             quiet=lambda: self.in_flight.quiet(within=_YIELD_SECONDS),
             is_gone=self._state.is_gone,
         )

@@ -10,15 +10,18 @@ from zoneinfo import ZoneInfo
 from recallr_litellm.core.facts import Extraction
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.errors import ModelRefused
+from recallr_litellm.errors import ModelRefused, ModelSlow
 from recallr_litellm.learning.checks import check
 from recallr_litellm.learning.extraction import SCHEMA, Draft, drafts
 from recallr_litellm.learning.model import WriteJson, Written
 from recallr_litellm.learning.prompts import extract, repair
+from recallr_litellm.learning.structured import loops
 from recallr_litellm.learning.windows import Window, halves, windows
 from recallr_litellm.metrics import FACTS
 
 ANSWER_TOKENS = 4_000
+_HALVINGS = 3
+"""How often a window is halved whose answer is too long, too slow or refused: what else it costs is bounded."""
 _SHAPE = '{"facts": […]}'
 
 
@@ -75,33 +78,45 @@ class Extractor:
                     facts=tuple(facts),
                     rejected=dict(rejected),
                     unread=read is None,
+                    reconciled=not facts,
                 )
 
     async def _read(
-        self, window: Window, timezone: ZoneInfo, rules: Rules
+        self, window: Window, timezone: ZoneInfo, rules: Rules, halved: int = 0
     ) -> AsyncIterator[tuple[Window, list[Draft] | None]]:
-        """The facts of a window, or of parts of it where the answer for the whole was cut off."""
+        """The facts of a window; or those of its halves, where the answer for the whole was cut off or did not come in
+        time, or the model does not take it. None for what gives nothing that can be read."""
         asked = extract.messages(
             window, timezone, categories=rules.categories, include=rules.include, exclude=rules.exclude
         )
-        written = await self._ask(asked)
-        if written is not None and written.cut_off and len(parts := halves(window)) > 1:
+        parts = halves(window) if halved < _HALVINGS else (window,)
+        try:
+            written = await self._ask(asked)
+        except ModelRefused:
+            written = None
+        except ModelSlow:
+            if len(parts) == 1:
+                raise
+            written = Written("", cut_off=True)
+        looping = written is not None and written.cut_off and loops(written.text)
+        if len(parts) > 1 and (written is None or (written.cut_off and not looping)):
             for part in parts:
-                async for read in self._read(part, timezone, rules):
+                async for read in self._read(part, timezone, rules, halved + 1):
                     yield read
             return
         found = drafts(written.text) if written is not None else None
-        if found is None and written is not None:
-            again = await self._ask(repair.messages(asked, written.text, _SHAPE))
-            found = drafts(again.text) if again is not None else None
+        if found is None and written is not None and not written.cut_off:
+            found = await self._repaired(asked, written)
         yield window, found
 
-    async def _ask(self, messages: list[dict[str, Any]]) -> Written | None:
-        """None where the model does not take this text."""
+    async def _repaired(self, asked: list[dict[str, Any]], written: Written) -> list[Draft] | None:
         try:
-            return await self._write(messages, SCHEMA, name="facts", max_tokens=ANSWER_TOKENS)
+            return drafts((await self._ask(repair.messages(asked, written.text, _SHAPE))).text)
         except ModelRefused:
             return None
+
+    async def _ask(self, messages: list[dict[str, Any]]) -> Written:
+        return await self._write(messages, SCHEMA, name="facts", max_tokens=ANSWER_TOKENS)
 
 
 def count_facts(counted: Counter[str]) -> None:

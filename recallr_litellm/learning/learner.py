@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.errors import ModelBusy, StateUnavailable, Unavailable
+from recallr_litellm.errors import ModelSlow, ModelUnavailable, StateUnavailable, Unavailable
 from recallr_litellm.learning.extracting import Extractor, Rules
 from recallr_litellm.learning.model import WriteJson, Written
+from recallr_litellm.learning.model_pause import LONGEST_SECONDS, ModelPause
 from recallr_litellm.learning.reconciling import Knowing, Reconciliation
 from recallr_litellm.memory.gone import IsGone, undo_if_gone
-from recallr_litellm.metrics import FAULTS, LEARNING, LEARNING_TOKENS
+from recallr_litellm.metrics import FAULTS, LEARNING, LEARNING_CALLS, LEARNING_TOKENS
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
-from recallr_litellm.stores.state.learning_queue import LearningClaim, LearningQueue
+from recallr_litellm.stores.state.learning_queue import LearningClaim, LearningQueue, Waiting
 from recallr_litellm.stores.vectors import VectorStore
 from recallr_litellm.tasks import end
 
@@ -27,9 +30,7 @@ _log = logging.getLogger(__name__)
 
 AT_ONCE = 2
 """Users of whom this process learns at the same time."""
-LEASE_SECONDS = 60.0
 _MAX_ATTEMPTS = 8
-_LONGEST_PAUSE = 600.0
 
 
 class LeaseLost(Exception):
@@ -50,6 +51,7 @@ class Learner:
         rules: those of a project.
         budget: tokens a day that a project may use; None: any number.
         interval: seconds between looks for users who are due.
+        lease_seconds: how long a claim lasts without a sign of life.
         is_gone: whether a user, or a session of it, was forgotten.
         quiet: returns when no request is being served, or after a while: learning yields to requests.
     """
@@ -67,6 +69,7 @@ class Learner:
         rules: Callable[[str], Rules],
         budget: Callable[[str], int | None],
         interval: float,
+        lease_seconds: float,
         quiet: Callable[[], Awaitable[None]],
         is_gone: IsGone,
     ) -> None:
@@ -81,6 +84,8 @@ class Learner:
         self._rules = rules
         self._budget = budget
         self._interval = interval
+        self._lease_seconds = lease_seconds
+        self._pause = ModelPause()
         self._quiet = quiet
         self._jobs: dict[asyncio.Task[None], LearningClaim] = {}
 
@@ -110,49 +115,53 @@ class Learner:
 
     async def _claim(self) -> list[LearningClaim]:
         room = AT_ONCE - len(self._jobs)
-        if room <= 0 or not all(breaker.allows_requests for breaker in self._breakers):
+        if room <= 0 or self._pause.seconds_left or not all(breaker.allows_requests for breaker in self._breakers):
             return []
         try:
-            return await self._queue.claim(room, lease_seconds=LEASE_SECONDS)
+            return await self._queue.claim(room, lease_seconds=self._lease_seconds)
         except StateUnavailable as error:
             self._state_breaker.trip(error)
             return []
 
     async def _attempt(self, claim: LearningClaim) -> None:
         """Learn all sessions of a user that wait. One user's fault does not stop the others."""
-        session_id: str | None = None
+        waiting: Waiting | None = None
         try:
             try:
                 while True:
-                    session_id = await self._queue.next_session(claim)
-                    if session_id is not None:
+                    waiting = await self._queue.next_session(claim)
+                    if waiting is not None:
                         if claim.attempts > _MAX_ATTEMPTS:
-                            raise RuntimeError("the process ended in each attempt")  # noqa: TRY301 - as any other fault
-                        try:
-                            await self.learn(
-                                claim.owner, session_id, still_wanted=lambda: self._queue.extend(claim, LEASE_SECONDS)
-                            )
-                        finally:
-                            await undo_if_gone(self._is_gone, self._vectors, claim.owner, session_id)
-                        LEARNING.labels("learned").inc()
-                    if not await self._queue.done(claim, session_id):
+                            await self._set_aside(claim, waiting, "the process ended in each attempt")
+                            return
+                        await self._learn_leased(claim, waiting.session_id)
+                    if not await self._queue.done(claim, waiting):
                         return
+                    claim = replace(claim, attempts=1)  # the next session begins anew
             except StateUnavailable:
                 raise
             except LeaseLost:
                 return
+            except ModelSlow as error:  # perhaps with any model that has this text: it counts
+                await self._try_again(claim, waiting, str(error))
             except Unavailable as error:  # not the session's fault: the attempt does not count
-                await self._postpone(claim, _pause(error), str(error), counts=False)
+                await self._postpone(claim, self._until_again(error), str(error), counts=False)
             except Exception as error:  # noqa: BLE001 - counted, and tried again
                 FAULTS.labels("learning").inc()
+                session_id = waiting.session_id if waiting is not None else ""
                 _log.exception("Learning session %s failed (attempt %d)", session_id, claim.attempts)
-                if claim.attempts < _MAX_ATTEMPTS:
-                    await self._postpone(claim, 2.0**claim.attempts, type(error).__name__, counts=True)
-                else:
-                    LEARNING.labels("failed").inc()
-                    await self._queue.set_failed(claim, type(error).__name__)
+                await self._try_again(claim, waiting, type(error).__name__)
         except StateUnavailable as error:
             self._state_breaker.trip(error)  # due again when the lease has ended
+
+    async def _learn_leased(self, claim: LearningClaim, session_id: str) -> None:
+        try:
+            await self.learn(
+                claim.owner, session_id, still_wanted=lambda: self._queue.extend(claim, self._lease_seconds)
+            )
+        finally:
+            await undo_if_gone(self._is_gone, self._vectors, claim.owner, session_id)
+        LEARNING.labels("learned").inc()
 
     async def learn(
         self, owner: Owner, session_id: str, *, still_wanted: Callable[[], Awaitable[bool]] | None = None
@@ -175,36 +184,83 @@ class Learner:
         if user is not None and user.merge_conflict_enabled is not None:
             rules = rules._replace(conflicts=user.merge_conflict_enabled)
         messages = await self._vectors.read_messages(owner, session_id)
+        begun, calls, tokens = time.monotonic(), 0, 0
         timezone = ZoneInfo(next((stored.timezone for stored in reversed(messages) if stored.timezone), "UTC"))
 
         async def write(
             messages: Sequence[dict[str, Any]], schema: dict[str, Any], *, name: str, max_tokens: int
         ) -> Written:
+            nonlocal calls, tokens
             await self._require_budget(owner.project)
             await self._quiet()
+            LEARNING_CALLS.labels(name).inc()
+            calls += 1
             written = await self._write(messages, schema, name=name, max_tokens=max_tokens)
+            self._pause.worked()
             LEARNING_TOKENS.labels(name).inc(written.tokens)
+            tokens += written.tokens
             await self._queue.spend(owner.project, written.tokens)
             if still_wanted is not None and not await still_wanted():
                 raise LeaseLost
             return written
 
         kept = await self._vectors.extractions(owner, session_id)
-        extract = Extractor(write)
+        extract, known = Extractor(write), len(kept)
         async for extraction in extract(owner, session_id, messages, kept, timezone, rules):
             await self._vectors.keep_extraction(owner, extraction)
             kept.append(extraction)
+        new = kept[known:]
         place = {stored.id: stored.position for stored in messages}
         kept.sort(key=lambda one: min((place.get(id, 0) for id in one.messages), default=0))
+        unread = sum(len(one.messages) for one in new if one.unread)
+        if unread:
+            LEARNING.labels("unread").inc()
+            _log.warning(
+                "Of session %s, %d messages are in passages only: the model gave nothing that can be read",
+                session_id,
+                unread,
+            )
         knowing = Knowing(self._vectors, self._embedder, self._sparse)
         for extraction in kept:
-            await Reconciliation(owner, extraction, knowing, write, timezone=timezone, rules=rules).run()
+            if not extraction.reconciled:
+                await Reconciliation(owner, extraction, knowing, write, timezone=timezone, rules=rules).run()
         await self._vectors.mark_learned(owner, session_id)
+        _log.info(
+            "Session %s learned in %.1f s: %d facts, %d calls, %d tokens",
+            session_id,
+            time.monotonic() - begun,
+            sum(len(one.facts) for one in new),
+            calls,
+            tokens,
+        )
 
     async def _require_budget(self, project: str) -> None:
         budget = self._budget(project)
         if budget is not None and await self._queue.spend(project, 0) >= budget:
             raise BudgetSpent(f"project {project!r} has used its {budget} tokens of today")
+
+    def _until_again(self, error: Unavailable) -> float:
+        """Seconds until a user is tried again after what is nobody's fault."""
+        if isinstance(error, ModelUnavailable):
+            return self._pause.failed(error) + random.uniform(0.1, 1.0)  # noqa: S311 - not a secret
+        if isinstance(error, BudgetSpent):  # until midnight, or until somebody raises the budget
+            now = datetime.now(UTC)
+            tomorrow = (now + timedelta(days=1)).replace(hour=0, minute=0, second=5, microsecond=0)
+            return min(LONGEST_SECONDS, (tomorrow - now).total_seconds())
+        return random.uniform(5.0, 15.0)  # noqa: S311 - not a secret
+
+    async def _try_again(self, claim: LearningClaim, waiting: Waiting | None, reason: str) -> None:
+        """Postpone what failed by a fault of its own; set it aside after the last attempt."""
+        if claim.attempts < _MAX_ATTEMPTS:
+            await self._postpone(claim, 2.0**claim.attempts, reason, counts=True)
+        else:
+            await self._set_aside(claim, waiting, reason)
+
+    async def _set_aside(self, claim: LearningClaim, waiting: Waiting | None, reason: str) -> None:
+        await self._queue.set_failed(claim, reason)
+        LEARNING.labels("failed").inc()
+        session_id = waiting.session_id if waiting is not None else ""
+        _log.error("Learning of a user is set aside at session %s: %s. See `recallr failed`", session_id, reason)
 
     async def _postpone(self, claim: LearningClaim, delay_seconds: float, reason: str, *, counts: bool) -> None:
         await self._queue.postpone(claim, delay_seconds, reason, counts=counts)
@@ -214,22 +270,13 @@ class Learner:
     async def _keep_leases(self) -> None:
         """Extend leases. A job whose lease is lost is given up: another worker learns of the user."""
         while True:
-            await asyncio.sleep(LEASE_SECONDS / 3)
+            await asyncio.sleep(self._lease_seconds / 3)
             for task, claim in [*self._jobs.items()]:
                 try:
                     # Of one who is forgotten it goes on to the next look, and deletes what it has written.
-                    if not await self._queue.extend(claim, LEASE_SECONDS) and not await self._is_gone(claim.owner):
+                    if not await self._queue.extend(claim, self._lease_seconds) and not await self._is_gone(
+                        claim.owner
+                    ):
                         task.cancel()
                 except StateUnavailable as error:
                     self._state_breaker.trip(error)
-
-
-def _pause(error: Unavailable) -> float:
-    """Seconds until learning is tried again."""
-    if isinstance(error, BudgetSpent):
-        now = datetime.now(UTC)
-        tomorrow = (now + timedelta(days=1)).replace(hour=0, minute=0, second=5, microsecond=0)
-        return (tomorrow - now).total_seconds()
-    if isinstance(error, ModelBusy) and error.retry_after is not None:
-        return min(_LONGEST_PAUSE, error.retry_after) + random.uniform(0.1, 1.0)  # noqa: S311 - not a secret
-    return random.uniform(5.0, 15.0)  # noqa: S311 - not a secret

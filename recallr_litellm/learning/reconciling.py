@@ -106,6 +106,7 @@ class Reconciliation:
                 left = await self._round(left)
         for fact in left:
             await self._settle([Decision(fact=fact.id)])
+        await self._keep([], reconciled=True)
 
     async def _round(self, left: Sequence[Fact]) -> list[Fact]:
         """Decide and carry out, with one call of the model at most. Returns the facts that are still to be decided."""
@@ -130,7 +131,7 @@ class Reconciliation:
         try:
             written = await self._write(chat, SCHEMA, name="decisions", max_tokens=_ANSWER_TOKENS)
             found = decided(written.text, facts, compared)
-            if found is None:
+            if found is None and not written.cut_off:
                 again = repair.messages(chat, written.text, _SHAPE)
                 written = await self._write(again, SCHEMA, name="decisions", max_tokens=_ANSWER_TOKENS)
                 found = decided(written.text, facts, compared)
@@ -141,22 +142,29 @@ class Reconciliation:
 
     async def _settle(self, decisions: Sequence[Decision]) -> list[Fact]:
         """Keep decisions, then carry them out; without those for facts whose memory was deleted meanwhile."""
+        decisions = await self._keep(decisions)
+        count_facts(Counter(decision.outcome.value for decision in decisions))
+        return await self._carried_out(decisions)
+
+    async def _keep(self, decisions: Sequence[Decision], *, reconciled: bool = False) -> list[Decision]:
+        """Keep decisions. Returns those for facts that are still there."""
         stored = await self._knowing.vectors.get_extraction(
             self._owner, self._extraction.session, self._extraction.window
         )
         there = {fact.id for fact in stored.facts} if stored is not None else set()
-        decisions = [decision for decision in decisions if decision.fact in there]
-        kept = tuple(fact for fact in self._extraction.facts if fact.id in there)
-        made = tuple(decision for decision in self._extraction.decisions if decision.fact in there)
-        self._extraction = self._extraction.model_copy(update={"facts": kept, "decisions": made})
-        if stored is None:
-            return []
-        new = {decision.fact for decision in decisions}
-        before = (decision for decision in self._extraction.decisions if decision.fact not in new)
-        self._extraction = self._extraction.model_copy(update={"decisions": (*before, *decisions)})
-        await self._knowing.vectors.keep_extraction(self._owner, self._extraction)
-        count_facts(Counter(decision.outcome.value for decision in decisions))
-        return await self._carried_out(decisions)
+        left = [decision for decision in decisions if decision.fact in there]
+        new = {decision.fact for decision in left}
+        before = (one for one in self._extraction.decisions if one.fact in there and one.fact not in new)
+        self._extraction = self._extraction.model_copy(
+            update={
+                "facts": tuple(fact for fact in self._extraction.facts if fact.id in there),
+                "decisions": (*before, *left),
+                "reconciled": reconciled,
+            }
+        )
+        if stored is not None:
+            await self._knowing.vectors.keep_extraction(self._owner, self._extraction)
+        return left
 
     async def _carried_out(self, decisions: Sequence[Decision]) -> list[Fact]:
         """Write what decisions mean. Returns the facts whose memory is another one by now: they are decided anew."""
@@ -183,8 +191,8 @@ class Reconciliation:
             if texts.get(one.id) == one.indexed_text:
                 await vectors.update_memories(owner, [linked])
                 continue
+            await vectors.update_memories(owner, with_back_links(linked, known))  # before: once it is there, all is
             await self._knowing.save(owner, linked)
-            await vectors.update_memories(owner, with_back_links(linked, known))
         return True
 
     @staticmethod

@@ -11,6 +11,9 @@ from typing import Any
 _THINKING = re.compile(r"<(think|thinking|thought|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
 _OPEN_THINKING = re.compile(r"<(?:think|thinking|thought|reasoning)>(?!.*</)", re.DOTALL | re.IGNORECASE)
 _MOST_CHARACTERS = 400_000
+_LOOP = 400
+"""Characters of the end of an answer that are looked for in it: more than two facts have in common by their form."""
+_ROUNDS = 4
 _DECODER = json.JSONDecoder()
 
 
@@ -38,6 +41,11 @@ def items(answer: str, name: str) -> list[Mapping[str, Any]] | None:
                 if objects:
                     break
     return found if found is not None else _cut_off(text, name)
+
+
+def loops(answer: str) -> bool:
+    """Whether the end of an answer repeats itself: a small model goes on like that until it is out of tokens."""
+    return len(answer) > _LOOP and answer.count(answer[-_LOOP:]) > _ROUNDS
 
 
 def _values(text: str) -> Iterator[Any]:

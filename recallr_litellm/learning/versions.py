@@ -64,10 +64,12 @@ def changes(
     new = new_memory(fact, session)
     if decision.outcome is Outcome.NEW:
         return Changes((new,))
-    if memory is None or memory.expired_at is not None:
+    if memory is None:
         return None
     if fact.id in {memory.fact, *(version.fact for version in earlier)} or memory.id == fact.id:
-        return Changes()
+        return Changes()  # carried out already
+    if memory.expired_at is not None:
+        return None
     if decision.outcome is Outcome.SAME:
         return Changes((_with_evidence(memory, fact),))
     if memory.origin is Origin.BY_HAND or memory.pinned or (decision.outcome is Outcome.CONTRADICTION and conflicts):
@@ -183,7 +185,7 @@ def _past_versions(
         for version in earlier
         if version.created_at < new.created_at < (version.expired_at or 0)
     )
-    return (past, *ended)
+    return (*ended, past)  # once it is there, all is
 
 
 def _is_older(fact: Fact, memory: Memory) -> bool:

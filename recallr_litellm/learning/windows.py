@@ -55,14 +55,14 @@ def windows(
     targets: list[int] = []
     taken = 0
     for number, stored in enumerate(said):
-        if stored.id in known:
-            continue
         cost = min(MESSAGE_TOKENS, estimate_tokens(stored.message.text))
-        if targets and (taken + cost > tokens or number != targets[-1] + 1):
+        full = taken > 0 and taken + cost > tokens
+        if targets and (full or stored.id in known):
             yield _window(said, targets)
-            targets, taken = [], 0
-        targets.append(number)
-        taken += cost
+            targets = []
+        taken = cost if full else taken + cost  # with known ones: so it is cut where it was before it broke off
+        if stored.id not in known:
+            targets.append(number)
     if targets:
         yield _window(said, targets)
 

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
-from recallr_litellm.errors import ModelBusy, ModelRefused, ModelUnavailable
+from recallr_litellm.core.passages import estimate_tokens
+from recallr_litellm.errors import ModelBusy, ModelRefused, ModelSlow, ModelUnavailable
 from recallr_litellm.learning.model import Written
 from recallr_litellm.litellm_host.models import router
 from recallr_litellm.litellm_host.spend import own_call
@@ -48,10 +49,11 @@ async def write_json(
                 raise
             way = _Way(way + 1)
             continue
-        if not written.text and not written.cut_off and way is not _Way.PROMPT and model not in _known:
+        if written.text or written.cut_off:
+            _known[model] = way
+        elif way is not _Way.PROMPT and model not in _known:
             way = _Way(way + 1)  # a proxy that drops the tool, say
             continue
-        _known[model] = way
         return written
 
 
@@ -81,12 +83,15 @@ async def _call(
         # An empty context: our hooks must not take this call for a request that is being served.
         response = await asyncio.create_task(call, context=contextvars.Context())
         choice = response.choices[0]
-        text = "".join(str(one.function.arguments or "") for one in choice.message.tool_calls or ())
-        usage = getattr(response, "usage", None)
+        message = choice.message
+        text = "".join(str(one.function.arguments or "") for one in message.tool_calls or ())
+        text = text or str(message.content or getattr(message, "refusal", None) or "")
+        used = int(getattr(getattr(response, "usage", None), "total_tokens", 0) or 0)
         return Written(
-            text=text or str(choice.message.content or ""),
+            text=text,
             cut_off=choice.finish_reason == "length",
-            tokens=int(getattr(usage, "total_tokens", 0) or 0),
+            # Not all providers say what they used; a budget is to be kept all the same.
+            tokens=used or estimate_tokens(text) + sum(estimate_tokens(str(one["content"])) for one in asked),
         )
     except Exception as error:
         raise _read(model, error) from error
@@ -116,6 +121,8 @@ def _read(model: str, error: Exception) -> Exception:
         return ModelBusy(problem, retry_after=_retry_after(error))
     if status in (400, 413, 422):
         return ModelRefused(problem)
+    if status == 408:
+        return ModelSlow(problem)
     return ModelUnavailable(problem)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recallr_litellm.errors import ModelBusy, ModelRefused, ModelUnavailable
+from recallr_litellm.errors import ModelBusy, ModelRefused, ModelSlow, ModelUnavailable
 from recallr_litellm.litellm_host import json_answers
 from recallr_litellm.litellm_host.json_answers import write_json
 
@@ -72,7 +72,12 @@ async def test_an_answer_that_ran_out_of_tokens_says_so(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("error", "kind"),
-    [(Refused(429), ModelBusy), (Refused(500), ModelUnavailable), (ConnectionError("secret text"), ModelUnavailable)],
+    [
+        (Refused(429), ModelBusy),
+        (Refused(408), ModelSlow),
+        (Refused(500), ModelUnavailable),
+        (ConnectionError("secret text"), ModelUnavailable),
+    ],
 )
 async def test_outages_are_told_from_refusals_without_the_text(
     error: Exception, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
@@ -94,3 +99,20 @@ async def test_the_pause_that_a_provider_names_is_kept(monkeypatch: pytest.Monke
     with pytest.raises(ModelBusy) as raised:
         await asked(monkeypatch, Busy(), "busy")
     assert raised.value.retry_after == 12.0
+
+
+async def test_an_empty_answer_says_nothing_about_what_the_model_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    router = Router("json_schema", "tool", "json_object", "words", answer="")
+    assert (await asked(monkeypatch, router, "empty once")).text == ""
+    router.answer = "{}"
+    await asked(monkeypatch, router, "empty once")
+    assert router.asked == ["json_schema", "tool", "json_object", "words", "json_schema"]
+
+
+async def test_tokens_are_estimated_where_the_provider_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent(Router):
+        async def acompletion(self, **arguments: Any) -> Any:
+            answer = await super().acompletion(**arguments)
+            return SimpleNamespace(choices=answer.choices)
+
+    assert (await asked(monkeypatch, Silent("json_schema"), "silent")).tokens > 0

@@ -80,7 +80,8 @@ Learning has the same buckets; its members are the keys of owners. Per bucket:
     {recallr:7}:learning:due                   zset   owner key → when something may be learned of the user, ms
     {recallr:7}:learning:failed                zset   owner key → when learning was given up, ms
 Per owner:
-    {recallr:7}:learning:state:<owner>         hash   owner; lease, attempts and reason while they apply
+    {recallr:7}:learning:state:<owner>         hash   owner; `added <session id>`: how often it was put there; lease,
+                                                      attempts and reason while they apply
     {recallr:7}:learning:sessions:<owner>      zset   ids of processed sessions → when they were last used, ms
 Per project (in the bucket of its name):
     {recallr:7}:tokens:<project digest>:<day>  string tokens that the memory model has used for it; expires

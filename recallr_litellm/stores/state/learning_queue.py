@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.stores.state import codec, keys
@@ -23,6 +23,14 @@ class LearningClaim(Lease):
     """A user of whom something is to be learned, leased to whoever holds this."""
 
     owner: Owner
+
+
+class Waiting(NamedTuple):
+    """A session that is to be learned."""
+
+    session_id: str
+    added: str
+    """How often it was put there: what is put there again while it is learned is learned once more."""
 
 
 class LearningQueue(LeasedQueue):
@@ -46,6 +54,7 @@ class LearningQueue(LeasedQueue):
             keys.to_learn(owner),
             keys.learning_states(bucket) + owner.key,
             keys.learning(bucket, "due"),
+            keys.learning(bucket, "failed"),
             keys.gone(owner),
             keys.gone(owner, session_id),
         ]
@@ -61,16 +70,20 @@ class LearningQueue(LeasedQueue):
             if owner is not None  # the script claims only what has one
         ]
 
-    async def next_session(self, claim: LearningClaim) -> str | None:
-        """Id of the user's earliest session that is to be learned."""
+    async def next_session(self, claim: LearningClaim) -> Waiting | None:
+        """The user's earliest session that is to be learned."""
         async with self._reaching():
             found: list[Any] = await self._client.zrange(keys.to_learn(claim.owner), 0, 0)
-        return found[0] if found else None
+            if not found:
+                return None
+            added: Any = await self._client.hget(self._names(claim)[0], f"added {found[0]}")
+        return Waiting(found[0], added or "")
 
-    async def done(self, claim: LearningClaim, session_id: str | None) -> bool:
-        """Take a session out of the queue. True if the user has more and is still leased to the caller."""
+    async def done(self, claim: LearningClaim, waiting: Waiting | None) -> bool:
+        """Take a session out of the queue, unless it was put there again since. True if the user has more and is still
+        leased to the caller."""
         names = [keys.to_learn(claim.owner), *self._names(claim)]
-        arguments = (claim.member, claim.token, session_id)
+        arguments = (claim.member, claim.token, *(waiting or ("", "")))
         return bool(await self._run(self._learning_scripts.learning_done, names, None, *arguments) == 1)
 
     async def spend(self, project: str, tokens: int) -> int:

@@ -153,6 +153,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         rules=lambda _: made.rules,
         budget=lambda _: made.budget,
         interval=0.05,
+        lease_seconds=60,
         quiet=_at_once,
         is_gone=state.is_gone,
     )

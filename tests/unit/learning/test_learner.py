@@ -11,10 +11,11 @@ import redis
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Turn
-from recallr_litellm.errors import ModelBusy, ModelRefused, ModelUnavailable
+from recallr_litellm.errors import ModelBusy, ModelRefused, ModelSlow, ModelUnavailable
 from recallr_litellm.learning.extracting import Rules
-from recallr_litellm.learning.learner import BudgetSpent
+from recallr_litellm.learning.learner import AT_ONCE, BudgetSpent
 from recallr_litellm.learning.model import Written
+from recallr_litellm.learning.model_pause import ModelPause
 from recallr_litellm.stores.state import keys
 from recallr_litellm.tasks import end
 from tests.unit.learning.conftest import World
@@ -132,6 +133,111 @@ async def test_an_answer_that_was_cut_off_is_asked_for_in_two_parts(world: World
     assert await world.current() == ["User lives in Porto.", "User lives in Rome."]
 
 
+def places(text: str) -> str:
+    """What a good model extracts of what is asked for."""
+    lines = text.splitlines()
+    found = [
+        {**lives(place), "evidence": [number]}
+        for number, line in enumerate(lines, 1)
+        for place in ("Porto", "Rome", "Oslo", "Bern")
+        if place in line and "TARGET" in line
+    ]
+    return json.dumps({"facts": found})
+
+
+FOUR = [f"user: I lived in {place}." for place in ("Porto", "Rome", "Oslo", "Bern")]
+
+
+async def test_a_model_that_loops_is_not_asked_for_more_of_it(world: World) -> None:
+    fact = json.dumps({**lives("Porto"), "evidence": [1]})
+    world.model.facts = lambda _name, _text: Written(f'{{"facts": [{", ".join([fact] * 60)}, {{"attr', cut_off=True)
+    await world.learned("s1", *FOUR, day="2025-05-01")
+    assert await world.current() == ["User lives in Porto."], "what it said before it ran out of tokens is kept"
+    assert len(world.model.asked) == 1
+    world.model.facts = lambda _name, _text: Written('{"facts": [{"text": "User ' + "very " * 2_000, cut_off=True)
+    await world.learned("s2", *FOUR, day="2025-06-01")
+    assert len(world.model.asked) == 2
+
+
+async def test_an_answer_that_is_always_cut_off_costs_a_bounded_number_of_calls(world: World) -> None:
+    world.model.facts = lambda _name, _text: Written("<think>Well", cut_off=True)
+    await world.learned("s1", *FOUR * 16, day="2025-05-01")
+    assert len(world.model.asked) == 15
+    kept = await world.vectors.extractions(OWNER, "s1")
+    assert (len(kept), all(one.unread for one in kept)) == (8, True)
+
+
+@pytest.mark.parametrize("error", [ModelRefused("filter"), ModelSlow("180 s")])
+async def test_a_message_that_is_refused_or_too_slow_costs_only_itself(world: World, error: Exception) -> None:
+    world.model.facts = lambda _name, text: (
+        error if text.count("TARGET") > 1 and "Oslo" in text.partition("TARGET")[2] else places(text)
+    )
+    await world.learned("s1", *FOUR, day="2025-05-01")
+    assert len(await world.current()) == 4
+
+
+async def test_a_text_that_is_always_too_slow_is_set_aside_in_the_end(world: World) -> None:
+    world.model.facts = lambda _name, _text: ModelSlow("180 s")
+    await world.remember("s1", "user: I live in Porto.", day="2025-05-01")
+    await world.queue.add(OWNER, "s1", at("2025-05-01"))
+    for _ in range(8):
+        [claim] = await world.queue.claim(1, lease_seconds=60, now_ms=at("2100-01-01"))
+        await world.learner._attempt(claim)
+    assert (await world.queue.depth())["failed"] == 1
+    await world.queue.add(OWNER, "s1", at("2025-05-01"))
+    assert await world.queue.claim(1, lease_seconds=60, now_ms=at("2100-01-01")) == [], "it waits for somebody"
+    world.model.says({"Porto": [lives("Porto")]})
+    assert await world.queue.requeue_failed() == 1
+    [claim] = await world.queue.claim(1, lease_seconds=60)
+    await world.learner._attempt(claim)
+    assert await world.current() == ["User lives in Porto."]
+
+
+async def test_a_model_that_answers_429_is_left_alone_whoever_it_would_be_asked_for(world: World) -> None:
+    world.model.facts = lambda _name, _text: ModelBusy("429", retry_after=600.0)
+    owners = [Owner("p", f"user {number}") for number in range(4)]
+    for owner in owners:
+        await world.remember("s1", "user: I live in Porto.", day="2025-05-01", owner=owner)
+        await world.queue.add(owner, "s1", at("2025-05-01"))
+    running = asyncio.create_task(world.learner.run())
+    async with asyncio.timeout(60):
+        while not world.learner._pause.seconds_left:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3)  # several looks for users who are due
+    await end([running])
+    assert len(world.model.asked) <= AT_ONCE
+    assert await world.queue.depth() == {"due": 4 - AT_ONCE, "waiting": AT_ONCE, "failed": 0}
+    claim, *_ = await world.queue.claim(4, lease_seconds=60, now_ms=at("2100-01-01"))
+    assert claim.attempts == 1, "an outage is no attempt"
+
+
+def test_the_pause_grows_with_failures_in_a_row_and_ends_with_an_answer() -> None:
+    now = 0.0
+    pause = ModelPause(clock=lambda: now)
+    waited = []
+    for _ in range(9):
+        waited.append(pause.failed(ModelUnavailable("down")))
+        assert pause.failed(ModelUnavailable("down")) == waited[-1], "the same outage"
+        now += waited[-1]
+    assert waited[0] <= 6.0 < waited[1] <= 12.0
+    assert max(waited) <= 720.0
+    pause.worked()
+    assert pause.failed(ModelUnavailable("down")) <= 6.0
+    now += 100.0
+    assert 30.0 <= pause.failed(ModelBusy("429", retry_after=30.0)) <= 36.0
+
+
+async def test_what_a_person_has_ended_stays_so_when_its_session_is_learned_again(world: World) -> None:
+    world.model.says({"Porto": [lives("Porto")], "Rex": [{"text": "User has a dog, Rex.", "attribute": "pet"}]})
+    await world.learned("s", "user: I live in Porto.", day="2025-05-01")
+    await world.learned("t", "user: In Porto I live.", day="2025-06-01")
+    [memory] = await world.memories()
+    await world.vectors.update_memories(OWNER, [memory.model_copy(update={"expired_at": at("2025-06-02")})])
+    for id in ("s", "t"):
+        await world.learned(id, "user: I live in Porto.", "user: My dog is Rex.", day="2025-05-01")
+    assert await world.current() == ["User has a dog, Rex."]
+
+
 @pytest.mark.parametrize("error", [ModelUnavailable("down"), ModelBusy("429", retry_after=1.0)])
 async def test_an_outage_of_the_model_anywhere_gives_the_same_memory_later(world: World, error: Exception) -> None:
     await moved_twice(world)
@@ -231,8 +337,12 @@ async def test_the_queue_gives_a_users_sessions_in_order_of_time_to_one_worker(w
     await world.queue.add(OWNER, "later", at("2025-06-01"))
     [claim] = await world.queue.claim(5, lease_seconds=60)
     assert await world.queue.claim(5, lease_seconds=60) == []
-    assert await world.queue.next_session(claim) == "later"
-    assert not await world.queue.done(claim, "later")
+    waiting = await world.queue.next_session(claim)
+    assert waiting is not None
+    assert waiting.session_id == "later"
+    await world.queue.add(OWNER, "later", at("2025-06-01"))
+    assert await world.queue.done(claim, waiting), "what was put there again meanwhile is learned again"
+    assert not await world.queue.done(claim, await world.queue.next_session(claim))
 
 
 async def test_a_session_that_ends_the_process_each_time_is_set_aside(world: World) -> None:
