@@ -32,6 +32,11 @@ class _Way(IntEnum):
     PROMPT = 3
 
 
+class _Broke(ModelUnavailable):
+    """The model's server answered 500. Some do to a way that they do not know, such as that of llama-cpp-python to a
+    JSON schema: so it is an outage only where no way is left."""
+
+
 _known: dict[str, _Way] = {}
 """Model → the way that worked."""
 
@@ -44,7 +49,7 @@ async def write_json(
     while True:
         try:
             written = await _call(model, messages, schema, way, name=name, max_tokens=max_tokens)
-        except ModelRefused:
+        except (ModelRefused, _Broke):
             if way is _Way.PROMPT or model in _known:
                 raise
             way = _Way(way + 1)
@@ -123,7 +128,7 @@ def _read(model: str, error: Exception) -> Exception:
         return ModelRefused(problem)
     if status == 408:
         return ModelSlow(problem)
-    return ModelUnavailable(problem)
+    return _Broke(problem) if status == 500 else ModelUnavailable(problem)
 
 
 def _retry_after(error: Exception) -> float | None:

@@ -22,9 +22,10 @@ class Refused(Exception):
 
 
 class Router:
-    """Knows some ways, and answers 400 to the others."""
+    """Knows some ways, and refuses the others."""
 
-    def __init__(self, *ways: str, answer: str = "{}", finish: str = "stop") -> None:
+    def __init__(self, *ways: str, answer: str = "{}", finish: str = "stop", refuses_with: int = 400) -> None:
+        self.refuses_with = refuses_with
         self.ways = ways
         self.answer = answer
         self.finish = finish
@@ -35,7 +36,7 @@ class Router:
         way = "tool" if "tools" in arguments else format or "words"
         self.asked.append(way)
         if way not in self.ways:
-            raise Refused(400)
+            raise Refused(self.refuses_with)
         call = SimpleNamespace(function=SimpleNamespace(arguments=self.answer))
         message = SimpleNamespace(
             tool_calls=[call] if way == "tool" else None, content=None if way == "tool" else self.answer
@@ -49,14 +50,17 @@ async def asked(monkeypatch: pytest.MonkeyPatch, router: Any, model: str) -> Any
     return await write_json(model, MESSAGES, SCHEMA, name="facts", max_tokens=10)
 
 
+@pytest.mark.parametrize("status", [400, 422, 500])
 @pytest.mark.parametrize("known", ["json_schema", "tool", "json_object", "words"])
-async def test_the_best_way_that_works_is_found_and_remembered(known: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_best_way_that_works_is_found_and_remembered(
+    known: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ladder = ["json_schema", "tool", "json_object", "words"]
-    router = Router(known, answer='{"facts": []}')
-    first = await asked(monkeypatch, router, f"only {known}")
+    router = Router(known, answer='{"facts": []}', refuses_with=status)
+    first = await asked(monkeypatch, router, f"only {known} {status}")
     assert (first.text, first.tokens, first.cut_off) == ('{"facts": []}', 7, False)
     assert router.asked == ladder[: ladder.index(known) + 1]
-    await asked(monkeypatch, router, f"only {known}")
+    await asked(monkeypatch, router, f"only {known} {status}")
     assert router.asked[-1] == known
     assert len(router.asked) == ladder.index(known) + 2
 
