@@ -131,12 +131,17 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
         from recallr_litellm.forward.middleware import KeyOutOfUrl
 
         app.middleware_stack = KeyOutOfUrl(middleware)
-    app.middleware_stack = _with_mcp(app.middleware_stack, runtime)
     app.include_router(health_router(runtime.faults))
     serve_api(app, runtime.services)
+    if settings.console:
+        from recallr_litellm.console import serve_console
+
+        serve_console(app, runtime.services)
     if not SHUTDOWN.missing:
         _stop_with(proxy_server, runtime)
     count_own_calls()
+    # last: what it starts on this loop could not be stopped from a start that fails
+    app.middleware_stack = _with_mcp(app.middleware_stack, runtime)
     _on_termination(asyncio.get_running_loop(), middleware.store_beginnings)
 
 

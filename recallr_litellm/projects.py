@@ -122,6 +122,12 @@ class Projects:
             )
         self.used.add(key.id)
 
+    def keys_of(self, project: str) -> Mapping[str, str]:
+        """Digest → name of the project's valid keys, as far as they are known."""
+        configured = dict.fromkeys(self.configured.get(project, ()), "RECALLR_PROJECTS")
+        recorded = self._recorded.keys.values() if self._recorded is not None else ()
+        return configured | {key.digest: key.name for key in recorded if key.project == project}
+
     def settings_of(self, project: str) -> ProjectSettings:
         """What holds for a project: its own settings over those of the environment."""
         return self._settings.get(project) or self._inherited(project)

@@ -227,6 +227,12 @@ class Settings(EnvironmentSettings):
     )
     explain_mb: int = Field(16, ge=1, description="Most megabytes that this takes in Redis for one project.")
 
+    console: bool = Field(
+        True,
+        description="Whether `/recallr/console` shows what is remembered, to whoever has a project's key or LiteLLM's "
+        "master key.",
+    )
+
     forward_upstreams: list[str] = Field(
         ["https://api.openai.com", "https://api.anthropic.com", "https://generativelanguage.googleapis.com"],
         description="JSON list of base URLs that the forward URL may reach. Empty: none.",

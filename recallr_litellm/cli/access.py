@@ -31,6 +31,8 @@ class Access:
     """None: the keys are in RECALLR_PROJECTS."""
     session_seconds: int
     """The shortest session timeout that a request may ask for."""
+    console: bool
+    """Whether it shows what is remembered in a browser."""
 
     @classmethod
     def of(cls, settings: Settings, *, url: str, model: str, master_key_generated: bool) -> Access:
@@ -43,6 +45,7 @@ class Access:
             master_key_file=folder / MASTER_KEY_FILE if master_key_generated else None,
             recallr_key_file=None if settings.projects else folder / KEY_FILE,
             session_seconds=settings.min_session_timeout_seconds,
+            console=settings.console,
         )
 
     def curl(self) -> str:
@@ -79,6 +82,7 @@ class Access:
             f"Gateway      {self.url}",
             f"Master key   in {self.master_key_file or MASTER_KEY}",
             f"Recallr key  in {self.recallr_key_file or 'RECALLR_PROJECTS'} (project {self.project!r})",
+            *([f"Console      {self.url}/recallr/console"] if self.console else []),
             f"\nTry it from another shell:\n\n  {self.curl()}\n",
             self._next_session(),
         ]

@@ -88,6 +88,7 @@ class DemoGateway:
             master_key_file=self.data_dir / MASTER_KEY_FILE,
             recallr_key_file=self.data_dir / KEY_FILE,
             session_seconds=SESSION_SECONDS,
+            console=True,
         )
 
     @property

@@ -5,9 +5,11 @@ Each takes an `Owner` or a `Project`, so none can be called for nobody, and none
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from recallr_litellm.projects import Projects
+from recallr_litellm.services.audit import Audit
 from recallr_litellm.services.conflicts import Conflicts
 from recallr_litellm.services.context import ContextService
 from recallr_litellm.services.explain import Explain
@@ -48,3 +50,6 @@ class Services:
     series: Series
     exporter: Exporter
     importer: Importer
+    audit: Audit
+    console_secret: Callable[[], Awaitable[str]]
+    """What the console's cookies are signed with, in all workers."""

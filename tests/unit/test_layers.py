@@ -33,7 +33,7 @@ LAYERS = (
     {"reconify"},
     {"services"},
     {"gateway"},
-    {"forward", "api", "demo_model"},
+    {"forward", "api", "console", "demo_model"},
     {"plugin"},
     {"hooks", "cli"},
 )

@@ -69,7 +69,7 @@ class ErrorRoute(APIRoute):
             try:
                 most_bytes = await self.admit(request)
                 if most_bytes is not None:
-                    request = Request(request.scope, _bounded(request, most_bytes))
+                    request = Request(request.scope, bounded(request, most_bytes))
                     await request.body()
                 return await handler(request)
             except Exception as error:  # noqa: BLE001 - LiteLLM's handlers would answer in another shape
@@ -78,7 +78,7 @@ class ErrorRoute(APIRoute):
         return handle
 
 
-def _bounded(request: Request, most_bytes: int) -> Receive:
+def bounded(request: Request, most_bytes: int) -> Receive:
     """Receives no more of a body than this. Raises BodyTooLarge past that."""
     received = 0
 

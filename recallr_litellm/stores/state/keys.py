@@ -18,7 +18,6 @@ Per owner (`<owner>` is `Owner.key`):
                                                       this name; `1` (of earlier versions): its first; expires
     {recallr:7}:gone:<owner>                   string marker: the user is forgotten; expires
     {recallr:7}:lock:<owner>                   string somebody changes the user; expires
-    {recallr:7}:memories:<owner>               string somebody changes memories of the user; expires
     {recallr:7}:current:<owner>                string id of the session the user is in
     {recallr:7}:chat:<owner>:<digest>          string id of the session that a chat is in; the digest is of the chat's
                                                       id, of an answer's id, or of the first messages of a history that
@@ -61,6 +60,7 @@ Per project (`<project>` is a digest of its id, and gives the bucket):
 Of the gateway, all in bucket 0:
     {recallr:0}:projects:version               string grows with each change of projects or API keys
     {recallr:0}:series:sampled                 string marker: the queues were counted in this minute; expires
+    {recallr:0}:console:secret                 string what the console's cookies are signed with
     {recallr:0}:projects:used                  hash   id of an API key → when it was last used, ms
     recallr:limits:LIMITER/<project>/<limit>/1/minute  string requests of a project in this minute; expires. The
                                                       project as its digest; named by the library `limits`
@@ -138,6 +138,10 @@ def projects_version() -> str:
     return _key(0, "projects", "version")
 
 
+def console_secret() -> str:
+    return _key(0, "console", "secret")
+
+
 def keys_used() -> str:
     return _key(0, "projects", "used")
 
@@ -172,10 +176,6 @@ def forgotten(owner: Owner) -> str:
 
 def user_lock(owner: Owner) -> str:
     return _key(bucket_of(owner), "lock", owner.key)
-
-
-def memories_lock(owner: Owner) -> str:
-    return _key(bucket_of(owner), "memories", owner.key)
 
 
 def name_lock(owner: Owner) -> str:

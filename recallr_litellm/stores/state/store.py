@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recallr_litellm.stores.state.console import ConsoleSecret
 from recallr_litellm.stores.state.explained import ExplainedRequests
 from recallr_litellm.stores.state.known_users import KnownUsers
 from recallr_litellm.stores.state.project_changes import ProjectChanges
@@ -21,6 +22,7 @@ class StateStore(
     RequestCounts,
     ExplainedRequests,
     TimeSeries,
+    ConsoleSecret,
 ):
     """Users whom requests come from, and sessions not yet processed: their messages, deadlines, leases.
 

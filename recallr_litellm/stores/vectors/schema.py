@@ -40,6 +40,8 @@ class Kind(StrEnum):
     """A project, the gateway's as are its keys."""
     KEY = "key"
     """An API key of a project: its digest."""
+    AUDIT = "audit"
+    """What a person changed, the project's."""
     EXTRACTION = "extraction"
     """What a window of a session said, as facts."""
     CONFLICT = "conflict"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recallr_litellm.stores.vectors.audit import AuditRecords
 from recallr_litellm.stores.vectors.forgetting import Forgetting
 from recallr_litellm.stores.vectors.knowledge import Knowledge
 from recallr_litellm.stores.vectors.projects import ProjectRecords
@@ -10,7 +11,7 @@ from recallr_litellm.stores.vectors.searching import Searching
 from recallr_litellm.stores.vectors.users import Users
 
 
-class VectorStore(Searching, Records, Knowledge, Users, Forgetting, ProjectRecords):
+class VectorStore(Searching, Records, Knowledge, Users, Forgetting, ProjectRecords, AuditRecords):
     """Users, processed sessions, their messages and summaries, memories, and the projects with their keys.
 
     >>> store = VectorStore(open_collections(settings), embedder)

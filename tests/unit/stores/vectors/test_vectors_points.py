@@ -10,7 +10,7 @@ from recallr_litellm.stores.vectors.engine import Found
 from recallr_litellm.stores.vectors.schema import Kind
 from tests.unit.stores.vectors.vector_samples import ADA, passage, session, stored, turn
 
-NEVER_SEARCHED = {Kind.META, Kind.USER, Kind.PROJECT, Kind.KEY, Kind.EXTRACTION, Kind.CONFLICT}
+NEVER_SEARCHED = {Kind.META, Kind.USER, Kind.PROJECT, Kind.KEY, Kind.EXTRACTION, Kind.CONFLICT, Kind.AUDIT}
 """Kinds whose points have no vectors."""
 
 

@@ -1,0 +1,38 @@
+"""The pages, one module each."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from recallr_litellm.console.pages import (
+    audit,
+    conflict,
+    login,
+    memory,
+    operations,
+    overview,
+    projects,
+    request,
+    requests,
+    session,
+    user,
+    users,
+)
+
+ROUTERS: tuple[APIRouter, ...] = tuple(
+    page.router
+    for page in (
+        login,
+        overview,
+        users,
+        user,
+        session,
+        memory,
+        conflict,
+        requests,
+        request,
+        operations,
+        projects,
+        audit,
+    )
+)
