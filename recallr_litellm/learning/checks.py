@@ -9,31 +9,28 @@ from __future__ import annotations
 import re
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from recallr_litellm.core.facts import Fact
 from recallr_litellm.core.knowledge import OF_THE_ASSISTANT, USER, Kind
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.people import another
 from recallr_litellm.core.scripts import mostly_not_latin
-from recallr_litellm.core.times import Unit, named_times
+from recallr_litellm.core.times import NamedTime, Unit, named_times
+from recallr_litellm.learning.details import numbers
 from recallr_litellm.learning.extraction import LEARNED, Draft
+from recallr_litellm.learning.orders import is_order
 from recallr_litellm.learning.secrets import REDACTED, redact
 from recallr_litellm.learning.windows import Window
+from recallr_litellm.learning.wording import fault, sentences
 
 NAMESPACE = uuid.UUID("0c7a2f5e-5e6c-5b0f-8d5e-3f0b8d0b7d11")
 """Of the ids of facts (uuid5). Changing it learns everything anew."""
 
-_ORDERS = re.compile(
-    r"""\b(?:admin\w*|system|operator|developer|support|owner)\b.{0,40}\b(?:grant|allow|authori[sz]|permi|entitl)\w*
-    | \b(?:is|am|are|was|has\sbeen|been)\s(?:granted|authori[sz]ed|permitted|entitled|allowed)\b
-    | \b(?:ignore|disregard|forget|override)\b.{0,30}\b(?:instruction|rule|prompt|previous|above|polic)\w*
-    | \b(?:system\sprompt|jailbreak|developer\smode)\b
-    | \bthe\s(?:assistant|model|ai)\s(?:must|should|shall|has\sto)\b""",
-    re.IGNORECASE | re.VERBOSE,
-)
 _NO_FACT = re.compile(
     r"\b(?:the\suser|user)\s(?:asked|asks|wants\sto\sknow|wonders|inquired|is\sasking)\b", re.IGNORECASE
 )
@@ -70,16 +67,18 @@ def _fact(draft: Draft, window: Window, id: str, timezone: ZoneInfo) -> Fact:
         raise Rejected("modality")
     if REDACTED in draft.text or redact(draft.text) != draft.text:
         raise Rejected("secret")
-    if _ORDERS.search(draft.text) or any(_ORDERS.search(stored.message.text[:2_000]) for stored in evidence):
-        raise Rejected("instruction")
     if _NO_FACT.search(draft.text) or draft.text.endswith(("?", "？")):
         raise Rejected("question")
-    said = " ".join(stored.message.text[:2_000] for stored in evidence)
-    if mostly_not_latin(said) != mostly_not_latin(draft.text):
+    texts = [stored.message.text[:2_000] for stored in evidence]
+    if is_order(draft.text) or any(map(is_order, sentences(draft.text, texts) or texts)):
+        raise Rejected("instruction")
+    if mostly_not_latin(" ".join(texts)) != mostly_not_latin(draft.text):
         raise Rejected("language")
     kind = _kind(draft, evidence)
-    start, end = _times(draft, evidence, timezone)
-    subject = draft.subject if draft.subject.casefold() not in _THE_USER else USER
+    subject = _subject(draft)
+    if kind not in OF_THE_ASSISTANT and (rule := _fault(draft, kind, subject, evidence, window)):
+        raise Rejected(rule)
+    start, end = _times(draft, kind, evidence, timezone)
     return Fact(
         id=id,
         text=draft.text,
@@ -117,37 +116,94 @@ def _kind(draft: Draft, evidence: Iterable[StoredMessage]) -> Kind:
     by_user = any(stored.message.role == "user" for stored in evidence)
     if not by_user and draft.kind not in OF_THE_ASSISTANT:
         raise Rejected("assistant")
-    return draft.kind
+    by_assistant = any(stored.message.role == "assistant" for stored in evidence)
+    return draft.kind if by_assistant or draft.kind not in OF_THE_ASSISTANT else Kind.FACT
 
 
-def _times(draft: Draft, evidence: list[StoredMessage], timezone: ZoneInfo) -> tuple[int | None, int | None]:
-    """The first and the last instant of the time that a draft names, on the user's clock."""
+def _subject(draft: Draft) -> str:
+    """Whom a draft is about: what its text begins with counts more than what the model calls it."""
+    written = _POSSESSIVE.sub("", draft.subject)
+    if written.casefold() in _THE_USER or written.casefold() == draft.text.casefold():
+        return another(draft.text) or USER
+    return written
+
+
+_POSSESSIVE = re.compile(r"^(?:the\s)?user['’]s\s", re.IGNORECASE)
+
+
+def _fault(draft: Draft, kind: Kind, subject: str, evidence: Sequence[StoredMessage], window: Window) -> str:
+    """What is wrong with a draft by the user's words that it rests on; "" where nothing is."""
+    said = [stored for stored in evidence if stored.message.role == "user"]
+    before = [stored.message.text for stored in evidence if stored.message.role == "assistant"]
+    for earlier, stored in pairwise(window.messages):
+        if stored in said and earlier.message.role == "assistant":
+            before.append(earlier.message.text)
+    return fault(
+        draft.text,
+        [stored.message.text for stored in said],
+        before,
+        negated=draft.negated,
+        commits=kind in (Kind.PLAN, Kind.DECISION, Kind.COMMITMENT),
+        about_user=subject == USER,
+    )
+
+
+def _times(
+    draft: Draft, kind: Kind, evidence: Sequence[StoredMessage], timezone: ZoneInfo
+) -> tuple[int | None, int | None]:
+    """The first and the last instant of the time that a draft names, on the user's clock; no end of what goes on."""
     said = max(stored.at for stored in evidence)
     today = datetime.fromtimestamp(said / 1000, timezone).date()
     span = _span(draft.start, draft.end)
     if span is not None and abs(span[0] - today) > _YEARS:
         span = None
+    told = _told(draft, evidence, timezone)
     if span is not None and span[0] == span[1]:
         # One day is written or told ("tomorrow"): models count it from their own day, or from UTC's.
-        told = {
-            named.day
-            for stored in evidence
-            for named in named_times(
-                stored.message.text[:2_000],
-                datetime.fromtimestamp(stored.at / 1000, timezone).date(),
-                nearest=True,
-            )
-            if named.unit is Unit.DAY
-        }
-        if len(told) == 1 and span[0] not in told:
-            span = (only := told.pop(), only)
+        days = {one.day for one in told if one.unit is Unit.DAY}
+        written = numbers(" ".join(stored.message.text[:2_000] for stored in evidence))
+        if len(days) == 1 and span[0] not in days and str(span[0].day) not in written:
+            span = (only := days.pop(), only)
+    if span is None and len(told) == 1 and not draft.start and not draft.end:
+        span = _left_out(told[0], draft.text, kind, today)
     if span is None:
         return None, None
     start = datetime.combine(span[0], time.min, timezone)
     end = datetime.combine(span[1] + timedelta(days=1), time.min, timezone)
-    return int(start.timestamp() * 1000), int(end.timestamp() * 1000) - 1
+    goes_on = not draft.end and span[1] <= today and _SINCE.search(draft.text) is not None
+    return int(start.timestamp() * 1000), None if goes_on else int(end.timestamp() * 1000) - 1
 
 
+_SINCE = re.compile(r"\b(?:since|seit|depuis|desde|sinds|dal)\b|从|以来", re.IGNORECASE)
+_WAS = re.compile(
+    r"\b(?:was|were|had|lived|worked|studied|used\sto|until|war|hatte|wohnte|arbeitete|bis|était|avait|habitait|travaillait"
+    r"|era|tenía|vivía|trabajaba|vivia|trabalhava|aveva|viveva|lavorava|woonde|werkte)\b",
+    re.IGNORECASE,
+)
+
+
+def _told(draft: Draft, evidence: Sequence[StoredMessage], timezone: ZoneInfo) -> list[NamedTime]:
+    """The times in what a draft rests on: those of the sentence that says it, else of the message."""
+    found: dict[NamedTime, None] = {}
+    for stored in evidence:
+        text = stored.message.text[:2_000]
+        today = datetime.fromtimestamp(stored.at / 1000, timezone).date()
+        times = [named_times(part, today, nearest=True) for part in (*sentences(draft.text, [text]), text)]
+        found.update(dict.fromkeys(next(filter(None, times), [])))
+    return list(found)
+
+
+def _left_out(told: NamedTime, text: str, kind: Kind, today: date) -> tuple[date, date] | None:
+    """The span that a model left out: of what happened or will on a day, and of what was so until a time long ago."""
+    if told.unit is Unit.DAY:
+        return (told.day, told.day) if kind in _DATED else None
+    if told.unit is Unit.WEEK or not _WAS.search(text) or _SINCE.search(text):
+        return None
+    span = _days(f"{told.day:%Y}" if told.unit is Unit.YEAR else f"{told.day:%Y-%m}")
+    return span if span is not None and span[1] < today else None
+
+
+_DATED = frozenset({Kind.EVENT, Kind.PLAN, Kind.COMMITMENT})
 _DATE = re.compile(r"(\d{4})(?:-(\d\d?))?(?:-(\d\d?))?")
 
 

@@ -13,6 +13,17 @@ _COMMON_OPENINGS = frozenset(
     "der die das ein eine seit le la les un une el los las il lo uno una o os um uma de het een".split()
 )
 
+_NEGATION = re.compile(
+    r"""\b(?:not|no|never|cannot|without|hates?|dislikes?|refuses?|nicht|kein\w*|nie(?:mals)?|ohne|hasst|pas|jamais|sans|déteste|nunca|sin|odia
+    |não|sem|odeia|non|mai|senza|niet|geen|nooit|zonder)\b|n['’]t\b|\bn['’]|不|没|ない|嫌い|\b(?:не|нет|никогда)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def negates(text: str) -> bool:
+    """Whether a sentence says that something is not so, by words of several languages."""
+    return _NEGATION.search(text) is not None
+
 
 def numbers(text: str) -> frozenset[str]:
     """Numbers of a text, as written; dates among them."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from recallr_litellm.core.facts import Fact
 from recallr_litellm.core.records import Memory
 from recallr_litellm.core.traits import gist
-from recallr_litellm.learning.details import details
+from recallr_litellm.learning.details import details, negates
 
 SAME = 0.97
 """Cosine from which on two sentences with the same details say the same."""
@@ -31,8 +31,8 @@ def same_as(fact: Fact, known: Sequence[Known]) -> Memory | None:
             continue
         if gist(memory.content) == gist(fact.text):
             return memory
-        alike = memory.kind == fact.kind and details(memory.content) == details(fact.text)
-        if cosine >= SAME and alike and _same_time(fact, memory):
+        alike = details(memory.content) == details(fact.text) and negates(memory.content) == negates(fact.text)
+        if cosine >= SAME and alike and memory.kind == fact.kind and _same_time(fact, memory):
             return memory
     return None
 

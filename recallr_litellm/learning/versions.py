@@ -76,7 +76,8 @@ def changes(
         return _conflict(decision, fact, session, memory)
     match decision.outcome:
         case Outcome.ADDITION:
-            return _next_version(memory, _merged(memory, new, decision.text), Reason.ADDITION, fact.said_at)
+            at = max(memory.created_at, fact.said_at)  # of a late session: it says more of what is known
+            return _next_version(memory, _merged(memory, new, decision.text), Reason.ADDITION, at)
         case Outcome.CHANGE if _is_older(fact, memory):
             return Changes(_past_versions(new, memory, earlier))
         case Outcome.CHANGE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,19 +94,21 @@ class World:
         self.rules = Rules()
         self.budget: int | None = None
 
-    async def remember(self, id: str, *lines: str, day: str, owner: Owner = OWNER) -> list[StoredMessage]:
+    async def remember(
+        self, id: str, *lines: str, day: str, owner: Owner = OWNER, timezone: str = ""
+    ) -> list[StoredMessage]:
         """A processed session of these lines."""
         said = session(*lines, day=day)
-        stored = [one.model_copy(update={"id": f"{id}-{one.position}"}) for one in said]
+        stored = [one.model_copy(update={"id": f"{id}-{one.position}", "timezone": timezone}) for one in said]
         record = Session(
             id=id, created_at=at(day), last_at=stored[-1].at, timeout_seconds=600, message_count=len(stored)
         )
         await self.vectors.save_session(owner, record, [Turn(one, ()) for one in stored], None)
         return stored
 
-    async def learned(self, id: str, *lines: str, day: str, owner: Owner = OWNER) -> None:
+    async def learned(self, id: str, *lines: str, day: str, owner: Owner = OWNER, timezone: str = "") -> None:
         """A session of these lines, learned."""
-        await self.remember(id, *lines, day=day, owner=owner)
+        await self.remember(id, *lines, day=day, owner=owner, timezone=timezone)
         await self.learner.learn(owner, id)
 
     async def memories(self, owner: Owner = OWNER) -> list[Memory]:
@@ -133,6 +136,13 @@ async def _at_once() -> None:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with a_world(tmp_path) as made:
+        yield made
+
+
+@asynccontextmanager
+async def a_world(tmp_path: Path) -> AsyncIterator[World]:
+    """One with nothing in it."""
     vectors, embedder = await opened(tmp_path / "qdrant")
     valkey = EmbeddedValkey(tmp_path / "redis")
     queue = LearningQueue.from_url(valkey.start(), timeout_seconds=60)

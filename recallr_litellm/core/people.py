@@ -1,0 +1,57 @@
+"""Words for who somebody is to the user: "my sister", "ma sœur", "meine Schwester"."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+RELATION: Final = (
+    r"parents?|mother|father|mom|mum|dad|brothers?|sisters?|sons?|daughters?|kids?|child(?:ren)?|baby|twins?|wife|husband"
+    r"|partner|girlfriend|boyfriend|fianc[ée]e?|friends?|flatmates?|roommates?|colleagues?|co-?workers?|boss|manager"
+    r"|neighbou?rs?|aunt|uncle|cousins?|grand\w+|niece|nephew|in-laws?|teacher|landlord"
+)
+_PETS: Final = r"dogs?|cats?|puppy|kitten|horse|parrot|hund|katze|chien|chat|perr[oa]|gat[oa]|cane|hond|kat"
+_OTHER_LANGUAGES: Final = (
+    r"schwester|bruder|mutter|vater|mama|papa|frau|mann|sohn|tochter|freund(?:in)?|kolleg(?:e|in)|eltern|oma|opa|chefin?"
+    r"|s[œo]e?ur|fr[èe]re|m[èe]re|p[èe]re|femme|mari|fils|fille|amie?|coll[èe]gue|copine?|voisine?"
+    r"|herman[oa]|madre|padre|mujer|espos[oa]|hij[oa]|amig[oa]|compañer[oa]|jefe|jefa"
+    r"|irmão|irmã|mãe|pai|mulher|marido|filh[oa]|coleg[ao]"
+    r"|sorella|fratello|moglie|marito|figli[oa]|amic[oa]"
+    r"|zus|broer|moeder|vader|vrouw|zoon|dochter|vriend(?:in)?"
+)
+_OWN: Final = (
+    r"my|our|mein[er]?|unser[e]?|ma|mon|mes|notre|nos|mi|mis|nuestr[oa]|minha|meu|mia|mio|il\smio|la\smia|mijn|onze"
+)
+_RELATION: Final = re.compile(rf"\b(?:{RELATION}|{_OTHER_LANGUAGES}|{_PETS})\b", re.IGNORECASE)
+_IS_SUBJECT: Final = re.compile(
+    rf"^\W*(?:\w+[,:]\s*|(?:and|but|also|so|und|aber|et|mais|y|pero|e|ma|en|maar)\s)?(?:{_OWN})\s(?:\w+\s)?"
+    rf"(?:{RELATION}|{_OTHER_LANGUAGES}|{_PETS})\b(?!['’]s?\s)",
+    re.IGNORECASE,
+)
+_INCLUDES_ME: Final = re.compile(
+    r"\b(?:i|me|we|us|our|myself|ich|mich|mir|wir|uns|je|moi|nous|yo|nosotr[oa]s|eu|nós|io|noi|ik|wij|we)\b"
+    r"|\bj['’]|\bm['’]",
+    re.IGNORECASE,
+)
+_OF_THE_USER: Final = re.compile(
+    rf"^(?:the\s)?user['’]s\s(?:\w+\s)?(?P<who>{RELATION})\b(?!['’])(?:,?\s(?P<name>[A-Z][\w-]+))?", re.IGNORECASE
+)
+
+
+def relations(text: str) -> frozenset[str]:
+    """The words of a text that say who somebody is."""
+    return frozenset(word.casefold() for word in _RELATION.findall(text))
+
+
+def is_about_another(clause: str) -> bool:
+    """Whether a clause of the user's says something of somebody close to the user, and of the user nothing."""
+    return _IS_SUBJECT.search(clause) is not None and not _INCLUDES_ME.search(clause)
+
+
+def another(text: str) -> str:
+    """Whom a sentence like "User's sister Mia lives in Oslo." is about; "" where it is the user."""
+    found = _OF_THE_USER.match(text)
+    if found is None:
+        return ""
+    name = found["name"] or ""
+    return name if name[:1].isupper() else found["who"].casefold()
