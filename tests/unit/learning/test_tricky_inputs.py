@@ -1,7 +1,8 @@
 """What users say that is easily learned wrongly, and what must come of it: of a good model's answer, of a bad one's.
 
 One world for all, each case a user of its own. Cases of a bad model stand only where rules prevent what it wants; what
-only the model can see (irony, a game without a word about it) is asked for in the prompt.
+only the model can see (irony, a game without a word about it) is asked for in the prompt. What is deleted and learned
+again: `test_corrections.py`.
 """
 
 from __future__ import annotations
@@ -461,17 +462,6 @@ async def test_tomorrow_late_at_night_in_tokyo_is_tokyos_next_day(world: World, 
     assert memory.event_start is not None
     told = datetime.fromtimestamp(memory.event_start / 1000, ZoneInfo("Asia/Tokyo"))
     assert str(told) == "2025-05-05 00:00:00+09:00"
-
-
-async def test_what_was_deleted_stays_so_when_its_session_is_learned_again(world: World) -> None:
-    owner = Owner("p", "deleted")
-    world.model.says({"Rex": [REX]})
-    await world.learned("d1", "user: My dog Rex is funny.", day="2025-05-01", owner=owner)
-    [memory] = await world.memories(owner)
-    await world.vectors.delete_extracted(owner, {memory.fact})
-    await world.vectors.delete_memories(owner, [memory.id])
-    await world.learner.learn(owner, "d1")
-    assert await world.memories(owner) == []
 
 
 @pytest.mark.parametrize(
