@@ -15,7 +15,7 @@ import numpy as np
 from recallr_litellm.core.messages import Message, Role, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.passages import indexed, split
-from recallr_litellm.core.records import Passage, Session, Turn
+from recallr_litellm.core.records import Memory, Passage, Session, Turn
 from recallr_litellm.memory.summarise import summarise
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.vectors import VectorStore
@@ -74,6 +74,8 @@ class Conversation:
     name: str
     sessions: tuple[Spoken, ...]
     questions: tuple[Question, ...]
+    memories: tuple[Memory, ...] = ()
+    """Written as they are, beside what is learned."""
 
     @property
     def owner(self) -> Owner:
@@ -178,6 +180,11 @@ async def remember(
     recorded of it."""
     for session in conversation.sessions:
         await _remember(owner or conversation.owner, session, vectors, embedder, sparse)
+    contents = [memory.content for memory in conversation.memories]
+    if contents:
+        indexed = map(Passage, contents, await embedder.passages(contents), sparse.passages(contents))
+        memories = list(zip(conversation.memories, indexed, strict=True))
+        await vectors.save_memories(owner or conversation.owner, memories)
     if conversation.has_facts:
         await learn(conversation, vectors, embedder, sparse, owner or conversation.owner)
 
