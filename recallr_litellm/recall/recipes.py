@@ -101,7 +101,7 @@ class Recipe:
     passages_read: int = 150
     """Most passages of them."""
     connected: int = 0
-    """Most memories that are shown below others, since they are connected with them."""
+    """Most memories that are shown since what is shown leads to them."""
     weights_of_lines: Weights = Weights()
     """Where most of what is remembered are lines of a chat export, `Name: text`."""
     weights_of_chats: Weights = Weights(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
 from time import perf_counter
 
 import numpy as np
@@ -15,29 +14,27 @@ import numpy as np
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.recalled import Recalled, RecalledPassage, RecalledSummary, by_kind, ranked
-from recallr_litellm.core.records import Hits, Memory, PassageHit, Session, Span, SparseVector, SummaryHit, Vector
-from recallr_litellm.recall.calibration import OTHER_SCRIPTS, REFERENCE_MODEL, Logistic, calibration_of, to_reference
-from recallr_litellm.recall.connections import with_connected
+from recallr_litellm.core.recalled import Recalled, by_kind, ranked
+from recallr_litellm.core.records import Hits, PassageHit, Session, Span, SparseVector, Vector
+from recallr_litellm.recall.calibration import OTHER_SCRIPTS, REFERENCE_MODEL, calibration_of, to_reference
+from recallr_litellm.recall.connections import led_to, with_connected
 from recallr_litellm.recall.dates import settled
 from recallr_litellm.recall.history import with_history
 from recallr_litellm.recall.likeness import Likeness
-from recallr_litellm.recall.memories import of_time, rank_memories, score_memories, support, supported
+from recallr_litellm.recall.memories import of_time, rank_memories, score_memories, support
 from recallr_litellm.recall.names import LOOKED_UP, Known, NameBook, without
-from recallr_litellm.recall.neighbours import recalled_passage, with_neighbours
+from recallr_litellm.recall.neighbours import with_neighbours
 from recallr_litellm.recall.question import Question, read
+from recallr_litellm.recall.ranking import rank_summaries, recalled, score_and_fold
 from recallr_litellm.recall.recipes import RECIPES, Recipe, Weights
 from recallr_litellm.recall.scoring import (
     Asked,
-    Signs,
     are_lines,
     bm25_scale,
     by_content,
-    score_passages,
-    score_summaries,
     session_scores,
 )
-from recallr_litellm.recall.selection import Place, folded, newest_first, top_memories, top_summaries
+from recallr_litellm.recall.selection import Place, top_memories, top_summaries
 from recallr_litellm.recall.trace import SearchTrace, Trace
 from recallr_litellm.recall.updates import Statement, replaced
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
@@ -168,9 +165,20 @@ class Recall:
             lines = are_lines(passages)
             weights = recipe.weights(lines=lines)
             if recipe.sessions_read:
-                passages = await self._with_best_sessions(
-                    owner, await embedding, terms, passages, model, recipe, weights, asked, within
+                passages, _, further, _ = await self._with_best_sessions(
+                    owner,
+                    await embedding,
+                    terms,
+                    passages,
+                    model,
+                    recipe,
+                    weights,
+                    asked,
+                    within,
+                    exclude_sessions,
+                    led_to(memories, recipe.memory_weights.bm25) if recipe.connected else (),
                 )
+                memories = [*memories, *further]
         finally:
             embedding.cancel()
         searched.update(hit.session for hits in (passages, summaries, memories) for hit in hits)
@@ -214,12 +222,13 @@ class Recall:
                 partial(self._vectors.versions, owner),
                 partial(self._vectors.conflicts, owner),
             )
-        if of_memories and recipe.connected:
-            of_memories = await with_connected(
+        if memories and recipe.connected:
+            of_memories = with_connected(
                 of_memories,
+                ranked_memories,
                 {hit.id: hit for hit in memories},
-                partial(self._connected, owner, exclude_sessions, searched),
                 at_most=recipe.connected,
+                said=frozenset(passage.message for passage in of_passages),
                 told=frozenset(passage.message for passage in of_passages if passage.parts == 1),
             )
         if noted is not None:
@@ -276,13 +285,6 @@ class Recall:
             if not any(p.start <= by_id[old].at < p.end <= by_id[new].at for p in asked.question.periods)
         }
 
-    async def _connected(
-        self, owner: Owner, exclude_sessions: frozenset[str], searched: set[str], ids: Sequence[str]
-    ) -> list[Memory]:
-        found = await self._vectors.get_memories(owner, ids, exclude_sessions=exclude_sessions)
-        searched.update(memory.session for memory in found)
-        return found
-
     async def _holding(self, owner: Owner, words: Sequence[str]) -> list[list[str]]:
         return await self._vectors.holding(owner, [self._sparse.query(word) for word in words], limit=LOOKED_UP)
 
@@ -297,8 +299,10 @@ class Recall:
         weights: Weights,
         asked: Asked,
         within: Span | None,
-    ) -> list[PassageHit]:
-        """The candidates and what else was said in the sessions of the best of them."""
+        exclude_sessions: frozenset[str],
+        memories: Sequence[str],
+    ) -> Hits:
+        """The candidates, what else was said in the sessions of the best of them, and memories by their ids."""
         on_reference = to_reference(model, [hit.dense for hit in passages])
         of_session = session_scores(passages, by_content(passages, on_reference, weights, asked).tolist())
         best = sorted(of_session, key=lambda session: -of_session[session])[: recipe.sessions_read]
@@ -311,6 +315,8 @@ class Recall:
             known=passages,
             within=within,
             names_times=asked.question.asks_when or bool(asked.question.periods),
+            memories=memories,
+            exclude_sessions=exclude_sessions,
         )
 
     async def _last_messages(
@@ -324,82 +330,3 @@ class Recall:
 
 def _embedded(trace: Trace, begun: float, _: asyncio.Future[Vector]) -> None:
     trace.beside("embedding", begun)
-
-
-def score_and_fold(
-    hits: list[PassageHit],
-    model: str,
-    weights: Weights,
-    asked: Asked,
-    told: Mapping[str, float] | None = None,
-    *,
-    noted: Signs | None = None,
-) -> list[tuple[float, PassageHit]]:
-    """The candidates of a question with their scores, best first, of equals the newer; the same words once.
-
-    Args:
-        model: `Embedder.name` of the similarities.
-        told: message → points for what memories know from it (`memories.support`).
-        noted: gets the points of each sign, to explain the scores.
-    """
-    scores = score_passages(hits, to_reference(model, [hit.dense for hit in hits]), weights, asked, noted=noted)
-    if told:
-        without, scores = scores, supported(hits, scores, told)
-        if noted is not None:
-            noted["memories"] = np.subtract(scores, without)
-    best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].at))
-    return folded(best, key=lambda hit: (hit.role, hit.traits.gist or hit.id), at=lambda hit: hit.at)
-
-
-def recalled(
-    scored: Sequence[tuple[float, PassageHit]],
-    newest: Mapping[Place, PassageHit],
-    relevance: Logistic,
-    *,
-    at_least: int,
-    at_most: int,
-    threshold: float,
-) -> list[RecalledPassage]:
-    """The best passages, most relevant first, what is newest of something before what it replaces.
-
-    Args:
-        scored: of `score_and_fold`.
-        relevance: of their scores.
-        at_least: statements, and of those that state nothing as many; beyond them only what reaches the threshold, or
-            is out of date, for what is newest then is marked.
-        at_most: likewise.
-    """
-
-    def worth_showing(*, stating: bool) -> Iterator[RecalledPassage]:
-        enough = False
-        of_kind = (pair for pair in scored if pair[1].states_nothing is not stating)
-        for place, (score, hit) in enumerate(islice(of_kind, at_most)):
-            if enough and (hit.message, hit.part) not in newest:
-                continue
-            relevant = relevance(score)
-            enough = enough or (place >= at_least and relevant < threshold)
-            if not enough or (hit.message, hit.part) in newest:
-                yield recalled_passage(hit, relevant)
-
-    last = {place: recalled_passage(hit) for place, hit in newest.items()}
-    best, asking = newest_first(list(worth_showing(stating=True)), last), worth_showing(stating=False)
-    return sorted([*best, *asking], key=lambda passage: -passage.relevance)
-
-
-def rank_summaries(
-    hits: list[SummaryHit], model: str, weights: Weights, asked: Asked, *, noted: Signs | None = None
-) -> list[RecalledSummary]:
-    """The summaries found for a question, most relevant first, of equals the newer; the same words once."""
-    scores = score_summaries(hits, to_reference(model, [hit.dense for hit in hits]), weights, asked, noted=noted)
-    relevance = calibration_of(model).summaries
-    best = sorted(zip(scores, hits, strict=True), key=lambda pair: (-pair[0], -pair[1].last_at))
-    return [
-        RecalledSummary(
-            session=hit.session,
-            created_at=hit.created_at,
-            last_at=hit.last_at,
-            summary=hit.summary,
-            relevance=relevance(score),
-        )
-        for score, hit in folded(best, key=lambda hit: hit.gist, at=lambda hit: hit.last_at)
-    ]

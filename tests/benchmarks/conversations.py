@@ -44,10 +44,10 @@ class Spoken:
     id: str
     begun: datetime
     said: tuple[Said, ...]
-    observed: tuple[Observed, ...] = ()
-    """Facts that somebody recorded of it."""
     summary: str = ""
     """Written by somebody; without it, it is summarised as the processing of sessions does without a model."""
+    observed: tuple[Observed, ...] = ()
+    """Facts that somebody recorded of it."""
 
     @property
     def at(self) -> dict[str, int]:
@@ -125,8 +125,8 @@ def locomo(sample: dict[str, Any], *, facts: bool = False) -> Conversation:
             f"D{number}",
             datetime.strptime(said[f"session_{number}_date_time"], "%I:%M %p on %d %B, %Y").replace(tzinfo=UTC),
             turns,
-            tuple(recorded(observation, said["speaker_a"], [one.id for one in turns])),
             sample["session_summary"].get(f"session_{number}_summary", "") if facts else "",
+            tuple(recorded(observation, said["speaker_a"], [one.id for one in turns])),
         )
 
     sessions = tuple(map(session, numbers))

@@ -183,6 +183,7 @@ async def learner(
             rules=rules,
             budget=lambda _: None,
             interval=1.0,
+            lease_seconds=60,
             quiet=_at_once,
             is_gone=StateStore(queue.link, timeout_seconds=60).is_gone,
         )

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import RecalledMemory, RecalledPassage, by_kind, ranked
-from recallr_litellm.core.records import Memory, MemoryHit, PassageHit
+from recallr_litellm.core.records import MemoryHit, PassageHit
 from recallr_litellm.core.traits import Traits
 from recallr_litellm.recall.calibration import REFERENCE
-from recallr_litellm.recall.connections import with_connected
+from recallr_litellm.recall.connections import led_to, with_connected
 from recallr_litellm.recall.memories import rank_memories, recalled_memory, score_memories, support, supported
 from recallr_litellm.recall.question import Question
 from recallr_litellm.recall.recipes import MemoryWeights
@@ -165,33 +165,15 @@ def test_the_same_fact_told_twice_is_shown_once_as_told_last() -> None:
 # --- connections ---
 
 
-def known(id: str, *connected: str, sources: tuple[str, ...] = ()) -> Memory:
-    return Memory.model_construct(
-        id=id, content=id, created_at=0, session="s1", sources=sources, connected=connected, categories=()
-    )
+def linked(id: str, *connected: str, dense: float = 0.3, **more: Any) -> MemoryHit:
+    return hit(dense, id=id, connected=connected, content=f"fact {id}", **more)
 
 
-class Owned:
-    """The memories of one owner, which counts how it is asked."""
-
-    def __init__(self, *memories: Memory) -> None:
-        self.passages = {memory.id: memory for memory in memories}
-        self.asked: list[list[str]] = []
-
-    async def __call__(self, ids: Sequence[str]) -> list[Memory]:
-        self.asked.append(list(ids))
-        return [self.passages[id] for id in ids if id in self.passages]
-
-    async def connect(
-        self, *ids: str, brought: tuple[str, ...] = (), at_most: int = 12, told: frozenset[str] = frozenset()
-    ) -> list[Any]:
-        facts = [recalled_memory(self.passages[id], 0.9) for id in ids]
-        of_search = {id: _hit(self.passages[id]) for id in (*ids, *brought)}
-        return tree(await with_connected(facts, of_search, self, at_most=at_most, told=told))
-
-
-def _hit(memory: Memory) -> MemoryHit:
-    return hit(0.3, id=memory.id, connected=memory.connected, sources=memory.sources, content=memory.content)
+def connect(*shown: str, found: Sequence[MemoryHit], at_most: int = 12, **more: Any) -> list[Any]:
+    """What stands where, once some of what was found is shown; the order of `found` is that of relevance."""
+    candidates = [recalled_memory(one, 1 - number / 100) for number, one in enumerate(found)]
+    memories = [one for one in candidates if one.id in shown]
+    return tree(with_connected(memories, candidates, {one.id: one for one in found}, at_most=at_most, **more))
 
 
 def tree(memories: Sequence[RecalledMemory]) -> list[Any]:
@@ -199,32 +181,48 @@ def tree(memories: Sequence[RecalledMemory]) -> list[Any]:
     return [(one.id, tree(one.connected)) if one.connected else one.id for one in memories]
 
 
-async def test_what_a_memory_hangs_together_with_stands_below_it() -> None:
-    owned = Owned(known("a", "b", "c"), known("b", "d"), known("c"), known("d", "e"), known("e"))
-    assert await owned.connect("a") == [("a", [("b", ["d"]), "c"])], "two steps away, no further"
-    assert owned.asked == [["b", "c"], ["d"]], "one lookup for each step"
+def test_what_a_memory_hangs_together_with_stands_below_it_two_steps_away() -> None:
+    found = [linked("a", "b", "c"), linked("c"), linked("b", "d"), linked("d", "e"), linked("e")]
+    assert connect("a", found=found) == [("a", ["c", ("b", ["d"])])], "the more relevant first"
 
 
-async def test_nothing_stands_twice() -> None:
-    owned = Owned(known("a", "b", "a", "c"), known("b", "a", "c", "d"), known("c", "b"), known("d", "a"))
-    assert await owned.connect("a", "b") == [("a", ["c"]), ("b", ["d"])], "b was recalled itself"
-    loop = Owned(known("a", "b"), known("b", "c"), known("c", "a", "b"))
-    assert await loop.connect("a") == [("a", [("b", ["c"])])]
+def test_nothing_stands_twice() -> None:
+    found = [linked("a", "b", "a", "c"), linked("b", "a", "c", "d"), linked("c", "b"), linked("d", "a")]
+    assert connect("a", "b", found=found) == [("a", ["c"]), ("b", ["d"])], "b was recalled itself"
+    loop = [linked("a", "b"), linked("b", "c"), linked("c", "a", "b")]
+    assert connect("a", found=loop) == [("a", [("b", ["c"])])]
 
 
-async def test_connections_are_bounded_in_number_the_best_memories_first() -> None:
+def test_connections_are_bounded_in_number_the_most_relevant_first() -> None:
     many = [f"x{n}" for n in range(20)]
-    owned = Owned(known("a", *many), known("b", *many), *(known(id, *many) for id in many))
-    [(_, below_a), (_, below_b)] = await owned.connect("a", "b", at_most=9)
-    assert len(below_a) == len(below_b) == 3
-    assert _number([*below_a, *below_b]) == 9
-    assert await owned.connect("a", "b", at_most=2) == [("a", ["x0", "x1"]), "b"]
-    assert await owned.connect("a", at_most=0) == ["a"]
+    found = [linked("a", *reversed(many)), linked("b", *many), *(linked(id, *many) for id in many)]
+    assert _number(connect("a", "b", found=found, at_most=9)) == 2 + 9
+    assert connect("a", "b", found=found, at_most=2) == [("a", ["x0", "x1"]), "b"]
+    assert connect("a", found=found, at_most=0) == ["a"]
 
 
-async def test_a_connection_that_tells_only_what_is_shown_is_left_out() -> None:
-    owned = Owned(known("a", "b", "c"), known("b", sources=("m",)), known("c", sources=("m", "n")))
-    assert await owned.connect("a", told=frozenset({"m"})) == [("a", ["c"])]
+def test_a_connection_that_tells_only_what_is_shown_is_left_out() -> None:
+    found = [linked("a", "b", "c"), linked("b", sources=("m",)), linked("c", sources=("m", "n"))]
+    assert connect("a", found=found, told=frozenset({"m"})) == [("a", ["c"])]
+
+
+def test_what_a_message_leads_to_stands_among_the_memories() -> None:
+    found = [linked("a"), linked("of the message", "b", "gone", sources=("m",)), linked("b", "c"), linked("c")]
+    said = {"said": frozenset({"m"}), "told": frozenset({"m"})}
+    assert connect("a", found=found, **said) == ["a", ("b", ["c"])]
+    assert connect(found=found, **said) == [("b", ["c"])]
+
+
+def test_a_connection_that_is_no_longer_true_is_not_shown() -> None:
+    assert connect("a", found=[linked("a", "b"), linked("b", expired_at=5)]) == ["a"]
+
+
+def test_what_the_best_lead_to_is_looked_at_once_and_bounded() -> None:
+    found = [linked(f"{n}", "0", f"new {n}", "shared", dense=n / 100) for n in range(60)]
+    wanted = led_to(found, 0.02)
+    assert wanted[:2] == ["new 59", "shared"]
+    assert "new 0" not in wanted, "only of the best"
+    assert len(wanted) == len(set(wanted)) == 21
 
 
 def _number(of: list[Any]) -> int:

@@ -114,7 +114,9 @@ class Searching(OpenedCollection):
         known: Sequence[PassageHit] = (),
         within: Span | None = None,
         names_times: bool = False,
-    ) -> list[PassageHit]:
+        memories: Collection[str] = (),
+        exclude_sessions: Collection[str] = (),
+    ) -> Hits:
         """What else is near a query in some of this user's sessions, after what is known already.
 
         Args:
@@ -123,14 +125,16 @@ class Searching(OpenedCollection):
             known: what `search` has found for the same query. It is not fetched again.
             within: only what was said in this time.
             names_times: the times that passages name are asked for.
+            memories: ids of some that are wanted too.
+            exclude_sessions: from which none of these is wanted.
 
         Returns:
             `known`, then the nearest other passages of the sessions, best first. Cosines are exact; BM25 scores are
             known for the `limit` best of the sessions by words, which may raise those of `known`, and are 0 for the
-            others.
+            others. Those of the memories that this user has and that are true, without BM25. No summaries.
         """
         if not sessions:
-            return list(known)
+            return Hits(list(known), [], [])
         where = replace(said_in(owner, within), sessions=sessions)
         read = {hit.id for hit in known if hit.session in sessions}
         queries = (
@@ -141,13 +145,19 @@ class Searching(OpenedCollection):
         if len(read) < limit:
             unread = replace(where, exclude_ids=read)
             queries.append(Nearest(dense, unread, limit - len(read), fields=searched_fields(names_times=names_times)))
+        if memories:
+            ids = [points.point_id(owner, Kind.MEMORY, id) for id in memories]
+            wanted = Where(owner, Kind.MEMORY, ids=ids, lacking=(schema.PAST,), exclude_sessions=exclude_sessions)
+            queries.append(Nearest(dense, wanted, len(ids), fields=(schema.HIT,)))
         answers = await self._engine.query(queries) if queries else []
         words = answers.pop(0) if sparse.indices else []
+        of_memories = answers.pop() if memories else []
         bm25 = {found.id: found.score for found in words}
-        return [
+        passages = [
             *(hit._replace(bm25=max(hit.bm25, bm25.get(hit.id, 0.0))) for hit in known),
             *(points.passage_hit(found, bm25.get(found.id, 0.0)) for answer in answers for found in answer),
         ]
+        return Hits(passages, [], [points.memory_hit(found, 0.0) for found in of_memories])
 
     async def holding(self, owner: Owner, terms: Sequence[SparseVector], *, limit: int) -> list[list[str]]:
         """For each of `terms`, up to `limit` passages of this user that have one of its words; none for no words."""

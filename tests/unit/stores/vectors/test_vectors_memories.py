@@ -106,7 +106,7 @@ async def test_memories_are_no_messages_of_their_session(store: VectorStore, eng
     await store.save_memories(ADA, indexed(memory(1)), replacing="s1")
     assert len(await store.read_messages(ADA, "s1")) == 1
     assert await count(engine, ADA, Kind.TURN) == 1
-    found = await store.search_sessions(ADA, towards(0), NO_TERMS, sessions=["s1"], limit=9)
+    found = (await store.search_sessions(ADA, towards(0), NO_TERMS, sessions=["s1"], limit=9)).passages
     assert [hit.text for hit in found] == ["said"]
 
 

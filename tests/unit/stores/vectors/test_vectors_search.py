@@ -92,7 +92,9 @@ async def test_a_search_of_a_time_finds_what_was_said_in_it_however_much_fits_be
         hits, _, _, *_ = await store.search(
             ADA, towards(0), terms(1), exclude_sessions=(), within=within, turn_candidates=1, summary_candidates=1
         )
-        of_session = await store.search_sessions(ADA, towards(0), terms(1), sessions=["s1"], limit=1, within=within)
+        of_session = (
+            await store.search_sessions(ADA, towards(0), terms(1), sessions=["s1"], limit=1, within=within)
+        ).passages
         return [hit.text for hit in hits], [hit.text for hit in of_session]
 
     assert await found(100, 100) == (["worse"], ["worse"]), "both ends are included"
@@ -116,18 +118,18 @@ async def test_what_is_known_of_a_session_is_not_fetched_again_but_gets_its_word
     known = [hit._replace(bm25=0.0) for hit in known if hit.text == "passage 2"]
     altered = [known[0]._replace(text="as it was known")]
 
-    found = await store.search_sessions(ADA, towards(2), terms(1), sessions=["s1"], limit=9, known=altered)
+    found = (await store.search_sessions(ADA, towards(2), terms(1), sessions=["s1"], limit=9, known=altered)).passages
     assert [hit.text for hit in found[:1]] == ["as it was known"]
     assert {hit.text for hit in found[1:]} == {f"passage {n}" for n in (0, 1, 3, 4, 5)}
     assert all(hit.bm25 > 0 for hit in found)
 
-    few = await store.search_sessions(ADA, towards(3), terms(1), sessions=["s1"], limit=2, known=known)
+    few = (await store.search_sessions(ADA, towards(3), terms(1), sessions=["s1"], limit=2, known=known)).passages
     assert [hit.text for hit in few] == ["passage 2", "passage 3"], "the known ones are among the limit"
-    none = await store.search_sessions(ADA, towards(3), NO_TERMS, sessions=["s1"], limit=1, known=known)
+    none = (await store.search_sessions(ADA, towards(3), NO_TERMS, sessions=["s1"], limit=1, known=known)).passages
     assert none == known
-    other = await store.search_sessions(ADA, towards(3), NO_TERMS, sessions=["s2"], limit=1, known=known)
+    other = (await store.search_sessions(ADA, towards(3), NO_TERMS, sessions=["s2"], limit=1, known=known)).passages
     assert [hit.text for hit in other] == ["passage 2", "elsewhere"], "those of other sessions do not count"
-    assert await store.search_sessions(ADA, towards(3), NO_TERMS, sessions=[], limit=1, known=known) == known
+    assert (await store.search_sessions(ADA, towards(3), NO_TERMS, sessions=[], limit=1, known=known)).passages == known
 
 
 async def test_a_search_of_a_time_finds_the_summaries_of_sessions_that_went_on_in_it(store: VectorStore) -> None:
