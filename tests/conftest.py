@@ -8,6 +8,7 @@ marked `slow`. Those of them marked `always` run all the same. `pytest --all` ru
 `provider`           the stand-in provider, its script and records cleared
 `proxy`              LiteLLM with the plugin, embedded stores; one for the run: use your own `user`, never stop it
 `plain_proxy`        LiteLLM without the plugin; one for the run
+`quick_stores`       (unit) stores that open at once, for tests of what stands on them: see tests/unit/conftest.py
 `start_proxy`        starts proxies of the test's own, to configure, kill and restart; ends them after it
 
 The report of a test that fails ends with what its servers have printed meanwhile.

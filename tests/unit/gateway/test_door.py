@@ -37,7 +37,7 @@ class Embedded:
 
 
 @pytest.fixture
-async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
+async def runtime(tmp_path: Path, quick_stores: None) -> AsyncIterator[Runtime]:
     """A gateway whose user Ana has a cat, in a session that has become memory."""
     runtime = Runtime(
         settings(tmp_path),

@@ -28,7 +28,7 @@ every_format = pytest.mark.parametrize("format", FORMATS.values(), ids=FORMATS)
 
 
 @pytest.fixture
-async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
+async def runtime(tmp_path: Path, quick_stores: None) -> AsyncIterator[Runtime]:
     async for runtime in running(tmp_path):
         yield runtime
 

@@ -53,7 +53,7 @@ def settings(folder: Path, **changes: object) -> Settings:
 
 
 @pytest.fixture
-async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
+async def runtime(tmp_path: Path, quick_stores: None) -> AsyncIterator[Runtime]:
     runtime = Runtime(
         settings(tmp_path),
         gateway_embed=nobody_asks,

@@ -135,7 +135,7 @@ async def _at_once() -> None:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path, quick_stores: None) -> AsyncIterator[World]:
     async with a_world(tmp_path) as made:
         yield made
 

@@ -83,7 +83,7 @@ class Plugin:
 
 
 @pytest.fixture
-async def plugin(tmp_path: Path) -> AsyncIterator[Plugin]:
+async def plugin(tmp_path: Path, quick_stores: None) -> AsyncIterator[Plugin]:
     settings = Settings(data_dir=tmp_path)
     valkey = EmbeddedValkey(tmp_path / "redis")
     url = valkey.start()

@@ -206,6 +206,7 @@ async def test_an_exchange_too_large_to_hold_costs_nobody_else_theirs(plugin: Pl
     assert (plugin.capture.held, counted("dropped") - before) == (1, 1)
 
 
+@pytest.mark.embedded
 async def test_a_session_past_its_bound_becomes_memory_early_and_loses_nothing(
     plugin: Plugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -257,6 +257,7 @@ async def test_a_model_that_refuses_every_text_costs_no_session_its_vectors(
     assert await plugin.state.failed() == []
 
 
+@pytest.mark.embedded
 async def test_a_message_that_qdrant_refuses_is_cut_and_its_session_goes_on(
     plugin: Plugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

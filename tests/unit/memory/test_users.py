@@ -102,6 +102,7 @@ async def test_of_two_who_take_a_name_at_once_one_gets_it(plugin: Plugin) -> Non
     assert sum(isinstance(outcome, UserExists) for outcome in outcomes) == 4, outcomes
 
 
+@pytest.mark.embedded
 async def test_a_reader_sees_a_renamed_user_under_exactly_one_name(plugin: Plugin) -> None:
     directory = plugin.sessions.users
     owner = (await directory.create(ACME, "name 0", metadata={"n": 0})).owner
