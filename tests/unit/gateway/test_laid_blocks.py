@@ -24,11 +24,12 @@ from tests.unit.gateway.kit import CHAT, Client, blocks, goes_on, process, runni
 
 MARK = {"cache_control": {"type": "ephemeral"}}
 FACTS = {"cat": "My cat is called Felix.", "car": "My car is a red Volvo.", "home": "I live in Bergen in a blue house."}
+pytestmark = pytest.mark.usefixtures("quick_stores")
 every_format = pytest.mark.parametrize("format", FORMATS.values(), ids=FORMATS)
 
 
 @pytest.fixture
-async def runtime(tmp_path: Path, quick_stores: None) -> AsyncIterator[Runtime]:
+async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
     async for runtime in running(tmp_path):
         yield runtime
 

@@ -21,6 +21,7 @@ from recallr_litellm.gateway.runtime import Runtime
 from recallr_litellm.request_headers import RawHeaders
 from recallr_litellm.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("quick_stores")
 KEY = "rai_key-of-acme"
 MODELS = {
     "small": Model(windows=(1_500,)),
@@ -53,7 +54,7 @@ def settings(folder: Path, **changes: object) -> Settings:
 
 
 @pytest.fixture
-async def runtime(tmp_path: Path, quick_stores: None) -> AsyncIterator[Runtime]:
+async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
     runtime = Runtime(
         settings(tmp_path),
         gateway_embed=nobody_asks,
