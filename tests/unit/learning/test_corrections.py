@@ -20,6 +20,7 @@ from recallr_litellm.services.sessions import SessionService
 from recallr_litellm.stores.state import ExplainedRequest
 from tests.unit.learning.conftest import World
 from tests.unit.learning.kit import OWNER
+from tests.unit.stores.state_kit import kept_blocks
 
 OTHER = Owner(OWNER.project, "other")
 NO_SESSIONS = cast(SessionService, None)
@@ -123,7 +124,7 @@ async def test_what_was_shown_and_explained_of_a_deleted_memory_goes_with_it(
     await memories.delete(OWNER, id, previous=previous)
     left = [
         (
-            len(await world.state.load_blocks(owner, "s9")),
+            len(await kept_blocks(world.state, owner, "s9")),
             await world.state.explained(Project(owner.project), owner.user, seconds=600),
         )
         for owner in (OWNER, OTHER)
