@@ -109,6 +109,7 @@ class ContextService:
         request_id: str | None = None,
         sent: Collection[str] = (),
         defaults: Collection[str] = (),
+        kept: bool = True,
     ) -> Context:
         """What a chat would be given that asks this question in this session.
 
@@ -118,12 +119,13 @@ class ContextService:
             question: as `question_of` has it.
             request_id: by which it can be explained afterwards; unique.
             sent: fields of `options` that the client sent, and `defaults`: those that the project has set.
+            kept: whether it is kept, for `Explain`.
 
         Raises:
             StateUnavailable: Redis does not answer.
         """
         loop, now = asyncio.get_running_loop(), datetime.now(UTC)
-        trace = Trace("context") if self._explain.enabled else None
+        trace = Trace("context") if kept and self._explain.enabled else None
         asked = options
         strategy = self._search.chosen(owner, options.strategy, question.text)
         options = replace(options, strategy=strategy)

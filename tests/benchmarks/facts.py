@@ -19,7 +19,6 @@ from recallr_litellm.core.records import Vector
 from recallr_litellm.core.stopwords import ENGLISH
 from recallr_litellm.core.traits import gist
 from recallr_litellm.learning.extracting import Rules
-from recallr_litellm.learning.knowing import Knowing
 from recallr_litellm.learning.learner import Learner
 from recallr_litellm.learning.model import WriteJson, Written
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
@@ -175,7 +174,9 @@ async def learner(
         rules: Callable[[str], Rules] = lambda _: Rules()  # noqa: E731
         yield Learner(
             queue,
-            Knowing(StateStore(queue.link, timeout_seconds=60), vectors, embedder, sparse),
+            vectors,
+            embedder,
+            sparse,
             write,
             breakers=[breaker],
             state_breaker=breaker,
@@ -184,6 +185,7 @@ async def learner(
             interval=1.0,
             lease_seconds=60,
             quiet=_at_once,
+            is_gone=StateStore(queue.link, timeout_seconds=60).is_gone,
         )
         await queue.close()
         valkey.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -178,3 +179,115 @@ def test_the_master_key_opens_all_projects_and_makes_and_revokes_keys(proxy: Pro
     audit = admin.get(f"/audit?project={project}").text
     assert all(one in audit for one in ("create project", "create key", "revoke key", "LiteLLM master key"))
     assert found[1] not in audit
+
+
+@pytest.fixture
+def learned(proxy: Proxy, user: str) -> str:
+    """A user of whom a memory in two versions, one that it is connected with, and a conflict are known."""
+    at, session = "2026-03-01T10:00:00Z", "5" * 32
+    memory = {"created_at": at, "session": session, "sources": ["m1"]}
+    home = {"entities": [{"name": "Rome", "kind": "place"}], "attribute": "home", "categories": ["home"]}
+    document = {
+        "format": "recallr-user",
+        "version": 1,
+        "user": {"id": user},
+        "sessions": [
+            {"id": session, "created_at": at, "messages": [{"id": "m1", "role": "user", "text": "I moved to Rome."}]}
+        ],
+        "memories": [
+            {**memory, **home, "id": "a" * 32, "content": "User lives in Rome.", "reason": "TEMPORAL_CONFLICT",
+             "connected": ["b" * 32], "conflict": "c" * 32},
+            {**memory, "id": "d" * 32, "content": "User lives in Porto.", "chain": "a" * 32,
+             "expired_at": "2026-03-01T10:00:00Z", "expiration_reason": "TEMPORAL_CONFLICT"},
+            {**memory, **home, "id": "b" * 32, "content": "User's sister <Ana> works in Rome.",
+             "connected": ["a" * 32]},
+        ],
+        "conflicts": [
+            {"id": "c" * 32, "memory": "a" * 32, "proposed": "e" * 32, "content": "User lives in Paris.",
+             "questions": [{"question": "Where do you live?", "options": ["User lives in Rome.", "In Paris."]}],
+             "session": session, "sources": ["m1"], "created_at": at}
+        ],
+    }  # fmt: skip
+    answer = call(proxy, "POST", f"/users/{user}/import", body=document)
+    assert answer.status_code == 200, answer.text
+    status = f"/users/{user}/sessions/{session}"
+    eventually(lambda: call(proxy, "GET", status).json()["status"] == "processed", "the session is processed")
+    return user
+
+
+def test_a_memory_shows_its_versions_and_is_corrected(browser: Browser, learned: str) -> None:
+    client, page = browser(), f"/memory?user={learned}&memory={'a' * 32}"
+    [of_memory] = [one for one in addresses(client, f"/user?user={learned}", "memory") if "a" * 32 in one]
+    shown = client.get(of_memory).text
+    assert re.search(r"<del[^>]*>Porto\.</del>\s*<ins[^>]*>Rome\.</ins>", shown)
+    assert "User&#39;s sister &lt;Ana&gt; works in Rome." in shown
+    fields = {"user": learned, "memory": "a" * 32}
+    edited = send(client, "/memory/edit", page, **fields, content="User lives in Trastevere, Rome.").text
+    assert "User lives in Trastevere, Rome." in edited
+    assert "by a person" in edited
+    reverted = send(client, "/memory/revert", page, **fields, version="d" * 32)
+    assert re.search(r'<p class="text lead"[^>]*>User lives in Porto\.', reverted.text)
+    assert "Unpin it" in send(client, "/memory/pin", page, **fields, pinned="true").text
+    assert "no longer held to be true" in send(client, "/memory/invalidate", page, **fields).text
+    assert send(client, "/memory/delete", page, **fields).status_code == 200
+    assert client.get(page).status_code == 404
+
+
+def test_a_conflict_is_answered(browser: Browser, learned: str) -> None:
+    client = browser()
+    [page] = addresses(client, f"/user?user={learned}", "conflict")
+    shown = client.get(page).text
+    assert "Where do you live?" in shown
+    answered = send(
+        client, "/conflict/answer", page, user=learned, conflict="c" * 32, answer0="User lives in Rome."
+    ).text
+    assert "RESOLVED" in answered
+    assert not addresses(client, f"/user?user={learned}", "conflict")
+
+
+def test_the_graph_draws_what_hangs_together(browser: Browser, learned: str) -> None:
+    client = browser()
+    [page] = addresses(client, f"/user?user={learned}", "graph")
+    answer = client.get(page)
+    found = re.search(r'data-graph="([^"]+)"', answer.text)
+    assert found is not None
+    drawn = json.loads(html.unescape(found[1]))
+    kinds = {node["label"]: node["kind"] for node in drawn["nodes"]}
+    assert kinds == {
+        "User lives in Rome.": "memory",
+        "User's sister <Ana> works in Rome.": "memory",
+        "Rome": "entity",
+        "5" * 12: "session",
+    }
+    names = [node["label"] for node in drawn["nodes"]]
+    edges = {(*sorted((names[a], names[b])), kind) for a, b, kind in drawn["edges"]}
+    assert ("User lives in Rome.", "User's sister <Ana> works in Rome.", "connected") in edges
+    assert ("Rome", "User lives in Rome.", "speaks_of") in edges
+    places = {(node["x"], node["y"]) for node in drawn["nodes"]}
+    assert len(places) == 4, "nodes lie on each other"
+    assert "User lives in Porto." not in answer.text
+    assert "User lives in Porto." in client.get(f"{page}&past=true").text
+    rome = next(node["url"] for node in drawn["nodes"] if node["kind"] == "entity")
+    assert "The whole graph" in client.get(rome.removeprefix("/recallr/console")).text
+
+
+def test_the_playground_asks_with_two_settings_and_stores_nothing(proxy: Proxy, browser: Browser, learned: str) -> None:
+    client = browser()
+    before = [one["request_id"] for one in call(proxy, "GET", "/requests").json()["requests"]]
+    query = {
+        "user": learned,
+        "question": "Where do I live?",
+        "a_max_top_k": "50",
+        "b_min_top_k": "0",
+        "b_max_top_k": "0",
+    }
+    page = client.get("/playground", params=query).text
+    a, b = page.split("<h2>")[1:]
+    assert "User lives in Rome." in a
+    assert "User lives in Rome." not in b
+    assert "max_top_k" in client.get("/playground", params={**query, "a_max_top_k": "500"}).text
+    assert client.get("/playground", params={**query, "user": "nobody-of-us"}).status_code == 404
+    sessions = call(proxy, "GET", f"/users/{learned}/sessions").json()
+    assert sessions["total"] == 1, "asking has made a session"
+    after = [one["request_id"] for one in call(proxy, "GET", "/requests").json()["requests"]]
+    assert after == before

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -44,18 +43,12 @@ FRAMEWORKS = {"litellm", "fastapi", "starlette", "redis", "qdrant_client", "qdra
 """What the core must not know."""
 
 
-@cache
 def modules() -> dict[str, Path]:
     return {".".join(file.relative_to(PACKAGE).with_suffix("").parts): file for file in sorted(PACKAGE.rglob("*.py"))}
 
 
-@cache
-def imports(file: Path) -> list[str]:
+def imports(file: Path) -> Iterator[str]:
     """Names of what a module imports, those of its functions' bodies too."""
-    return list(_imports(file))
-
-
-def _imports(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -64,7 +57,6 @@ def _imports(file: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@cache
 def arrows() -> dict[str, set[str]]:
     """Module → the modules of the package that it imports."""
     known = modules()
