@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -86,3 +88,38 @@ class Extraction(BaseModel):
     """The model gave nothing that could be read: these messages have their passages only."""
     reconciled: bool = False
     """All its decisions are made and carried out: what people changed since is not touched again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unlearned:
+    """What goes from what was extracted because of what was deleted of a memory."""
+
+    memory: str
+    """Its id."""
+    facts: Collection[str]
+    """Ids of the facts of its deleted versions."""
+    evidence: Collection[str] = ()
+    """Ids of the messages that its remaining versions rest on."""
+
+    def left_of(self, extraction: Extraction) -> Extraction:
+        """An extraction without these facts, without those that said the same as a deleted version, and without what
+        decisions quote of it. Their messages count as extracted all the same, so that they do not come back."""
+        about = {one.fact: one for one in extraction.decisions if one.memory == self.memory}
+        goes = {
+            fact.id
+            for fact in extraction.facts
+            if fact.id in self.facts
+            or (
+                fact.id in about
+                and about[fact.id].outcome is Outcome.SAME
+                and not set(self.evidence).issuperset(fact.sources)
+            )
+        }
+        plain = {"text": "", "reason": "", "questions": ()}
+        decisions = (one.model_copy(update=plain) if one.fact in about else one for one in extraction.decisions)
+        return extraction.model_copy(
+            update={
+                "facts": tuple(fact for fact in extraction.facts if fact.id not in goes),
+                "decisions": tuple(one for one in decisions if one.fact not in goes),
+            }
+        )

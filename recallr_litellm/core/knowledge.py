@@ -170,3 +170,9 @@ class Conflict(BaseModel):
     created_at: int
     """Milliseconds since the epoch, UTC, as is `resolved_at`."""
     resolved_at: int | None = None
+
+    def quotes(self, text: str) -> bool:
+        """Whether any of its texts has this one in it."""
+        asked = (part for one in self.questions for part in (one.question, *one.options))
+        said = (part for one in self.answers for part in (one.question, one.answer, one.message))
+        return any(text in part for part in (self.content, self.reason, *asked, *said))

@@ -180,7 +180,7 @@ class PassageHit(NamedTuple):
     name: str = ""
     """Who of several people said it. The text then begins with it, as in `Ana: text`."""
     times: tuple[int, ...] = ()
-    """Those that it names (`core/times.py`), where the search was for a time."""
+    """Those that it names (`core/times.py`); where the search was for no time, maybe none."""
     states_nothing: bool = False
     """It is a whole message that only asks, or only says that it does not know."""
     tokens: int | None = None

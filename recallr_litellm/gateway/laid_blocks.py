@@ -13,7 +13,6 @@ from recallr_litellm.errors import RecallrError
 from recallr_litellm.gateway.call import Call
 from recallr_litellm.gateway.placement import position_of
 from recallr_litellm.gateway.stage import Stage
-from recallr_litellm.memory.sessions import OpenedSession
 from recallr_litellm.settings import InjectInto, Settings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.state import StateStore
@@ -48,13 +47,11 @@ class LaidBlocks:
         """Blocks go into the system message, where they last for one turn only."""
         return self._settings.inject is InjectInto.SYSTEM
 
-    async def kept(self, stage: Stage, session: OpenedSession) -> tuple[LaidBlock, ...]:
-        """The blocks kept with the session, newest first; none for a request that brings no history."""
+    @staticmethod
+    def wanted(stage: Stage) -> bool:
+        """Whether the blocks kept with the session are needed: not by a request that brings no history."""
         conversation = stage.admitted.conversation
-        begins = len(conversation.messages) == 1 and not conversation.history_elsewhere and not stage.call.retried
-        if begins or not session.entries:
-            return ()
-        return await self._state.load_blocks(stage.admitted.request.owner, session.id)
+        return len(conversation.messages) != 1 or conversation.history_elsewhere or stage.call.retried
 
     def settle_turn(self, stage: Stage, kept: Sequence[LaidBlock]) -> bool:
         """Give a request that goes on with its turn the block of this turn, where no other can be in the request.

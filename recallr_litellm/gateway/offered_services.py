@@ -5,7 +5,6 @@ from __future__ import annotations
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.gateway.opened_stores import OpenedStores
 from recallr_litellm.learning.model import WriteJson
-from recallr_litellm.learning.reconciling import Knowing
 from recallr_litellm.memory.sessions import Sessions
 from recallr_litellm.recall.by_strategy import MemorySearch
 from recallr_litellm.services import Services
@@ -55,7 +54,6 @@ class OfferedServices(OpenedStores):
             self._state,
             min_session_timeout_seconds=min_timeout,
         )
-        knowing = Knowing(self._vectors, self._embedder, self._sparse)
         api_sessions = SessionService(self._state, self._vectors, min_timeout_seconds=min_timeout)
         operations = Operations(self._state, timeout_seconds=self._store_seconds)
         users = Users(self._state, self._vectors, sessions.users, forgetting)
@@ -77,10 +75,10 @@ class OfferedServices(OpenedStores):
                 users,
                 default_timeout_seconds=default_timeout_seconds,
             ),
-            memories=Memories(self._state, self._vectors, api_sessions, knowing, forget_explained=explain.forget),
+            memories=Memories(api_sessions, self._knowing, forget_explained=explain.forget),
             audit=Audit(self._vectors),
             console_secret=self._state.console_secret,
-            conflicts=Conflicts(self._vectors, knowing, write),
+            conflicts=Conflicts(self._knowing, write),
             graph=Graph(self._vectors),
             forgetting=forgetting,
             context=ContextService(

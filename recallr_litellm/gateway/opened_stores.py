@@ -10,6 +10,7 @@ from typing import Final
 
 from recallr_litellm.errors import CallRefused, EmbeddingUnavailable, Unavailable
 from recallr_litellm.gateway.background import run_aside
+from recallr_litellm.learning.knowing import Knowing
 from recallr_litellm.projects import load_projects
 from recallr_litellm.recall.dates import warm_up
 from recallr_litellm.services.known_projects import KnownProjects
@@ -68,6 +69,7 @@ class OpenedStores:
         self._vectors = VectorStore(self._collections, self._embedder)
         closing.push_async_callback(self._vectors.close)
         self._sparse = SparseEncoder()
+        self._knowing = Knowing(self._state, self._vectors, self._embedder, self._sparse)
         self._known_projects = KnownProjects(self.projects, self._vectors, self._state)
         self._state_breaker = CircuitBreaker("redis", self._probe_state, probe_timeout=3 * self._store_seconds)
         self._vectors_breaker = CircuitBreaker("qdrant", self._probe_vectors, probe_timeout=3 * self._store_seconds)

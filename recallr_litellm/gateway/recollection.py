@@ -277,7 +277,7 @@ class Recollection:
         """Fill the stage, the most needed first, so that what is there when time runs out can be used."""
         admitted = stage.admitted
         self._state_breaker.require()
-        session = admitted.session = await self._sessions.open(admitted.request)
+        session = admitted.session = await self._sessions.open(admitted.request, with_blocks=self._laid.wanted(stage))
         admitted.request = replace(admitted.request, owner=session.owner)
         stage.call.session_id, stage.call.found_by = session.id, session.found_by
         if admitted.placement.refused:
@@ -288,7 +288,7 @@ class Recollection:
             turn = next((entry.fingerprint for entry in reversed(session.entries) if entry.role == "user"), "")
             question = await self._said_before(owner, session, 0)
         stage.turn = turn
-        kept = await self._laid.kept(stage, session)
+        kept = session.blocks
         if self._laid.settle_turn(stage, kept):
             return
         if not conversation.history_elsewhere:

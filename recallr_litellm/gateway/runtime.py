@@ -192,9 +192,7 @@ class Runtime(OfferedServices):
         self._resources.push_async_callback(self._to_learn.close)
         self._learner = Learner(
             self._to_learn,
-            self._vectors,
-            self._embedder,
-            self._sparse,
+            self._knowing,
             partial(self._gateway_write_json, settings.memory_model),
             breakers=self._breakers,
             state_breaker=self._state_breaker,
@@ -203,7 +201,6 @@ class Runtime(OfferedServices):
             interval=settings.process_interval_seconds,
             lease_seconds=settings.lease_seconds,
             quiet=lambda: self.in_flight.quiet(within=_YIELD_SECONDS),
-            is_gone=self._state.is_gone,
         )
 
     def _learning_rules(self, project: str) -> Rules:

@@ -15,15 +15,14 @@ from zoneinfo import ZoneInfo
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.errors import ModelSlow, ModelUnavailable, StateUnavailable, Unavailable
 from recallr_litellm.learning.extracting import Extractor, Rules
+from recallr_litellm.learning.knowing import Knowing
 from recallr_litellm.learning.model import WriteJson, Written
 from recallr_litellm.learning.model_pause import LONGEST_SECONDS, ModelPause
-from recallr_litellm.learning.reconciling import Knowing, Reconciliation
-from recallr_litellm.memory.gone import IsGone, undo_if_gone
+from recallr_litellm.learning.reconciling import OnConflict, Reconciliation
+from recallr_litellm.memory.gone import undo_if_gone
 from recallr_litellm.metrics import FAULTS, LEARNING, LEARNING_CALLS, LEARNING_TOKENS
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
-from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.state.learning_queue import LearningClaim, LearningQueue, Waiting
-from recallr_litellm.stores.vectors import VectorStore
 from recallr_litellm.tasks import end
 
 _log = logging.getLogger(__name__)
@@ -52,16 +51,14 @@ class Learner:
         budget: tokens a day that a project may use; None: any number.
         interval: seconds between looks for users who are due.
         lease_seconds: how long a claim lasts without a sign of life.
-        is_gone: whether a user, or a session of it, was forgotten.
         quiet: returns when no request is being served, or after a while: learning yields to requests.
+        on_conflict: told of each conflict that is raised, perhaps twice.
     """
 
     def __init__(
         self,
         queue: LearningQueue,
-        vectors: VectorStore,
-        embedder: Embedder,
-        sparse: SparseEncoder,
+        knowing: Knowing,
         write: WriteJson,
         *,
         breakers: Sequence[CircuitBreaker],
@@ -71,13 +68,13 @@ class Learner:
         interval: float,
         lease_seconds: float,
         quiet: Callable[[], Awaitable[None]],
-        is_gone: IsGone,
+        on_conflict: OnConflict | None = None,
     ) -> None:
-        self._is_gone = is_gone
         self._queue = queue
-        self._vectors = vectors
-        self._embedder = embedder
-        self._sparse = sparse
+        self._knowing = knowing
+        self._vectors = knowing.vectors
+        self._is_gone = knowing.state.is_gone
+        self._on_conflict = on_conflict
         self._write = write
         self._breakers = breakers
         self._state_breaker = state_breaker
@@ -220,10 +217,17 @@ class Learner:
                 session_id,
                 unread,
             )
-        knowing = Knowing(self._vectors, self._embedder, self._sparse)
         for extraction in kept:
             if not extraction.reconciled:
-                await Reconciliation(owner, extraction, knowing, write, timezone=timezone, rules=rules).run()
+                await Reconciliation(
+                    owner,
+                    extraction,
+                    self._knowing,
+                    write,
+                    timezone=timezone,
+                    rules=rules,
+                    on_conflict=self._on_conflict,
+                ).run()
         await self._vectors.mark_learned(owner, session_id)
         _log.info(
             "Session %s learned in %.1f s: %d facts, %d calls, %d tokens",

@@ -40,11 +40,11 @@ def connections(memory: Memory, known: Sequence[Known]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*memory.connected, *new)))[:MOST]
 
 
-def with_back_links(memory: Memory, known: Sequence[Known]) -> list[Memory]:
-    """The other ends of a memory's connections that do not lead back to it yet and have room."""
+def with_back_links(memory: Memory, others: Sequence[Memory]) -> list[Memory]:
+    """Those of the other ends of a memory's connections that do not lead back to it yet and have room."""
     return [
         other.model_copy(update={"connected": (*other.connected, memory.id)})
-        for other, _ in known
+        for other in others
         if other.id in memory.connected and memory.id not in other.connected and len(other.connected) < MOST
     ]
 

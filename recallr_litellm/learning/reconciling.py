@@ -7,26 +7,22 @@ the same memory comes of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from zoneinfo import ZoneInfo
 
-import numpy as np
-
 from recallr_litellm.core.facts import Decision, Extraction, Fact, Outcome
+from recallr_litellm.core.knowledge import Conflict
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import Memory, Passage
+from recallr_litellm.core.records import Memory
 from recallr_litellm.errors import ModelRefused
 from recallr_litellm.learning.decisions import BATCH, SCHEMA, decided
 from recallr_litellm.learning.duplicates import Known, candidates, same_as
 from recallr_litellm.learning.extracting import Rules, count_facts
-from recallr_litellm.learning.links import connections, with_back_links
+from recallr_litellm.learning.knowing import Knowing
+from recallr_litellm.learning.links import connections
 from recallr_litellm.learning.model import WriteJson
 from recallr_litellm.learning.prompts import reconcile, repair
-from recallr_litellm.learning.versions import changes
-from recallr_litellm.stores.embedding import Embedder, SparseEncoder
-from recallr_litellm.stores.embedding.passages import embed_passages
-from recallr_litellm.stores.vectors import VectorStore
+from recallr_litellm.learning.versions import Changes, changes, conflict_id
 
 _ANSWER_TOKENS = 3_000
 _ROUNDS = 12
@@ -34,35 +30,7 @@ _ROUNDS = 12
 memory, of which one a call changes it."""
 _SHAPE = '{"decisions": […]}'
 
-
-@dataclass(frozen=True, slots=True)
-class Knowing:
-    """What reconciling works with: where memories are, and how texts are compared."""
-
-    vectors: VectorStore
-    embedder: Embedder
-    sparse: SparseEncoder
-
-    async def embed(self, texts: Sequence[str]) -> list[Passage | None]:
-        """The texts with their vectors; None for one that the model refuses."""
-        return await embed_passages(self.embedder, self.sparse, texts)
-
-    async def save(self, owner: Owner, memory: Memory) -> None:
-        """Write a memory, or a version of one, with its vectors."""
-        [passage] = await self.embed([memory.indexed_text])
-        await self.vectors.save_memories(owner, [(memory, passage)])
-
-    async def near(self, owner: Owner, fact: Fact) -> list[Known]:
-        """Memories that a fact may concern, with the cosine of the sentences."""
-        [passage] = await self.embed([fact.text])
-        if passage is None:
-            return []
-        memories = await self.vectors.memories_near(owner, fact, passage.dense)
-        others = await self.embed([memory.content for memory in memories])
-        return [
-            Known(memory, float(np.dot(passage.dense, other.dense)) if other is not None else 0.0)
-            for memory, other in zip(memories, others, strict=True)
-        ]
+OnConflict = Callable[[Owner, Conflict], Awaitable[None]]
 
 
 class Reconciliation:
@@ -71,6 +39,7 @@ class Reconciliation:
     Args:
         write: asks the model.
         timezone: that of the user.
+        on_conflict: told of each conflict that is raised, perhaps twice.
     """
 
     def __init__(
@@ -82,7 +51,9 @@ class Reconciliation:
         *,
         timezone: ZoneInfo,
         rules: Rules,
+        on_conflict: OnConflict | None = None,
     ) -> None:
+        self._on_conflict = on_conflict
         self._owner = owner
         self._extraction = extraction
         self._knowing = knowing
@@ -148,55 +119,62 @@ class Reconciliation:
 
     async def _keep(self, decisions: Sequence[Decision], *, reconciled: bool = False) -> list[Decision]:
         """Keep decisions. Returns those for facts that are still there."""
-        stored = await self._knowing.vectors.get_extraction(
+        async with self._knowing.alone(self._owner):
+            stored = await self._stored()
+            there = {fact.id for fact in stored.facts} if stored is not None else set()
+            left = [decision for decision in decisions if decision.fact in there]
+            new = {decision.fact for decision in left}
+            before = (one for one in self._extraction.decisions if one.fact in there and one.fact not in new)
+            self._extraction = self._extraction.model_copy(
+                update={
+                    "facts": tuple(fact for fact in self._extraction.facts if fact.id in there),
+                    "decisions": (*before, *left),
+                    "reconciled": reconciled,
+                }
+            )
+            if stored is not None:
+                await self._knowing.vectors.keep_extraction(self._owner, self._extraction)
+        return left
+
+    async def _stored(self) -> Extraction | None:
+        return await self._knowing.vectors.get_extraction(
             self._owner, self._extraction.session, self._extraction.window
         )
-        there = {fact.id for fact in stored.facts} if stored is not None else set()
-        left = [decision for decision in decisions if decision.fact in there]
-        new = {decision.fact for decision in left}
-        before = (one for one in self._extraction.decisions if one.fact in there and one.fact not in new)
-        self._extraction = self._extraction.model_copy(
-            update={
-                "facts": tuple(fact for fact in self._extraction.facts if fact.id in there),
-                "decisions": (*before, *left),
-                "reconciled": reconciled,
-            }
-        )
-        if stored is not None:
-            await self._knowing.vectors.keep_extraction(self._owner, self._extraction)
-        return left
 
     async def _carried_out(self, decisions: Sequence[Decision]) -> list[Fact]:
         """Write what decisions mean. Returns the facts whose memory is another one by now: they are decided anew."""
         return [self._facts[one.fact] for one in decisions if not await self._write_changes(one)]
 
     async def _write_changes(self, decision: Decision) -> bool:
-        vectors, owner, fact = self._knowing.vectors, self._owner, self._facts[decision.fact]
-        memory: Memory | None = None
-        earlier: list[Memory] = []
-        if decision.memory:
-            memory = next(iter(await vectors.get_memories(owner, [decision.memory])), None)
-            earlier = (await vectors.versions(owner, [decision.memory]))[decision.memory]
-        elif await vectors.get_memories(owner, [fact.id]):
-            return True  # written already, and perhaps changed since
-        found = changes(decision, fact, self._extraction.session, memory, earlier, conflicts=self._rules.conflicts)
-        if found is None:
-            return False
-        known = await self._knowing.near(owner, fact) if found.memories else []
-        if found.conflict is not None:
-            await vectors.put_conflict(owner, found.conflict, keep_existing=True)
-        texts = {one.id: one.indexed_text for one in (*earlier, *([memory] if memory else []))}
-        for one in found.memories:
-            linked = self._linked(one, known)
-            if texts.get(one.id) == one.indexed_text:
-                await vectors.update_memories(owner, [linked])
-                continue
-            await vectors.update_memories(owner, with_back_links(linked, known))  # before: once it is there, all is
-            await self._knowing.save(owner, linked)
-        return True
+        owner, fact, session = self._owner, self._facts[decision.fact], self._extraction.session
+        memory_id = decision.memory or fact.id
+        outdated = False
+        known: list[Known] = []
 
-    @staticmethod
-    def _linked(memory: Memory, known: Sequence[Known]) -> Memory:
-        if memory.expired_at is not None:
-            return memory
-        return memory.model_copy(update={"connected": connections(memory, known)})
+        def change(memory: Memory | None, earlier: Sequence[Memory]) -> Changes:
+            nonlocal outdated
+            found = changes(decision, fact, session, memory, earlier, conflicts=self._rules.conflicts)
+            outdated = found is None
+            found = found or Changes()
+            return found._replace(memories=tuple(_linked(one, known) for one in found.memories))
+
+        planned = change(*await self._knowing.read(owner, memory_id))
+        if planned == Changes():
+            conflict = conflict_id(memory_id, fact.id)  # of a memory that is no longer true
+            return not outdated or await self._knowing.vectors.get_conflict(owner, conflict) is not None
+        known = await self._knowing.near(owner, fact)
+
+        async def wanted() -> bool:
+            stored = await self._stored()
+            return stored is not None and fact.id in {one.id for one in stored.facts}
+
+        written = await self._knowing.change(owner, memory_id, change, wanted=wanted)
+        if written and written.conflict is not None and self._on_conflict is not None:
+            await self._on_conflict(owner, written.conflict)
+        return not outdated
+
+
+def _linked(memory: Memory, known: Sequence[Known]) -> Memory:
+    if memory.expired_at is not None:
+        return memory
+    return memory.model_copy(update={"connected": connections(memory, known)})

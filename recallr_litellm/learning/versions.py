@@ -7,10 +7,10 @@ is written before the memory is, so that a reader never sees less than what was 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, TypeVar
 
-from recallr_litellm.core.facts import Decision, Fact, Outcome
+from recallr_litellm.core.facts import Decision, Fact, Outcome, Unlearned
 from recallr_litellm.core.knowledge import ClarifyingQuestion, Conflict, Origin, Reason
 from recallr_litellm.core.records import Memory
 from recallr_litellm.learning.checks import NAMESPACE
@@ -19,10 +19,16 @@ _T = TypeVar("_T")
 
 
 class Changes(NamedTuple):
-    """What is to be written, in this order."""
+    """What is to be written of a memory and its versions."""
 
     memories: tuple[Memory, ...] = ()
+    """In this order."""
     conflict: Conflict | None = None
+    """One that is raised is written before the memories, one that is settled after them."""
+    deleted: tuple[str, ...] = ()
+    """Ids of records."""
+    unlearned: Unlearned | None = None
+    """Goes from what was extracted, so that it does not come back."""
 
 
 def new_memory(fact: Fact, session: str) -> Memory:
@@ -63,21 +69,24 @@ def changes(
     """
     new = new_memory(fact, session)
     if decision.outcome is Outcome.NEW:
-        return Changes((new,))
+        return Changes((new,)) if memory is None else Changes()
     if memory is None:
         return None
     if fact.id in {memory.fact, *(version.fact for version in earlier)} or memory.id == fact.id:
         return Changes()  # carried out already
+    same = decision.outcome is Outcome.SAME
+    if same and {id for one in (*earlier, memory) for id in one.sources}.issuperset(fact.sources):
+        return Changes()
     if memory.expired_at is not None:
         return None
-    if decision.outcome is Outcome.SAME:
+    if same:
         return Changes((_with_evidence(memory, fact),))
     if memory.origin is Origin.BY_HAND or memory.pinned or (decision.outcome is Outcome.CONTRADICTION and conflicts):
         return _conflict(decision, fact, session, memory)
     match decision.outcome:
         case Outcome.ADDITION:
             at = max(memory.created_at, fact.said_at)  # of a late session: it says more of what is known
-            return _next_version(memory, _merged(memory, new, decision.text), Reason.ADDITION, at)
+            return _next_version(memory, merged(memory, new, decision.text), Reason.ADDITION, at)
         case Outcome.CHANGE if _is_older(fact, memory):
             return Changes(_past_versions(new, memory, earlier))
         case Outcome.CHANGE:
@@ -97,17 +106,17 @@ def edited(memory: Memory, content: str, now: int) -> Changes:
     return _next_version(memory, by_hand, Reason.CONTRADICTION, now)
 
 
-def resolved(memory: Memory, conflict: Conflict, text: str | None, now: int) -> Changes:
+def resolved(memory: Memory, conflict: Conflict, text: str | None, now: int, *, waiting: str | None = None) -> Changes:
     """The memory once its user has said what is true.
 
     Args:
         text: that; None where the answers do not say it: the memory stays as it is.
         now: milliseconds since the epoch.
+        waiting: id of another conflict that the memory is in.
     """
-    free = memory.model_copy(update={"conflict": None})
+    free = memory.model_copy(update={"conflict": waiting})
     if text is None or text == memory.content:
         return Changes((free,))
-    ended = free.model_copy(update={"conflict": conflict.id})
     said = free.model_copy(
         update={
             "content": text,
@@ -116,7 +125,7 @@ def resolved(memory: Memory, conflict: Conflict, text: str | None, now: int) -> 
             "sources": _union(memory.sources, conflict.sources),
         }
     )
-    return _next_version(ended, said, Reason.CONTRADICTION, now)
+    return _next_version(memory, said, Reason.CONTRADICTION, now, ended_by=conflict.id)
 
 
 def invalidated(memory: Memory, now: int) -> Memory:
@@ -130,25 +139,56 @@ def reverted(memory: Memory, to: Memory, now: int) -> Changes:
     return _next_version(memory, again, Reason.CONTRADICTION, now)
 
 
-def without_current(memory: Memory, earlier: Sequence[Memory]) -> tuple[Memory, str] | None:
-    """What becomes of a memory whose current version is deleted: the version before it, and the id of the record that
-    this was; None where it was the only one."""
-    if not earlier:
-        return None
-    last = max(earlier, key=lambda version: (version.expired_at or 0, version.created_at, version.id))
-    again = last.model_copy(
-        update={"id": memory.id, "chain": "", "expired_at": None, "expiration_reason": None, "conflict": None}
-    )
-    return again, last.id
+def without_versions(memory: Memory | None, earlier: Sequence[Memory], goes: Collection[str]) -> Changes:
+    """A memory without some of its versions: what was before and after them fits together. Without the current version
+    the one before it is the current one again; one that is no longer true stays so.
+
+    Args:
+        goes: ids of these versions.
+    """
+    versions = [*earlier, *([memory] if memory is not None else [])]
+    left = [(place, one) for place, one in enumerate(versions) if one.id not in goes]
+    if not left or memory is None:
+        return Changes(deleted=tuple(one.id for one in versions))
+    written: list[Memory] = []
+    deleted = [one.id for one in earlier if one.id in goes]
+    for number, (place, one) in enumerate(left):
+        update: dict[str, object] = {}
+        if number == 0 and place > 0:
+            update["reason"] = Reason.INITIAL
+        if number == len(left) - 1:
+            if one.id != memory.id:
+                deleted.append(one.id)
+                update |= {
+                    "id": memory.id,
+                    "chain": "",
+                    "expired_at": memory.expired_at,
+                    "expiration_reason": memory.expiration_reason,
+                    "conflict": None,
+                    "connected": memory.connected,
+                    "pinned": memory.pinned,
+                }
+        elif versions[place + 1].id in goes and (one.expired_at or 0) >= versions[place + 1].created_at:
+            after = left[number + 1][1]
+            ended = after.reason if after.reason is not Reason.INITIAL else one.expiration_reason
+            update |= {"expired_at": after.created_at, "expiration_reason": ended, "conflict": None}
+        if update:
+            written.append(one.model_copy(update=update))
+    return Changes(tuple(written), deleted=tuple(deleted))
 
 
-def _next_version(memory: Memory, new: Memory, reason: Reason, at: int) -> Changes:
+def _next_version(memory: Memory, new: Memory, reason: Reason, at: int, *, ended_by: str | None = None) -> Changes:
+    """
+    Args:
+        ended_by: id of the conflict that it settles. One that is not settled goes on.
+    """
     before = memory.model_copy(
         update={
             "id": _version_id(memory),
             "chain": memory.id,
             "expired_at": at,
             "expiration_reason": reason,
+            "conflict": ended_by,
         }
     )
     after = new.model_copy(
@@ -159,7 +199,7 @@ def _next_version(memory: Memory, new: Memory, reason: Reason, at: int) -> Chang
             "created_at": at,
             "expired_at": None,
             "expiration_reason": None,
-            "conflict": None,
+            "conflict": memory.conflict if ended_by is None else new.conflict,
             "connected": memory.connected,
             "pinned": memory.pinned,
         }
@@ -199,10 +239,15 @@ def _is_older(fact: Fact, memory: Memory) -> bool:
     )
 
 
-def _merged(memory: Memory, new: Memory, text: str) -> Memory:
+def merged(memory: Memory, new: Memory, text: str) -> Memory:
+    """A memory that says what both say.
+
+    Args:
+        text: both in one sentence; "" where there is none.
+    """
     return new.model_copy(
         update={
-            "content": text,
+            "content": text or f"{memory.content} {new.content}",
             "categories": _union(memory.categories, new.categories),
             "event_start": new.event_start if new.event_start is not None else memory.event_start,
             "event_end": new.event_end if new.event_start is not None else memory.event_end,
@@ -220,13 +265,18 @@ def _with_evidence(memory: Memory, fact: Fact) -> Memory:
     return memory.model_copy(update={"sources": _union(memory.sources, fact.sources)})
 
 
+def conflict_id(memory_id: str, fact_id: str) -> str:
+    """Id of the conflict between a memory and a new fact."""
+    return uuid.uuid5(NAMESPACE, f"conflict {memory_id} {fact_id}").hex
+
+
 _NO_QUESTION = ClarifyingQuestion(question="Which of these is true now?")
 
 
 def _conflict(decision: Decision, fact: Fact, session: str, memory: Memory) -> Changes:
     asked = decision.questions or (_NO_QUESTION.model_copy(update={"options": (memory.content, fact.text)}),)
     conflict = Conflict(
-        id=uuid.uuid5(NAMESPACE, f"conflict {memory.id} {fact.id}").hex,
+        id=conflict_id(memory.id, fact.id),
         memory=memory.id,
         proposed=fact.id,
         content=fact.text,

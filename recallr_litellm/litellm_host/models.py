@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import sys
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import litellm
@@ -28,7 +28,16 @@ def count_tokens(text: str) -> int:
     and the budget of the memory block needs no better. The encoding is used as `token_counter` uses it, which
     spends twice as long on choosing it, and guesses at texts as long as a memory block.
     """
+    return _count_short(text) if len(text) <= _SHORT else _count(text)
+
+
+def _count(text: str) -> int:
     return len(_encoding().encode_ordinary(text))
+
+
+_SHORT = 48
+"""Characters of a text that is not counted again: a mark or heading, of which every block has dozens."""
+_count_short = lru_cache(4096)(_count)
 
 
 @cache

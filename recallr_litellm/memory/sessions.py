@@ -10,6 +10,7 @@ from itertools import islice
 from recallr_litellm.core.bounds import SHOWN_BYTES_PER_TOKEN
 from recallr_litellm.core.chats import Chat, goes_on_otherwise, holds, in_doubt, parting, says_the_same
 from recallr_litellm.core.history import Plan
+from recallr_litellm.core.laid import LaidBlock
 from recallr_litellm.core.messages import Message, MessageEntry, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import OngoingSession
@@ -59,6 +60,8 @@ class OpenedSession:
     """The user's other sessions not yet processed, newest first."""
     found_by: str = "current"
     """How the session was found, for the log: `header`, `client`, `history`, `current` or `new`."""
+    blocks: tuple[LaidBlock, ...] = ()
+    """The memory blocks kept with it, newest first, where they were asked for."""
 
 
 class Sessions:
@@ -70,11 +73,12 @@ class Sessions:
         self.users = UserDirectory(state, vectors)
         self._default_timeout_seconds = default_timeout_seconds
 
-    async def open(self, request: SessionRequest, *, replay: bool = False) -> OpenedSession:
+    async def open(self, request: SessionRequest, *, replay: bool = False, with_blocks: bool = False) -> OpenedSession:
         """Find or make the session of a request.
 
         Args:
             replay: the request was answered earlier; times are counted from when it came, not from now.
+            with_blocks: read the memory blocks kept with it.
 
         Raises:
             UserNotFound: the user is unknown and may not be created.
@@ -84,14 +88,14 @@ class Sessions:
         if replay:
             await self.users.require_not_forgotten(request.owner, request.at)
         request = replace(request, owner=self.users.probable(request.owner))
-        resolved = await self._resolve(request, replay=replay)
+        resolved = await self._resolve(request, replay=replay, with_blocks=with_blocks)
         if isinstance(resolved, UnknownUser):
             owner = await self.users.admit(request.owner, at=request.at, create=request.allow_new_user)
             request = replace(request, owner=owner)
-            resolved = await self._resolve(request, replay=replay)
+            resolved = await self._resolve(request, replay=replay, with_blocks=with_blocks)
         if isinstance(resolved, UnknownSession) and request.session_id is not None:
             await self.reopen(request.owner, request.session_id)
-            resolved = await self._resolve(request, replay=replay)
+            resolved = await self._resolve(request, replay=replay, with_blocks=with_blocks)
         if isinstance(resolved, UnknownUser):
             raise UserForgotten("This user was forgotten just now", param="X-Recallr-User-Id")
         if not isinstance(resolved, Resolved):
@@ -104,6 +108,7 @@ class Sessions:
             resolved.entries,
             resolved.other_sessions,
             _found_by(resolved.why, request.chat),
+            resolved.blocks,
         )
 
     async def part(self, request: SessionRequest, session: OpenedSession, todo: Plan) -> OpenedSession:
@@ -193,7 +198,9 @@ class Sessions:
             if not await self._state.restore(owner, session, ()):
                 raise UserForgotten("This user, or the session, was forgotten just now") from None
 
-    async def _resolve(self, request: SessionRequest, *, replay: bool) -> Resolved | UnknownUser | UnknownSession:
+    async def _resolve(
+        self, request: SessionRequest, *, replay: bool, with_blocks: bool
+    ) -> Resolved | UnknownUser | UnknownSession:
         preferred: str | None = None
         refused: list[str] = []
         chat = request.chat
@@ -209,6 +216,7 @@ class Sessions:
                 chat=chat,
                 preferred=preferred,
                 refused=refused,
+                with_blocks=with_blocks,
                 now_ms=request.at if replay else None,
             )
             if isinstance(found, UnknownUser | UnknownSession):

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from recallr_litellm.services.explaining import moment
+from recallr_litellm.services.explaining import MOST, moment
 from recallr_litellm.services.explanation import Candidate, Kind, Outcome
 
-MOST: Mapping[Kind, int] = {"passage": 100, "memory": 50, "summary": 20}
-"""Candidates of each kind that are listed: the best, and all that were chosen."""
 _CHOSEN = ("shown", "shown_before", "no_room")
 
 
@@ -21,7 +19,7 @@ def with_candidates(kept: Mapping[str, Any]) -> dict[str, Any]:
     """
     became = _Became(*(frozenset(kept[name]) for name in ("chosen", "shown", "shown_before")))
     listed: list[Candidate] = []
-    left_out = 0
+    left_out = kept.get("left_out", 0)
     kinds: tuple[tuple[Kind, str], ...] = (("passage", "passages"), ("memory", "memories"), ("summary", "summaries"))
     for kind, name in kinds:
         for place, candidate in enumerate(_candidates(kind, kept[name], became)):

@@ -10,11 +10,11 @@ from recallr_litellm.core.knowledge import Answer, Conflict, ConflictStatus
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory
 from recallr_litellm.errors import ConflictNotFound, InvalidAnswers
+from recallr_litellm.learning.knowing import Knowing
 from recallr_litellm.learning.model import WriteJson
-from recallr_litellm.learning.reconciling import Knowing
+from recallr_litellm.learning.reconciling import OnConflict
 from recallr_litellm.learning.resolving import settled
-from recallr_litellm.learning.versions import resolved
-from recallr_litellm.stores.vectors import VectorStore
+from recallr_litellm.learning.versions import Changes, resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,14 @@ class Conflicts:
 
     Args:
         write: asks the model to settle what no rule settles; None where there is none.
+        on_resolved: told of each conflict that is settled, perhaps twice.
     """
 
-    def __init__(self, vectors: VectorStore, knowing: Knowing, write: WriteJson | None) -> None:
-        self._vectors = vectors
+    def __init__(self, knowing: Knowing, write: WriteJson | None, *, on_resolved: OnConflict | None = None) -> None:
+        self._vectors = knowing.vectors
         self._knowing = knowing
         self._write = write
+        self._on_resolved = on_resolved
 
     async def page(
         self,
@@ -80,23 +82,47 @@ class Conflicts:
             InvalidAnswers: they are not answers to its questions, or it is settled already.
             Unavailable: the model, or a store, does not answer; nothing has changed.
         """
-        found = await self.get(owner, conflict_id)
-        conflict, memory = found.conflict, found.memory
-        if repeatable and conflict.status is ConflictStatus.RESOLVED and conflict.answers == tuple(answers):
-            return found
-        _check(conflict, answers)
+        while True:
+            found = await self.get(owner, conflict_id)
+            conflict, known = found.conflict, found.memory
+            if repeatable and conflict.status is ConflictStatus.RESOLVED and conflict.answers == tuple(answers):
+                break
+            _check(conflict, answers)
+            is_true = known is not None and known.expired_at is None
+            text = await settled(conflict, known.content, answers, self._write) if known and is_true else None
+            if await self._settle(owner, conflict, known, text, answers):
+                found = await self.get(owner, conflict_id)
+                break
+        if self._on_resolved is not None:
+            await self._on_resolved(owner, found.conflict)
+        return found
+
+    async def _settle(
+        self, owner: Owner, conflict: Conflict, known: Memory | None, text: str | None, answers: Sequence[Answer]
+    ) -> bool:
+        """Write what came of it. False where the memory, or the conflict, has been changed since it was read."""
         now = time.time_ns() // 1_000_000
-        update = {"answers": tuple(answers), "resolved_at": now, "status": ConflictStatus.RESOLVED}
-        if memory is None or memory.expired_at is not None:
-            update["status"] = ConflictStatus.FAILED
-        else:
-            text = await settled(conflict, memory.content, answers, self._write)
-            if text is None:
-                update["status"] = ConflictStatus.FAILED
-            for written in resolved(memory, conflict, text, now).memories:
-                await self._knowing.save(owner, written)
-        await self._vectors.put_conflict(owner, conflict.model_copy(update=update))
-        return await self.get(owner, conflict_id)
+        status = ConflictStatus.FAILED if text is None else ConflictStatus.RESOLVED
+        update = {"answers": tuple(answers), "resolved_at": now, "status": status}
+        ended = conflict.model_copy(update=update)
+        others = await self._vectors.conflicts(owner, ConflictStatus.PENDING)
+        waiting = next((one.id for one in others if one.memory == conflict.memory and one.id != conflict.id), None)
+        changed = False
+
+        def change(memory: Memory | None, _: Sequence[Memory]) -> Changes:
+            nonlocal changed
+            changed = (memory and (memory.content, memory.expired_at)) != (known and (known.content, known.expired_at))
+            if changed:
+                return Changes()
+            if memory is None or memory.expired_at is not None:
+                return Changes(conflict=ended)
+            return resolved(memory, conflict, text, now, waiting=waiting)._replace(conflict=ended)
+
+        async def is_open() -> bool:
+            return await self._vectors.get_conflict(owner, conflict.id) == conflict
+
+        written = await self._knowing.change(owner, conflict.memory, change, wanted=is_open)
+        return written is not None and not changed
 
     async def _details(self, owner: Owner, conflicts: Sequence[Conflict]) -> list[ConflictDetails]:
         memories = await self._vectors.get_memories(owner, list({one.memory for one in conflicts}))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import compress
 from typing import TypeVar
 
 import numpy as np
@@ -26,6 +27,7 @@ from recallr_litellm.services.explanation import (
     ConversationKind,
     Explanation,
     Finding,
+    Kind,
     Option,
     Outcome,
     Part,
@@ -35,6 +37,8 @@ from recallr_litellm.services.explanation import (
     Summary,
 )
 
+MOST: Mapping[Kind, int] = {"passage": 100, "memory": 50, "summary": 20}
+"""Candidates of each kind that are listed: the best, and all that became anything."""
 EXCERPT = 240
 """Characters of a candidate's text that are kept."""
 _MOST_BLOCK = 64_000
@@ -60,7 +64,7 @@ class Columns:
     parts: list[int] = field(default_factory=list)
     """Of passages, as the next."""
     roles: list[str] = field(default_factory=list)
-    signs: dict[str, Numbers] = field(default_factory=dict)
+    signs: Mapping[str, Numbers] = field(default_factory=dict)
     """Sign → points of each; none where time ran out before they were scored."""
     scores: dict[str, float] = field(default_factory=dict)
     """Key → score, where it is not the sum of the points."""
@@ -91,6 +95,8 @@ class Kept:
     """Keys of what the new block shows."""
     shown_before: list[str] = field(default_factory=list)
     """Keys of what the other blocks of the request show."""
+    left_out: int = 0
+    """Candidates of which nothing is kept: too many were better, and nothing became of them."""
 
 
 def keep(request: Request) -> Kept:
@@ -120,7 +126,9 @@ def keep(request: Request) -> Kept:
     kept = Kept(explanation, chosen=chosen, shown=[*shown], shown_before=[*before])
     if search is not None:
         explanation.question = _question(search)
-        kept.passages, kept.memories, kept.summaries = _passages(search), _memories(search), _summaries(search)
+        became = {*chosen, *shown, *before}
+        kept.passages, kept.memories, kept.summaries = _passages(search, became), _memories(search), _summaries(search)
+        kept.left_out = len(search.passages) - len(kept.passages.keys)
     _add(kept.passages, recalled.passages, passage_key, lambda passage: passage.message)
     _add(kept.memories, memories, lambda memory: memory.id, lambda memory: memory.id)
     return kept
@@ -155,8 +163,14 @@ def _explanation(request: Request, *, shown: int) -> Explanation:
     )
 
 
-def _passages(search: SearchTrace) -> Columns:
-    hits = search.passages
+def _passages(search: SearchTrace, became: set[str]) -> Columns:
+    """Args: became: keys, or ids of messages, of what is kept however many were better."""
+    signs = _numbers(search.passage_signs)
+    best = np.argsort(-np.sum([*signs.values()], axis=0), kind="stable")[: MOST["passage"]] if signs else ()
+    rows = np.zeros(len(search.passages), bool)
+    rows[best if signs else slice(MOST["passage"])] = True
+    rows |= [_place(hit) in became or hit.message in became for hit in search.passages]
+    hits = [*compress(search.passages, rows.tolist())]
     scores = {_place(hit): score for score, hit in search.passage_scores}
     relevance = {passage_key(passage): passage.relevance for passage in search.ranked_passages}
     return Columns(
@@ -169,10 +183,12 @@ def _passages(search: SearchTrace) -> Columns:
         bm25=_rounded([hit.bm25 for hit in hits]),
         parts=[hit.part for hit in hits],
         roles=[hit.role for hit in hits],
-        signs=_numbers(search.passage_signs),
-        scores=scores,
+        signs={name: points[rows] for name, points in signs.items()},
+        scores={key: scores[key] for key in map(_place, hits) if key in scores},
         relevance=relevance,
-        same_as=_same(hits, scores, _place, lambda hit: (hit.role, hit.traits.gist or hit.id), lambda hit: hit.message),
+        same_as=_same(
+            search.passages, scores, _place, lambda hit: (hit.role, hit.traits.gist or hit.id), lambda hit: hit.message
+        ),
         told=_told(search, relevance),
         replaced_by={f"{message}#{part}": hit.message for (message, part), hit in search.newest.items()},
         threshold=search.options.memories_threshold,
@@ -265,7 +281,7 @@ def _told(search: SearchTrace, relevance: Iterable[str]) -> list[str]:
     return [key for key in relevance if key not in kept]
 
 
-def _numbers(signs: Signs) -> dict[str, Numbers]:
+def _numbers(signs: Signs) -> dict[str, NDArray[np.float32]]:
     return {name: _rounded(points) for name, points in signs.items() if points.any()}
 
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from recallr_litellm.core.facts import Unlearned
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory
 from recallr_litellm.errors import InvalidCategories, MemoryNotFound
-from recallr_litellm.learning.reconciling import Knowing
-from recallr_litellm.learning.versions import edited, invalidated, reverted, without_current
+from recallr_litellm.learning.knowing import Knowing
+from recallr_litellm.learning.versions import Changes, edited, invalidated, reverted, without_versions
 from recallr_litellm.services.sessions import SessionService
-from recallr_litellm.stores.state import StateStore
-from recallr_litellm.stores.vectors import VectorStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +39,11 @@ class Memories:
     """
 
     def __init__(
-        self,
-        state: StateStore,
-        vectors: VectorStore,
-        sessions: SessionService,
-        knowing: Knowing,
-        *,
-        forget_explained: Callable[[Owner], Awaitable[int]],
+        self, sessions: SessionService, knowing: Knowing, *, forget_explained: Callable[[Owner], Awaitable[int]]
     ) -> None:
-        self._state = state
+        self._state = knowing.state
+        self._vectors = knowing.vectors
         self._forget_explained = forget_explained
-        self._vectors = vectors
         self._sessions = sessions
         self._knowing = knowing
 
@@ -118,19 +111,42 @@ class Memories:
             MemoryNotFound: the owner has none of this id.
             Unavailable: a store does not answer: to be deleted again.
         """
-        found = await self.get(owner, memory_id)
-        memory, earlier = found.memory, found.previous
-        again = None if previous or memory.chain else without_current(memory, earlier)
-        goes = {memory.fact, *(one.fact for one in earlier if previous)}
-        await self._vectors.delete_extracted(owner, (goes | ({memory.id} if again is None else set())) - {""})
-        if again is not None:
-            current, record = again
-            await self._knowing.save(owner, current)
-            await self._vectors.delete_memories(owner, [record])
-        else:
-            await self._vectors.delete_memories(owner, [memory_id, *(one.id for one in earlier if previous)])
+        version = (await self.get(owner, memory_id)).memory
+        chain = version.chain or version.id
+        gone: list[Memory] = []
+        whole = False
+
+        def change(memory: Memory | None, earlier: Sequence[Memory]) -> Changes:
+            nonlocal gone, whole
+            versions = [*earlier, *([memory] if memory is not None else [])]
+            place = next((n for n, one in enumerate(versions) if _same_version(one, version)), None)
+            if place is None:
+                raise MemoryNotFound(f"Memory {memory_id} not found")
+            gone = versions[0 if previous else place : place + 1]
+            left = [one for one in versions if one not in gone]
+            whole = not left
+            unlearned = Unlearned(chain, {one.fact for one in gone}, {id for one in left for id in one.sources})
+            return without_versions(memory, earlier, {one.id for one in gone})._replace(unlearned=unlearned)
+
+        await self._knowing.change(owner, chain, change)
+        await self._drop_conflicts(owner, chain, gone, whole=whole)
         await self._forget_explained(owner)  # any of them may quote it, as may blocks of open sessions
         await self._state.forget_blocks(owner)
+
+    async def _drop_conflicts(self, owner: Owner, memory_id: str, gone: Sequence[Memory], *, whole: bool) -> None:
+        """Delete the conflicts of a memory that quote what was deleted of it, and what was proposed by those that are
+        not settled."""
+        open_ids = {one.conflict for one in gone if not one.chain}
+        dropped = [
+            one
+            for one in await self._vectors.conflicts(owner)
+            if one.memory == memory_id
+            and (whole or one.id in open_ids or (one.resolved_at and any(one.quotes(was.content) for was in gone)))
+        ]
+        await self._vectors.delete_conflicts(owner, [one.id for one in dropped])
+        if proposed := {one.proposed for one in dropped if one.resolved_at is None}:
+            async with self._knowing.alone(owner):
+                await self._vectors.delete_extracted(owner, Unlearned("", proposed))
 
     async def edit(self, owner: Owner, memory_id: str, content: str) -> MemoryDetails:
         """Say a memory in other words: a version by hand, which learning does not overwrite.
@@ -138,8 +154,7 @@ class Memories:
         Raises:
             MemoryNotFound: the owner has no current memory of this id.
         """
-        memory = await self._current(owner, memory_id)
-        return await self._write(owner, memory, edited(memory, content, _now()).memories)
+        return await self._correct(owner, memory_id, lambda memory, _: edited(memory, content, _now()))
 
     async def revert(self, owner: Owner, memory_id: str, version_id: str) -> MemoryDetails:
         """Make a memory say again what it said in an earlier version.
@@ -147,12 +162,14 @@ class Memories:
         Raises:
             MemoryNotFound: the owner has no current memory of this id, or that has no such version.
         """
-        memory = await self._current(owner, memory_id)
-        earlier = (await self._vectors.versions(owner, [memory_id]))[memory_id]
-        version = next((one for one in earlier if one.id == version_id), None)
-        if version is None:
-            raise MemoryNotFound(f"Memory {version_id} not found")
-        return await self._write(owner, memory, reverted(memory, version, _now()).memories)
+
+        def change(memory: Memory, earlier: Sequence[Memory]) -> Changes:
+            version = next((one for one in earlier if one.id == version_id), None)
+            if version is None:
+                raise MemoryNotFound(f"Memory {version_id} not found")
+            return reverted(memory, version, _now())
+
+        return await self._correct(owner, memory_id, change)
 
     async def invalidate(self, owner: Owner, memory_id: str) -> MemoryDetails:
         """Note that a memory is no longer true. It is found by questions about the past only.
@@ -160,9 +177,7 @@ class Memories:
         Raises:
             MemoryNotFound: the owner has no current memory of this id.
         """
-        memory = await self._current(owner, memory_id)
-        await self._vectors.update_memories(owner, [invalidated(memory, _now())])
-        return await self.get(owner, memory_id)
+        return await self._correct(owner, memory_id, lambda memory, _: Changes((invalidated(memory, _now()),)))
 
     async def pin(self, owner: Owner, memory_id: str, *, pinned: bool) -> MemoryDetails:
         """Keep a memory as it is, and in the profile, whatever else is learned; or no longer.
@@ -170,26 +185,34 @@ class Memories:
         Raises:
             MemoryNotFound: the owner has no current memory of this id.
         """
-        memory = await self._current(owner, memory_id)
-        await self._vectors.update_memories(owner, [memory.model_copy(update={"pinned": pinned})])
+        update = {"pinned": pinned}
+        return await self._correct(owner, memory_id, lambda memory, _: Changes((memory.model_copy(update=update),)))
+
+    async def _correct(
+        self, owner: Owner, memory_id: str, make: Callable[[Memory, Sequence[Memory]], Changes]
+    ) -> MemoryDetails:
+        def change(memory: Memory | None, earlier: Sequence[Memory]) -> Changes:
+            if memory is None or memory.chain or memory.expired_at is not None:
+                raise MemoryNotFound(
+                    f"Memory {memory_id} not found"
+                    if memory is None
+                    else f"Memory {memory_id} not found: it is an earlier version, or no longer true"
+                )
+            return make(memory, earlier)
+
+        await self._knowing.change(owner, memory_id, change)
         return await self.get(owner, memory_id)
-
-    async def _current(self, owner: Owner, memory_id: str) -> Memory:
-        memory = (await self.get(owner, memory_id)).memory
-        if memory.chain or memory.expired_at is not None:
-            raise MemoryNotFound(f"Memory {memory_id} not found: it is an earlier version, or no longer true")
-        return memory
-
-    async def _write(self, owner: Owner, memory: Memory, versions: Sequence[Memory]) -> MemoryDetails:
-        for one in versions:
-            await self._knowing.save(owner, one)
-        return await self.get(owner, memory.id)
 
     async def _details(self, owner: Owner, memories: Sequence[Memory]) -> list[MemoryDetails]:
         chains = await self._vectors.versions(owner, list({memory.chain or memory.id for memory in memories}))
         wanted = list({id for memory in memories for id in memory.connected})
         connected = {memory.id: memory for memory in await self._vectors.get_memories(owner, wanted)}
         return [_details_of(memory, chains[memory.chain or memory.id], connected) for memory in memories]
+
+
+def _same_version(one: Memory, other: Memory) -> bool:
+    """Whether they are the same version, which is another record once there is a newer one."""
+    return (one.content, one.created_at, one.fact) == (other.content, other.created_at, other.fact)
 
 
 def _now() -> int:

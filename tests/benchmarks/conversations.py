@@ -44,10 +44,10 @@ class Spoken:
     id: str
     begun: datetime
     said: tuple[Said, ...]
-    summary: str = ""
-    """Written by somebody; without it, it is summarised as the processing of sessions does without a model."""
     observed: tuple[Observed, ...] = ()
     """Facts that somebody recorded of it."""
+    summary: str = ""
+    """Written by somebody; without it, it is summarised as the processing of sessions does without a model."""
 
     @property
     def at(self) -> dict[str, int]:
@@ -75,7 +75,7 @@ class Conversation:
     sessions: tuple[Spoken, ...]
     questions: tuple[Question, ...]
     memories: tuple[Memory, ...] = ()
-    """Written as they are, beside what is learned."""
+    """What is known besides, as it is."""
 
     @property
     def owner(self) -> Owner:
@@ -125,8 +125,8 @@ def locomo(sample: dict[str, Any], *, facts: bool = False) -> Conversation:
             f"D{number}",
             datetime.strptime(said[f"session_{number}_date_time"], "%I:%M %p on %d %B, %Y").replace(tzinfo=UTC),
             turns,
-            sample["session_summary"].get(f"session_{number}_summary", "") if facts else "",
             tuple(recorded(observation, said["speaker_a"], [one.id for one in turns])),
+            sample["session_summary"].get(f"session_{number}_summary", "") if facts else "",
         )
 
     sessions = tuple(map(session, numbers))
@@ -180,11 +180,12 @@ async def remember(
     recorded of it."""
     for session in conversation.sessions:
         await _remember(owner or conversation.owner, session, vectors, embedder, sparse)
-    contents = [memory.content for memory in conversation.memories]
-    if contents:
-        indexed = map(Passage, contents, await embedder.passages(contents), sparse.passages(contents))
-        memories = list(zip(conversation.memories, indexed, strict=True))
-        await vectors.save_memories(owner or conversation.owner, memories)
+    if conversation.memories:
+        contents = [memory.content for memory in conversation.memories]
+        passages = map(Passage, contents, await embedder.passages(contents), sparse.passages(contents))
+        await vectors.save_memories(
+            owner or conversation.owner, list(zip(conversation.memories, passages, strict=True))
+        )
     if conversation.has_facts:
         await learn(conversation, vectors, embedder, sparse, owner or conversation.owner)
 

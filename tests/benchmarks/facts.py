@@ -19,6 +19,7 @@ from recallr_litellm.core.records import Vector
 from recallr_litellm.core.stopwords import ENGLISH
 from recallr_litellm.core.traits import gist
 from recallr_litellm.learning.extracting import Rules
+from recallr_litellm.learning.knowing import Knowing
 from recallr_litellm.learning.learner import Learner
 from recallr_litellm.learning.model import WriteJson, Written
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
@@ -174,9 +175,7 @@ async def learner(
         rules: Callable[[str], Rules] = lambda _: Rules()  # noqa: E731
         yield Learner(
             queue,
-            vectors,
-            embedder,
-            sparse,
+            Knowing(StateStore(queue.link, timeout_seconds=60), vectors, embedder, sparse),
             write,
             breakers=[breaker],
             state_breaker=breaker,
@@ -185,7 +184,6 @@ async def learner(
             interval=1.0,
             lease_seconds=60,
             quiet=_at_once,
-            is_gone=StateStore(queue.link, timeout_seconds=60).is_gone,
         )
         await queue.close()
         valkey.stop()

@@ -23,7 +23,11 @@ from tests.support.proxy import API_KEY, OTHER_API_KEY, OTHER_PROJECT, PROJECT, 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
-@pytest.fixture(params=["http", "http of 2025", "stdio"])
+over_stdio_too = pytest.mark.parametrize("connect", ["http", "http of 2025", "stdio"], indirect=True)
+"""Over stdio a process passes all on that is said over HTTP: for the tests that show that it does."""
+
+
+@pytest.fixture(params=["http", "http of 2025"])
 def connect(request: pytest.FixtureRequest, proxy: Proxy) -> Connect:
     """Connects the SDK's client to the memory of a user, with these Recallr headers."""
     return {"http": _http, "http of 2025": _legacy_http, "stdio": _stdio}[request.param](proxy)
@@ -69,6 +73,7 @@ def text_of(result: CallToolResult) -> str:
     return content.text
 
 
+@over_stdio_too
 async def test_a_model_finds_what_was_said_in_a_chat(connect: Connect, proxy: Proxy, user: str) -> None:
     await asyncio.to_thread(remember, proxy, user, "My cat is called Felix.")
     async with connect(user) as client:
@@ -113,6 +118,7 @@ async def test_what_is_listed_can_be_deleted(connect: Connect, proxy: Proxy, use
         assert unknown.is_error
 
 
+@over_stdio_too
 async def test_the_tools_say_what_they_do(connect: Connect, user: str) -> None:
     async with connect(user) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
@@ -129,6 +135,7 @@ async def test_the_tools_say_what_they_do(connect: Connect, user: str) -> None:
     assert tools["delete_memory"].annotations.destructive_hint
 
 
+@over_stdio_too
 async def test_a_call_that_fails_tells_the_model_why(connect: Connect, user: str) -> None:
     async with connect(user, allow_new_user_creation=False) as client:
         unknown = await client.call_tool("search_memory", {"query": "cat"})

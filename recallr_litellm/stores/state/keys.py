@@ -18,6 +18,7 @@ Per owner (`<owner>` is `Owner.key`):
                                                       this name; `1` (of earlier versions): its first; expires
     {recallr:7}:gone:<owner>                   string marker: the user is forgotten; expires
     {recallr:7}:lock:<owner>                   string somebody changes the user; expires
+    {recallr:7}:memories:<owner>               string somebody changes memories of the user; expires
     {recallr:7}:current:<owner>                string id of the session the user is in
     {recallr:7}:chat:<owner>:<digest>          string id of the session that a chat is in; the digest is of the chat's
                                                       id, of an answer's id, or of the first messages of a history that
@@ -176,6 +177,10 @@ def forgotten(owner: Owner) -> str:
 
 def user_lock(owner: Owner) -> str:
     return _key(bucket_of(owner), "lock", owner.key)
+
+
+def memories_lock(owner: Owner) -> str:
+    return _key(bucket_of(owner), "memories", owner.key)
 
 
 def name_lock(owner: Owner) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -21,6 +22,8 @@ GONE_SECONDS: Final = 30 * MARKER_SECONDS
 cannot reach Redis, a job that is at work."""
 
 _LOCK_SECONDS = 10.0
+_MEMORIES_LOCK_SECONDS = 30.0
+_LOCK_LOOK_SECONDS = 0.02
 
 
 class KnownUsers(RedisCaller):
@@ -101,12 +104,40 @@ class KnownUsers(RedisCaller):
         """
         async with AsyncExitStack() as held:
             for name in names:
-                lock = Lock(self._client, name, timeout=_LOCK_SECONDS, sleep=0.02, blocking_timeout=self._timeout / 2)
-                async with self._reaching():
-                    if not await lock.acquire():
-                        raise StateUnavailable("Another request is changing the same user")
-                held.push_async_callback(self._release, lock)
+                await held.enter_async_context(self._locked(name, _LOCK_SECONDS, wait_seconds=self._timeout / 2))
             yield
+
+    @asynccontextmanager
+    async def changing_memories(self, owner: Owner) -> AsyncIterator[None]:
+        """While nobody else changes memories of this owner: what was read within is still so when it is written.
+
+        For reads and writes of the stores only: calls of models take longer than the lock lasts.
+
+        Raises:
+            StateUnavailable: somebody else does, for too long.
+        """
+        wait_seconds = _MEMORIES_LOCK_SECONDS + 5  # longer than the lock of a worker that was killed
+        async with self._locked(keys.memories_lock(owner), _MEMORIES_LOCK_SECONDS, wait_seconds=wait_seconds):
+            yield
+
+    @asynccontextmanager
+    async def _locked(self, name: str, seconds: float, *, wait_seconds: float) -> AsyncIterator[None]:
+        lock = Lock(self._client, name, timeout=seconds)
+        until = asyncio.get_running_loop().time() + wait_seconds
+        while True:
+            async with self._reaching():
+                if await lock.acquire(blocking=False):
+                    break
+            if asyncio.get_running_loop().time() > until:
+                raise StateUnavailable("Another request is changing the same user")
+            await asyncio.sleep(_LOCK_LOOK_SECONDS)
+        try:
+            async with asyncio.timeout(0.8 * seconds):  # nothing is written once somebody else may have the lock
+                yield
+        except TimeoutError as error:
+            raise StateUnavailable("Changing a user has taken too long") from error
+        finally:
+            await self._release(lock)
 
     async def _release(self, lock: Lock) -> None:
         with suppress(LockError):  # it took too long, and somebody else has it

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pydantic import JsonValue
 
+from recallr_litellm.core.laid import LaidBlock
 from recallr_litellm.core.messages import MessageEntry, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.stores.state.leased_queue import Lease
@@ -63,6 +64,8 @@ class Resolved:
     timeout_seconds: int
     other_sessions: tuple[str, ...]
     """Ids of the owner's other sessions that are not processed yet and hold messages, newest first."""
+    blocks: tuple[LaidBlock, ...] = ()
+    """The memory blocks kept with the session, newest first, where they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from recallr_litellm.core.chats import Chat
 from recallr_litellm.core.laid import LaidBlock
@@ -33,6 +33,7 @@ class OpenSessions(SessionContents):
         chat: Chat | None = None,
         preferred: str | None = None,
         refused: Collection[str] = (),
+        with_blocks: bool = False,
         now_ms: int | None = None,
     ) -> Resolved | Candidate | UnknownUser | UnknownSession:
         """The session of a request: the requested one; else that of its chat, or the one that holds its history; else,
@@ -50,6 +51,7 @@ class OpenSessions(SessionContents):
             requested: id of the session to continue.
             preferred: id of a session that is known to hold the history.
             refused: ids of sessions that are known not to hold it.
+            with_blocks: read the memory blocks that are kept with a session that holds messages.
 
         Returns:
             `Candidate` where a session holds one message of the history only; nothing was changed, and the caller is to
@@ -84,6 +86,7 @@ class OpenSessions(SessionContents):
             chat.otherwise,
             preferred,
             owner.name_key,
+            int(with_blocks),
             len(chat.history),
             *(print for message in chat.history for print in (message.fingerprint, message.likeness)),
             *refused,
@@ -95,7 +98,7 @@ class OpenSessions(SessionContents):
                 return UnknownSession()
             case ["candidate", session_id, rows, count]:
                 return Candidate(session_id, await self._entries(owner, session_id, rows, count))
-        _, session_id, version, timeout, rows, count, others, why = reply
+        _, session_id, version, timeout, rows, count, others, why, blocks = reply
         created = session_id == new_session_id  # so that a repeated call says the same
         return Resolved(
             session_id=session_id,
@@ -105,6 +108,7 @@ class OpenSessions(SessionContents):
             entries=await self._entries(owner, session_id, rows, count),
             timeout_seconds=timeout,
             other_sessions=tuple(others),
+            blocks=codec.load_blocks(blocks),
         )
 
     async def restore(
@@ -244,9 +248,3 @@ class OpenSessions(SessionContents):
         names = [keys.session(owner, session_id), keys.blocks(owner, session_id)]
         added = codec.dump_block(block) if block is not None else ""
         await self._run(self._scripts.lay, names, added, KEPT_BLOCKS, most_bytes, *map(codec.dump_block, gone))
-
-    async def load_blocks(self, owner: Owner, session_id: str) -> tuple[LaidBlock, ...]:
-        """The memory blocks kept with a session, newest first."""
-        async with self._reaching():
-            texts: Any = await self._client.lrange(keys.blocks(owner, session_id), 0, -1)
-        return codec.load_blocks(texts)

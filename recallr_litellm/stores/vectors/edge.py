@@ -19,26 +19,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
+from uuid import UUID
 
 import numpy as np
 import qdrant_edge as q
 
-from recallr_litellm.core.records import SparseVector, Vector
+from recallr_litellm.core.records import Vector
 from recallr_litellm.errors import ConfigurationError, DataDirInUse, RecallrError, VectorsRefused, VectorsUnavailable
-from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, PointId, Stored, Where
-from recallr_litellm.stores.vectors.schema import (
-    AT,
-    BEGAN,
-    CHAIN,
-    DENSE,
-    INDEXES,
-    METADATA,
-    SESSION,
-    SPARSE,
-    SPARSE_SCAN,
-    TIMES,
-    Index,
-)
+from recallr_litellm.stores.vectors.edge_terms import INDEX_PARAMS, KEPT, filter_of, point_of, requests_of, shard_config
+from recallr_litellm.stores.vectors.engine import Found, KeptPayload, Nearest, Payload, Point, PointId, Stored, Where
+from recallr_litellm.stores.vectors.kept_payloads import KeptPayloads
+from recallr_litellm.stores.vectors.schema import AT, DENSE, INDEXES
 
 _THREADS = 2
 _COPY_PAGE = 256
@@ -63,6 +54,7 @@ class EdgeEngine:
         self._folder = folder
         self._shard: q.EdgeShard | None = None
         self._threads: ThreadPoolExecutor | None = None
+        self._kept = KeptPayloads()
 
     async def open(self, dimension: int) -> int:
         """See `Engine.open`.
@@ -99,7 +91,7 @@ class EdgeEngine:
             with tempfile.TemporaryDirectory(prefix=f"{self._folder.name}-", dir=self._folder.parent) as aside:
                 made = Path(aside) / "shard"
                 made.mkdir(mode=0o700)
-                q.EdgeShard.create(str(made), _config(dimension)).close()
+                q.EdgeShard.create(str(made), shard_config(dimension)).close()
                 made.rename(self._folder)
         except OSError as error:
             if not self._exists():  # else another process was quicker
@@ -108,7 +100,7 @@ class EdgeEngine:
     def _prepare(self, shard: q.EdgeShard) -> int:
         existing = shard.info().payload_schema
         for name in INDEXES.keys() - existing.keys():
-            shard.update(q.UpdateOperation.create_field_index(name, _INDEX_PARAMS[INDEXES[name]]))
+            shard.update(q.UpdateOperation.create_field_index(name, INDEX_PARAMS[INDEXES[name]]))
         config = json.loads((self._folder / _CONFIG_FILE).read_text())
         return int(config["vectors"][DENSE]["size"])
 
@@ -137,7 +129,8 @@ class EdgeEngine:
                 threads.shutdown()
             if shard is not None:
                 shard.flush()
-                shard.close()
+                with self._kept.changing():  # by whoever opens the folder next
+                    shard.close()
 
         try:
             await asyncio.to_thread(close)
@@ -151,14 +144,14 @@ class EdgeEngine:
         mode = q.UpdateMode.InsertOnly if keep_existing else q.UpdateMode.Upsert
 
         def write(shard: q.EdgeShard) -> None:
-            operation = q.UpdateOperation.upsert_points([_point(point) for point in points], update_mode=mode)
-            shard.update(operation)
+            operation = q.UpdateOperation.upsert_points([point_of(point) for point in points], update_mode=mode)
+            with self._kept.changing([UUID(point.id) for point in points]):
+                shard.update(operation)
 
         await self._call("write", write)
 
     async def delete(self, where: Where) -> None:
-        operation = q.UpdateOperation.delete_points_by_filter(_filter(where))
-        await self._call("delete", lambda shard: shard.update(operation))
+        await self._change("delete", q.UpdateOperation.delete_points_by_filter(filter_of(where)))
 
     async def read(self, ids: Sequence[str]) -> dict[str, Payload]:
         records = await self._call("read", lambda shard: shard.retrieve(list(ids), True, False))
@@ -176,7 +169,7 @@ class EdgeEngine:
         request = q.ScrollRequest(
             offset=after,
             limit=limit,
-            filter=_filter(where) if where else None,
+            filter=filter_of(where) if where else None,
             with_payload=True if fields is None else list(fields),
             with_vector=False,
             order_by=q.OrderBy(AT, direction=q.Direction.Desc) if newest_first else None,
@@ -186,23 +179,41 @@ class EdgeEngine:
         return stored, None if following is None else str(following)
 
     async def vectors(self, where: Where, limit: int) -> dict[PointId, Vector]:
-        request = q.ScrollRequest(limit=limit, filter=_filter(where), with_payload=False, with_vector=[DENSE])
+        request = q.ScrollRequest(limit=limit, filter=filter_of(where), with_payload=False, with_vector=[DENSE])
         records, _ = self._translated("read", lambda: self._opened.scroll(request))
         found = ((record.id, record.vector.get(DENSE)) for record in records if isinstance(record.vector, dict))
         return {id: np.array(vector, np.float32) for id, vector in found if vector is not None}
 
     async def query(self, queries: Sequence[Nearest]) -> list[list[Found]]:
-        answers = self._translated("search", lambda: self._opened.query_batch(q.QueryBatchRequest(_requests(queries))))
-        return [[Found(point.id, point.score, point.payload or {}) for point in answer] for answer in answers]
+        return self._translated("search", lambda: self._query(self._opened, queries))
+
+    def _query(self, shard: q.EdgeShard, queries: Sequence[Nearest]) -> list[list[Found]]:
+        answers = shard.query_batch(q.QueryBatchRequest(requests_of(queries)))
+        get, missing = self._kept.get, _Missing()
+        found = [
+            [Found(id := point.id, point.score, get(id) or missing[id]) for point in answer]
+            if query.fields and KEPT.issuperset(query.fields)
+            else [Found(point.id, point.score, point.payload or {}) for point in answer]
+            for query, answer in zip(queries, answers, strict=True)
+        ]
+        if missing:
+            changes = self._kept.changes
+            for record in shard.retrieve(list(missing), list(KEPT), False):
+                missing[record.id].update(record.payload or {})
+            read = {id: payload for id, payload in missing.items() if payload}
+            self._kept.keep(read, as_of=changes)
+            if len(read) < len(missing):  # deleted since the query
+                gone = missing.keys() - read.keys()
+                return [[one for one in answer if one.id not in gone] for answer in found]
+        return found
 
     async def remove(self, ids: Sequence[str]) -> None:
-        await self._call("delete", lambda shard: shard.update(q.UpdateOperation.delete_points(list(ids))))
+        await self._change("delete", q.UpdateOperation.delete_points(list(ids)))
 
     async def set_fields(self, where: Where, fields: Payload, *, only: bool = False) -> None:
         kind = q.UpdateOperation
         write = kind.overwrite_payload_by_filter if only else kind.set_payload_by_filter
-        operation = write(_filter(where), fields)
-        await self._call("write", lambda shard: shard.update(operation))
+        await self._change("write", write(filter_of(where), fields))
 
     async def copy_into(self, other: EdgeEngine) -> int:
         """Write all points, vectors and all, to an engine that is open too. Returns how many there are."""
@@ -217,11 +228,11 @@ class EdgeEngine:
         request = q.ScrollRequest(offset=after, limit=_COPY_PAGE, with_payload=True, with_vector=True)
         records, following = await self._call("read", lambda shard: shard.scroll(request))
         copies = [q.Point(one.id, one.vector or {}, one.payload or {}) for one in records]
-        await other._call("write", lambda shard: shard.update(q.UpdateOperation.upsert_points(copies)))
+        await other._change("write", q.UpdateOperation.upsert_points(copies))
         return len(copies), following
 
     async def count(self, where: Where | None = None) -> int:
-        request = q.CountRequest(exact=True, filter=_filter(where) if where else None)
+        request = q.CountRequest(exact=True, filter=filter_of(where) if where else None)
         return await self._call("count", lambda shard: shard.count(request))
 
     @property
@@ -233,6 +244,15 @@ class EdgeEngine:
     async def _call(self, what: str, call: Callable[[q.EdgeShard], T]) -> T:
         shard = self._opened
         return await self._on_thread(what, lambda: call(shard))
+
+    async def _change(self, what: str, operation: q.UpdateOperation) -> None:
+        """Of points that are not known one by one."""
+
+        def change(shard: q.EdgeShard) -> None:
+            with self._kept.changing():
+                shard.update(operation)
+
+        await self._call(what, change)
 
     async def _on_thread(self, what: str, call: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -271,102 +291,9 @@ def _read_ahead(folder: Path) -> None:
                 left -= read
 
 
-def _config(dimension: int) -> q.EdgeConfig:
-    return q.EdgeConfig(
-        vectors={
-            DENSE: q.EdgeVectorParams(
-                size=dimension,
-                distance=q.Distance.Cosine,
-                datatype=q.VectorStorageDatatype.Float16,
-                memory=q.Memory.Cold,
-            )
-        },
-        sparse_vectors={
-            SPARSE: q.EdgeSparseVectorParams(
-                modifier=q.Modifier.Idf, memory=q.Memory.Cold, full_scan_threshold=SPARSE_SCAN
-            )
-        },
-        payload_memory=q.Memory.Cold,
-        # No graph: a search stays within one user's points, which are scanned in a fraction of a
-        # millisecond, and building it is what makes compacting slow (minutes instead of seconds).
-        hnsw_config=q.HnswIndexConfig(m=0, payload_m=0, ef_construct=100, full_scan_threshold=10_000),
-        # Several segments, so that compacting appends one rather than rewriting everything.
-        optimizers=q.EdgeOptimizersConfig(default_segment_number=8),
-        # With two, a search takes longer: by words 1.3 ms instead of 0.9 among 200 to 1000 turns, 2.4 instead of 2.2
-        # among 5000; what there is to share out is less than sharing it out costs.
-        max_search_threads=1,
-    )
+class _Missing(dict[PointId, KeptPayload]):
+    """Payloads yet to be read."""
 
-
-_INDEX_PARAMS: dict[Index, q.PayloadSchemaType | q.PayloadSchemaParams] = {
-    Index.TENANT: q.KeywordIndexParams(is_tenant=True, memory=q.Memory.Cold),
-    Index.KEYWORD: q.KeywordIndexParams(memory=q.Memory.Cold),
-    Index.TIME: q.IntegerIndexParams(lookup=False, range=True, memory=q.Memory.Cold),
-    Index.FLAG: q.BoolIndexParams(memory=q.Memory.Cold),
-}
-
-
-def _point(point: Point) -> q.Point:
-    vectors: dict[str, q.NamedVector] = {}
-    if point.dense is not None:
-        vectors[DENSE] = _vector(point.dense)
-    if point.sparse is not None:
-        vectors[SPARSE] = _vector(point.sparse)
-    return q.Point(point.id, vectors, point.payload)
-
-
-def _vector(vector: Vector | SparseVector) -> q.NamedVector:
-    if isinstance(vector, SparseVector):
-        return q.SparseVector(list(vector.indices), list(vector.values))
-    return vector  # type: ignore[return-value]  # the stubs do not say that arrays are taken
-
-
-def _filter(where: Where) -> q.Filter:
-    must: list[q.ConditionType] = [
-        q.FieldCondition(name, match=q.MatchValue(value)) for name, value in where.equal.items()
-    ]
-    must += [q.FieldCondition(METADATA, match=q.MatchValue(tag)) for tag in where.tags]
-    if where.sessions:
-        must.append(q.FieldCondition(SESSION, match=q.MatchAny(list(where.sessions))))
-    if where.chains:
-        must.append(q.FieldCondition(CHAIN, match=q.MatchAny(list(where.chains))))
-    if where.since is not None or where.until is not None:
-        must.append(q.FieldCondition(AT, range=q.RangeFloat(gte=where.since, lte=where.until)))
-    if where.naming is not None:
-        since, until = where.naming
-        must.append(q.FieldCondition(TIMES, range=q.RangeFloat(gte=since, lte=until)))
-    if where.begun_until is not None:
-        must.append(q.FieldCondition(BEGAN, range=q.RangeFloat(lte=where.begun_until)))
-    must_not: list[q.ConditionType] = [
-        q.FieldCondition(name, match=q.MatchAny(values)) for name, values in where.none_of.items()
-    ]
-    must_not += [q.IsEmptyCondition(name) for name in where.having]
-    must += [q.IsEmptyCondition(name) for name in where.lacking]
-    if where.ids is not None:
-        must.append(q.HasIdCondition(set(where.ids)))
-    if where.exclude_ids:
-        must_not.append(q.HasIdCondition(set(where.exclude_ids)))
-    return q.Filter(must=must, must_not=must_not)
-
-
-def _requests(queries: Sequence[Nearest]) -> list[q.QueryRequest]:
-    # What stands in several queries is converted once, which takes longer than all the rest.
-    vectors = {id(query.vector): query.vector for query in queries}
-    nearest = {key: _nearest(vector) for key, vector in vectors.items()}
-    wheres = {id(where): where for query in queries for where in (query.where, query.corpus) if where}
-    filters = {key: _filter(where) for key, where in wheres.items()}
-    return [
-        q.QueryRequest(
-            limit=query.limit,
-            query=nearest[id(query.vector)],
-            filter=filters[id(query.where)],
-            params=q.SearchParams(idf=q.IdfParams(corpus=filters[id(query.corpus)])) if query.corpus else None,
-            with_payload=list(query.fields) if query.fields else False,
-            with_vector=False,
-        )
-        for query in queries
-    ]
-
-
-def _nearest(vector: Vector | SparseVector) -> q.Query:
-    return q.Query.Nearest(_vector(vector), using=SPARSE if isinstance(vector, SparseVector) else DENSE)
+    def __missing__(self, id: PointId) -> KeptPayload:
+        payload = self[id] = KeptPayload()
+        return payload

@@ -21,6 +21,17 @@ PointId = UUID | str | int
 """As an engine gives it in its answers."""
 
 
+class KeptPayload(Payload):
+    """A payload that an engine keeps for later queries."""
+
+    __slots__ = ("made",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: Any = None
+        """What was made of it, so that it is made once. Not changed."""
+
+
 def scope(owner: Tenant, kind: Kind) -> str:
     """Value of the field `SCOPE` of an owner's points of a kind, or of a project's."""
     return f"{owner.key}/{kind.value}"
@@ -46,7 +57,7 @@ class Stored:
 
 
 class Found(NamedTuple):
-    """A point that a query found. `payload` has the fields that the query asked for."""
+    """A point that a query found. `payload` has at least the fields that the query asked for."""
 
     id: PointId
     score: float

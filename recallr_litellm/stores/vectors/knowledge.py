@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from recallr_litellm.core.facts import Extraction, Fact, Outcome
+from recallr_litellm.core.facts import Extraction, Fact, Unlearned
 from recallr_litellm.core.knowledge import Conflict, ConflictStatus
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory, Session, Vector
@@ -36,21 +36,13 @@ class Knowledge(OpenedCollection):
         where = Where(owner, Kind.EXTRACTION, {schema.SESSION: session_id})
         return [points.record_of(payload, Extraction) for payload in await self._all(where, [schema.RECORD])]
 
-    async def delete_extracted(self, owner: Owner, facts: Collection[str]) -> None:
-        """Delete facts, and those that were found to say the same, from what was extracted. Their messages count as
-        extracted all the same, so that they do not come back."""
-        if not facts:
-            return
+    async def delete_extracted(self, owner: Owner, unlearned: Unlearned) -> None:
+        """Delete from all that was extracted what goes with a deleted version of a memory."""
         payloads = await self._all(Where(owner, Kind.EXTRACTION), [schema.RECORD])
         for extraction in (points.record_of(payload, Extraction) for payload in payloads):
-            goes = {
-                *facts,
-                *(one.fact for one in extraction.decisions if one.outcome is Outcome.SAME and one.memory in facts),
-            }
-            left = tuple(fact for fact in extraction.facts if fact.id not in goes)
-            if len(left) < len(extraction.facts):
-                decisions = tuple(one for one in extraction.decisions if one.fact not in goes)
-                await self.keep_extraction(owner, extraction.model_copy(update={"facts": left, "decisions": decisions}))
+            left = unlearned.left_of(extraction)
+            if left != extraction:
+                await self.keep_extraction(owner, left)
 
     async def memories_near(self, owner: Owner, fact: Fact, dense: Vector) -> list[Memory]:
         """Current memories that a fact may concern: the nearest by meaning, and those about what it speaks of."""
@@ -98,6 +90,12 @@ class Knowledge(OpenedCollection):
         records = [points.record_of(payload, Conflict) for payload in payloads]
         chosen = [one for one in records if status is None or one.status is status]
         return sorted(chosen, key=lambda one: (-one.created_at, one.id))
+
+    async def delete_conflicts(self, owner: Owner, ids: Sequence[str]) -> None:
+        """Delete conflicts by their ids."""
+        of_ids = [points.point_id(owner, Kind.CONFLICT, id) for id in ids]
+        if of_ids:
+            await self._delete(Where(owner, Kind.CONFLICT, ids=of_ids))
 
     async def unlearned_sessions(self, owner: Owner) -> list[Session]:
         """Processed sessions that nothing was learned from, oldest first."""

@@ -19,7 +19,7 @@ from recallr_litellm.core.bounds import cut
 from recallr_litellm.core.changes import tells_a_change
 from recallr_litellm.core.facts import Extraction
 from recallr_litellm.core.knowledge import USER, Conflict, EntityName, Reason
-from recallr_litellm.core.messages import StoredMessage
+from recallr_litellm.core.messages import Role, StoredMessage
 from recallr_litellm.core.owner import GATEWAY, Owner, Project, Tenant
 from recallr_litellm.core.projects import KeyRecord, ProjectRecord
 from recallr_litellm.core.records import (
@@ -37,7 +37,7 @@ from recallr_litellm.core.times import written_times
 from recallr_litellm.core.traits import Traits, gist, traits_of
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.stores.vectors import schema
-from recallr_litellm.stores.vectors.engine import Found, Payload, Point, scope
+from recallr_litellm.stores.vectors.engine import Found, KeptPayload, Payload, Point, scope
 from recallr_litellm.stores.vectors.schema import Kind
 
 _TERM = np.dtype("<u4")
@@ -283,16 +283,31 @@ def record_of(payload: Payload, kind: type[Record]) -> Record:
     return kind.model_validate_json(payload[schema.RECORD])
 
 
+class _Passage(NamedTuple):
+    """What a `turn` point says, in two halves of a `PassageHit`: between them stands what the query makes of it."""
+
+    before: tuple[str, str, int, int, int, Role, int, str, Traits, NDArray[np.uint32]]
+    after: tuple[str, tuple[int, ...], bool, int | None]
+
+
 def passage_hit(found: Found, bm25: float) -> PassageHit:
     """A found `turn` point; it was ranked by cosine."""
-    session, message, position, part, parts, speaker, at, text, *traits, terms = _read(found.payload[schema.HIT])
+    payload = found.payload
+    if isinstance(payload, KeptPayload):
+        passage = payload.made = payload.made or _passage(payload)
+    else:
+        passage = _passage(payload)
+    return PassageHit._make((*passage.before, found.score, bm25, found.id, *passage.after))
+
+
+def _passage(payload: Payload) -> _Passage:
+    session, message, position, part, parts, speaker, at, text, *traits, terms = _read(payload[schema.HIT])
     role, _, name = speaker.partition(" ")
-    read, words, score = Traits(*traits), _unpacked(terms), found.score
-    times = tuple(found.payload.get(schema.TIMES, ()))
-    nothing, id = read.states_nothing and parts == 1, found.id
-    tokens = found.payload.get(schema.TOKENS)
-    place = session, message, position, part, parts
-    return PassageHit(*place, role, at, text, read, words, score, bm25, id, name, times, nothing, tokens)
+    read = Traits(*traits)
+    times = tuple(payload.get(schema.TIMES, ()))
+    nothing = read.states_nothing and parts == 1
+    before = (session, message, position, part, parts, role, at, text, read, _unpacked(terms))
+    return _Passage(before, (name, times, nothing, payload.get(schema.TOKENS)))
 
 
 def summary_hit(found: Found, bm25: float) -> SummaryHit:

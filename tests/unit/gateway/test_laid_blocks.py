@@ -21,6 +21,7 @@ from recallr_litellm.litellm_host.models import count_tokens
 from recallr_litellm.memory.capture import Exchange
 from tests.support.client_history import FORMATS, ClientFormat
 from tests.unit.gateway.kit import CHAT, Client, blocks, goes_on, process, running, tell
+from tests.unit.stores.state_kit import kept_blocks
 
 MARK = {"cache_control": {"type": "ephemeral"}}
 FACTS = {"cat": "My cat is called Felix.", "car": "My car is a red Volvo.", "home": "I live in Bergen in a blue house."}
@@ -179,7 +180,7 @@ async def test_where_all_blocks_together_have_no_room_the_oldest_go_for_good(tmp
         drops = [later <= earlier for earlier, later in pairwise(kept)]
         assert any(drops)
         assert not any(first and second for first, second in pairwise(drops)), "several go at once"
-        laid = await runtime._state.load_blocks(Owner("acme", "ana"), client.call.session_id or "")
+        laid = await kept_blocks(runtime._state, Owner("acme", "ana"), client.call.session_id or "")
         assert len(laid) == kept[-1], "what gave way does not come back"
 
 

@@ -12,7 +12,6 @@ from recallr_litellm.core.knowledge import Conflict, Reason
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory
 from recallr_litellm.gateway.runtime import Runtime
-from recallr_litellm.learning.reconciling import Knowing
 from tests.unit.gateway.kit import CHAT, Client, blocks, goes_on, running
 from tests.unit.learning.kit import at
 
@@ -27,9 +26,8 @@ async def runtime(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
 
 
 async def know(runtime: Runtime, owner: Owner, *memories: Memory) -> None:
-    knowing = Knowing(runtime._vectors, runtime._embedder, runtime._sparse)
-    for memory in memories:
-        await knowing.save(owner, memory)
+    embedded = await runtime._knowing.embed([memory.indexed_text for memory in memories])
+    await runtime._vectors.save_memories(owner, list(zip(memories, embedded, strict=True)))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -14,6 +14,7 @@ from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory, Session, Turn
 from recallr_litellm.learning.extracting import Rules
+from recallr_litellm.learning.knowing import Knowing
 from recallr_litellm.learning.learner import Learner
 from recallr_litellm.learning.model import Written
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
@@ -154,9 +155,7 @@ async def a_world(tmp_path: Path) -> AsyncIterator[World]:
 
     learner = Learner(
         queue,
-        vectors,
-        embedder,
-        SparseEncoder(),
+        Knowing(state, vectors, embedder, SparseEncoder()),
         model,
         breakers=[breaker],
         state_breaker=breaker,
@@ -165,7 +164,6 @@ async def a_world(tmp_path: Path) -> AsyncIterator[World]:
         interval=0.05,
         lease_seconds=60,
         quiet=_at_once,
-        is_gone=state.is_gone,
     )
     made = World(state, vectors, queue, learner, model)
     yield made

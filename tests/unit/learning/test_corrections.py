@@ -4,41 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
 
-from recallr_litellm.core.knowledge import Answer, ConflictStatus
+from recallr_litellm.core.facts import Fact
+from recallr_litellm.core.knowledge import Answer, ClarifyingQuestion, ConflictStatus
 from recallr_litellm.core.laid import LaidBlock
 from recallr_litellm.core.owner import Owner, Project
+from recallr_litellm.core.records import Passage
 from recallr_litellm.errors import ConflictNotFound, InvalidAnswers, MemoryNotFound
+from recallr_litellm.learning.duplicates import Known
 from recallr_litellm.learning.extracting import Rules
-from recallr_litellm.learning.reconciling import Knowing
+from recallr_litellm.learning.knowing import Knowing
+from recallr_litellm.learning.model import Written
 from recallr_litellm.services.conflicts import Conflicts
 from recallr_litellm.services.memories import Memories
 from recallr_litellm.services.sessions import SessionService
 from recallr_litellm.stores.state import ExplainedRequest
+from recallr_litellm.stores.state.forgetting import ForgettingQueue
 from tests.unit.learning.conftest import World
 from tests.unit.learning.kit import OWNER
+from tests.unit.stores.state_kit import kept_blocks
 
 OTHER = Owner(OWNER.project, "other")
 NO_SESSIONS = cast(SessionService, None)
 
 
-def knowing(world: World) -> Knowing:
-    return Knowing(world.vectors, world.learner._embedder, world.learner._sparse)
-
-
 @pytest.fixture
 def memories(world: World) -> Memories:
-    return Memories(
-        world.state, world.vectors, NO_SESSIONS, knowing(world), forget_explained=world.state.forget_explained
-    )
+    return Memories(NO_SESSIONS, world.learner._knowing, forget_explained=world.state.forget_explained)
 
 
 @pytest.fixture
 def conflicts(world: World) -> Conflicts:
-    return Conflicts(world.vectors, knowing(world), world.model)
+    return Conflicts(world.learner._knowing, world.model)
 
 
 def place(name: str) -> dict[str, object]:
@@ -123,7 +124,7 @@ async def test_what_was_shown_and_explained_of_a_deleted_memory_goes_with_it(
     await memories.delete(OWNER, id, previous=previous)
     left = [
         (
-            len(await world.state.load_blocks(owner, "s9")),
+            len(await kept_blocks(world.state, owner, "s9")),
             await world.state.explained(Project(owner.project), owner.user, seconds=600),
         )
         for owner in (OWNER, OTHER)
@@ -220,3 +221,189 @@ async def test_what_is_deleted_while_its_session_is_learned_does_not_come_back(
     kept = [one.model_dump_json() for one in await world.vectors.extractions(OWNER, "s1")]
     assert "named Ida" not in "".join(kept)
     assert "User has a cat named Ida." not in await world.current()
+
+
+def held_up(world: World) -> tuple[asyncio.Event, asyncio.Event]:
+    """Have the model hold back its answers about what is known. Returns what tells that it was asked, and what lets it
+    answer."""
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    model = world.model
+
+    async def slow(messages: object, schema: object, *, name: str, max_tokens: int) -> object:
+        answer = await model(messages, schema, name=name, max_tokens=max_tokens)  # type: ignore[arg-type]
+        if name != "facts":
+            asked.set()
+            await go_on.wait()
+        return answer
+
+    world.learner._write = slow  # type: ignore[assignment]
+    return asked, go_on
+
+
+async def test_an_edit_while_the_model_thinks_is_not_overwritten(world: World, memories: Memories) -> None:
+    id = await moved(world)
+    asked, go_on = held_up(world)
+    learning = asyncio.create_task(world.learned("s3", "user: I live in Oslo.", day="2025-07-01"))
+    await asked.wait()
+    await memories.edit(OWNER, id, "User lives in Faro.")
+    go_on.set()
+    await learning
+    assert await world.current() == ["User lives in Faro."]
+    assert [one.content for one in await world.vectors.conflicts(OWNER)] == ["User lives in Oslo."]
+
+
+async def test_an_edit_at_the_moment_of_writing_is_not_overwritten(
+    world: World, memories: Memories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person edits after the learner has read the memory and before it writes."""
+    id = await moved(world)
+    embed, of_fact = Knowing.embed, 0
+
+    async def edited_first(knowing: Knowing, texts: Sequence[str]) -> list[Passage | None]:
+        nonlocal of_fact
+        of_fact += "User lives in Oslo." in texts
+        if of_fact == 2:  # once to see what is near, once to write it
+            of_fact += 1
+            await memories.edit(OWNER, id, "User lives in Faro.")
+        return await embed(knowing, texts)
+
+    await world.remember("s3", "user: I live in Oslo.", day="2025-07-01")
+    asked, go_on = held_up(world)
+    learning = asyncio.create_task(world.learner.learn(OWNER, "s3"))
+    await asked.wait()
+    monkeypatch.setattr(Knowing, "embed", edited_first)
+    go_on.set()
+    await learning
+    assert of_fact == 3
+    assert await world.current() == ["User lives in Faro."]
+    assert await world.history() == ["User lives in Porto.", "User lives in Rome."]
+
+
+async def test_a_memory_that_is_only_connected_keeps_its_edit(
+    world: World, memories: Memories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rex = {"entities": [{"name": "Rex", "kind": "pet"}]}
+    world.model.says(
+        {
+            "dog": [{"text": "User has a dog named Rex.", "attribute": "pet", **rex}],
+            "vet": [{"text": "Rex was at the vet.", "subject": "Rex", "attribute": "health", **rex}],
+        }
+    )
+    await world.learned("s1", "user: My dog is Rex.", day="2025-05-01")
+    [dog] = await world.memories()
+    near = Knowing.near
+
+    async def edited_first(knowing: Knowing, owner: Owner, fact: Fact) -> list[Known]:
+        found = await near(knowing, owner, fact)
+        if (await memories.get(OWNER, dog.id)).total == 1:
+            await memories.edit(OWNER, dog.id, "User has a cat named Rex.")
+        return found
+
+    monkeypatch.setattr(Knowing, "near", edited_first)
+    await world.learned("s2", "user: We were at the vet with Rex.", day="2025-05-02")
+    found = await memories.get(OWNER, dog.id)
+    assert (found.memory.content, len(found.connected)) == ("User has a cat named Rex.", 1)
+
+
+async def test_a_version_by_hand_gets_the_evidence_of_who_says_the_same(world: World, memories: Memories) -> None:
+    id = await moved(world)
+    await memories.edit(OWNER, id, "User lives in Oslo.")
+    await world.learned("s3", "user: I live in Oslo.", day="2025-07-01")
+    found = (await memories.get(OWNER, id)).memory
+    assert (found.content, found.sources[-1], found.conflict) == ("User lives in Oslo.", "s3-0", None)
+
+
+@pytest.mark.parametrize("again", ["s1", "s2", "s3"])
+async def test_what_is_invalid_is_not_revived_when_its_sessions_are_learned_again(
+    world: World, memories: Memories, again: str
+) -> None:
+    id = await moved(world)
+    await world.learned("s3", "user: Yes, I moved to Rome.", day="2025-07-01")
+    await memories.invalidate(OWNER, id)
+    await world.learner.learn(OWNER, again)
+    assert await world.current() == []
+    assert await world.history() == ["User lives in Porto.", "User lives in Rome."]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+async def test_one_version_is_deleted_and_learning_does_not_bring_it_back(
+    world: World, memories: Memories, number: int
+) -> None:
+    id = await moved(world)
+    await world.learned("s3", "user: I live in Oslo.", day="2025-07-01")
+    versions = [*(await memories.get(OWNER, id)).previous, (await memories.get(OWNER, id)).memory]
+    await memories.delete(OWNER, versions[number - 1].id, previous=False)
+    left = [one.content for one in versions if one is not versions[number - 1]]
+    for session in ("s1", "s2", "s3"):
+        await world.learner.learn(OWNER, session)
+    found = await memories.get(OWNER, id)
+    assert [one.content for one in (*found.previous, found.memory)] == left
+    assert [one.expired_at for one in found.previous] == [found.memory.created_at]
+    assert (found.number, found.total, found.memory.expired_at) == (2, 2, None)
+
+
+async def test_a_settled_conflict_is_not_raised_again_by_learning_its_session_again(
+    world: World, conflicts: Conflicts
+) -> None:
+    id = await in_conflict(world)
+    [question] = (await conflicts.get(OWNER, id)).conflict.questions
+    await conflicts.resolve(OWNER, id, [Answer(question=question.question, answer="User takes 10 mg.")])
+    await world.learner.learn(OWNER, "s2")
+    [memory] = await world.memories()
+    assert (memory.content, memory.conflict) == ("User takes 10 mg.", None)
+
+
+async def test_who_is_forgotten_while_a_conflict_is_settled_stays_forgotten(world: World, conflicts: Conflicts) -> None:
+    id = await in_conflict(world)
+    found = await conflicts.get(OWNER, id)
+    forgotten = asyncio.Event()
+
+    async def forgetting(*_: object, **__: object) -> Written:
+        await ForgettingQueue(world.state.link, timeout_seconds=60).begin(OWNER, lease_seconds=60)
+        await world.vectors.delete_all_of(OWNER)
+        forgotten.set()
+        return Written('{"resolutions": [{"outcome": "other", "text": "User takes 15 mg."}]}')
+
+    asking = found.conflict.model_copy(update={"questions": (ClarifyingQuestion(question="How much?"),)})
+    await world.vectors.put_conflict(OWNER, asking)
+    conflicts._write = forgetting
+    with pytest.raises(ConflictNotFound):
+        await conflicts.resolve(OWNER, id, [Answer(question="How much?", answer="In between.")])
+    assert forgotten.is_set()
+    assert await world.memories() == []
+    assert await world.vectors.conflicts(OWNER) == []
+
+
+async def test_an_edit_while_a_conflict_is_settled_is_what_is_settled(
+    world: World, conflicts: Conflicts, memories: Memories
+) -> None:
+    id = await in_conflict(world)
+    [memory] = await world.memories()
+    texts = iter(["User takes 11 mg."])
+    known: list[str] = []
+
+    async def editing(messages: Sequence[dict[str, object]], *_: object, **__: object) -> Written:
+        known.append(str(messages[-1]["content"]))
+        for text in texts:
+            await memories.edit(OWNER, memory.id, text)
+        return Written('{"resolutions": [{"outcome": "known", "text": ""}]}')
+
+    found = (await conflicts.get(OWNER, id)).conflict
+    asking = found.model_copy(update={"questions": (ClarifyingQuestion(question="How much?"),)})
+    await world.vectors.put_conflict(OWNER, asking)
+    conflicts._write = editing
+    await conflicts.resolve(OWNER, id, [Answer(question="How much?", answer="As it was.")])
+    assert await world.current() == ["User takes 11 mg."]
+    assert len(known) == 2
+    assert "11 mg" in known[1], "asked again about the memory as it is now"
+
+
+async def test_a_deleted_memory_takes_its_conflict_along(
+    world: World, conflicts: Conflicts, memories: Memories
+) -> None:
+    await in_conflict(world)
+    [memory] = await world.memories()
+    await memories.delete(OWNER, memory.id, previous=True)
+    await world.learner.learn(OWNER, "s2")
+    assert await world.memories() == []
+    assert await conflicts.page(OWNER, offset=0, limit=10) == ([], 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from recallr_litellm.core.knowledge import Attribute, EntityName, Origin, Reason
 from recallr_litellm.core.records import Memory
 from recallr_litellm.learning.decisions import decided
 from recallr_litellm.learning.duplicates import Known, candidates, same_as
-from recallr_litellm.learning.versions import Changes, changes, edited, new_memory, reverted, without_current
+from recallr_litellm.learning.versions import Changes, changes, edited, new_memory, reverted, without_versions
 from tests.unit.learning.kit import at, fact
 
 S = "session"
@@ -119,16 +120,41 @@ def test_a_memory_that_is_gone_has_to_be_decided_anew() -> None:
     assert changes(decision, fact("Rome"), S, None, (), conflicts=False) is None
 
 
-def test_reverting_and_deleting_a_version() -> None:
+def test_reverting_to_a_version() -> None:
     first, second = (edited(known("Porto"), "Rome", at("2025-06-01"))).memories
     again = reverted(second, first, at("2025-07-01")).memories
     assert [m.content for m in again] == ["Rome", "Porto"]
     assert again[-1].origin is Origin.BY_HAND
     assert again[-1].id == second.id
-    left = without_current(second, [first])
-    assert left is not None
-    assert (left[0].content, left[0].id, left[0].expired_at, left[1]) == ("Porto", second.id, None, first.id)
-    assert without_current(second, []) is None
+
+
+@pytest.mark.parametrize(
+    ("deleted", "left"),
+    [
+        ("Porto", ["Lisbon until 2025-07-01", "Rome"]),
+        ("Lisbon", ["Porto until 2025-07-01", "Rome"]),
+        ("Rome", ["Porto until 2025-06-01", "Lisbon"]),
+        ("Lisbon Rome", ["Porto"]),
+        ("Porto Lisbon", ["Rome"]),
+        ("Porto Lisbon Rome", []),
+    ],
+)
+def test_what_is_left_of_a_chain_fits_together(deleted: str, left: list[str]) -> None:
+    *earlier, memory = chain(("Porto", "2025-05-01"), ("Lisbon", "2025-06-01"), ("Rome", "2025-07-01"))
+    goes = {one.id for one in (*earlier, memory) if one.content in deleted}
+    found = without_versions(memory, earlier, goes)
+    there = {one.id: one for one in (*earlier, memory) if one.id not in goes} | {one.id: one for one in found.memories}
+    versions = sorted((one for id, one in there.items() if id not in found.deleted), key=lambda one: one.created_at)
+
+    def told(one: Memory) -> str:
+        if one.expired_at is None:
+            return one.content
+        return f"{one.content} until {datetime.fromtimestamp(one.expired_at / 1000, UTC):%Y-%m-%d}"
+
+    assert [told(one) for one in versions] == left
+    assert [one.reason for one in versions[:1]] == [Reason.INITIAL][: len(left)]
+    assert all(one.expiration_reason is Reason.CHANGE for one in versions[:-1])
+    assert [one.id for one in versions[-1:]] == [memory.id][: len(left)]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class Store:
 
     async def remember(self, owner: Owner, session: str, said: Sequence[tuple[Role, str]], at: int) -> None:
         messages = tuple(Said(f"{session}-{number}", role, text) for number, (role, text) in enumerate(said))
-        spoken = Spoken(session, datetime.fromtimestamp(at / 1000, UTC), messages, f"User: {said[0][1][:80]}")
+        spoken = Spoken(session, datetime.fromtimestamp(at / 1000, UTC), messages, summary=f"User: {said[0][1][:80]}")
         await remember(Conversation("", (spoken,), ()), self.vectors, self.embedder, self.sparse, owner)
 
     async def know(self, owner: Owner, *memories: Memory) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 import redis
 
+from recallr_litellm.core.laid import LaidBlock
 from recallr_litellm.core.messages import Message, Role, StoredMessage
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.stores.state import CommitResult, Resolved, StateStore
+from recallr_litellm.stores.state import CommitResult, Resolved, StateStore, codec, keys
 
 Everything = redis.Redis | redis.RedisCluster
 """A plain client, to look at what is really there."""
@@ -38,6 +40,12 @@ def said(position: int, text: str, *, role: Role = "user", exchange: str = "x", 
     )
 
 
+async def kept_blocks(store: StateStore, owner: Owner, session_id: str) -> tuple[LaidBlock, ...]:
+    """The memory blocks of a session that is in Redis, newest first, whoever is in it."""
+    texts: Any = await store._client.lrange(keys.blocks(owner, session_id), 0, -1)
+    return codec.load_blocks(texts)
+
+
 async def resolve(
     store: StateStore,
     owner: Owner = ANA,
@@ -45,6 +53,7 @@ async def resolve(
     at: int | None = NOW,
     requested: str | None = None,
     lasting: int | None = None,
+    with_blocks: bool = False,
 ) -> Resolved:
     """Resolve where it has to succeed. `at`: ms since the epoch, None for Redis's own time; `lasting`: seconds."""
     found = await store.resolve(
@@ -53,6 +62,7 @@ async def resolve(
         timeout_seconds=lasting,
         default_timeout_seconds=TIMEOUT,
         requested=requested,
+        with_blocks=with_blocks,
         now_ms=at,
     )
     assert isinstance(found, Resolved), f"expected a session of {owner}, got {found}"

@@ -154,7 +154,7 @@ async def test_a_cancelled_call_does_not_give_its_answer_to_the_next_one(server:
         await store.remember_user(ANA)
         session_id = await session_with(store, "hello")
         for delay in range(50):
-            call = asyncio.create_task(store.load_blocks(ANA, session_id))
+            call = asyncio.create_task(store.load_index(ANA, session_id))
             await asyncio.sleep(delay / 20_000)
             call.cancel()
             await asyncio.wait([call])

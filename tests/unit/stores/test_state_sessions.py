@@ -21,6 +21,7 @@ from tests.unit.stores.state_kit import (
     TIMEOUT,
     Everything,
     commit,
+    kept_blocks,
     resolve,
     said,
     session_with,
@@ -168,7 +169,7 @@ class TestCommit:
 
         assert await texts_in(store, claim.session_id, owner) == [text]
         assert claim.owner == owner, "the owner has to be rebuilt exactly"
-        assert await store.load_blocks(owner, session_id) == (laid(1, text),)
+        assert await kept_blocks(store, owner, session_id) == (laid(1, text),)
 
     async def test_a_partial_exchange_is_completed_by_its_final_commit(self, store: StateStore) -> None:
         session = await resolve(store)
@@ -324,21 +325,27 @@ class TestBlocks:
         session_id = await session_with(store, "hello")
         for number in range(KEPT_BLOCKS + 2):
             await store.lay_block(ANA, session_id, laid(number), most_bytes=100_000)
-        kept = await store.load_blocks(ANA, session_id)
+        kept = await kept_blocks(store, ANA, session_id)
         assert kept == tuple(laid(number) for number in range(KEPT_BLOCKS + 1, 1, -1))
-        assert await store.load_blocks(BEN, session_id) == ()
+        assert await kept_blocks(store, BEN, session_id) == ()
+
+    async def test_they_come_with_the_session_where_they_are_asked_for(self, store: StateStore) -> None:
+        session_id = await session_with(store, "hello")
+        await store.lay_block(ANA, session_id, laid(1), most_bytes=100_000)
+        assert (await resolve(store)).blocks == ()
+        assert (await resolve(store, with_blocks=True)).blocks == (laid(1),)
 
     async def test_blocks_that_are_gone_or_past_the_bound_are_not_kept(self, store: StateStore) -> None:
         session_id = await session_with(store, "hello")
         for number in range(5):
             await store.lay_block(ANA, session_id, laid(number, "x" * 1_000), most_bytes=3_500)
-        assert [block.id for block in await store.load_blocks(ANA, session_id)] == [f"request {n}" for n in (4, 3, 2)]
+        assert [block.id for block in await kept_blocks(store, ANA, session_id)] == [f"request {n}" for n in (4, 3, 2)]
         await store.lay_block(ANA, session_id, None, gone=[laid(3, "x" * 1_000)], most_bytes=3_500)
-        assert [block.id for block in await store.load_blocks(ANA, session_id)] == [f"request {n}" for n in (4, 2)]
+        assert [block.id for block in await kept_blocks(store, ANA, session_id)] == [f"request {n}" for n in (4, 2)]
         await store.lay_block(ANA, session_id, laid(5, "x" * 4_000), most_bytes=3_500)
-        assert await store.load_blocks(ANA, session_id) == (), "one that is too large is not kept, nor what is older"
+        assert await kept_blocks(store, ANA, session_id) == (), "one that is too large is not kept, nor what is older"
 
     async def test_without_a_session_nothing_is_kept(self, store: StateStore, everything: Everything) -> None:
         await store.lay_block(ANA, "0" * 32, laid(1), most_bytes=100_000)
-        assert await store.load_blocks(ANA, "0" * 32) == ()
+        assert await kept_blocks(store, ANA, "0" * 32) == ()
         assert everything.keys("*:blocks:*") == []

@@ -1,8 +1,8 @@
 -- Find the session of a request, or make one; the user is then active in it.
 local user, current, open, due, failed, chat, opening = unpack(KEYS)
 local given_now, owner, who, new, timeout, default_timeout, requested, marker_ttl, most, sessions, prefix, names, otherwise,
-  preferred, name, compared = unpack(ARGV, 1, 16)
-local FIRST_COMPARED = 17 -- two prints of each of `compared` messages; then ids of sessions that do not hold them
+  preferred, name, with_blocks, compared = unpack(ARGV, 1, 17)
+local FIRST_COMPARED = 18 -- two prints of each of `compared` messages; then ids of sessions that do not hold them
 
 local function member(id) return owner .. ':' .. id end
 
@@ -127,4 +127,5 @@ for _, other in ipairs(redis.call('ZREVRANGE', open, 0, most)) do
   if other ~= id and #others < most then others[#others + 1] = other end
 end
 local entries, count = index(id)
-return {'resolved', id, tonumber(meta[1]), tonumber(meta[2]), entries, count, others, why}
+local blocks = with_blocks == '1' and count > 0 and redis.call('LRANGE', prefix .. 'blocks:' .. member(id), 0, -1) or {}
+return {'resolved', id, tonumber(meta[1]), tonumber(meta[2]), entries, count, others, why, blocks}
