@@ -169,7 +169,7 @@ def _passages(search: SearchTrace, became: set[str]) -> Columns:
     best = np.argsort(-np.sum([*signs.values()], axis=0), kind="stable")[: MOST["passage"]] if signs else ()
     rows = np.zeros(len(search.passages), bool)
     rows[best if signs else slice(MOST["passage"])] = True
-    rows |= [_place(hit) in became or hit.message in became for hit in search.passages]
+    rows |= np.array([_place(hit) in became or hit.message in became for hit in search.passages], bool)
     hits = [*compress(search.passages, rows.tolist())]
     scores = {_place(hit): score for score, hit in search.passage_scores}
     relevance = {passage_key(passage): passage.relevance for passage in search.ranked_passages}

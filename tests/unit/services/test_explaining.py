@@ -39,6 +39,15 @@ def test_the_best_are_kept_and_what_was_chosen_however_many_were_better() -> Non
     assert explained["left_out"] == FOUND - MOST["passage"] - 1
 
 
+def test_a_search_that_found_nothing_is_explained_too() -> None:
+    trace = Trace()
+    trace.search = SearchTrace(
+        Asked(), "", Recipe(), lines=False, options=RecallOptions(), passages=[], memories=(), summaries=()
+    )
+    trace.recalled = Recalled()
+    assert keep(request(trace)).passages.ids == []
+
+
 def hit(number: int) -> PassageHit:
     text = f"Number {number} was said."
     return PassageHit(
