@@ -19,7 +19,7 @@ from recallr_litellm.core.records import Memory, Passage, Session, Turn
 from recallr_litellm.memory.summarise import summarise
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.vectors import VectorStore
-from tests.benchmarks.facts import Memo, Observed, RecordedModel, learner, message_ids, recorded
+from tests.benchmarks.facts import Account, Memo, Observed, RecordedModel, account, learner, message_ids, recorded
 
 CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop"}
 """Of LoCoMo; its category 5 (adversarial) has no answer to be found."""
@@ -175,32 +175,32 @@ async def remember(
     embedder: Embedder,
     sparse: SparseEncoder,
     owner: Owner | None = None,
-) -> None:
+) -> Account | None:
     """Store a conversation as the processing of sessions does, for its own owner, or another one; and learn what was
-    recorded of it."""
+    recorded of it. Returns what became of that, if anything was."""
     for session in conversation.sessions:
         await _remember(owner or conversation.owner, session, vectors, embedder, sparse)
-    if conversation.memories:
-        contents = [memory.content for memory in conversation.memories]
-        passages = map(Passage, contents, await embedder.passages(contents), sparse.passages(contents))
-        await vectors.save_memories(
-            owner or conversation.owner, list(zip(conversation.memories, passages, strict=True))
-        )
-    if conversation.has_facts:
-        await learn(conversation, vectors, embedder, sparse, owner or conversation.owner)
+    contents = [memory.content for memory in conversation.memories]
+    if contents:
+        indexed = map(Passage, contents, await embedder.passages(contents), sparse.passages(contents))
+        memories = list(zip(conversation.memories, indexed, strict=True))
+        await vectors.save_memories(owner or conversation.owner, memories)
+    if not conversation.has_facts:
+        return None
+    return await learn(conversation, vectors, embedder, sparse, owner or conversation.owner)
 
 
 async def learn(
     conversation: Conversation, vectors: VectorStore, embedder: Embedder, sparse: SparseEncoder, owner: Owner
-) -> int:
-    """Learn the recorded facts of a conversation that was remembered. Returns how many of them the model has told."""
+) -> Account:
+    """Learn the recorded facts of a conversation that was remembered."""
     model = RecordedModel()
     async with learner(vectors, Memo(embedder), sparse, model) as learning:
         for session in conversation.sessions:
             texts = {one.id: one.text for one in session.said}
             model.reads(session.observed, texts, (one.id for one in session.said if one.role == "user"))
             await learning.learn(owner, session.id)
-    return model.told
+    return await account(vectors, owner, (session.id for session in conversation.sessions), model.told)
 
 
 async def _remember(

@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recallr_litellm.core.facts import Extraction, Outcome
 from recallr_litellm.core.knowledge import EntityKind, Kind
+from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Vector
 from recallr_litellm.core.stopwords import ENGLISH
 from recallr_litellm.core.traits import gist
@@ -187,6 +190,60 @@ async def learner(
         )
         await queue.close()
         valkey.stop()
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of the facts that a model has told."""
+
+    told: int
+    versions: int
+    """Memories, and earlier versions of such."""
+    duplicates: int
+    conflicts: int
+    rejected: int
+    untraceable: tuple[str, ...]
+    """Memories that rest on no message, or on one that is not there."""
+
+    @property
+    def balanced(self) -> bool:
+        """Nothing got lost, nothing came of nothing."""
+        return self.told == self.versions + self.duplicates + self.conflicts + self.rejected and not self.untraceable
+
+
+async def account(vectors: VectorStore, owner: Owner, sessions: Iterable[str], told: int) -> Account:
+    """The account of a user whose sessions were learned.
+
+    Args:
+        sessions: ids of all of them.
+        told: facts that the model has told.
+    """
+    said: set[str] = set()
+    extractions: list[Extraction] = []
+    for session in sessions:
+        said.update(stored.id for stored in await vectors.read_messages(owner, session))
+        extractions += await vectors.extractions(owner, session)
+    memories = [memory async for memory in vectors.each_memory(owner)]
+    versions = {memory.fact for memory in memories}
+    disputed = {conflict.proposed for conflict in await vectors.conflicts(owner)}
+    decided = {one.fact: one for extraction in extractions for one in extraction.decisions}
+    facts = {fact.id: fact for extraction in extractions for fact in extraction.facts}
+    rests_on: defaultdict[str, set[str]] = defaultdict(set)
+    for memory in memories:
+        rests_on[memory.chain or memory.id].update(memory.sources)
+    duplicates = [
+        id
+        for id, fact in facts.items()
+        if decided[id].outcome is Outcome.SAME and rests_on[decided[id].memory].issuperset(fact.sources)
+    ]
+    return Account(
+        told,
+        len(versions & facts.keys()),
+        len(duplicates),
+        len(disputed & facts.keys()),
+        sum(sum(extraction.rejected.values()) for extraction in extractions),
+        tuple(one.content for one in memories if not one.sources or not said.issuperset(one.sources)),
+    )
 
 
 async def _at_once() -> None:

@@ -13,12 +13,13 @@ token counter. Beside the strategies stand two baselines from the same store and
 alone, and by cosine alone; and mem0 with the same messages, where it is installed (`peers.py`). Takes about two
 minutes, and with mem0 some ten more.
 
-With `--facts` what LLMs wrote of each session is remembered too, as a model that extracts would have it: facts as
-memories, each resting on the messages it came from, and summaries. Then each strategy is asked three times: with the
+With `--facts` the product learns each session from a model that answers with the facts which LLMs recorded of it, and
+their summaries are remembered. What became of the facts is counted. Then each strategy is asked three times: with the
 turns alone, with the facts alone, and with both.
 
 - R@k: share of the messages that hold the answer among the k best; session any/all@k: of their sessions. A fact is one
   of the k, and tells the messages that it rests on.
+- R@50, connected: of the 50 best and the memories that they lead to, which take no place; how many these are.
 - coverage@n: share of them that the memory block shows within n tokens, with the default headers: their words, or a
   fact that rests on them.
 - tokens@n: what the block took of them.
@@ -63,6 +64,7 @@ from tests.benchmarks.conversations import (
     remember,
 )
 from tests.benchmarks.evidence import DEPTHS, Tally
+from tests.benchmarks.facts import Account
 from tests.benchmarks.material import opened
 from tests.benchmarks.peers import Mem0, mem0_installed
 from tests.benchmarks.processes import load
@@ -81,9 +83,10 @@ VIEWS: Mapping[str, frozenset[str]] = {
 """What of the memory is searched, where there are facts in it."""
 EVERYTHING: dict[str, Any] = {"min_top_k": 200, "max_top_k": 200, "memories_threshold": 0.0}
 """For the ranking; what is shown is chosen with the default headers."""
+FIFTY: dict[str, Any] = {"min_top_k": 50, "max_top_k": 50, "memories_threshold": 0.0}
 TIMED = ("embedding", "words", "search", "rest", "rendering", "recall")
 WARM_UP = 20
-FOUND, SHOWN = ("MRR", "R@", "session"), ("coverage@", "tokens@")
+FOUND, SHOWN = ("MRR", "R@", "and places", "session"), ("coverage@", "tokens@")
 STRATEGIES = (Strategy.LOW_LATENCY, Strategy.BALANCED)
 
 
@@ -102,11 +105,15 @@ class Bench:
         self._sparse = sparse
         self._recall = Recall(vectors, embedder, sparse)
         self._tallies = tallies
+        self.accounts: dict[str, Account] = {}
+        """What became of the facts of each conversation."""
 
     async def fill(self, conversations: Sequence[Conversation]) -> None:
         """Remember all of them."""
         for conversation in track(conversations, "remembering"):
-            await remember(conversation, self._vectors, self._embedder, self._sparse)
+            of_facts = await remember(conversation, self._vectors, self._embedder, self._sparse)
+            if of_facts is not None:
+                self.accounts[conversation.name] = of_facts
 
     async def baselines(self, conversations: Sequence[Conversation]) -> None:
         """Rank every passage by words alone and by meaning alone."""
@@ -127,9 +134,11 @@ class Bench:
     ) -> Milliseconds:
         """Ask every question with a strategy, of some kinds of memory; returns how long its parts took."""
         with patch.object(self._vectors, "search", _only(kinds, self._vectors.search)):
-            return await self._strategy(strategy, conversations, name)
+            return await self._strategy(strategy, conversations, name, kinds)
 
-    async def _strategy(self, strategy: Strategy, conversations: Sequence[Conversation], name: str) -> Milliseconds:
+    async def _strategy(
+        self, strategy: Strategy, conversations: Sequence[Conversation], name: str, kinds: frozenset[str]
+    ) -> Milliseconds:
         tally, watch = self._tallies.setdefault(name, Tally()), Stopwatch()
         options = RecallOptions(strategy=strategy)
         for number in range(WARM_UP):
@@ -144,6 +153,14 @@ class Bench:
             everything = await self._ask(conversation, question, replace(options, **EVERYTHING))
             ranked = sorted((*everything.passages, *everything.memories), key=lambda item: item.relevance, reverse=True)
             tally.ranking(question, map(told, ranked))
+            if conversation.has_facts and "facts" in kinds:
+                # Fifty places, and what these lead to, which takes none.
+                best = await self._ask(conversation, question, replace(options, **FIFTY))
+                led_to = [told(one) for one in (*best.passages, *_with_connected(best.memories))]
+                of_them = {message for _, messages in led_to for message in messages}
+                share = len(of_them & question.evidence.keys()) / len(question.evidence)
+                tally.add(question, "R@50, connected", share)
+                tally.add(question, "and places", (len({id for id, _ in led_to}) - FIFTY["max_top_k"]) / 100)
             tally.add(question, "shown", (len(found.passages) + len(found.memories)) / 100)
             for budget in BUDGETS:
                 block = _render(conversation, found, budget)
@@ -229,6 +246,10 @@ async def measure(conversations: Sequence[Conversation]) -> tuple[Mapping[str, T
         place = Path(temporary) / "store"
         async with _bench(place, tallies) as bench:
             await bench.fill(conversations)
+            for name, of_facts in bench.accounts.items():
+                print(f"{name}: {of_facts}")
+                if not of_facts.balanced:
+                    raise SystemExit("facts got lost, or came of nothing")
         views = VIEWS if any(conversation.has_facts for conversation in conversations) else {"": VIEWS["turns"]}
         for strategy, (view, kinds) in product(STRATEGIES, views.items()):
             name = f"{strategy.value} {view}".strip()
