@@ -18,7 +18,7 @@ from recallr_litellm.core.knowledge import ConflictStatus
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory, Passage
 from recallr_litellm.learning.duplicates import Known
-from recallr_litellm.learning.links import with_back_links
+from recallr_litellm.learning.links import MOST, connections, other_ends
 from recallr_litellm.learning.versions import Changes
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.embedding.passages import embed_passages
@@ -90,20 +90,26 @@ class Knowing:
             before = {one.id: one for one in (*there[1], *([there[0]] if there[0] else []))}
             new = [one for one in changes.memories if _text(before.get(one.id)) != one.indexed_text]
             passages = await self.embed([one.indexed_text for one in new])
+            near = {one.id: await self.near(owner, _as_fact(one)) for one in new if one.expired_at is None}
             async with self.alone(owner):
                 if await self.read(owner, memory_id) != there:
                     continue
                 if await self.state.is_gone(owner) or (wanted is not None and not await wanted()):
                     return None
                 embedded = {one.id: passage for one, passage in zip(new, passages, strict=True)}
-                written = await self._write(owner, changes, before, embedded)
+                written = await self._write(owner, changes, before, embedded, near)
             if await self.state.is_gone(owner):
                 await self.vectors.delete_all_of(owner)
                 return None
             return written
 
     async def _write(
-        self, owner: Owner, changes: Changes, before: dict[str, Memory], embedded: dict[str, Passage | None]
+        self,
+        owner: Owner,
+        changes: Changes,
+        before: dict[str, Memory],
+        embedded: dict[str, Passage | None],
+        near: dict[str, list[Known]],
     ) -> Changes | None:
         vectors, conflict = self.vectors, changes.conflict
         raised = conflict is not None and conflict.status is ConflictStatus.PENDING
@@ -116,15 +122,39 @@ class Knowing:
             await vectors.delete_extracted(owner, changes.unlearned)
         for one in changes.memories:
             if one.id in embedded:
-                others = await vectors.get_memories(owner, one.connected) if one.expired_at is None else []
-                await vectors.update_memories(owner, with_back_links(one, others))  # before: once it is there, all is
-                await vectors.save_memories(owner, [(one, embedded[one.id])])
+                linked = await self._connect(owner, one, near[one.id]) if one.id in near else one
+                await vectors.save_memories(owner, [(linked, embedded[one.id])])
             elif one != before.get(one.id):
                 await vectors.update_memories(owner, [one])
         await vectors.delete_memories(owner, changes.deleted)
         if conflict is not None and not raised:
             await vectors.put_conflict(owner, conflict)
         return changes
+
+    async def _connect(self, owner: Owner, memory: Memory, near: Sequence[Known]) -> Memory:
+        """The memory with its connections. Their other ends are written before it is: once it is there, all is."""
+        cosines = {other.id: cosine for other, cosine in near}
+        others = {one.id: one for one in await self.vectors.get_memories(owner, [*cosines, *memory.connected])}
+        known = [Known(one, cosines[id]) for id, one in others.items() if id in cosines and one.expired_at is None]
+        before = [others[id] for id in memory.connected if id in others]
+        linked = memory.model_copy(update={"connected": connections(memory, known, before)})
+        full = {id for one in others.values() if len(one.connected) >= MOST for id in one.connected}
+        alive = {one.id for one in await self.vectors.get_memories(owner, [*full]) if one.expired_at is None}
+        await self.vectors.update_memories(owner, [*other_ends(linked, memory.connected, [*others.values()], alive)])
+        return linked
+
+
+def _as_fact(memory: Memory) -> Fact:
+    """What a memory says, to be looked for."""
+    return Fact(
+        id=memory.id,
+        text=memory.content,
+        subject=memory.subject,
+        attribute=memory.attribute,
+        entities=memory.entities,
+        said_at=memory.created_at,
+        sources=memory.sources,
+    )
 
 
 def _text(memory: Memory | None) -> str | None:

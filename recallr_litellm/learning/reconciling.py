@@ -16,10 +16,9 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory
 from recallr_litellm.errors import ModelRefused
 from recallr_litellm.learning.decisions import BATCH, SCHEMA, decided
-from recallr_litellm.learning.duplicates import Known, candidates, same_as
+from recallr_litellm.learning.duplicates import candidates, same_as
 from recallr_litellm.learning.extracting import Rules, count_facts
 from recallr_litellm.learning.knowing import Knowing
-from recallr_litellm.learning.links import connections
 from recallr_litellm.learning.model import WriteJson
 from recallr_litellm.learning.prompts import reconcile, repair
 from recallr_litellm.learning.versions import Changes, changes, conflict_id
@@ -149,20 +148,17 @@ class Reconciliation:
         owner, fact, session = self._owner, self._facts[decision.fact], self._extraction.session
         memory_id = decision.memory or fact.id
         outdated = False
-        known: list[Known] = []
 
         def change(memory: Memory | None, earlier: Sequence[Memory]) -> Changes:
             nonlocal outdated
             found = changes(decision, fact, session, memory, earlier, conflicts=self._rules.conflicts)
             outdated = found is None
-            found = found or Changes()
-            return found._replace(memories=tuple(_linked(one, known) for one in found.memories))
+            return found or Changes()
 
         planned = change(*await self._knowing.read(owner, memory_id))
         if planned == Changes():
             conflict = conflict_id(memory_id, fact.id)  # of a memory that is no longer true
             return not outdated or await self._knowing.vectors.get_conflict(owner, conflict) is not None
-        known = await self._knowing.near(owner, fact)
 
         async def wanted() -> bool:
             stored = await self._stored()
@@ -172,9 +168,3 @@ class Reconciliation:
         if written and written.conflict is not None and self._on_conflict is not None:
             await self._on_conflict(owner, written.conflict)
         return not outdated
-
-
-def _linked(memory: Memory, known: Sequence[Known]) -> Memory:
-    if memory.expired_at is not None:
-        return memory
-    return memory.model_copy(update={"connected": connections(memory, known)})

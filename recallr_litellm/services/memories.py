@@ -227,5 +227,5 @@ def _details_of(memory: Memory, earlier: Sequence[Memory], connected: Mapping[st
         number + 1,
         len(earlier) + 1,
         earlier[:number],
-        [connected[id] for id in memory.connected if id in connected],
+        [connected[id] for id in memory.connected if id in connected and connected[id].expired_at is None],
     )

@@ -58,7 +58,7 @@ class OwnedMemory:
         found: list[RecalledMemory] = []
         for memory in await self._vectors.get_memories(self._owner, [memory_id], exclude_sessions=self._exclude):
             connected = await self._vectors.get_memories(self._owner, memory.connected, exclude_sessions=self._exclude)
-            found += map(recalled_memory, connected)
+            found += [recalled_memory(one) for one in connected if one.expired_at is None]
         return found
 
     async def holds_anything(self) -> bool:
