@@ -1,5 +1,7 @@
 """What is kept of a request to explain it: no more than is listed, and whatever became anything."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import orjson
 
@@ -21,10 +23,8 @@ FOUND = MOST["passage"] + 40
 
 def test_the_best_are_kept_and_what_was_chosen_however_many_were_better() -> None:
     hits = [hit(number) for number in range(FOUND)]  # the later, the better
-    trace = Trace()
-    trace.search = SearchTrace(
-        Asked(), "", Recipe(), lines=False, options=RecallOptions(), passages=hits, memories=(), summaries=()
-    )
+    trace = searched(hits)
+    assert trace.search is not None
     trace.search.passage_signs = {"cosine": np.array([one.dense for one in hits])}
     trace.search.passage_scores = [(one.dense, one) for one in reversed(hits)]
     trace.recalled = Recalled(passages=(recalled_passage(hits[3]),))
@@ -39,13 +39,25 @@ def test_the_best_are_kept_and_what_was_chosen_however_many_were_better() -> Non
     assert explained["left_out"] == FOUND - MOST["passage"] - 1
 
 
-def test_a_search_that_found_nothing_is_explained_too() -> None:
+def test_a_search_that_found_nothing_is_explained() -> None:
+    kept = keep(request(searched([])))
+
+    assert with_candidates(orjson.loads(orjson.dumps(kept, option=orjson.OPT_SERIALIZE_NUMPY)))["candidates"] == []
+
+
+def test_a_search_that_ran_out_of_time_before_it_scored_is_explained() -> None:
+    kept = keep(request(searched([hit(number) for number in range(FOUND)])))
+
+    assert len(kept.passages.ids) == MOST["passage"]
+    assert kept.left_out == FOUND - MOST["passage"]
+
+
+def searched(hits: Sequence[PassageHit]) -> Trace:
     trace = Trace()
     trace.search = SearchTrace(
-        Asked(), "", Recipe(), lines=False, options=RecallOptions(), passages=[], memories=(), summaries=()
+        Asked(), "", Recipe(), lines=False, options=RecallOptions(), passages=hits, memories=(), summaries=()
     )
-    trace.recalled = Recalled()
-    assert keep(request(trace)).passages.ids == []
+    return trace
 
 
 def hit(number: int) -> PassageHit:
