@@ -12,6 +12,7 @@
      │   ├─ ApiError                the API only
      │   │   ├─ SessionNotPending       400, what is being processed or is processed takes no message
      │   │   ├─ InvalidCategories       400, categories that no memory has
+     │   │   ├─ LearningOff             400, nothing is learned here
      │   │   ├─ AdminRefused            401 or 403, not LiteLLM's master key
      │   │   ├─ MemoryNotFound          404
      │   │   ├─ ConflictNotFound        404
@@ -224,6 +225,12 @@ class SessionNotPending(ApiError):
 
 class InvalidAnswers(ApiError):
     """Answers that do not fit the questions of a conflict, or come after it was settled."""
+
+    status = 400
+
+
+class LearningOff(ApiError):
+    """Something is to be learned where no model is set or learning is switched off."""
 
     status = 400
 

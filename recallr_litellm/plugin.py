@@ -22,7 +22,7 @@ from recallr_litellm.gateway.explaining import count, record
 from recallr_litellm.gateway.middleware import RecallrMiddleware
 from recallr_litellm.gateway.request_log import RequestLog
 from recallr_litellm.gateway.runtime import Runtime
-from recallr_litellm.litellm_host.deployments import model_behind
+from recallr_litellm.litellm_host.deployments import model_behind, price_of
 from recallr_litellm.litellm_host.json_answers import write_json
 from recallr_litellm.litellm_host.models import complete, count_tokens, embed_through_gateway
 from recallr_litellm.litellm_host.private_apis import BRIDGES, GATEWAY, MIDDLEWARE, SHUTDOWN, report
@@ -66,6 +66,7 @@ def start() -> Runtime | None:
             gateway_write_json=write_json,
             count_tokens=count_tokens,
             model_behind=model_behind,
+            price_of=price_of,
         )
         runtime.start(lambda: install(proxy_server, runtime))
     except ConfigurationError as error:

@@ -81,6 +81,10 @@ class Api:
         """Put a body as JSON. The JSON of the answer; None where it has none."""
         return self._json("PUT", path, params, json=body)
 
+    def patch(self, *path: str, body: Any = None, **params: Any) -> Any:
+        """Patch with a body as JSON. The JSON of the answer; None where it has none."""
+        return self._json("PATCH", path, params, json=body)
+
     def delete(self, *path: str, **params: Any) -> Any:
         """Delete something. The JSON of the answer; None where it has none."""
         return self._json("DELETE", path, params)

@@ -7,19 +7,19 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from datetime import timedelta
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from recallr_litellm.cli.dead_letters import Drop, Requeue, dead_letters
 from recallr_litellm.cli.environment import faults_shown, load_env_file
 from recallr_litellm.cli.failed import ANSWER_SECONDS, redis_of
-from recallr_litellm.cli.table import print_table
 from recallr_litellm.delivery.outbox import Outbox
 from recallr_litellm.delivery.posting import Outcome, Verdict
-from recallr_litellm.delivery.records import DeadLetter, OutboxStatus
+from recallr_litellm.delivery.records import OutboxStatus
 from recallr_litellm.reconify.client import ReconifyClient
 from recallr_litellm.reconify.settings import ReconifySettings, load_reconify_settings
 from recallr_litellm.reconify.wire import VERSION, encoded
@@ -45,8 +45,8 @@ def status() -> None:
 
 @reconify.command()
 def dead(
-    requeue: Annotated[bool, typer.Option("--requeue", help="Send all of them again.")] = False,
-    drop: Annotated[bool, typer.Option("--drop", help="Delete all of them.")] = False,
+    requeue: Requeue = False,
+    drop: Drop = False,
 ) -> None:
     """List the payloads that the endpoint refused, or that failed too often: when, session, message, status, reason.
 
@@ -54,16 +54,9 @@ def dead(
     embedded store one has to be running.
     """
     console = Console(soft_wrap=True)
-    if requeue and drop:
-        raise typer.BadParameter("--requeue and --drop exclude each other")
-    with faults_shown(console):
-        settings = _settings()
-        letters, changed = asyncio.run(_dead(settings, requeue=requeue, drop=drop))
-    _show(console, letters)
-    if requeue or drop:
-        console.print(Text(f"{'To be sent again' if requeue else 'Deleted'}: {changed}"))
-    elif letters:
-        console.print(Text("Once the reason is gone: recallr reconify dead --requeue"))
+    dead_letters(
+        console, keys.RECONIFY, lambda: _settings().limits, "recallr reconify dead", requeue=requeue, drop=drop
+    )
 
 
 @reconify.command()
@@ -114,14 +107,6 @@ async def _status(settings: ReconifySettings) -> tuple[OutboxStatus, int]:
         return await outbox.status(), await outbox.oldest_ms()
 
 
-async def _dead(settings: ReconifySettings, *, requeue: bool, drop: bool) -> tuple[list[DeadLetter], int]:
-    """The dead letters, and how many of them were queued again or deleted."""
-    async with _outbox(settings) as outbox:
-        letters = [letter async for letter in outbox.dead()]
-        changed = await outbox.requeue_dead() if requeue else await outbox.drop_dead() if drop else 0
-        return letters, changed
-
-
 def _rows(settings: ReconifySettings, found: OutboxStatus, oldest_ms: int) -> list[tuple[str, str]]:
     oldest = "nothing waits" if oldest_ms < 0 else str(timedelta(seconds=oldest_ms // 1000))
     return [
@@ -132,17 +117,6 @@ def _rows(settings: ReconifySettings, found: OutboxStatus, oldest_ms: int) -> li
         ("dropped", f"{found.dropped}"),
         ("oldest", oldest),
     ]
-
-
-def _show(console: Console, letters: list[DeadLetter]) -> None:
-    if not letters:
-        console.print(Text("There are no dead letters."))
-        return
-    rows = [("TIME", "SESSION", "MESSAGE", "STATUS", "REASON")]
-    for letter in sorted(letters, key=lambda letter: letter.died_at):
-        died = datetime.fromtimestamp(letter.died_at / 1000, UTC).isoformat(timespec="seconds")
-        rows.append((died, letter.session, letter.message_id, letter.status or "-", letter.reason))
-    print_table(console, rows)
 
 
 async def _send_test(settings: ReconifySettings) -> tuple[Outcome, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from recallr_litellm.core.options import Strategy
 from recallr_litellm.gateway.opened_stores import OpenedStores
 from recallr_litellm.learning.model import WriteJson
+from recallr_litellm.learning.reconciling import OnConflict
 from recallr_litellm.memory.sessions import Sessions
 from recallr_litellm.recall.by_strategy import MemorySearch
 from recallr_litellm.services import Services
@@ -14,6 +15,7 @@ from recallr_litellm.services.context import ContextService
 from recallr_litellm.services.explain import Explain
 from recallr_litellm.services.forgetting import Forgetting
 from recallr_litellm.services.graph import Graph
+from recallr_litellm.services.learning import Learning
 from recallr_litellm.services.limits import Limits
 from recallr_litellm.services.memories import Memories
 from recallr_litellm.services.operations import Operations
@@ -36,13 +38,16 @@ class OfferedServices(OpenedStores):
         explain: Explain,
         forgetting: Forgetting,
         *,
+        learning: Learning,
         write: WriteJson | None,
+        on_resolved: OnConflict | None,
         default_timeout_seconds: int,
     ) -> Services:
         """All services of this worker.
 
         Args:
             write: asks the memory model; None where there is none.
+            on_resolved: told of each conflict that is settled.
             default_timeout_seconds: of a session that names none.
         """
         settings = self.settings
@@ -78,7 +83,8 @@ class OfferedServices(OpenedStores):
             memories=Memories(api_sessions, self._knowing, forget_explained=explain.forget),
             audit=Audit(self._vectors),
             console_secret=self._state.console_secret,
-            conflicts=Conflicts(self._knowing, write),
+            conflicts=Conflicts(self._knowing, write, on_resolved=on_resolved),
+            learning=learning,
             graph=Graph(self._vectors),
             forgetting=forgetting,
             context=ContextService(

@@ -17,6 +17,7 @@ from recallr_litellm.gateway.offered_services import OfferedServices
 from recallr_litellm.gateway.recollection import Recollection
 from recallr_litellm.gateway.reporter import Reporter
 from recallr_litellm.gateway.witness import Witness
+from recallr_litellm.learning.estimate import Price
 from recallr_litellm.learning.extracting import Rules
 from recallr_litellm.learning.learner import Learner
 from recallr_litellm.learning.model import Written
@@ -30,6 +31,7 @@ from recallr_litellm.recall.by_strategy import MemorySearch
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.services.explain import Explain
 from recallr_litellm.services.forgetting import Forgetting
+from recallr_litellm.services.learning import Learning
 from recallr_litellm.services.retention import Retention
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.embedding import GatewayEmbed
@@ -61,6 +63,7 @@ class Runtime(OfferedServices):
         gateway_write_json: likewise, has it write JSON by a schema.
         count_tokens: tokens of a text.
         model_behind: see `Recollection`.
+        price_of: of a model of the gateway; None where it is not known.
     """
 
     def __init__(
@@ -72,16 +75,19 @@ class Runtime(OfferedServices):
         gateway_write_json: Callable[..., Coroutine[Any, Any, Written]],
         count_tokens: Callable[[str], int],
         model_behind: Callable[..., Model],
+        price_of: Callable[[str], Price | None] = lambda _: None,
     ) -> None:
         super().__init__(settings, gateway_embed=gateway_embed, count_tokens=count_tokens)
         self._gateway_complete = gateway_complete
         self._gateway_write_json = gateway_write_json
         self._model_behind = model_behind
+        self._price_of = price_of
         self._tasks: set[asyncio.Task[Any]] = set()
         self._to_store: set[asyncio.Task[Any]] = set()
         self._reconify: Reconify | None = None
         self._webhooks: Webhooks | None = None
         self._learner: Learner | None = None
+        self._to_learn: LearningQueue | None = None
         self.reporter = Reporter()
         self.in_flight = InFlight()
         """The requests that work in the background gives way to."""
@@ -177,6 +183,15 @@ class Runtime(OfferedServices):
             explain,
             forgetting,
             write=partial(self._gateway_write_json, model) if model is not None else None,
+            learning=Learning(
+                self.projects,
+                self._vectors,
+                self._to_learn,
+                model,
+                price=self._price_of,
+                rules=self._learning_rules,
+            ),
+            on_resolved=self._webhooks.conflict_resolved if self._webhooks is not None else None,
             default_timeout_seconds=default_timeout,
         )
 
@@ -188,10 +203,11 @@ class Runtime(OfferedServices):
         settings = self.settings
         if settings.memory_model is None or not settings.learning:
             return
-        self._to_learn = LearningQueue.from_url(self._redis_url, timeout_seconds=self._store_seconds)
-        self._resources.push_async_callback(self._to_learn.close)
+        queue = LearningQueue.from_url(self._redis_url, timeout_seconds=self._store_seconds)
+        self._to_learn = queue
+        self._resources.push_async_callback(queue.close)
         self._learner = Learner(
-            self._to_learn,
+            queue,
             self._knowing,
             partial(self._gateway_write_json, settings.memory_model),
             breakers=self._breakers,
@@ -201,6 +217,7 @@ class Runtime(OfferedServices):
             interval=settings.process_interval_seconds,
             lease_seconds=settings.lease_seconds,
             quiet=lambda: self.in_flight.quiet(within=_YIELD_SECONDS),
+            on_conflict=self._webhooks.conflict_raised if self._webhooks is not None else None,
         )
 
     def _learning_rules(self, project: str) -> Rules:
@@ -214,7 +231,7 @@ class Runtime(OfferedServices):
 
     async def _processed(self, owner: Owner, session_id: str, last_at: int) -> None:
         """What follows on a session that became memory."""
-        if self._learner is not None and self.projects.settings_of(owner.project).learning is not False:
+        if self._to_learn is not None and self.projects.settings_of(owner.project).learning is not False:
             await self._to_learn.add(owner, session_id, last_at)
         if self._webhooks is not None:
             await self._webhooks.session_processed(owner, session_id, last_at)

@@ -16,6 +16,7 @@ import litellm
 from cachetools import TTLCache, cached
 
 from recallr_litellm.core.room import Model
+from recallr_litellm.learning.estimate import Price
 from recallr_litellm.logs import Once
 
 _log = logging.getLogger(__name__)
@@ -75,6 +76,28 @@ def _deployment(parameters: Mapping[str, Any], own: Mapping[str, Any], name: str
         caches_apart=bool(_GOOGLE.match(str(parameters.get("custom_llm_provider") or parameters.get("model") or ""))),
         answers_in_text=_answers_in_text(known, model),
     )
+
+
+def price_of(name: str) -> Price | None:
+    """The price of a model of the gateway; that of the dearest deployment behind its name. None where LiteLLM does not
+    know it of each."""
+    try:
+        router = getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)
+        deployments = (router.get_model_list(model_name=name) if router is not None else None) or [{}]
+        each = [_price(one.get("litellm_params") or {}, one.get("model_info") or {}, name) for one in deployments]
+    except Exception as error:  # noqa: BLE001 - what LiteLLM's router raises differs between versions
+        if _FAULTS.first(type(error).__name__):
+            _log.warning("LiteLLM does not say what the model %.100r costs: %r", name, error)
+        return None
+    known = [price for price in each if price is not None]
+    return max(known, key=sum) if len(known) == len(each) else None
+
+
+def _price(parameters: Mapping[str, Any], own: Mapping[str, Any], name: str) -> Price | None:
+    model = str(own.get("base_model") or parameters.get("base_model") or parameters.get("model") or name)
+    known = _mapped(model, str(parameters.get("custom_llm_provider") or "")) | _given(own) | _given(parameters)
+    costs = known.get("input_cost_per_token"), known.get("output_cost_per_token")
+    return None if costs[0] is None or costs[1] is None else Price(float(costs[0]), float(costs[1]))
 
 
 def _answers_in_text(known: Mapping[str, Any], model: str) -> bool:

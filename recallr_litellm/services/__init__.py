@@ -15,6 +15,7 @@ from recallr_litellm.services.context import ContextService
 from recallr_litellm.services.explain import Explain
 from recallr_litellm.services.forgetting import Forgetting
 from recallr_litellm.services.graph import Graph
+from recallr_litellm.services.learning import Learning
 from recallr_litellm.services.limits import Limits
 from recallr_litellm.services.memories import Memories
 from recallr_litellm.services.operations import Operations
@@ -45,6 +46,7 @@ class Services:
     memories: Memories
     conflicts: Conflicts
     graph: Graph
+    learning: Learning
     explain: Explain
     operations: Operations
     series: Series

@@ -1,4 +1,4 @@
-"""Tells an endpoint of the operator what has happened to users and sessions.
+"""Tells an endpoint of the operator what has happened to users, sessions and conflicts.
 
 As Standard Webhooks has it (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md),
 so that its libraries verify what comes: the body is `{"type", "timestamp", "data"}`; the headers `webhook-id` (the same
@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from recallr_litellm.core.knowledge import Conflict
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.delivery.circuit import Circuit
 from recallr_litellm.delivery.outbox import Outbox
@@ -132,6 +133,35 @@ class Webhooks:
         """
         data = {"project_id": owner.project, "user_id": owner.user}
         await self._add(None, "", "user.forgotten", data, unique=[owner.key])
+
+    async def conflict_raised(self, owner: Owner, conflict: Conflict) -> None:
+        """A new fact contradicts a memory, and the user is asked. Called again for the same conflict, it is the same
+        event.
+
+        Raises:
+            StateUnavailable: the event is not queued: call again.
+        """
+        await self._of_conflict(owner, conflict, "conflict.raised")
+
+    async def conflict_resolved(self, owner: Owner, conflict: Conflict) -> None:
+        """The user has answered. The event says whether the answers settled it: `RESOLVED`, or `FAILED`. Called again
+        for the same conflict, it is the same event.
+
+        Raises:
+            StateUnavailable: the event is not queued: call again.
+        """
+        await self._of_conflict(owner, conflict, "conflict.resolved")
+
+    async def _of_conflict(self, owner: Owner, conflict: Conflict, type: str) -> None:
+        data = {
+            "project_id": owner.project,
+            "user_id": owner.user,
+            "session_id": conflict.session,
+            "conflict_id": conflict.id,
+            "memory_id": conflict.memory,
+            "status": conflict.status.value,
+        }
+        await self._add(owner, conflict.session, type, data, unique=[owner.key, conflict.id])
 
     async def close(self) -> None:
         """Let go of everything. After the background work was cancelled."""

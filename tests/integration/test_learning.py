@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from recallrai import exceptions
 from recallrai.exceptions import InvalidCategoriesError, RecallrAIError
 from recallrai.models import MessageRole
 from recallrai.models.merge_conflict import MergeConflictAnswer, MergeConflictStatus
+from typer.testing import CliRunner
 
+from recallr_litellm.cli import app
 from tests.support.api import call, sdk
-from tests.support.memory import remember
+from tests.support.command import Running, prose
+from tests.support.memory import Memory, remember
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider
-from tests.support.proxy import CHAT_MODEL, MEMORY_MODEL, Proxy
+from tests.support.proxy import API_KEY, CHAT_MODEL, MEMORY_MODEL, PROJECT, Proxy
+from tests.support.reconify_endpoint import ReconifyEndpoint
 from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
-def learning(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    settings = {"RECALLR_MEMORY_MODEL": MEMORY_MODEL}
+def webhooks() -> Iterator[ReconifyEndpoint]:
+    with ReconifyEndpoint("webhook-id") as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="module")
+def learning(
+    running_provider: ThreadedProvider, webhooks: ReconifyEndpoint, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    settings = {
+        "RECALLR_MEMORY_MODEL": MEMORY_MODEL,
+        "RECALLR_WEBHOOK_URL": webhooks.url,
+        "RECALLR_WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    }
     with Proxy(tmp_path_factory.mktemp("learning"), running_provider, settings=settings) as proxy:
         yield proxy
 
@@ -220,3 +239,164 @@ def test_the_api_shows_entities_and_how_memories_hang_together(learning: Proxy, 
     person.delete_memory(newest["memory_id"])
     left = call(learning, "GET", f"/users/{user}/graph").json()
     assert [edge["kind"] for edge in left["edges"]] == ["speaks_of", "from"], "the connection went with its end"
+
+
+def recallr(proxy: Proxy, *arguments: str, status: int = 0, input: str | None = None, **access: str) -> str:
+    """What a command beside the gateway prints."""
+    environment = {
+        "RECALLR_GATEWAY": proxy.url,
+        "RECALLR_PROJECT_ID": access.get("project_id", PROJECT),
+        "RECALLR_API_KEY": access.get("api_key", API_KEY),
+        "COLUMNS": "200",
+    }
+    result = CliRunner().invoke(app, [*arguments], env=environment, input=input)
+    assert result.exit_code == status, result.output
+    return prose(result.output)
+
+
+def test_people_correct_what_was_learned_by_commands(learning: Proxy, provider: Provider, user: str) -> None:
+    provider.answer(
+        Answer(model=MEMORY_MODEL, when="I live in Gent", text=lives("Gent")),
+        Answer(model=MEMORY_MODEL, when="I moved to Lille", text=lives("Lille")),
+        Answer(model=MEMORY_MODEL, when="FACT 1", text=decides("change")),
+    )
+    sdk(learning).create_user(user)
+    assert "Nothing that was learned" in recallr(learning, "memories", "list", user)
+    remember(learning, user, "I live in Gent.")
+    person = sdk(learning).get_user(user)
+    eventually(lambda: person.list_memories().total, "the first fact is learned", until=lambda total: total == 1)
+    remember(learning, user, "I moved to Lille.")
+    eventually(lambda: person.list_memories().items[0].total_versions, "the second too", until=lambda total: total == 2)
+    [found] = json.loads(recallr(learning, "memories", "list", user, "--category", "home", "--json"))
+    id, [first] = found["memory_id"], found["previous_versions"]
+    assert f"{id} " in recallr(learning, "memories", "list", user)
+    shown = recallr(learning, "memories", "show", user, id)
+    assert "version 2 of 2" in shown
+    assert "it changed User lives in Gent." in shown
+
+    assert "version 3 of 3, by hand" in recallr(learning, "memories", "edit", user, id, "User lives near Lille.")
+    assert "pinned yes" in recallr(learning, "memories", "pin", user, id)
+    assert "[pinned] User lives near Lille." in recallr(learning, "memories", "list", user)
+    assert "pinned no" in recallr(learning, "memories", "unpin", user, id)
+    reverted = json.loads(recallr(learning, "memories", "revert", user, id, first["memory_id"], "--json"))
+    assert (reverted["content"], reverted["version_number"]) == ("User lives in Gent.", 4)
+    assert "Memory nothing not found" in recallr(learning, "memories", "revert", user, id, "nothing", status=1)
+    assert "content: " in recallr(learning, "memories", "edit", user, id, "", status=1)
+
+    middle = reverted["previous_versions"][1]
+    assert "Nothing was deleted." in recallr(
+        learning, "memories", "delete", user, middle["memory_id"], status=1, input="n\n"
+    )
+    assert "User lives in Lille." in recallr(learning, "memories", "delete", user, middle["memory_id"], "--yes")
+    left = person.get_memory(id)
+    told = [(one.content, one.version_number) for one in left.previous_versions or []]
+    assert told == [("User lives in Gent.", 1), ("User lives near Lille.", 2)]
+    assert (left.content, left.version_number, left.total_versions) == ("User lives in Gent.", 3, 3)
+
+    assert "true until " in recallr(learning, "memories", "invalidate", user, id)
+    assert person.list_memories().total == 0
+    assert "no longer true" in recallr(learning, "memories", "edit", user, id, "User lives on Mars.", status=1)
+    recallr(learning, "memories", "delete", user, id, "--all", "--yes")
+    assert f"Memory {id} not found" in recallr(learning, "memories", "show", user, id, status=1)
+
+
+def test_a_conflict_is_answered_by_a_command_and_webhooks_tell_of_it(
+    learning: Proxy, provider: Provider, webhooks: ReconifyEndpoint, user: str
+) -> None:
+    sdk(learning).create_user(user, merge_conflict_enabled=True)
+    provider.answer(
+        Answer(model=MEMORY_MODEL, when="My shoe size is 42", text=lives("shoes of size 42")),
+        Answer(model=MEMORY_MODEL, when="My shoe size is 44", text=lives("shoes of size 44")),
+        Answer(model=MEMORY_MODEL, when="FACT 1", text=decides("contradiction")),
+    )
+    remember(learning, user, "My shoe size is 42.")
+    shown_to_be(learning, provider, user, "shoes of size 42")
+    session = remember(learning, user, "My shoe size is 44.")
+
+    def events() -> dict[str, dict[str, str]]:
+        bodies = [one.body for one in webhooks.posted if one.body["data"].get("user_id") == user]
+        return {body["type"]: body["data"] for body in bodies if body["type"].startswith("conflict.")}
+
+    raised = eventually(events, "the webhook tells of the conflict")["conflict.raised"]
+    listed = recallr(learning, "conflicts", "list", user)
+    assert "pending User lives in shoes of size 42. User lives in shoes of size 44." in listed
+    [conflict] = json.loads(recallr(learning, "conflicts", "list", user, "--json"))
+    assert raised == {
+        "project_id": PROJECT,
+        "user_id": user,
+        "session_id": session,
+        "conflict_id": conflict["id"],
+        "memory_id": conflict["conflicting_memories"][0]["memory_id"],
+        "status": "PENDING",
+    }
+    unfit = recallr(learning, "conflicts", "answer", user, conflict["id"], "--answer", "43", status=1)
+    assert "Invalid answer '43' for question" in unfit
+    answered = recallr(learning, "conflicts", "answer", user, conflict["id"], input="9\n2\n")
+    assert "Give a number from 1 to 2." in answered
+    assert "Known now: User lives in shoes of size 44." in answered
+    assert "No conflict waits" in recallr(learning, "conflicts", "list", user)
+    assert " resolved " in recallr(learning, "conflicts", "list", user, "--all")
+    assert "already resolved" in recallr(
+        learning, "conflicts", "answer", user, conflict["id"], "--answer", "User lives in shoes of size 44.", status=1
+    )
+    told = eventually(events, "the webhook tells what came of it", until=lambda found: "conflict.resolved" in found)
+    assert told["conflict.resolved"] == {**raised, "status": "RESOLVED"}
+    [memory] = sdk(learning).get_user(user).list_memories().items
+    [before] = memory.previous_versions or []
+    assert (before.merge_conflict_id, before.expiration_reason) == (conflict["id"], "MERGE_CONFLICT")
+
+
+def test_what_was_processed_without_learning_is_learned_by_a_command(
+    learning: Proxy, provider: Provider, user: str
+) -> None:
+    def admin(method: str, path: str, body: object) -> Any:
+        headers = {"Authorization": f"Bearer {learning.master_key}"}
+        url = f"{learning.url}/api/v1/admin/projects{path}"
+        answer = httpx.request(method, url, json=body, headers=headers, trust_env=False, timeout=60)
+        return answer.raise_for_status().json()
+
+    project = f"project-{user}"
+    admin("POST", "", {"project_id": project, "settings": {"learning": False}})
+    access = {"project_id": project, "api_key": admin("POST", f"/{project}/keys", {"name": "test"})["api_key"]}
+    provider.answer(
+        Answer(model=MEMORY_MODEL, when="I live in Hilo", text=lives("Hilo")),
+        Answer(model=MEMORY_MODEL, when="I moved to Kona", text=lives("Kona")),
+        Answer(model=MEMORY_MODEL, when="FACT 1", text=decides("change")),
+    )
+    for name in (user, f"{user}-2"):
+        for text in ("I live in Hilo.", "I moved to Kona."):
+            said = learning.ask(name, text, session_timeout_seconds=1, **access)
+            Memory(learning).wait_processed(name, said.session_id, project=project)
+    assert "switched off for the project" in recallr(learning, "learn", "--all", status=1, **access)
+    admin("PATCH", f"/{project}", {"learning": True})
+    eventually(lambda: recallr(learning, "memories", "list", user, **access), "the worker knows the project")
+    assert asked(provider, "I live in Hilo") == []
+
+    assert "User nobody not found" in recallr(learning, "learn", "--user", "nobody", status=1, **access)
+    assert "name one of" in recallr(learning, "learn", status=2, **access)
+    said = recallr(learning, "learn", "--all", "--estimate", **access)
+    assert f"4 sessions of 2 users, by {MEMORY_MODEL}: about " in said
+    assert "Nothing was queued." in recallr(learning, "learn", "--user", user, status=1, input="n\n", **access)
+    assert asked(provider, "I live in Hilo") == []
+    recallr(learning, "learn", "--user", user, "--yes", **access)
+    person = sdk(learning, api_key=access["api_key"], project=project).get_user(user)
+    [memory] = person.list_memories().items
+    assert (memory.content, memory.total_versions) == ("User lives in Kona.", 2)
+    assert "2 sessions of 1 users" in recallr(learning, "learn", "--all", "--yes", **access)
+    assert "All processed sessions are learned." in recallr(learning, "learn", "--all", **access)
+    assert len(asked(provider, "TARGET")) == 4, "each session is extracted once"
+
+
+def test_a_learn_command_that_is_stopped_leaves_the_gateway_learning(
+    learning: Proxy, provider: Provider, user: str, tmp_path: Path
+) -> None:
+    provider.answer(Answer(model=MEMORY_MODEL, when="I live in Pau", text=lives("Pau"), hang=True))
+    access = {"RECALLR_GATEWAY": learning.url, "RECALLR_PROJECT_ID": PROJECT, "RECALLR_API_KEY": API_KEY}
+    remember(learning, user, "I live in Pau.")
+    with Running("learn", "--user", user, "--yes", folder=tmp_path, environment=access) as command:
+        eventually(lambda: "1 sessions of 1 users" in command.output and asked(provider, "I live in Pau"), "it waits")
+        command.signal(signal.SIGINT)
+        assert command.wait() == 130, command.output
+        assert "The gateway goes on learning what was queued." in prose(command.output)
+    provider.release()
+    shown_to_be(learning, provider, user, "Pau")

@@ -33,6 +33,16 @@ class Waiting(NamedTuple):
     """How often it was put there: what is put there again while it is learned is learned once more."""
 
 
+class LearningStatus(NamedTuple):
+    """What waits of a user."""
+
+    queued: int
+    """Sessions."""
+    reason: str
+    """Why they were put off, or set aside; "" while somebody learns of the user, or where they were not."""
+    set_aside: bool
+
+
 class LearningQueue(LeasedQueue):
     """What a worker does with users of whom something is to be learned."""
 
@@ -85,6 +95,20 @@ class LearningQueue(LeasedQueue):
         names = [keys.to_learn(claim.owner), *self._names(claim)]
         arguments = (claim.member, claim.token, *(waiting or ("", "")))
         return bool(await self._run(self._learning_scripts.learning_done, names, None, *arguments) == 1)
+
+    async def status(self, owner: Owner) -> LearningStatus:
+        """What waits of a user."""
+        bucket = keys.bucket_of(owner)
+        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.zcard(keys.to_learn(owner))
+            pipeline.hmget(keys.learning_states(bucket) + owner.key, ["lease", "reason"])
+            pipeline.zscore(keys.learning(bucket, "failed"), owner.key)
+            queued, (lease, reason), failed = await pipeline.execute()
+        return LearningStatus(int(queued), "" if lease is not None else (reason or ""), failed is not None)
+
+    async def retry(self, owner: Owner) -> None:
+        """Try a user again that was set aside."""
+        await self.requeue([(keys.bucket_of(owner), owner.key)])
 
     async def spend(self, project: str, tokens: int) -> int:
         """Count tokens of a project's day (UTC). Returns those of the day so far."""

@@ -103,6 +103,10 @@ class Knowledge(OpenedCollection):
         sessions = [points.record_of(payload, Session) for payload in await self._all(where, [schema.RECORD])]
         return sorted(sessions, key=lambda session: (session.last_at, session.id))
 
+    async def count_unlearned(self, owner: Owner) -> int:
+        """How many processed sessions there are that nothing was learned from."""
+        return await self._engine.count(Where(owner, Kind.SESSION, lacking=(schema.LEARNED,)))
+
     async def mark_learned(self, owner: Owner, session_id: str) -> None:
         """Note that a session was learned. Writing the session again takes the mark off."""
         where = Where(owner, Kind.SESSION, {schema.SESSION: session_id})
