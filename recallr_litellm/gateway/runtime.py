@@ -161,8 +161,7 @@ class Runtime(OfferedServices):
             traced=explain.enabled,
         )
         forgetting = Forgetting(
-            self._state,
-            self._vectors,
+            self._knowing,
             self._state_breaker,
             timeout_seconds=self._store_seconds,
             interval=max(settings.process_interval_seconds, settings.lease_seconds / 10),

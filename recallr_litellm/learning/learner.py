@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.errors import ModelSlow, ModelUnavailable, StateUnavailable, Unavailable
 from recallr_litellm.learning.extracting import Extractor, Rules
+from recallr_litellm.learning.forgetting import forget_session
 from recallr_litellm.learning.knowing import Knowing
 from recallr_litellm.learning.model import WriteJson, Written
 from recallr_litellm.learning.model_pause import LONGEST_SECONDS, ModelPause
@@ -157,7 +158,8 @@ class Learner:
                 claim.owner, session_id, still_wanted=lambda: self._queue.extend(claim, self._lease_seconds)
             )
         finally:
-            await undo_if_gone(self._is_gone, self._vectors, claim.owner, session_id)
+            if await undo_if_gone(self._is_gone, self._vectors, claim.owner, session_id):
+                await forget_session(self._knowing, claim.owner, session_id)
         LEARNING.labels("learned").inc()
 
     async def learn(

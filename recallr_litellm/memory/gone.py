@@ -21,5 +21,5 @@ async def undo_if_gone(is_gone: IsGone, vectors: VectorStore, owner: Owner, sess
         return False
     if await is_gone(owner):
         await vectors.delete_all_of(owner)
-    await vectors.delete_session(owner, session_id)
+    await vectors.delete_messages(owner, session_id)  # of its memories `Forgetting` decides
     return True

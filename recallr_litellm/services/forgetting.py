@@ -19,11 +19,12 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.delivery.outbox import Outbox
 from recallr_litellm.delivery.records import Limits
 from recallr_litellm.errors import StateUnavailable, Unavailable
+from recallr_litellm.learning.forgetting import forget_session
+from recallr_litellm.learning.knowing import Knowing
 from recallr_litellm.metrics import FAULTS
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
-from recallr_litellm.stores.state import StateStore, keys
+from recallr_litellm.stores.state import keys
 from recallr_litellm.stores.state.forgetting import ForgettingJob, ForgettingQueue, InMotion
-from recallr_litellm.stores.vectors import VectorStore
 
 _log = logging.getLogger(__name__)
 
@@ -65,8 +66,7 @@ class Forgetting:
 
     def __init__(
         self,
-        state: StateStore,
-        vectors: VectorStore,
+        knowing: Knowing,
         breaker: CircuitBreaker,
         *,
         timeout_seconds: float,
@@ -74,13 +74,14 @@ class Forgetting:
         lease_seconds: float,
         on_user_forgotten: Callable[[Owner], Awaitable[None]] | None = None,
     ) -> None:
-        self._state = state
-        self._vectors = vectors
+        self._state = knowing.state
+        self._knowing = knowing
+        self._vectors = knowing.vectors
         self._breaker = breaker
-        self._queue = ForgettingQueue(state.link, timeout_seconds=timeout_seconds)
+        self._queue = ForgettingQueue(self._state.link, timeout_seconds=timeout_seconds)
         # Also of what is switched off now: something may have been left in it.
         self._outboxes = [
-            Outbox(state.link, names, _NO_ROOM, timeout_seconds=timeout_seconds)
+            Outbox(self._state.link, names, _NO_ROOM, timeout_seconds=timeout_seconds)
             for names in (keys.RECONIFY, keys.WEBHOOKS)
         ]
         self._interval = interval
@@ -153,7 +154,7 @@ class Forgetting:
 
     async def _delete_session(self, job: ForgettingJob, moving: InMotion | None) -> Forgotten:
         remembered = await self._vectors.count_remembered(job.owner, job.session_id)
-        await self._vectors.delete_session(job.owner, job.session_id)
+        await forget_session(self._knowing, job.owner, job.session_id)
         await self._state.forget_explained(job.owner)  # any of them may quote it, as may blocks of open sessions
         await self._state.forget_blocks(job.owner)
         payloads = await self._purge(job.owner, job.session_id)

@@ -59,7 +59,7 @@ def lives(place: str, **more: Any) -> str:
         "entities": [{"name": place, "kind": "place"}],
         "categories": ["home"],
         "confidence": "high",
-        "evidence": [1],
+        "evidence": [*range(1, 12)],  # of a session that begins with questions too
         "questions": ["Where do I live?"],
         **more,
     }
@@ -217,14 +217,14 @@ def test_the_api_lists_reads_and_deletes_what_was_learned(learning: Proxy, provi
 def test_the_api_shows_entities_and_how_memories_hang_together(learning: Proxy, provider: Provider, user: str) -> None:
     rex = {"entities": [{"name": "Rex", "kind": "pet"}]}
     provider.answer(
-        Answer(model=MEMORY_MODEL, when="My dog is Rex", text=lives("Bern with Rex", **rex)),
-        Answer(model=MEMORY_MODEL, when="Rex was at the vet", text=lives("Bern, where Rex saw a vet", **rex)),
+        Answer(model=MEMORY_MODEL, when="in Bern with Rex", text=lives("Bern with Rex", **rex)),
+        Answer(model=MEMORY_MODEL, when="where Rex saw a vet", text=lives("Bern, where Rex saw a vet", **rex)),
         Answer(model=MEMORY_MODEL, when="FACT 1", text=decides("new")),
     )
-    remember(learning, user, "My dog is Rex.")
+    remember(learning, user, "I live in Bern with Rex.")
     person = sdk(learning).get_user(user)
     eventually(lambda: person.list_memories().total, "the first fact is learned", until=lambda total: total == 1)
-    second = remember(learning, user, "Rex was at the vet.")
+    second = remember(learning, user, "I live in Bern, where Rex saw a vet.")
     eventually(lambda: person.list_memories().total, "the second is learned", until=lambda total: total == 2)
 
     listed = call(learning, "GET", f"/users/{user}/entities").json()

@@ -36,8 +36,14 @@ class Forgetting(OpenedCollection):
         return Remembered(*[await self._engine.count(where) for where in wheres])
 
     async def delete_session(self, owner: Owner, session_id: str) -> None:
-        """Delete a processed session: its messages, its summary, the memories that came from it."""
+        """Delete a processed session: its messages, its summary, what was extracted from it, its conflicts, and the
+        memories that name it as theirs."""
         for kind in _OF_SESSIONS:
+            await self._delete(Where(owner, kind, {schema.SESSION: session_id}))
+
+    async def delete_messages(self, owner: Owner, session_id: str) -> None:
+        """Delete of a processed session its messages and its summary only."""
+        for kind in (Kind.SESSION, Kind.TURN):
             await self._delete(Where(owner, kind, {schema.SESSION: session_id}))
 
     async def delete_memories(self, owner: Owner, ids: Sequence[str]) -> int:

@@ -31,9 +31,9 @@ class Knowledge(OpenedCollection):
         payload = await self._get(owner, Kind.EXTRACTION, session_id, window)
         return points.record_of(payload, Extraction) if payload else None
 
-    async def extractions(self, owner: Owner, session_id: str) -> list[Extraction]:
-        """All that was extracted from a session, in no order."""
-        where = Where(owner, Kind.EXTRACTION, {schema.SESSION: session_id})
+    async def extractions(self, owner: Owner, session_id: str | None = None) -> list[Extraction]:
+        """All that was extracted from a session, or from any, in no order."""
+        where = Where(owner, Kind.EXTRACTION, {} if session_id is None else {schema.SESSION: session_id})
         return [points.record_of(payload, Extraction) for payload in await self._all(where, [schema.RECORD])]
 
     async def delete_extracted(self, owner: Owner, unlearned: Unlearned) -> None:

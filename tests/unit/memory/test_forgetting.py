@@ -17,6 +17,7 @@ from recallr_litellm.core.records import Memory, Session
 from recallr_litellm.delivery.outbox import Outbox
 from recallr_litellm.delivery.records import Limits
 from recallr_litellm.errors import SessionNotFound, UserForgotten, UserNotFound, VectorsUnavailable
+from recallr_litellm.learning.knowing import Knowing
 from recallr_litellm.request_headers import RecallrHeaders
 from recallr_litellm.services import Services
 from recallr_litellm.services.forgetting import Forgetting, Forgotten
@@ -36,8 +37,7 @@ DAY = 24 * 60 * 60 * 1000
 
 def forgetting_of(plugin: Plugin, *, lease_seconds: float = 60.0, **options: Any) -> Forgetting:
     return Forgetting(
-        plugin.state,
-        plugin.vectors,
+        Knowing(plugin.state, plugin.vectors, plugin.embedder, plugin.sparse),
         plugin.state_breaker,
         timeout_seconds=60,
         interval=0.02,

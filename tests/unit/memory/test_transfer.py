@@ -13,6 +13,7 @@ import pytest
 from recallr_litellm.core.bounds import SESSION_MESSAGES
 from recallr_litellm.core.owner import Project
 from recallr_litellm.errors import InvalidImport, UserNotFound
+from recallr_litellm.learning.knowing import Knowing
 from recallr_litellm.memory.users import UserDirectory
 from recallr_litellm.services.forgetting import Forgetting
 from recallr_litellm.services.transfer.exporting import Exporter
@@ -44,9 +45,8 @@ CONFLICT = {
 
 
 def forgetting_of(plugin: Plugin) -> Forgetting:
-    return Forgetting(
-        plugin.state, plugin.vectors, plugin.state_breaker, timeout_seconds=60, interval=0.05, lease_seconds=60
-    )
+    knowing = Knowing(plugin.state, plugin.vectors, plugin.embedder, plugin.sparse)
+    return Forgetting(knowing, plugin.state_breaker, timeout_seconds=60, interval=0.05, lease_seconds=60)
 
 
 @pytest.fixture
