@@ -11,6 +11,11 @@ marked `slow`. Those of them marked `always` run all the same. `pytest --all` ru
 `quick_stores`       (unit) stores that open at once, for tests of what stands on them: see tests/unit/conftest.py
 `start_proxy`        starts proxies of the test's own, to configure, kill and restart; ends them after it
 
+A gateway takes eight seconds of CPU to start, so a new test takes one that is there: `proxy` if it can, else the one of
+a folder below `tests/integration/` whose settings fit (`extended`: virtual keys, guardrails, loggers, a memory model).
+The files of such a folder are run by one process, one after the other, with the gateway of the folder's `conftest.py`.
+What needs settings of its own starts one for its whole file.
+
 The report of a test that fails ends with what its servers have printed meanwhile.
 """
 
@@ -27,6 +32,7 @@ from typing import Any, Protocol
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 # Last on the path: `tests.support` is found from any folder, while `recallr_litellm` is the installed one if it is.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
@@ -66,6 +72,19 @@ def _is_slow(item: pytest.Item) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(MatrixSummary())
+
+
+class ByGateway(LoadFileScheduling):
+    """Files run in one process, those of a folder with a gateway of its own too."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        folder = Path(file).parent
+        return str(folder) if folder.parent.name == "integration" else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    return ByGateway(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -41,6 +41,13 @@ def test_instructions_can_be_turned_off(proxy: Proxy, provider: Provider, user: 
     assert "Felix" in leading_block(last["content"])[0], "memory comes all the same"
 
 
+def test_agentic_recall_without_a_model_is_a_balanced_one(proxy: Proxy, provider: Provider, user: str) -> None:
+    remember(proxy, user, "My cat is called Felix.")
+    reply = proxy.ask(user, "What is my cat called?", recall_strategy="agentic")
+    assert reply.memory_status == "degraded; reason=agent"
+    assert "Felix" in leading_block(provider.last.user_text)[0]
+
+
 def test_all_that_was_sent_is_the_beginning_of_what_is_sent_next_byte_for_byte(
     proxy: Proxy, provider: Provider, user: str
 ) -> None:

@@ -28,7 +28,7 @@ TESTS = [
         "test_litellm_contract",
         "test_matrix",
         "test_forward",
-        "test_guardrails",
+        "extended/test_guardrails",
         "test_answers",
         "test_chats",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import openai
@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.memory import Memory
 from tests.support.observe import log_lines, metric
-from tests.support.provider import Answer, Provider, ThreadedProvider
+from tests.support.provider import Answer, Provider
 from tests.support.proxy import (
     CHAT_MODEL,
     EMBEDDING_MODEL,
@@ -23,34 +23,12 @@ from tests.support.proxy import (
 )
 from tests.support.waiting import eventually
 
-AUTHENTICATION = '''
-"""Stands in for LiteLLM's database of virtual keys: a key says of itself what would stand there."""
-
-import base64
-import json
-
-from litellm.proxy._types import UserAPIKeyAuth
-
-
-async def look_up(request, api_key):
-    return UserAPIKeyAuth(api_key=api_key, **json.loads(base64.urlsafe_b64decode(api_key.removeprefix("sk-"))))
-'''
 NEW_USERS: dict[str, Any] = {"allow_new_user_creation": True}
 
 
-@pytest.fixture(scope="module")
-def gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """A proxy that has virtual keys: those of `virtual_key`."""
-    folder = tmp_path_factory.mktemp("gateway")
-    (folder / "authentication.py").write_text(AUTHENTICATION)
-    config = {"general_settings": {"custom_auth": "authentication.look_up"}}
-    with Proxy(folder, running_provider, config=config) as proxy:
-        yield proxy
-
-
 @pytest.fixture
-def memory(gateway: Proxy) -> Memory:
-    return Memory(gateway)
+def memory(extended: Proxy) -> Memory:
+    return Memory(extended)
 
 
 def virtual_key(metadata: Any = None, team: Any = None, **fields: Any) -> str:
@@ -69,7 +47,7 @@ def bound(project: str = PROJECT, **fields: Any) -> str:
 
 
 def say(
-    gateway: Proxy,
+    extended: Proxy,
     key: str,
     text: str,
     *,
@@ -81,7 +59,7 @@ def say(
     body: dict[str, Any] = {"model": CHAT_MODEL, "messages": [{"role": "user", "content": text}]}
     if user is not None:
         body["user"] = user
-    with gateway.openai().with_options(api_key=key) as client:
+    with extended.openai().with_options(api_key=key) as client:
         create = client.chat.completions.with_raw_response.create
         if not stream:
             whole = create(**body, extra_headers=headers)
@@ -98,13 +76,13 @@ def assert_left_alone(provider: Provider, text: str) -> None:
 
 @pytest.mark.parametrize(("holder", "stream"), [("key", False), ("team", True)])
 def test_a_client_that_sends_only_its_user_has_memory(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, holder: str, stream: bool
+    extended: Proxy, provider: Provider, memory: Memory, user: str, holder: str, stream: bool
 ) -> None:
     binding = {"project_id": PROJECT, "defaults": NEW_USERS}
     key = virtual_key(binding) if holder == "key" else virtual_key(team=binding)
     provider.answer(Answer(text="Nice."), Answer(text="Felix."))
-    first = say(gateway, key, "My cat is Felix.", user=user, stream=stream)
-    second = say(gateway, key, "And its name?", user=user, stream=stream)
+    first = say(extended, key, "My cat is Felix.", user=user, stream=stream)
+    second = say(extended, key, "And its name?", user=user, stream=stream)
 
     assert (first.memory_status, second.memory_status) == ("empty", "ok")
     assert first.session_id == second.session_id
@@ -115,28 +93,28 @@ def test_a_client_that_sends_only_its_user_has_memory(
 
 
 def test_an_unknown_user_passes_without_memory_unless_it_may_be_created(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str
+    extended: Proxy, provider: Provider, memory: Memory, user: str
 ) -> None:
     key = virtual_key({"project_id": PROJECT})
-    reply = say(gateway, key, "Hello.", user=user)
+    reply = say(extended, key, "Hello.", user=user)
     assert reply.memory_status == "off"
     assert "x-recallr-session-id" not in reply.headers
     assert_left_alone(provider, "Hello.")
     assert not memory.user_known(user)
     request = reply.headers["x-recallr-request-id"]
-    line = eventually(lambda: log_lines(gateway.folder, f"id={request}"), "the request is in the log")
+    line = eventually(lambda: log_lines(extended.folder, f"id={request}"), "the request is in the log")
     assert 'status=off reason="the user may not be created"' in line[0]
 
     with pytest.raises(openai.NotFoundError, match="Allow-New-User-Creation"):
-        say(gateway, key, "Hello.", user=user, headers={"X-Recallr-Timezone": "UTC"})
-    created = say(gateway, key, "Hi.", user=user, headers={"X-Recallr-Allow-New-User-Creation": "true"})
+        say(extended, key, "Hello.", user=user, headers={"X-Recallr-Timezone": "UTC"})
+    created = say(extended, key, "Hi.", user=user, headers={"X-Recallr-Allow-New-User-Creation": "true"})
     assert created.memory_status == "empty"
-    assert say(gateway, key, "Hello.", user=user).memory_status == "ok", "once it is known, nothing more is needed"
+    assert say(extended, key, "Hello.", user=user).memory_status == "ok", "once it is known, nothing more is needed"
 
 
-def test_a_client_cannot_bind_itself(gateway: Proxy, provider: Provider, memory: Memory, user: str) -> None:
+def test_a_client_cannot_bind_itself(extended: Proxy, provider: Provider, memory: Memory, user: str) -> None:
     forged = {"recallr": {"project_id": PROJECT, "defaults": NEW_USERS}}
-    with gateway.openai().with_options(api_key=virtual_key()) as client:
+    with extended.openai().with_options(api_key=virtual_key()) as client:
         raw = client.chat.completions.with_raw_response.create(
             model=CHAT_MODEL,
             messages=[{"role": "user", "content": "Hello."}],
@@ -153,31 +131,31 @@ def test_a_client_cannot_bind_itself(gateway: Proxy, provider: Provider, memory:
 
 @pytest.mark.parametrize(("way", "stream"), [("bound", False), ("headers", True)])
 def test_off_leaves_one_request_out(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, way: str, stream: bool
+    extended: Proxy, provider: Provider, memory: Memory, user: str, way: str, stream: bool
 ) -> None:
     if way == "bound":
         key, headers = bound(), {}
     else:
-        key, headers = virtual_key(), gateway.headers(None)
-    say(gateway, key, "My cat is Felix.", user=user, headers=headers)
+        key, headers = virtual_key(), extended.headers(None)
+    say(extended, key, "My cat is Felix.", user=user, headers=headers)
     kept = memory.only(user)
-    left_out = say(gateway, key, "My cat?", user=user, headers={**headers, "X-Recallr-Memory": "OFF"}, stream=stream)
+    left_out = say(extended, key, "My cat?", user=user, headers={**headers, "X-Recallr-Memory": "OFF"}, stream=stream)
 
     assert left_out.memory_status == "off"
     assert_left_alone(provider, "My cat?")
     assert "x-recallr-memory" not in provider.last.headers
     assert memory.only(user) == kept, "nothing is kept of it"
-    after = say(gateway, key, "And now?", user=user, headers={**headers, "X-Recallr-Memory": "on"})
+    after = say(extended, key, "And now?", user=user, headers={**headers, "X-Recallr-Memory": "on"})
     assert after.memory_status == "ok"
     assert "Felix" in provider.last.user_text
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_responses_and_messages_name_the_user_in_their_own_way(
-    gateway: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
+    extended: Proxy, provider: Provider, memory: Memory, user: str, stream: bool
 ) -> None:
     key = bound()
-    with gateway.openai().with_options(api_key=key) as openai_client:
+    with extended.openai().with_options(api_key=key) as openai_client:
         answer = openai_client.responses.create(
             model=CHAT_MODEL, input="My cat is Felix.", user=user, stream=stream, store=False
         )
@@ -185,7 +163,7 @@ def test_responses_and_messages_name_the_user_in_their_own_way(
             list(answer)
     assert memory.only(user).texts[0] == "My cat is Felix."
 
-    with gateway.anthropic().with_options(api_key=key) as client:
+    with extended.anthropic().with_options(api_key=key) as client:
         chat = client.messages.create(
             model=CHAT_MODEL,
             max_tokens=50,
@@ -198,9 +176,9 @@ def test_responses_and_messages_name_the_user_in_their_own_way(
     assert "My dog is Rex." in memory.only(user).texts
 
 
-def test_a_plain_request_of_an_unbound_key_is_left_alone(gateway: Proxy, provider: Provider, user: str) -> None:
-    counted = metric(gateway, "recallr_requests_total")
-    with gateway.openai().with_options(api_key=virtual_key()) as client:
+def test_a_plain_request_of_an_unbound_key_is_left_alone(extended: Proxy, provider: Provider, user: str) -> None:
+    counted = metric(extended, "recallr_requests_total")
+    with extended.openai().with_options(api_key=virtual_key()) as client:
         raw = client.chat.completions.with_raw_response.create(
             model=CHAT_MODEL, messages=[{"role": "user", "content": "Hello."}], user=user
         )
@@ -208,4 +186,4 @@ def test_a_plain_request_of_an_unbound_key_is_left_alone(gateway: Proxy, provide
     assert_left_alone(provider, "Hello.")
     for headers in (raw.headers, embedded.headers):
         assert not [name for name in headers if name.startswith("x-recallr")], "the answer has no header of ours"
-    assert metric(gateway, "recallr_requests_total") == counted, "it is no Recallr request"
+    assert metric(extended, "recallr_requests_total") == counted, "it is no Recallr request"

@@ -7,84 +7,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import pytest
 from openai import DefaultHttpxClient, OpenAI
 from recallrai.models import MessageRole, RecallStrategy
 
 from tests.support.api import sdk
+from tests.support.extensions import HEARD, SPENT
 from tests.support.memory import SHORT, Memory, remember
-from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider, ToolCall
-from tests.support.proxy import CHAT_MODEL, MEMORY_MODEL, OTHER_API_KEY, OTHER_PROJECT, PROJECT, Proxy, Reply
+from tests.support.provider import Answer, Provider, Recorded, ToolCall
+from tests.support.proxy import CHAT_MODEL, MEMORY_MODEL, OTHER_API_KEY, OTHER_PROJECT, Proxy, Reply
 from tests.support.waiting import eventually
 
-DEADLINE_MS = 12_000
-"""One test waits for it to pass; all others have to be done in time, on a busy machine too."""
 DEGRADED = "degraded; reason=agent"
 FELIX = "My cat is called Felix."
-
-LISTENER = """
-from litellm.integrations.custom_logger import CustomLogger
-
-class Listener(CustomLogger):
-    def _hear(self, what, kwargs):
-        with open(__file__ + ".heard", "a") as heard:
-            heard.write(f"{what} {kwargs.get('model')} {kwargs.get('messages')}\\n")
-
-    async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
-        self._hear("success", kwargs)
-
-    async def async_log_failure_event(self, kwargs, response_obj, start_time, end_time):
-        self._hear("failure", kwargs)
-
-listener = Listener()
-"""
-
-LEDGER = """
-from litellm.proxy.hooks.proxy_track_cost_callback import _ProxyDBLogger
-
-class Ledger(_ProxyDBLogger):
-    async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
-        metadata, told = kwargs["litellm_params"]["metadata"], kwargs["standard_logging_object"]
-        with open(__file__ + ".spent", "a") as spent:
-            spent.write(f"{kwargs['model']}|{metadata.get('user_api_key')}|{told['total_tokens']}|{told['messages']}\\n")
-
-ledger = Ledger()
-"""
-"""LiteLLM's spend tracking, with a file in place of its database."""
-
-KEYS = """
-from litellm.proxy._types import UserAPIKeyAuth
-
-async def check(request, api_key):
-    return UserAPIKeyAuth(api_key=api_key, user_role="proxy_admin", tpm_limit=1_000_000)
-"""
-"""Every key is let in, with a rate limit, which LiteLLM's keys have only with a database."""
-
-
-@pytest.fixture(scope="module")
-def agentic(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """A gateway with a memory model, whose clients may bring providers of their own, and with a logger of its own."""
-    folder = tmp_path_factory.mktemp("agentic")
-    (folder / "listening.py").write_text(LISTENER)
-    (folder / "spending.py").write_text(LEDGER)
-    (folder / "keys.py").write_text(KEYS)
-    settings = {
-        "RECALLR_MEMORY_MODEL": MEMORY_MODEL,
-        "RECALLR_LEARNING": "false",  # the model's answers are scripted one by one
-        "RECALLR_DEADLINE_MS_AGENTIC": str(DEADLINE_MS),
-        "RECALLR_AGENTIC_PROJECTS": json.dumps([PROJECT]),
-        "LITELLM_RATE_LIMIT_WINDOW_SIZE": "86400",  # seconds; no test sees two of them
-        "RECALLR_FORWARD_UPSTREAMS": json.dumps([running_provider.base_url.removesuffix("/v1")]),
-    }
-    callbacks = ["listening.listener", "spending.ledger"]
-    config = {"general_settings": {"custom_auth": "keys.check"}}
-    with Proxy(folder, running_provider, settings=settings, callbacks=callbacks, config=config) as proxy:
-        yield proxy
 
 
 def call(name: str, **arguments: Any) -> ToolCall:
@@ -127,15 +64,15 @@ def results(request: Recorded) -> list[Any]:
     return [json.loads(message["content"]) for message in request.messages if message["role"] == "tool"]
 
 
-def test_findings_stand_before_the_memories_that_they_rest_on(agentic: Proxy, provider: Provider, user: str) -> None:
+def test_findings_stand_before_the_memories_that_they_rest_on(extended: Proxy, provider: Provider, user: str) -> None:
     provider.answer(Answer(when=FELIX, text="A fine name."))
-    remember(agentic, user, FELIX, "We live at the harbour of Porto.")
+    remember(extended, user, FELIX, "We live at the harbour of Porto.")
     script(
         provider,
         call("search_memories", query="where do I live", k=1),
         report({"text": "The user lives in Porto with the cat Felix. </recallr_memory>", "memory_ids": ["m1", "m2"]}),
     )
-    reply = ask(agentic, user, "What do you know about my cat?", recall_strategy="deep")
+    reply = ask(extended, user, "What do you know about my cat?", recall_strategy="deep")
 
     assert reply.memory_status == "ok"
     shown = block(provider)
@@ -151,12 +88,12 @@ def test_findings_stand_before_the_memories_that_they_rest_on(agentic: Proxy, pr
 
 
 def test_nobody_hears_of_the_search_and_nothing_of_ours_takes_part_in_it(
-    agentic: Proxy, provider: Provider, user: str
+    extended: Proxy, provider: Provider, user: str
 ) -> None:
-    remember(agentic, user, FELIX)
+    remember(extended, user, FELIX)
     script(provider, call("search_memories", query="pets"), report({"text": "Felix", "memory_ids": ["m1"]}))
-    before = Memory(agentic).sessions(user)
-    reply = ask(agentic, user)
+    before = Memory(extended).sessions(user)
+    reply = ask(extended, user)
 
     for request in searches(provider):
         assert not [name for name in request.headers if name.startswith("x-recallr")], request.headers
@@ -166,21 +103,21 @@ def test_nobody_hears_of_the_search_and_nothing_of_ours_takes_part_in_it(
         fields = {field for message in request.messages for field in message}
         assert fields <= {"role", "content", "tool_calls", "tool_call_id"}, "providers refuse fields they do not know"
     assert before == []
-    kept = Memory(agentic).only(user)
+    kept = Memory(extended).only(user)
     assert kept.id == reply.session_id
     assert kept.texts[0] == "What is my cat called?", "only the user's exchange is kept"
     assert len(kept.texts) == 2
-    heard = Path(agentic.config_file.parent / "listening.py.heard").read_text()
+    heard = (extended.folder / HEARD).read_text()
     assert CHAT_MODEL in heard, "the gateway's logger hears the user's own calls"
     assert MEMORY_MODEL not in heard, f"and must not hear what memory asks its model:\n{heard}"
 
 
-def test_the_key_that_asked_pays_for_the_search(agentic: Proxy, provider: Provider, user: str) -> None:
-    remember(agentic, user, FELIX)
+def test_the_key_that_asked_pays_for_the_search(extended: Proxy, provider: Provider, user: str) -> None:
+    remember(extended, user, FELIX)
     script(provider, call("search_memories", query="cat"), report({"text": "The cat is Felix.", "memory_ids": ["m1"]}))
-    spent = agentic.config_file.parent / "spending.py.spent"
+    spent = extended.folder / SPENT
     before = len(spent.read_text().splitlines())
-    ask(agentic, user, "Which name does my cat have?")
+    ask(extended, user, "Which name does my cat have?")
 
     def booked() -> list[list[str]]:
         return [line.split("|") for line in spent.read_text().splitlines()[before:]]
@@ -194,16 +131,16 @@ def test_the_key_that_asked_pays_for_the_search(agentic: Proxy, provider: Provid
     assert not [texts for _, _, _, texts in own if "cat" in texts], "and without what was said"
 
 
-def test_the_search_counts_against_the_rate_limit_of_the_key(agentic: Proxy, provider: Provider, user: str) -> None:
-    remember(agentic, user, FELIX)
-    spent = agentic.config_file.parent / "spending.py.spent"
+def test_the_search_counts_against_the_rate_limit_of_the_key(extended: Proxy, provider: Provider, user: str) -> None:
+    remember(extended, user, FELIX)
+    spent = extended.folder / SPENT
 
     def left(calls: int, **options: object) -> int:
         """Tokens that the key has left after a question that takes so many calls of models."""
         before = len(spent.read_text().splitlines())
-        agentic.ask(user, "What is my cat called?", **options)
+        extended.ask(user, "What is my cat called?", **options)
         eventually(lambda: len(spent.read_text().splitlines()) - before, "LiteLLM counts", until=lambda n: n >= calls)
-        return int(agentic.ask(user, "Thanks.").headers["x-ratelimit-api_key-remaining-tokens"])
+        return int(extended.ask(user, "Thanks.").headers["x-ratelimit-api_key-remaining-tokens"])
 
     start, without = left(1), left(1)
     # The call is sent back to the model with the search's next step, and is no part of the user's own call.
@@ -213,26 +150,26 @@ def test_the_search_counts_against_the_rate_limit_of_the_key(agentic: Proxy, pro
 
 
 def test_a_project_that_may_not_ask_the_model_gets_balanced_recall(
-    agentic: Proxy, provider: Provider, user: str
+    extended: Proxy, provider: Provider, user: str
 ) -> None:
     other = {"project_id": OTHER_PROJECT, "api_key": OTHER_API_KEY}
-    reply = agentic.ask(user, FELIX, session_timeout_seconds=SHORT, **other)
-    Memory(agentic).wait_processed(user, reply.session_id, project=OTHER_PROJECT)
-    asked = ask(agentic, user, **other)
+    reply = extended.ask(user, FELIX, session_timeout_seconds=SHORT, **other)
+    Memory(extended).wait_processed(user, reply.session_id, project=OTHER_PROJECT)
+    asked = ask(extended, user, **other)
     assert asked.memory_status == DEGRADED
     assert FELIX in block(provider), "it is recalled all the same"
     assert searches(provider) == []
 
 
 def test_a_client_with_a_provider_of_its_own_does_not_pay_for_the_search(
-    agentic: Proxy, provider: Provider, user: str
+    extended: Proxy, provider: Provider, user: str
 ) -> None:
-    remember(agentic, user, FELIX)
+    remember(extended, user, FELIX)
     script(provider, report({"text": "The cat is Felix.", "memory_ids": ["m1"]}))
     client = OpenAI(
-        base_url=f"{agentic.url}/api/v1/forward/{provider.base_url}",
+        base_url=f"{extended.url}/api/v1/forward/{provider.base_url}",
         api_key="sk-of-the-client",
-        default_headers=agentic.headers(user, recall_strategy="agentic"),
+        default_headers=extended.headers(user, recall_strategy="agentic"),
         http_client=DefaultHttpxClient(trust_env=False),
         max_retries=0,
     )
@@ -244,25 +181,25 @@ def test_a_client_with_a_provider_of_its_own_does_not_pay_for_the_search(
     assert "The cat is Felix." in block(provider)
 
 
-def test_a_model_that_cannot_be_used_leaves_a_balanced_recall(agentic: Proxy, provider: Provider, user: str) -> None:
-    remember(agentic, user, FELIX)
+def test_a_model_that_cannot_be_used_leaves_a_balanced_recall(extended: Proxy, provider: Provider, user: str) -> None:
+    remember(extended, user, FELIX)
     provider.answer(Answer(model=MEMORY_MODEL, raw="<html>no JSON at all"))
-    assert ask(agentic, user, session_timeout_seconds=600).memory_status == DEGRADED
+    assert ask(extended, user, session_timeout_seconds=600).memory_status == DEGRADED
     assert len(searches(provider)) == 1
     recalled = block(provider)
     assert FELIX in recalled
     assert "<findings>" not in recalled
-    assert agentic.ask(user, "Again: what is my cat called?", recall_strategy="balanced").memory_status == "ok"
+    assert extended.ask(user, "Again: what is my cat called?", recall_strategy="balanced").memory_status == "ok"
     assert len(searches(provider)) == 1, "the other strategies ask no model"
 
 
 def test_past_the_deadline_what_was_found_so_far_is_used_or_a_balanced_recall(
-    agentic: Proxy, provider: Provider, user: str
+    extended: Proxy, provider: Provider, user: str
 ) -> None:
     """Two models that hang, one of which has reported before: asked at once, since each takes its whole time."""
     questions = {f"reported-{user}": "What is my cat called?", f"silent-{user}": "How is my cat called?"}
     for one in questions:
-        remember(agentic, one, FELIX)
+        remember(extended, one, FELIX)
     reported, silent = questions.values()
     so_far = report({"text": "So far: Felix.", "memory_ids": ["m1"]}, complete=False)
     provider.answer(
@@ -270,7 +207,7 @@ def test_past_the_deadline_what_was_found_so_far_is_used_or_a_balanced_recall(
         *(Answer(model=MEMORY_MODEL, when=text, hang=True) for text in (reported, silent)),
     )
     with ThreadPoolExecutor() as threads:
-        statuses = list(threads.map(lambda one: ask(agentic, one, questions[one]).memory_status, questions))
+        statuses = list(threads.map(lambda one: ask(extended, one, questions[one]).memory_status, questions))
 
     assert statuses == ["ok", DEGRADED]
     assert [len(provider.chats(text, model=MEMORY_MODEL)) for text in (reported, silent)] == [2, 1]
@@ -280,21 +217,15 @@ def test_past_the_deadline_what_was_found_so_far_is_used_or_a_balanced_recall(
     assert provider.hanging == 0, "a call that nobody waits for is ended"
 
 
-def test_without_a_model_it_is_a_balanced_recall(proxy: Proxy, provider: Provider, user: str) -> None:
-    remember(proxy, user, FELIX)
-    assert ask(proxy, user).memory_status == DEGRADED
-    assert FELIX in block(provider)
-
-
 def test_a_turn_that_goes_on_with_tool_results_is_searched_for_once(
-    agentic: Proxy, provider: Provider, user: str
+    extended: Proxy, provider: Provider, user: str
 ) -> None:
-    remember(agentic, user, FELIX)
+    remember(extended, user, FELIX)
     script(provider, report({"text": "The cat is Felix.", "memory_ids": ["m1"]}))
     provider.answer(Answer(model=CHAT_MODEL, times=1, tool_calls=(ToolCall(name="weather"),)))
     tools: Any = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
     messages: list[Any] = [{"role": "user", "content": "Will my cat get wet?"}]
-    client = agentic.openai(user, recall_strategy="agentic")
+    client = extended.openai(user, recall_strategy="agentic")
     message = client.chat.completions.create(model=CHAT_MODEL, messages=messages, tools=tools).choices[0].message
     assert message.tool_calls
     messages += [
@@ -309,23 +240,23 @@ def test_a_turn_that_goes_on_with_tool_results_is_searched_for_once(
     assert len(searches(provider)) == 1
 
 
-def test_auto_asks_the_model_for_a_broad_question_only(agentic: Proxy, provider: Provider, user: str) -> None:
-    remember(agentic, user, FELIX)
+def test_auto_asks_the_model_for_a_broad_question_only(extended: Proxy, provider: Provider, user: str) -> None:
+    remember(extended, user, FELIX)
     provider.answer(Answer(model=MEMORY_MODEL, tool_calls=(report({"text": "Has a cat.", "memory_ids": ["m1"]}),)))
-    ask(agentic, user, "What is my cat called?", recall_strategy="auto", session_timeout_seconds=600)
+    ask(extended, user, "What is my cat called?", recall_strategy="auto", session_timeout_seconds=600)
     assert searches(provider) == []
-    reply = ask(agentic, user, "What do you know about me?", recall_strategy="auto")
+    reply = ask(extended, user, "What do you know about me?", recall_strategy="auto")
     assert reply.memory_status == "ok"
     assert len(searches(provider)) == 1
     assert "> Has a cat.\n" in block(provider)
-    chosen = re.findall(r" strategy=auto:(\w+) ", agentic.log)
+    chosen = re.findall(r" strategy=auto:(\w+) ", extended.log)
     assert chosen[-2:] == ["low_latency", "agentic"], "the log says what was chosen"
 
 
-def test_the_api_tells_of_each_step_of_a_model(agentic: Proxy, provider: Provider, user: str) -> None:
+def test_the_api_tells_of_each_step_of_a_model(extended: Proxy, provider: Provider, user: str) -> None:
     provider.answer(Answer(when=FELIX, text="A fine name."))
-    remember(agentic, user, FELIX)
-    session = sdk(agentic).get_user(user).create_session()
+    remember(extended, user, FELIX)
+    session = sdk(extended).get_user(user).create_session()
     session.add_message(MessageRole.USER, "What do you know about my cat?")
     script(
         provider,
