@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +239,81 @@ def test_the_api_shows_entities_and_how_memories_hang_together(learning: Proxy, 
     person.delete_memory(newest["memory_id"])
     left = call(learning, "GET", f"/users/{user}/graph").json()
     assert [edge["kind"] for edge in left["edges"]] == ["speaks_of", "from"], "the connection went with its end"
+
+
+def test_the_sdk_filters_and_sorts_what_was_learned(learning: Proxy, provider: Provider, user: str) -> None:
+    person = sdk(learning).create_user(user, merge_conflict_enabled=True)
+    rex = {"entities": [{"name": "Rex", "kind": "pet"}]}
+    provider.answer(
+        Answer(model=MEMORY_MODEL, when="with my dog Rex", text=lives("Chur with Rex", **rex, categories=["dogs"])),
+        Answer(model=MEMORY_MODEL, when="Rex sleeps there", text=lives("Chur, where Rex sleeps", **rex)),
+        Answer(model=MEMORY_MODEL, when="I live in Davos", text=lives("Davos")),
+        Answer(model=MEMORY_MODEL, when="I live in Arosa", text=lives("Arosa")),
+        Answer(model=MEMORY_MODEL, when="FACT 1", text=decides("contradiction")),
+        Answer(model=MEMORY_MODEL, when="sleeps.\n  memory 1", text=decides("new")),
+    )
+
+    def said(text: str, channel: str, learned: Callable[[], int], number: int) -> str:
+        session = person.create_session(metadata={"channel": channel})
+        session.add_message(MessageRole.USER, text)
+        session.process()
+        eventually(learned, text, until=lambda found: found == number)
+        return session.session_id
+
+    def memories() -> int:
+        return person.list_memories().total
+
+    def conflicts() -> int:
+        return person.list_merge_conflicts().total
+
+    first = said("I live in Chur with my dog Rex.", "web", memories, 1)
+    second = said("I live in Chur; Rex sleeps there.", "app", memories, 2)
+    newest, oldest = person.list_memories().items
+    assert [one.content for one in newest.connected_memories or []] == [oldest.content]
+    assert [one.memory_id for one in oldest.connected_memories or []] == [newest.memory_id]
+    for filters, found in (
+        ({"categories": ["dogs"]}, [first]),
+        ({"categories": ["dogs", "home"]}, [second, first]),
+        ({"session_id_filter": [second]}, [second]),
+        ({"session_id_filter": [first, second]}, [second, first]),
+        ({"session_metadata_filter": {"channel": "web"}}, [first]),
+        ({"session_metadata_filter": {"channel": "web"}, "session_id_filter": [second]}, []),
+        ({"session_metadata_filter": {"channel": "app"}, "categories": ["dogs"]}, []),
+    ):
+        listed = person.list_memories(**filters)
+        assert [one.session_id for one in listed.items] == found, filters
+        assert (listed.total, listed.has_more) == (len(found), False)
+    page = person.list_memories(offset=1, limit=1)
+    assert ([one.memory_id for one in page.items], page.total, page.has_more) == ([oldest.memory_id], 2, False)
+    assert person.list_memories(limit=1).has_more
+
+    said("I live in Davos.", "web", conflicts, 1)
+    said("I live in Arosa.", "web", conflicts, 2)
+    by_text = {one.proposed_memory_content: one for one in person.list_merge_conflicts().conflicts}
+    davos, arosa = by_text["User lives in Davos."], by_text["User lives in Arosa."]
+    for conflict in (arosa, davos):  # the later one first
+        disputed = person.get_memory(conflict.conflicting_memories[0].memory_id)
+        assert disputed.merge_conflict_in_progress
+        [question] = conflict.clarifying_questions
+        conflict.resolve([MergeConflictAnswer(question=question.question, answer=question.options[1])])
+        after = person.get_memory(disputed.memory_id)
+        assert (conflict.status, after.content) == (MergeConflictStatus.RESOLVED, conflict.proposed_memory_content)
+        settled = person.get_merge_conflict(conflict.conflict_id)  # the SDK takes these over only here
+        assert [one.content for one in settled.new_memories or []] == [after.content]
+        [*_, before] = after.previous_versions or []
+        assert (before.content, before.merge_conflict_id) == (disputed.content, conflict.conflict_id)
+    assert not any(one.merge_conflict_in_progress for one in person.list_memories().items)
+
+    def ids(**options: Any) -> list[str]:
+        return [one.conflict_id for one in person.list_merge_conflicts(**options).conflicts]
+
+    a, d = arosa.conflict_id, davos.conflict_id
+    assert ids(sort_by="created_at", sort_order="asc") == [d, a]
+    assert ids(sort_by="created_at", sort_order="desc") == [a, d]
+    assert ids(sort_by="resolved_at", sort_order="asc") == [a, d]
+    assert ids(sort_by="resolved_at", sort_order="desc") == [d, a]
+    assert ids(status=MergeConflictStatus.RESOLVED, limit=1, offset=1) == [d]
+    assert ids(status=MergeConflictStatus.PENDING) == []
 
 
 def recallr(proxy: Proxy, *arguments: str, status: int = 0, input: str | None = None, **access: str) -> str:

@@ -22,7 +22,7 @@ GONE_SECONDS: Final = 30 * MARKER_SECONDS
 cannot reach Redis, a job that is at work."""
 
 _LOCK_SECONDS = 10.0
-_MEMORIES_LOCK_SECONDS = 30.0
+_MEMORIES_LOCK_SECONDS = 10.0
 _LOCK_LOOK_SECONDS = 0.02
 
 
