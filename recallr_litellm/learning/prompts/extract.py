@@ -14,7 +14,7 @@ from recallr_litellm.core.markup import Clock
 from recallr_litellm.learning.secrets import redact
 from recallr_litellm.learning.windows import Window, readable
 
-VERSION = 2
+VERSION = 3
 """Raised with every change of the text: what was extracted is kept with it."""
 
 _SYSTEM = """\
@@ -46,7 +46,8 @@ games, "ironic" for the opposite of what is said.
 - "negated": true where it says that something is not so, or no longer.
 - "start", "end": when it happened or will, as YYYY-MM-DD (or YYYY-MM, or YYYY), counted from the date that stands \
 before the message, in the user's timezone; "" where there is none. What still goes on has no "end".
-- "entities": people, pets, places, organisations, products, projects by their fullest name.
+- "entities": people, pets, places, organisations, products, projects by their fullest name; where two could have the \
+same name, with what tells them apart: "Anna (work)", "Anna (daughter)". So for "subject" too.
 - "categories": one to three words.
 - "evidence": the numbers of the messages that say it. Only messages after "TARGET" count.
 - "questions": two or three questions that the fact answers, as the user would ask them.
