@@ -14,6 +14,7 @@ from recallr_litellm.cli import app
 from recallr_litellm.delivery.outbox import Outbox
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.stores.state import keys
+from recallr_litellm.stores.state.keys import OutboxKeys
 from tests.support.reconify_endpoint import BROKEN, OK, WRONG, Reaction, ReconifyEndpoint
 from tests.support.redis_server import RedisServer
 from tests.unit.stores.state_kit import ANA
@@ -45,11 +46,13 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["reconify", *arguments])
 
 
-def fill(url: str, *, queued: int = 0, dead: int = 0, reason: str = "no such\nuser") -> None:
+def fill(
+    url: str, *, queued: int = 0, dead: int = 0, reason: str = "no such\nuser", names: OutboxKeys = keys.RECONIFY
+) -> None:
     """Queue payloads of a session, and bury others."""
 
     async def act() -> None:
-        outbox = Outbox.open(url, keys.RECONIFY, load_reconify_settings().limits, timeout_seconds=60)
+        outbox = Outbox.open(url, names, load_reconify_settings().limits, timeout_seconds=60)
         for number in range(dead):
             await outbox.add(ANA, "s1", f"dead-{number}", b'{"reconify":{}}')
             [delivery] = await outbox.claim(1, lease_seconds=600)
@@ -95,6 +98,16 @@ def test_dead_letters_are_listed_with_their_reason(redis_url: str, endpoint: Rec
         ["s1", "dead-1", "400", "no", "such", "user"],
     ]
     assert "recallr reconify dead --requeue" in result.output, "nobody is told what to do with them"
+
+
+def test_refused_webhooks_are_listed_and_requeued_apart(redis_url: str) -> None:
+    fill(redis_url, dead=1, names=keys.WEBHOOKS)
+    assert "There are no dead letters." in run("dead").output
+    listed = CliRunner().invoke(app, ["webhooks", "dead"]).output
+    assert "dead-0" in listed
+    assert "recallr webhooks dead --requeue" in listed
+    assert "To be sent again: 1" in CliRunner().invoke(app, ["webhooks", "dead", "--requeue"]).output
+    assert "There are no dead letters." in CliRunner().invoke(app, ["webhooks", "dead"]).output
 
 
 def test_dead_letters_are_requeued_or_dropped(redis_url: str) -> None:
