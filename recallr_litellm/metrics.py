@@ -92,10 +92,12 @@ LEARNING = _counter(
 )
 LEARNING_CALLS = _counter(
     "recallr_learning_calls",
-    "Calls of RECALLR_MEMORY_MODEL for learning, failed ones too, by step.",
+    "Calls of RECALLR_MEMORY_MODEL for learning, failed ones too, by step: facts are extracted, decisions say what "
+    "each is to what is known, conflicts are settled.",
     "step",
     "facts",
     "decisions",
+    "conflicts",
 )
 LEARNING_TOKENS = _counter(
     "recallr_learning_tokens",
@@ -103,6 +105,13 @@ LEARNING_TOKENS = _counter(
     "step",
     "facts",
     "decisions",
+    "conflicts",
+)
+AGENTIC_CALLS = Counter(
+    "recallr_agentic_calls", "Calls of RECALLR_MEMORY_MODEL for agentic recall that were answered.", registry=REGISTRY
+)
+AGENTIC_TOKENS = Counter(
+    "recallr_agentic_tokens", "Tokens that RECALLR_MEMORY_MODEL used for agentic recall.", registry=REGISTRY
 )
 FACTS = _counter(
     "recallr_facts",

@@ -156,8 +156,8 @@ class Settings(EnvironmentSettings):
     memory_budget_tokens: int | None = Field(
         None,
         ge=0,
-        description="Tokens a day (UTC) and project that learning may use; past it sessions wait for the next day. "
-        "Unset: no bound.",
+        description="Tokens a day (UTC) and project that learning and agentic recall may use together; past it "
+        "sessions wait for the next day, and `agentic` recalls like `balanced`. Unset: no bound.",
     )
     agentic_projects: list[str] | None = Field(
         None,

@@ -29,7 +29,7 @@ class ProjectSettings(BaseModel):
     learning: bool | None = None
     """Whether facts are learned from its sessions."""
     memory_budget_tokens: Annotated[int, Field(ge=0)] | None = None
-    """Tokens a day that learning may use for it."""
+    """Tokens a day that learning and agentic recall may use for it."""
     categories: (
         Annotated[tuple[Annotated[str, Field(min_length=1, max_length=80)], ...], Field(max_length=50)] | None
     ) = None

@@ -6,6 +6,7 @@ from recallr_litellm.core.options import Strategy
 from recallr_litellm.gateway.opened_stores import OpenedStores
 from recallr_litellm.learning.model import WriteJson
 from recallr_litellm.learning.reconciling import OnConflict
+from recallr_litellm.memory.budget import TokenBudget
 from recallr_litellm.memory.sessions import Sessions
 from recallr_litellm.recall.by_strategy import MemorySearch
 from recallr_litellm.services import Services
@@ -37,6 +38,7 @@ class OfferedServices(OpenedStores):
         search: MemorySearch,
         explain: Explain,
         forgetting: Forgetting,
+        budget: TokenBudget,
         *,
         learning: Learning,
         write: WriteJson | None,
@@ -83,7 +85,7 @@ class OfferedServices(OpenedStores):
             memories=Memories(api_sessions, self._knowing, forget_explained=explain.forget),
             audit=Audit(self._vectors),
             console_secret=self._state.console_secret,
-            conflicts=Conflicts(self._knowing, write, on_resolved=on_resolved),
+            conflicts=Conflicts(self._knowing, write, budget, on_resolved=on_resolved),
             learning=learning,
             graph=Graph(self._vectors),
             forgetting=forgetting,

@@ -21,6 +21,7 @@ from recallr_litellm.learning.estimate import Price
 from recallr_litellm.learning.extracting import Rules
 from recallr_litellm.learning.learner import Learner
 from recallr_litellm.learning.model import Written
+from recallr_litellm.memory.budget import TokenBudget
 from recallr_litellm.memory.capture import Capture, Exchange
 from recallr_litellm.memory.processing import Processor
 from recallr_litellm.memory.sessions import DEFAULT_TIMEOUT_SECONDS, Sessions
@@ -117,13 +118,15 @@ class Runtime(OfferedServices):
         self._capture = Capture(self._state, self._sessions, self._state_breaker, capacity=settings.held_exchanges)
         self._open_reconify(default_timeout)
         self._open_webhooks()
+        budget = TokenBudget(self._state, lambda project: self.projects.settings_of(project).memory_budget_tokens)
         search = MemorySearch(
             Recall(self._vectors, self._embedder, self._sparse),
             self._vectors,
             self._agent(),
             may_use_agentic=self.projects.may_use_agentic,
+            budget=budget,
         )
-        self._open_learning()
+        self._open_learning(budget)
         self._processor = Processor(
             self._state,
             self._vectors,
@@ -181,6 +184,7 @@ class Runtime(OfferedServices):
             search,
             explain,
             forgetting,
+            budget,
             write=partial(self._gateway_write_json, model) if model is not None else None,
             learning=Learning(
                 self.projects,
@@ -198,7 +202,7 @@ class Runtime(OfferedServices):
         model = self.settings.memory_model
         return Agent(partial(self._gateway_complete, model), count_tokens=self._count_tokens) if model else None
 
-    def _open_learning(self) -> None:
+    def _open_learning(self, budget: TokenBudget) -> None:
         settings = self.settings
         if settings.memory_model is None or not settings.learning:
             return
@@ -212,7 +216,7 @@ class Runtime(OfferedServices):
             breakers=self._breakers,
             state_breaker=self._state_breaker,
             rules=self._learning_rules,
-            budget=lambda project: self.projects.settings_of(project).memory_budget_tokens,
+            budget=budget,
             interval=settings.process_interval_seconds,
             lease_seconds=settings.lease_seconds,
             quiet=lambda: self.in_flight.quiet(within=_YIELD_SECONDS),

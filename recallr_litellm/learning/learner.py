@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from recallr_litellm.learning.knowing import Knowing
 from recallr_litellm.learning.model import WriteJson, Written
 from recallr_litellm.learning.model_pause import LONGEST_SECONDS, ModelPause
 from recallr_litellm.learning.reconciling import OnConflict, Reconciliation
+from recallr_litellm.memory.budget import BudgetSpent, TokenBudget
 from recallr_litellm.memory.gone import undo_if_gone
 from recallr_litellm.metrics import FAULTS, LEARNING, LEARNING_CALLS, LEARNING_TOKENS
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
@@ -37,19 +39,13 @@ class LeaseLost(Exception):
     """The user was forgotten, or another worker learns of it."""
 
 
-class BudgetSpent(Unavailable):
-    """The project has used its tokens of today."""
-
-    reason = "agent"
-
-
 class Learner:
     """Learns.
 
     Args:
         breakers: of all that it needs; it pauses while one of them is open.
         rules: those of a project.
-        budget: tokens a day that a project may use; None: any number.
+        budget: of the model; past it sessions wait.
         interval: seconds between looks for users who are due.
         lease_seconds: how long a claim lasts without a sign of life.
         quiet: returns when no request is being served, or after a while: learning yields to requests.
@@ -65,7 +61,7 @@ class Learner:
         breakers: Sequence[CircuitBreaker],
         state_breaker: CircuitBreaker,
         rules: Callable[[str], Rules],
-        budget: Callable[[str], int | None],
+        budget: TokenBudget,
         interval: float,
         lease_seconds: float,
         quiet: Callable[[], Awaitable[None]],
@@ -190,7 +186,7 @@ class Learner:
             messages: Sequence[dict[str, Any]], schema: dict[str, Any], *, name: str, max_tokens: int
         ) -> Written:
             nonlocal calls, tokens
-            await self._require_budget(owner.project)
+            await self._budget.require(owner.project)
             await self._quiet()
             LEARNING_CALLS.labels(name).inc()
             calls += 1
@@ -198,7 +194,7 @@ class Learner:
             self._pause.worked()
             LEARNING_TOKENS.labels(name).inc(written.tokens)
             tokens += written.tokens
-            await self._queue.spend(owner.project, written.tokens)
+            await self._budget.spend(owner.project, written.tokens)
             if still_wanted is not None and not await still_wanted():
                 raise LeaseLost
             return written
@@ -219,9 +215,10 @@ class Learner:
                 session_id,
                 unread,
             )
+        outcomes = sum((Counter(one.rejected) for one in new), Counter[str]())
         for extraction in kept:
             if not extraction.reconciled:
-                await Reconciliation(
+                reconciliation = Reconciliation(
                     owner,
                     extraction,
                     self._knowing,
@@ -229,21 +226,16 @@ class Learner:
                     timezone=timezone,
                     rules=rules,
                     on_conflict=self._on_conflict,
-                ).run()
+                )
+                await reconciliation.run()
+                outcomes += reconciliation.outcomes
         await self._vectors.mark_learned(owner, session_id)
         _log.info(
-            "Session %s learned in %.1f s: %d facts, %d calls, %d tokens",
-            session_id,
-            time.monotonic() - begun,
-            sum(len(one.facts) for one in new),
-            calls,
-            tokens,
+            "Session %s of project %s learned in %.1f s: %d facts, %d calls, %d tokens; %s",
+            *(session_id, owner.project, time.monotonic() - begun),
+            *(sum(len(one.facts) for one in new), calls, tokens),
+            ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items())) or "nothing new",
         )
-
-    async def _require_budget(self, project: str) -> None:
-        budget = self._budget(project)
-        if budget is not None and await self._queue.spend(project, 0) >= budget:
-            raise BudgetSpent(f"project {project!r} has used its {budget} tokens of today")
 
     def _until_again(self, error: Unavailable) -> float:
         """Seconds until a user is tried again after what is nobody's fault."""

@@ -60,6 +60,8 @@ class Reconciliation:
         self._timezone = timezone
         self._rules = rules
         self._facts = {fact.id: fact for fact in extraction.facts}
+        self.outcomes: Counter[str] = Counter()
+        """Outcomes of the facts that were decided."""
 
     async def run(self) -> None:
         """Carry out what is decided, decide what is not.
@@ -113,7 +115,9 @@ class Reconciliation:
     async def _settle(self, decisions: Sequence[Decision]) -> list[Fact]:
         """Keep decisions, then carry them out; without those for facts whose memory was deleted meanwhile."""
         decisions = await self._keep(decisions)
-        count_facts(Counter(decision.outcome.value for decision in decisions))
+        outcomes = Counter(decision.outcome.value for decision in decisions)
+        count_facts(outcomes)
+        self.outcomes += outcomes
         return await self._carried_out(decisions)
 
     async def _keep(self, decisions: Sequence[Decision], *, reconciled: bool = False) -> list[Decision]:

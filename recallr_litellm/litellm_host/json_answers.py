@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
-from recallr_litellm.core.passages import estimate_tokens
 from recallr_litellm.errors import ModelBusy, ModelRefused, ModelSlow, ModelUnavailable
 from recallr_litellm.learning.model import Written
-from recallr_litellm.litellm_host.models import router
+from recallr_litellm.litellm_host.models import router, tokens_of
 from recallr_litellm.litellm_host.spend import own_call
 
 _SECONDS = 180.0
@@ -91,12 +90,10 @@ async def _call(
         message = choice.message
         text = "".join(str(one.function.arguments or "") for one in message.tool_calls or ())
         text = text or str(message.content or getattr(message, "refusal", None) or "")
-        used = int(getattr(getattr(response, "usage", None), "total_tokens", 0) or 0)
         return Written(
             text=text,
             cut_off=choice.finish_reason == "length",
-            # Not all providers say what they used; a budget is to be kept all the same.
-            tokens=used or estimate_tokens(text) + sum(estimate_tokens(str(one["content"])) for one in asked),
+            tokens=tokens_of(response, asked),
         )
     except Exception as error:
         raise _read(model, error) from error

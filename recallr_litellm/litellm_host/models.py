@@ -11,6 +11,7 @@ from typing import Any
 
 import litellm
 
+from recallr_litellm.core.passages import estimate_tokens
 from recallr_litellm.errors import EmbeddingUnavailable, ModelUnavailable, Unavailable
 from recallr_litellm.litellm_host.spend import own_call
 from recallr_litellm.recall.agentic import Completion, ToolRequest
@@ -99,13 +100,13 @@ async def complete(
     try:
         # An empty context: our hooks must not take this call for the request that is being served.
         response = await asyncio.create_task(call, context=contextvars.Context())
-        return _read(response.choices[0].message)
+        return _read(response.choices[0].message, tokens_of(response, messages))
     except Exception as error:
         # Only the type: a provider's message may quote the text.
         raise ModelUnavailable(f"the model {model} failed: {type(error).__name__}") from error
 
 
-def _read(message: Any) -> Completion:
+def _read(message: Any, tokens: int) -> Completion:
     requests = tuple(
         ToolRequest(str(call.id or ""), str(call.function.name or ""), str(call.function.arguments or ""))
         for call in message.tool_calls or ()
@@ -113,7 +114,16 @@ def _read(message: Any) -> Completion:
     said = message.model_dump(exclude_none=True)
     own = {field: value for field, value in said.pop("provider_specific_fields", {}).items() if value}
     kept = {field: said[field] for field in _SENT_BACK if field in said}
-    return Completion({**kept, **({"provider_specific_fields": own} if own else {})}, requests)
+    return Completion({**kept, **({"provider_specific_fields": own} if own else {})}, requests, tokens)
+
+
+def tokens_of(response: Any, asked: Sequence[dict[str, Any]]) -> int:
+    """Tokens of a completion, both ways. Not all providers say what they used; a budget is to be kept all the same."""
+    used = int(getattr(getattr(response, "usage", None), "total_tokens", 0) or 0)
+    message = response.choices[0].message
+    written = (str(call.function.arguments or "") for call in message.tool_calls or ())
+    texts = (str(message.content or ""), *written, *(str(one.get("content") or "") for one in asked))
+    return used or sum(map(estimate_tokens, texts))
 
 
 def router(error: type[Unavailable]) -> Any:

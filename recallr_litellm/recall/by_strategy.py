@@ -1,26 +1,32 @@
 """Searching one user's memory by whichever strategy is asked for; of chats and of the API alike.
 
->>> search = MemorySearch(recall, vectors, agent, may_use_agentic=projects.may_use_agentic)
+>>> search = MemorySearch(recall, vectors, agent, may_use_agentic=projects.may_use_agentic, budget=budget)
 >>> async for progress in search(owner, Question("Where did I park?"), options, until=loop.time() + 3, ...):
 ...     recalled = progress.recalled
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.recalled import Recalled
-from recallr_litellm.metrics import RECALL
+from recallr_litellm.errors import StateUnavailable, Unavailable
+from recallr_litellm.memory.budget import TokenBudget
+from recallr_litellm.metrics import AGENTIC_CALLS, AGENTIC_TOKENS, RECALL
 from recallr_litellm.recall.agentic import Agent, OwnedMemory, Progress, ResearchQuestion
 from recallr_litellm.recall.auto import choose
 from recallr_litellm.recall.search import Recall
 from recallr_litellm.recall.trace import Trace
 from recallr_litellm.stores.vectors import VectorStore
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +47,23 @@ class MemorySearch:
     Args:
         agent: searches with a model; None where none is configured.
         may_use_agentic: whether a project may have memory searched by the model.
+        budget: of the model.
     """
 
     def __init__(
-        self, recall: Recall, vectors: VectorStore, agent: Agent | None, *, may_use_agentic: Callable[[str], bool]
+        self,
+        recall: Recall,
+        vectors: VectorStore,
+        agent: Agent | None,
+        *,
+        may_use_agentic: Callable[[str], bool],
+        budget: TokenBudget,
     ) -> None:
         self._recall = recall
         self._vectors = vectors
         self._agent = agent
         self._may_use_agentic = may_use_agentic
+        self._budget = budget
 
     def chosen(self, owner: Owner, strategy: Strategy, question: str) -> Strategy:
         """How a question is searched for: the strategy itself, or what `auto` makes of it."""
@@ -88,7 +102,7 @@ class MemorySearch:
                 recalled = await self.first(
                     owner, question, options, exclude_sessions=exclude_sessions, now=now, trace=trace
                 )
-        fault = self._no_model(owner) if agentic else None
+        fault = self._no_model(owner) or await self._no_budget(owner) if agentic else None
         finished = not agentic or fault is not None or self._agent is None
         yield Progress(recalled, finished=finished, fault=fault)
         if finished or self._agent is None:
@@ -96,7 +110,8 @@ class MemorySearch:
         options = _without_model(options)
         memory = OwnedMemory(self._recall, self._vectors, owner, options, exclude_sessions=exclude_sessions, now=now)
         asked = ResearchQuestion(question.text, now, options.timezone, tuple(question.earlier))
-        async for progress in self._agent(memory, asked, recalled, options, until=until):
+        spend = partial(self._spend, owner)
+        async for progress in self._agent(memory, asked, recalled, options, until=until, spend=spend):
             yield progress
 
     async def first(
@@ -127,6 +142,22 @@ class MemorySearch:
         if not self._may_use_agentic(owner.project):
             return "neither its settings nor RECALLR_AGENTIC_PROJECTS allow the project agentic recall"
         return None
+
+    async def _no_budget(self, owner: Owner) -> str | None:
+        """Why the model may not be used now; None if it may."""
+        try:
+            await self._budget.require(owner.project)
+        except Unavailable as error:
+            return str(error)
+        return None
+
+    async def _spend(self, owner: Owner, tokens: int) -> None:
+        AGENTIC_CALLS.inc()
+        AGENTIC_TOKENS.inc(tokens)
+        try:
+            await self._budget.spend(owner.project, tokens)
+        except StateUnavailable as error:
+            _log.warning("Tokens of agentic recall could not be counted: %s", error)
 
 
 def _without_model(options: RecallOptions) -> RecallOptions:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from recallr_litellm.core.knowledge import Answer, Conflict, ConflictStatus
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory
 from recallr_litellm.errors import ConflictNotFound, InvalidAnswers
 from recallr_litellm.learning.knowing import Knowing
-from recallr_litellm.learning.model import WriteJson
+from recallr_litellm.learning.model import WriteJson, Written
 from recallr_litellm.learning.reconciling import OnConflict
 from recallr_litellm.learning.resolving import settled
 from recallr_litellm.learning.versions import Changes, resolved
+from recallr_litellm.memory.budget import TokenBudget
+from recallr_litellm.metrics import LEARNING_CALLS, LEARNING_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +35,22 @@ class Conflicts:
 
     Args:
         write: asks the model to settle what no rule settles; None where there is none.
+        budget: counts what that uses. Who answers is not made to wait for the next day.
         on_resolved: told of each conflict that is settled, perhaps twice.
     """
 
-    def __init__(self, knowing: Knowing, write: WriteJson | None, *, on_resolved: OnConflict | None = None) -> None:
+    def __init__(
+        self,
+        knowing: Knowing,
+        write: WriteJson | None,
+        budget: TokenBudget,
+        *,
+        on_resolved: OnConflict | None = None,
+    ) -> None:
         self._vectors = knowing.vectors
         self._knowing = knowing
         self._write = write
+        self._budget = budget
         self._on_resolved = on_resolved
 
     async def page(
@@ -89,7 +102,8 @@ class Conflicts:
                 break
             _check(conflict, answers)
             is_true = known is not None and known.expired_at is None
-            text = await settled(conflict, known.content, answers, self._write) if known and is_true else None
+            write = partial(self._counted, owner, self._write) if self._write is not None else None
+            text = await settled(conflict, known.content, answers, write) if known and is_true else None
             if await self._settle(owner, conflict, known, text, answers):
                 found = await self.get(owner, conflict_id)
                 break
@@ -123,6 +137,13 @@ class Conflicts:
 
         written = await self._knowing.change(owner, conflict.memory, change, wanted=is_open)
         return written is not None and not changed
+
+    async def _counted(self, owner: Owner, write: WriteJson, *asked: Any, **more: Any) -> Written:
+        LEARNING_CALLS.labels("conflicts").inc()
+        written = await write(*asked, **more)
+        LEARNING_TOKENS.labels("conflicts").inc(written.tokens)
+        await self._budget.spend(owner.project, written.tokens)
+        return written
 
     async def _details(self, owner: Owner, conflicts: Sequence[Conflict]) -> list[ConflictDetails]:
         memories = await self._vectors.get_memories(owner, list({one.memory for one in conflicts}))

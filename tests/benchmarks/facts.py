@@ -25,6 +25,7 @@ from recallr_litellm.learning.extracting import Rules
 from recallr_litellm.learning.knowing import Knowing
 from recallr_litellm.learning.learner import Learner
 from recallr_litellm.learning.model import WriteJson, Written
+from recallr_litellm.memory.budget import TokenBudget
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore
@@ -176,6 +177,7 @@ async def learner(
         breaker = CircuitBreaker("redis", queue.probe, probe_timeout=60)
         await breaker.probe()
         rules: Callable[[str], Rules] = lambda _: Rules()  # noqa: E731
+        state = StateStore(queue.link, timeout_seconds=60)
         yield Learner(
             queue,
             Knowing(StateStore(queue.link, timeout_seconds=60), vectors, embedder, sparse),
@@ -183,7 +185,7 @@ async def learner(
             breakers=[breaker],
             state_breaker=breaker,
             rules=rules,
-            budget=lambda _: None,
+            budget=TokenBudget(state, lambda _: None),
             interval=1.0,
             lease_seconds=60,
             quiet=_at_once,

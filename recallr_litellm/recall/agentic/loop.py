@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,12 +72,14 @@ class Agent:
         options: RecallOptions,
         *,
         until: float,
+        spend: Callable[[int], Awaitable[None]],
     ) -> AsyncIterator[Progress]:
         """Search, and tell of each step; the last one is finished.
 
         Args:
             recalled: what a search without a model has found: where the model starts, and what stays below findings.
             until: when to be done, on the clock of the event loop, in seconds.
+            spend: is told the tokens of each call.
 
         Raises:
             VectorsUnavailable, EmbeddingUnavailable: memory does not answer.
@@ -99,6 +101,7 @@ class Agent:
                     completion = await self._complete(
                         search.messages, [REPORT] if last else TOOLS, max_tokens=ANSWER_TOKENS
                     )
+                    await spend(completion.tokens)
                     await search.take(completion)
             except TimeoutError:
                 break

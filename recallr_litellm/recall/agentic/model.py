@@ -31,6 +31,8 @@ class Completion:
     """The whole answer, to be sent back as it came: providers hide in it what they want to see again (signatures
     of thoughts, for one)."""
     requests: tuple[ToolRequest, ...] = ()
+    tokens: int = 0
+    """Of the call, both ways."""
 
 
 class Complete(Protocol):

@@ -6,7 +6,6 @@ A user is a member, leased as a whole, so that two workers never learn of one us
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from recallr_litellm.core.owner import Owner
@@ -14,8 +13,6 @@ from recallr_litellm.stores.state import codec, keys
 from recallr_litellm.stores.state.connection import Link
 from recallr_litellm.stores.state.leased_queue import Lease, LeasedQueue
 from recallr_litellm.stores.state.lua import LearningScripts
-
-_BUDGET_SECONDS = 3 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +106,3 @@ class LearningQueue(LeasedQueue):
     async def retry(self, owner: Owner) -> None:
         """Try a user again that was set aside."""
         await self.requeue([(keys.bucket_of(owner), owner.key)])
-
-    async def spend(self, project: str, tokens: int) -> int:
-        """Count tokens of a project's day (UTC). Returns those of the day so far."""
-        name = keys.spent_tokens(project, datetime.now(UTC).date().isoformat())
-        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
-            pipeline.incrby(name, tokens)
-            pipeline.expire(name, _BUDGET_SECONDS)
-            spent, _ = await pipeline.execute()
-        return int(spent)

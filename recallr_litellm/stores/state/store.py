@@ -11,6 +11,7 @@ from recallr_litellm.stores.state.requested_sessions import RequestedSessions
 from recallr_litellm.stores.state.series import TimeSeries
 from recallr_litellm.stores.state.session_queue import SessionQueue
 from recallr_litellm.stores.state.sessions import OpenSessions
+from recallr_litellm.stores.state.spent_tokens import SpentTokens
 
 
 class StateStore(
@@ -23,6 +24,7 @@ class StateStore(
     ExplainedRequests,
     TimeSeries,
     ConsoleSecret,
+    SpentTokens,
 ):
     """Users whom requests come from, and sessions not yet processed: their messages, deadlines, leases.
 

@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from recallr_litellm.core.messages import Message, ToolCall
+from recallr_litellm.core.owner import Owner
+from recallr_litellm.core.records import Memory
 from recallr_litellm.core.room import Model
 from recallr_litellm.formats import Reply
 from recallr_litellm.gateway.call import Call, now_ms
@@ -38,11 +40,13 @@ def settings(folder: Path, **changes: Any) -> Settings:
     )
 
 
-async def running(folder: Path, *, window: int | None = None, **changes: Any) -> AsyncIterator[Runtime]:
+async def running(
+    folder: Path, *, window: int | None = None, complete: Any = nobody_asks, **changes: Any
+) -> AsyncIterator[Runtime]:
     runtime = Runtime(
         settings(folder, **changes),
         gateway_embed=nobody_asks,
-        gateway_complete=nobody_asks,
+        gateway_complete=complete,
         gateway_write_json=nobody_asks,
         count_tokens=count_tokens,
         model_behind=lambda *_, **__: Model(windows=(window,) if window else ()),
@@ -111,6 +115,12 @@ async def process(runtime: Runtime) -> None:
     """Make memory of all open sessions."""
     while claims := await runtime._state.claim(50, lease_seconds=60, now_ms=now_ms() + 3_600_000):
         await runtime._processor.process(claims)
+
+
+async def know(runtime: Runtime, owner: Owner, *memories: Memory) -> None:
+    """Have these known of a user."""
+    passages = await runtime._knowing.embed([memory.indexed_text for memory in memories])
+    await runtime._vectors.save_memories(owner, list(zip(memories, passages, strict=True)))
 
 
 def blocks(body: dict[str, Any]) -> list[str]:

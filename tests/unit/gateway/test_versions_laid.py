@@ -12,7 +12,7 @@ from recallr_litellm.core.knowledge import Conflict, Reason
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory
 from recallr_litellm.gateway.runtime import Runtime
-from tests.unit.gateway.kit import CHAT, Client, blocks, goes_on, running
+from tests.unit.gateway.kit import CHAT, Client, blocks, goes_on, know, running
 from tests.unit.learning.kit import at
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -23,11 +23,6 @@ STRATEGIES = ["low_latency", "balanced", "agentic", "auto"]
 async def runtime(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runtime]:
     async for runtime in running(tmp_path_factory.mktemp("data")):
         yield runtime
-
-
-async def know(runtime: Runtime, owner: Owner, *memories: Memory) -> None:
-    embedded = await runtime._knowing.embed([memory.indexed_text for memory in memories])
-    await runtime._vectors.save_memories(owner, list(zip(memories, embedded, strict=True)))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

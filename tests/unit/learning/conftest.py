@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from recallr_litellm.learning.extracting import Rules
 from recallr_litellm.learning.knowing import Knowing
 from recallr_litellm.learning.learner import Learner
 from recallr_litellm.learning.model import Written
+from recallr_litellm.memory.budget import TokenBudget
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.embedding import SparseEncoder
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore
@@ -94,6 +96,12 @@ class World:
         self.model = model
         self.rules = Rules()
         self.budget: int | None = None
+        self.quiet = asyncio.Event()
+        """No request is being served."""
+        self.quiet.set()
+
+    async def wait_for_quiet(self) -> None:
+        await self.quiet.wait()
 
     async def remember(
         self, id: str, *lines: str, day: str, owner: Owner = OWNER, timezone: str = ""
@@ -131,10 +139,6 @@ class World:
         return [one.content for one in await self.memories(owner) if one.expired_at is not None]
 
 
-async def _at_once() -> None:
-    return
-
-
 @pytest.fixture
 async def world(tmp_path: Path, quick_stores: None) -> AsyncIterator[World]:
     async with a_world(tmp_path) as made:
@@ -160,10 +164,10 @@ async def a_world(tmp_path: Path) -> AsyncIterator[World]:
         breakers=[breaker],
         state_breaker=breaker,
         rules=lambda _: made.rules,
-        budget=lambda _: made.budget,
+        budget=TokenBudget(state, lambda _: made.budget),
         interval=0.05,
         lease_seconds=60,
-        quiet=_at_once,
+        quiet=lambda: made.wait_for_quiet(),
     )
     made = World(state, vectors, queue, learner, model)
     yield made

@@ -19,6 +19,7 @@ from recallr_litellm.learning.duplicates import Known
 from recallr_litellm.learning.extracting import Rules
 from recallr_litellm.learning.knowing import Knowing
 from recallr_litellm.learning.model import Written
+from recallr_litellm.memory.budget import TokenBudget
 from recallr_litellm.services.conflicts import Conflicts
 from recallr_litellm.services.memories import Memories
 from recallr_litellm.services.sessions import SessionService
@@ -39,7 +40,7 @@ def memories(world: World) -> Memories:
 
 @pytest.fixture
 def conflicts(world: World) -> Conflicts:
-    return Conflicts(world.learner._knowing, world.model)
+    return Conflicts(world.learner._knowing, world.model, TokenBudget(world.state, lambda _: None))
 
 
 def place(name: str) -> dict[str, object]:

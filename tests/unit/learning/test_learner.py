@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
@@ -13,14 +14,17 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Turn
 from recallr_litellm.errors import ModelBusy, ModelRefused, ModelSlow, ModelUnavailable
 from recallr_litellm.learning.extracting import Rules
-from recallr_litellm.learning.learner import AT_ONCE, BudgetSpent
+from recallr_litellm.learning.learner import AT_ONCE
 from recallr_litellm.learning.model import Written
 from recallr_litellm.learning.model_pause import ModelPause
+from recallr_litellm.memory.budget import BudgetSpent
+from recallr_litellm.metrics import REGISTRY
 from recallr_litellm.stores.state import keys
 from recallr_litellm.tasks import end
 from tests.unit.learning.conftest import World
 from tests.unit.learning.kit import OWNER, at
 
+STEPS = ("facts", "decisions")
 HOME = {"attribute": "home", "confidence": "high"}
 
 
@@ -316,6 +320,40 @@ async def test_a_budget_that_is_spent_makes_sessions_wait_and_loses_nothing(worl
     world.budget = None
     await world.learner.learn(OWNER, "s2")
     assert [len(memory.sources) for memory in await world.memories()] == [2]
+
+
+async def test_what_a_session_took_and_what_came_of_it_is_one_line_without_its_words(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def used() -> list[float]:
+        names = ("recallr_learning_calls_total", "recallr_learning_tokens_total")
+        return [REGISTRY.get_sample_value(name, {"step": step}) or 0.0 for name in names for step in STEPS]
+
+    before = used()
+    boat = {"text": "User may buy a boat.", "modality": "possible"}
+    world.model.says({"Porto": [lives("Porto")], "Rome": [lives("Rome"), {"text": "User has a cat."}, boat]})
+    world.model.decides({"Rome": ("change", "Porto")})
+    with caplog.at_level("INFO", logger="recallr_litellm.learning"):
+        await world.learned("s1", "user: I live in Porto.", day="2025-05-01")
+        await world.learned("s2", "user: Rome now.", day="2025-06-01")
+    lines = [re.sub(r"[0-9.]+ s:", "… s:", record.getMessage()) for record in caplog.records]
+    assert lines == [
+        "Session s1 of project p learned in … s: 1 facts, 1 calls, 100 tokens; 1 new",
+        "Session s2 of project p learned in … s: 2 facts, 2 calls, 200 tokens; 1 change, 1 modality, 1 new",
+    ]
+    assert [after - was for after, was in zip(used(), before, strict=True)] == [2, 1, 200, 100]
+    assert await world.state.spend_tokens("p", 0) == 300
+
+
+async def test_learning_yields_to_requests(world: World) -> None:
+    world.quiet.clear()
+    await world.remember("s", "user: I live in Porto.", day="2025-05-01")
+    learning = asyncio.create_task(world.learner.learn(OWNER, "s"))
+    await asyncio.sleep(0.3)
+    assert not world.model.asked, "as long as requests are served"
+    world.quiet.set()
+    await learning
+    assert len(world.model.asked) == 1
 
 
 async def test_the_queue_gives_a_users_sessions_in_order_of_time_to_one_worker(world: World) -> None:

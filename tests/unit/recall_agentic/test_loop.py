@@ -60,13 +60,17 @@ async def search(
     begun = await balanced(store, asked, options)
     agent = Agent(model, count_tokens=tokens)
     until = asyncio.get_running_loop().time() + seconds
-    events = [event async for event in agent(memory or store.of(MARA), asked, begun, options, until=until)]
+    events = [event async for event in agent(memory or store.of(MARA), asked, begun, options, until=until, spend=_free)]
     assert [event.finished for event in events] == [False] * (len(events) - 1) + [True], "the last says that it is over"
     return model, begun, events
 
 
 def finished(events: list[Progress]) -> Progress:
     return events[-1]
+
+
+async def _free(_tokens: int) -> None:
+    return
 
 
 async def hang() -> Any:
@@ -241,7 +245,7 @@ async def test_times_in_a_query_are_counted_from_when_the_user_asked(store: Stor
     begun, options = await balanced(store, asked), RecallOptions()
     memory = OwnedMemory(store.recall, store.vectors, MARA, options, exclude_sessions=frozenset(), now=asked.now)
     until = asyncio.get_running_loop().time() + AMPLE
-    async for _ in Agent(model, count_tokens=tokens)(memory, asked, begun, options, until=until):
+    async for _ in Agent(model, count_tokens=tokens)(memory, asked, begun, options, until=until, spend=_free):
         pass
     [found] = model.results()[-1]["memories"]
     assert found["at"].startswith(f"Mon {day - 2} Mar 2025"), f"not what was said in the session {session!r}: {found}"
@@ -270,6 +274,7 @@ async def test_nothing_of_another_user_can_be_reached(store: Store) -> None:
     asked = question("PIN?")
     begun = await store.recall(OTTO, "PIN?", RecallOptions(), exclude_sessions=frozenset())
     until = asyncio.get_running_loop().time() + AMPLE
-    async for _ in Agent(ottos, count_tokens=tokens)(store.of(OTTO), asked, begun, RecallOptions(), until=until):
+    agent = Agent(ottos, count_tokens=tokens)
+    async for _ in agent(store.of(OTTO), asked, begun, RecallOptions(), until=until, spend=_free):
         pass
     assert "4711" in json.dumps(ottos.results()), "the owner himself finds it with the same tools"
