@@ -160,6 +160,10 @@ class Projects:
         """Whether the project's memory may be searched by a model."""
         return self.settings_of(project).agentic is not False
 
+    def profile_tokens(self, project: str) -> int:
+        """Most tokens of the profile of the project's users; 0: there is none."""
+        return self.settings_of(project).profile_tokens or 0
+
     def wants_explanations(self, project: str) -> bool:
         """Whether it is kept what the project's requests were given and why, where the environment has it kept."""
         return self.settings_of(project).explain is not False
@@ -194,6 +198,7 @@ def load_projects(settings: Settings) -> Projects:
             max_body_bytes=settings.api_max_body_bytes,
             learning=settings.learning,
             memory_budget_tokens=settings.memory_budget_tokens,
+            profile_tokens=settings.profile_tokens,
         ),
         agentic_projects=settings.agentic_projects,
         min_session_timeout_seconds=settings.min_session_timeout_seconds,

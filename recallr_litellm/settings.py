@@ -184,6 +184,13 @@ class Settings(EnvironmentSettings):
         description="Most tokens that all memory blocks of a request may take. Unset: four times "
         "RECALLR_CONTEXT_TOKENS.",
     )
+    profile_tokens: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Tokens of the profile that is always shown: what is known of a user's home, family, health, goals "
+        "and the like, within RECALLR_CONTEXT_TOKENS. 0: none.",
+    )
     inject: InjectInto = Field(
         InjectInto.USER, description="`user`: in the last user message; `system`: in the system message."
     )

@@ -46,16 +46,18 @@ def list_users(gateway: Gateway = None) -> None:
 
 @users.command()
 def show(user: User, gateway: Gateway = None) -> None:
-    """Show a user, and how much is remembered of it."""
+    """Show a user, how much is remembered of it, and the profile that its chats are shown."""
     console = Console(soft_wrap=True)
     with running_gateway(console, gateway) as api:
         found, counts = api.get("users", user), api.get("users", user, "summary")
+        profile = api.get("users", user, "profile")["lines"]
     rows = [
         ("user", found["custom_user_id"]),
         ("made", _time(found["created_at"])),
         ("last active", _time(found["last_active_at"])),
         ("metadata", _json(found["metadata"])),
         *((name, f"{counts[field]:,}") for field, name in _COUNTED.items()),
+        *(("" if place else "profile", _line(line)) for place, line in enumerate(profile)),
     ]
     for name, value in rows:
         console.print(Text(printable(f"{name:<20}{value}")))
@@ -108,6 +110,11 @@ def export(
 
 
 users.command("import")(import_)
+
+
+def _line(line: dict[str, Any]) -> str:
+    disputed = f" (disputed: {line['disputed']})" if line["disputed"] else ""
+    return f"{line['content']}{disputed} [{line['memory_id']}, {_time(line['told_at'])[:10]}]"
 
 
 def _private(path: Path) -> BinaryIO:

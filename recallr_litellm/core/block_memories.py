@@ -35,13 +35,15 @@ def remembered(
     Args:
         passages: most relevant first.
         memories: likewise.
-        hidden: ids of messages that are shown elsewhere; what tells no more than these is left out.
+        hidden: ids of messages and memories that are shown elsewhere; what tells no more than these is left out.
     """
     told = _Memories(writer)
     said = _Passages(writer)
     wanted = {(p.message, p.part): p for p in passages if p.message not in hidden and p.text.strip()}
     wanted_memories = [
-        m for m in memories if m.text.strip() and (m.tells_more or not m.sources or not hidden.issuperset(m.sources))
+        m
+        for m in memories
+        if m.text.strip() and m.id not in hidden and (m.tells_more or not m.sources or not hidden.issuperset(m.sources))
     ]
     left, complete = room, True
     for item in ranked(wanted_memories, wanted.values()):
@@ -53,9 +55,13 @@ def remembered(
             if beside is not None and beside.message not in hidden:
                 left -= said.take(beside, left) or 0
     for number, memory in list(told.shown):
-        left, all_shown = told.take_connected(number, memory.connected, left)
+        left, all_shown = told.take_connected(number, _without(memory.connected, hidden), left)
         complete &= all_shown
     return Filled(told.text + said.text, room - left, said.messages, frozenset(told.keys | said.keys), complete)
+
+
+def _without(memories: Sequence[RecalledMemory], hidden: frozenset[str]) -> list[RecalledMemory]:
+    return [one._replace(connected=tuple(_without(one.connected, hidden))) for one in memories if one.id not in hidden]
 
 
 class _Memories:
@@ -102,7 +108,7 @@ class _Memories:
     def _write(self, number: tuple[int, ...], memory: RecalledMemory, room: int) -> int | None:
         if too_long(memory.text, room):
             return None
-        pieces = [self._line(number, memory)]
+        pieces = [memory_line(self._writer, memory, number)]
         if not self._lines:
             pieces.append(_FACTS)
         cost = sum(map(self._writer.meter.cost, pieces))
@@ -112,19 +118,25 @@ class _Memories:
         self.keys.add(memory_key(memory))
         return cost
 
-    def _line(self, number: tuple[int, ...], memory: RecalledMemory) -> str:
-        clock = self._writer.clock
-        if memory.event_start is None:
-            dates = clock.date(memory.at)
-        else:
-            dates = f"event {clock.event(memory.event_start, memory.event_end)}"
-        relevance = percent(memory.relevance) if len(number) == 1 else ""
-        over = f"until {clock.date(memory.until)}" if memory.until is not None else ""
-        before = [attributed(mark("until", clock.date(until)), _one_line(text)).strip() for until, text in memory.was]
-        disputed = attributed(mark("disputed, ask the user"), _one_line(memory.disputed)).strip()
-        further = [*before, *([disputed] if memory.disputed else [])]
-        words = filter(None, (".".join(map(str, number)), dates, over, relevance))
-        return attributed(mark(*words), _one_line(memory.text), *further)
+
+def memory_line(writer: BlockWriter, memory: RecalledMemory, number: Sequence[int] = ()) -> str:
+    """A memory as a line: when it was told, or happened, what was before it and what disputes it.
+
+    Args:
+        number: where it stands in its section; its relevance is shown with the number of one that was recalled.
+    """
+    clock = writer.clock
+    if memory.event_start is None:
+        dates = clock.date(memory.at)
+    else:
+        dates = f"event {clock.event(memory.event_start, memory.event_end)}"
+    relevance = percent(memory.relevance) if len(number) == 1 else ""
+    over = f"until {clock.date(memory.until)}" if memory.until is not None else ""
+    before = [attributed(mark("until", clock.date(until)), _one_line(text)).strip() for until, text in memory.was]
+    disputed = attributed(mark("disputed, ask the user"), _one_line(memory.disputed)).strip()
+    further = [*before, *([disputed] if memory.disputed else [])]
+    words = filter(None, (".".join(map(str, number)), dates, over, relevance))
+    return attributed(mark(*words), _one_line(memory.text), *further)
 
 
 def _one_line(text: str) -> str:

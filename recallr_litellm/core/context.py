@@ -7,6 +7,8 @@ The block, most useful first (`note` and headings shortened here):
     <user 10:58> Which breaker was it again?
     <other open conversation, Sat 22 Nov 2025>
     <assistant 09:12> Your flight leaves at 14:20.
+    <profile of the user>
+    <Mon 3 Nov 2025> The user lives in Lyon.
     <findings>
     <from Mon 3 Nov 2025> The user prefers window seats.
     <facts, relevance in %>
@@ -33,6 +35,7 @@ from zoneinfo import ZoneInfo
 
 from recallr_litellm.core.block_findings import findings
 from recallr_litellm.core.block_memories import remembered
+from recallr_litellm.core.block_profile import profile
 from recallr_litellm.core.block_writer import IN_PERCENT, BlockWriter, Filled, SummaryItem
 from recallr_litellm.core.markup import Clock
 from recallr_litellm.core.messages import StoredMessage
@@ -126,11 +129,15 @@ def _sections(
             lambda room, _: writer.conversation("earlier in this conversation", unseen, room),
         ),
         _Section("ongoing", 0.5, frozenset({"unseen"}), lambda room, hidden: writer.ongoing(ongoing, room, hidden)),
+        # Chosen to its own measure (`recall/profile.py`). Half, so that it starves no memory where that is a large one.
+        _Section(
+            "profile", 0.5, frozenset(), lambda room, _: profile(writer, recalled.profile, recalled.memories, room)
+        ),
         _Section("findings", 0.5, frozenset(), lambda room, _: findings(writer, recalled.findings, room)),
         _Section(
             "memories",
             0.75,
-            frozenset({"unseen", "ongoing", "recent messages"}),
+            frozenset({"unseen", "ongoing", "profile", "recent messages"}),
             lambda room, hidden: remembered(writer, recalled.passages, recalled.memories, room, hidden),
         ),
         _Section(
@@ -154,7 +161,7 @@ def _sections(
     )
 
 
-_CHOOSING = ("unseen", "ongoing", "findings", "recent messages", "memories", "summaries", "recent summaries")
+_CHOOSING = ("unseen", "profile", "ongoing", "findings", "recent messages", "memories", "summaries", "recent summaries")
 """The order in which sections choose. Recent messages come before the memories, since they were
 asked for by name and a memory can only leave out a message that is surely shown."""
 

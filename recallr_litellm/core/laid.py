@@ -81,6 +81,7 @@ def not_shown(recalled: Recalled, shown: Collection[str]) -> Recalled:
             if unseen(passage)
         ),
         memories=_memories_not_shown(recalled.memories, shown),
+        profile=_memories_not_shown(recalled.profile, shown),
         summaries=tuple(
             summary
             for summary in recalled.summaries

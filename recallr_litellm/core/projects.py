@@ -30,6 +30,8 @@ class ProjectSettings(BaseModel):
     """Whether facts are learned from its sessions."""
     memory_budget_tokens: Annotated[int, Field(ge=0)] | None = None
     """Tokens a day that learning and agentic recall may use for it."""
+    profile_tokens: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    """Tokens of the profile of a user that is always shown; 0: none."""
     categories: (
         Annotated[tuple[Annotated[str, Field(min_length=1, max_length=80)], ...], Field(max_length=50)] | None
     ) = None

@@ -143,6 +143,8 @@ class Recalled:
     """Ids of the sessions that anything came from which was looked at: to leave out any others changes nothing."""
     findings: tuple[Finding, ...] = ()
     """In the order of the model that found them; only of the agentic strategy."""
+    profile: tuple[RecalledMemory, ...] = ()
+    """What is always worth knowing of the user, the most important first; not chosen by the question."""
 
     @property
     def asked_for(self) -> bool:

@@ -9,6 +9,7 @@ from recallr_litellm.learning.reconciling import OnConflict
 from recallr_litellm.memory.budget import TokenBudget
 from recallr_litellm.memory.sessions import Sessions
 from recallr_litellm.recall.by_strategy import MemorySearch
+from recallr_litellm.recall.profile import Profiles
 from recallr_litellm.services import Services
 from recallr_litellm.services.audit import Audit
 from recallr_litellm.services.conflicts import Conflicts
@@ -39,6 +40,7 @@ class OfferedServices(OpenedStores):
         explain: Explain,
         forgetting: Forgetting,
         budget: TokenBudget,
+        profiles: Profiles,
         *,
         learning: Learning,
         write: WriteJson | None,
@@ -88,6 +90,7 @@ class OfferedServices(OpenedStores):
             conflicts=Conflicts(self._knowing, write, budget, on_resolved=on_resolved),
             learning=learning,
             graph=Graph(self._vectors),
+            profiles=profiles,
             forgetting=forgetting,
             context=ContextService(
                 settings,

@@ -29,6 +29,7 @@ from recallr_litellm.metrics import EXCHANGES, QUEUE
 from recallr_litellm.recall import Recall
 from recallr_litellm.recall.agentic import Agent, Completion
 from recallr_litellm.recall.by_strategy import MemorySearch
+from recallr_litellm.recall.profile import Profiles
 from recallr_litellm.reconify.settings import load_reconify_settings
 from recallr_litellm.services.explain import Explain
 from recallr_litellm.services.forgetting import Forgetting
@@ -119,12 +120,14 @@ class Runtime(OfferedServices):
         self._open_reconify(default_timeout)
         self._open_webhooks()
         budget = TokenBudget(self._state, lambda project: self.projects.settings_of(project).memory_budget_tokens)
+        profiles = Profiles(self._vectors, tokens=self.projects.profile_tokens, count_tokens=self._count_tokens)
         search = MemorySearch(
             Recall(self._vectors, self._embedder, self._sparse),
             self._vectors,
             self._agent(),
             may_use_agentic=self.projects.may_use_agentic,
             budget=budget,
+            profiles=profiles,
         )
         self._open_learning(budget)
         self._processor = Processor(
@@ -185,6 +188,7 @@ class Runtime(OfferedServices):
             explain,
             forgetting,
             budget,
+            profiles,
             write=partial(self._gateway_write_json, model) if model is not None else None,
             learning=Learning(
                 self.projects,

@@ -1,12 +1,13 @@
 """Searching one user's memory by whichever strategy is asked for; of chats and of the API alike.
 
->>> search = MemorySearch(recall, vectors, agent, may_use_agentic=projects.may_use_agentic, budget=budget)
+>>> search = MemorySearch(recall, vectors, agent, may_use_agentic=…, budget=…, profiles=…)
 >>> async for progress in search(owner, Question("Where did I park?"), options, until=loop.time() + 3, ...):
 ...     recalled = progress.recalled
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from recallr_litellm.memory.budget import TokenBudget
 from recallr_litellm.metrics import AGENTIC_CALLS, AGENTIC_TOKENS, RECALL
 from recallr_litellm.recall.agentic import Agent, OwnedMemory, Progress, ResearchQuestion
 from recallr_litellm.recall.auto import choose
+from recallr_litellm.recall.memories import recalled_memory
+from recallr_litellm.recall.profile import Profiles
 from recallr_litellm.recall.search import Recall
 from recallr_litellm.recall.trace import Trace
 from recallr_litellm.stores.vectors import VectorStore
@@ -48,6 +51,7 @@ class MemorySearch:
         agent: searches with a model; None where none is configured.
         may_use_agentic: whether a project may have memory searched by the model.
         budget: of the model.
+        profiles: those of users, which come with what is found.
     """
 
     def __init__(
@@ -58,12 +62,14 @@ class MemorySearch:
         *,
         may_use_agentic: Callable[[str], bool],
         budget: TokenBudget,
+        profiles: Profiles,
     ) -> None:
         self._recall = recall
         self._vectors = vectors
         self._agent = agent
         self._may_use_agentic = may_use_agentic
         self._budget = budget
+        self._profiles = profiles
 
     def chosen(self, owner: Owner, strategy: Strategy, question: str) -> Strategy:
         """How a question is searched for: the strategy itself, or what `auto` makes of it."""
@@ -124,16 +130,22 @@ class MemorySearch:
         now: datetime,
         trace: Trace | None = None,
     ) -> Recalled:
-        """The search without a model that comes first. Arguments and errors as above."""
-        return await self._recall(
-            owner,
-            question.text,
-            _without_model(options),
-            exclude_sessions=exclude_sessions,
-            previous=question.previous,
-            now=now,
-            trace=trace,
+        """The search without a model that comes first, and the user's profile. Arguments and errors as above."""
+        found, lines = await asyncio.gather(
+            self._recall(
+                owner,
+                question.text,
+                _without_model(options),
+                exclude_sessions=exclude_sessions,
+                previous=question.previous,
+                now=now,
+                trace=trace,
+            ),
+            self._profiles.lines(owner, now=now, exclude_sessions=exclude_sessions),
         )
+        profile = tuple(recalled_memory(line.memory)._replace(disputed=line.disputed) for line in lines)
+        searched = found.searched.union(memory.session for memory in profile)
+        return replace(found, profile=profile, searched=searched)
 
     def _no_model(self, owner: Owner) -> str | None:
         """Why the owner's memory cannot be searched by a model; None if it can."""

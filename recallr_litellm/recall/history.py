@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from recallr_litellm.core.knowledge import Conflict, ConflictStatus, Reason
 from recallr_litellm.core.recalled import RecalledMemory
@@ -32,8 +32,7 @@ async def with_history(
     before = await versions(changed) if changed else {}
     disputed: dict[str, str] = {}
     if any(hit.conflict for hit in found):
-        pending = (one for one in await conflicts() if one.status is ConflictStatus.PENDING)
-        disputed = {one.memory: _question(one) for one in pending}
+        disputed = disputes(await conflicts())
     return tuple(
         memory._replace(
             was=tuple(
@@ -47,6 +46,11 @@ async def with_history(
         )
         for memory in memories
     )
+
+
+def disputes(conflicts: Iterable[Conflict]) -> dict[str, str]:
+    """Id of a memory → what was said that cannot be true as well, and what to ask the user; of those not settled."""
+    return {one.memory: _question(one) for one in conflicts if one.status is ConflictStatus.PENDING}
 
 
 def _question(conflict: Conflict) -> str:

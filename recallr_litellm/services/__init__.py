@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from recallr_litellm.projects import Projects
+from recallr_litellm.recall.profile import Profiles
 from recallr_litellm.services.audit import Audit
 from recallr_litellm.services.conflicts import Conflicts
 from recallr_litellm.services.context import ContextService
@@ -47,6 +48,7 @@ class Services:
     conflicts: Conflicts
     graph: Graph
     learning: Learning
+    profiles: Profiles
     explain: Explain
     operations: Operations
     series: Series

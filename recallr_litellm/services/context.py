@@ -196,7 +196,7 @@ class ContextService:
             text=text,
             strategy=strategy,
             question=question.text,
-            memory_ids=tuple(dict.fromkeys(_memories_in(block, recalled.memories))),
+            memory_ids=tuple(dict.fromkeys(_memories_in(block, (*recalled.profile, *recalled.memories)))),
             session_ids=tuple(dict.fromkeys(_sessions_in(block, recalled, ongoing))),
             reasoning="\n".join(finding.text for finding in recalled.findings) or None,
             fault=fault,
@@ -239,6 +239,7 @@ def _sessions_in(block: MemoryBlock, recalled: Recalled, ongoing: Iterable[Ongoi
 
     yield from (session.id for session in ongoing if any(stored.id in block.shown for stored in session.messages))
     yield from (passage.session for passage in recalled.passages if is_shown(passage))
+    yield from (memory.session for memory in recalled.profile if memory_key(memory) in block.shown)
     yield from (memory.session for memory in recalled.memories if memory_key(memory) in block.shown)
     yield from (summary.session for summary in recalled.summaries if summary.session in block.shown)
     yield from (session for session, stored in recalled.last_messages if stored.id in block.shown)

@@ -301,6 +301,8 @@ def _conversations(request: Request, shown: set[str]) -> Iterator[Conversation]:
         yield conversation("this session", request.session_id, (stored.id for stored in trace.unseen))
     for session in trace.ongoing:
         yield conversation("open session", session.id, (stored.id for stored in session.messages))
+    if recalled.profile:
+        yield conversation("profile", None, map(memory_key, recalled.profile))
     if recalled.last_messages:
         yield conversation("recent messages", None, (stored.id for _, stored in recalled.last_messages))
     if recalled.last_summaries:

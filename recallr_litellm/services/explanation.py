@@ -13,7 +13,7 @@ from recallr_litellm.recall.trace import Trace
 from recallr_litellm.request_headers import RecallrHeaders
 
 Kind = Literal["passage", "memory", "summary"]
-ConversationKind = Literal["this session", "open session", "recent messages", "recent summaries"]
+ConversationKind = Literal["this session", "open session", "recent messages", "recent summaries", "profile"]
 Outcome = Literal[
     "shown", "shown_before", "no_room", "same_words", "told_by_memory", "below_threshold", "beyond_top_k", "left_out"
 ]

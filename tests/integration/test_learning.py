@@ -241,6 +241,35 @@ def test_the_api_shows_entities_and_how_memories_hang_together(learning: Proxy, 
     assert [edge["kind"] for edge in left["edges"]] == ["speaks_of", "from"], "the connection went with its end"
 
 
+def test_the_profile_is_shown_to_a_greeting_and_told_with_its_sources(
+    learning: Proxy, provider: Provider, user: str
+) -> None:
+    def set_tokens(tokens: int | None) -> None:
+        url = f"{learning.url}/api/v1/admin/projects/{PROJECT}"
+        headers = {"Authorization": f"Bearer {learning.master_key}"}
+        answer = httpx.patch(url, json={"profile_tokens": tokens}, headers=headers, trust_env=False, timeout=60.0)
+        assert answer.status_code == 200, answer.text
+
+    provider.answer(Answer(model=MEMORY_MODEL, when="I live in Bari", text=lives("Bari")))
+    remember(learning, user, "I live in Bari.")
+    shown_to_be(learning, provider, user, "Bari")
+    set_tokens(200)
+    try:
+        [line] = eventually(lambda: call(learning, "GET", f"/users/{user}/profile").json()["lines"], "it is on")
+        [memory] = sdk(learning).get_user(user).list_memories().items
+        assert (line["memory_id"], line["content"]) == (memory.memory_id, "User lives in Bari.")
+        assert line["attribute"] == "home"
+        assert len(line["message_ids"]) == 1
+        learning.ask(user, "Hi!", conversation_id=f"{user}-new")
+        assert "<profile of the user>" in provider.chats(model=CHAT_MODEL)[-1].user_text
+        access = {"RECALLR_GATEWAY": learning.url, "RECALLR_PROJECT_ID": PROJECT, "RECALLR_API_KEY": API_KEY}
+        printed = CliRunner().invoke(app, ["users", "show", user], env=access)
+        assert printed.exit_code == 0, printed.output
+        assert f"profile             User lives in Bari. [{memory.memory_id}, " in printed.output
+    finally:
+        set_tokens(None)
+
+
 def test_the_sdk_filters_and_sorts_what_was_learned(learning: Proxy, provider: Provider, user: str) -> None:
     person = sdk(learning).create_user(user, merge_conflict_enabled=True)
     rex = {"entities": [{"name": "Rex", "kind": "pet"}]}

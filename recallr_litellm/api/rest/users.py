@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from recallr_litellm.api.rest.access import OwnerOfPath, ProjectOfKey, TheServices, project_router
 from recallr_litellm.api.rest.errors import documented
-from recallr_litellm.api.rest.values import IdempotencyKey, Limit, Metadata, MetadataFilter, Offset, moment
+from recallr_litellm.api.rest.values import IdempotencyKey, Limit, Metadata, MetadataFilter, Offset, as_text, moment
+from recallr_litellm.core.knowledge import Attribute
+from recallr_litellm.recall.profile import ProfileLine
 from recallr_litellm.request_headers import UserId
 from recallr_litellm.services.users import UserDetails
 
@@ -62,6 +64,40 @@ class UserList(BaseModel):
     has_more: bool
 
 
+class ProfileLineResponse(BaseModel):
+    """A memory in the profile of a user."""
+
+    memory_id: str
+    content: str
+    attribute: Attribute
+    pinned: bool
+    disputed: str | None = Field(None, description="What else was said that cannot be true as well.")
+    told_at: datetime
+    session_id: str
+    message_ids: list[str] = Field(description="The messages that it rests on.")
+
+    @classmethod
+    def of(cls, line: ProfileLine) -> ProfileLineResponse:
+        """As the API says it."""
+        memory = line.memory
+        return cls(
+            memory_id=memory.id,
+            content=as_text(memory.content),
+            attribute=memory.attribute,
+            pinned=memory.pinned,
+            disputed=as_text(line.disputed) or None,
+            told_at=moment(memory.created_at),
+            session_id=memory.session,
+            message_ids=list(memory.sources),
+        )
+
+
+class ProfileResponse(BaseModel):
+    """What is always shown of a user, the most important first."""
+
+    lines: list[ProfileLineResponse]
+
+
 @router.post("/users", status_code=201, responses=documented(409))
 async def create_user(
     project: ProjectOfKey, user: NewUser, services: TheServices, idempotency_key: IdempotencyKey = None
@@ -98,6 +134,13 @@ async def list_users(
 async def get_user(owner: OwnerOfPath, services: TheServices) -> UserResponse:
     """One user."""
     return UserResponse.of(await services.users.get(owner))
+
+
+@router.get("/users/{user_id}/profile", responses=documented(404))
+async def get_profile(owner: OwnerOfPath, services: TheServices) -> ProfileResponse:
+    """What is always shown of a user; nothing where `profile_tokens` of the project are 0."""
+    lines = await services.profiles.lines(owner, now=datetime.now(UTC))
+    return ProfileResponse(lines=[ProfileLineResponse.of(line) for line in lines])
 
 
 @router.put("/users/{user_id}", responses=documented(404, 409))

@@ -11,6 +11,7 @@ import qdrant_edge as q
 from recallr_litellm.core.records import SparseVector, Vector
 from recallr_litellm.stores.vectors.engine import Nearest, Point, Where
 from recallr_litellm.stores.vectors.schema import (
+    ABOUT,
     AT,
     BEGAN,
     CHAIN,
@@ -88,6 +89,8 @@ def filter_of(where: Where) -> q.Filter:
     must += [q.FieldCondition(METADATA, match=q.MatchValue(tag)) for tag in where.tags]
     if where.sessions:
         must.append(q.FieldCondition(SESSION, match=q.MatchAny(list(where.sessions))))
+    if where.about:
+        must.append(q.FieldCondition(ABOUT, match=q.MatchAny(list(where.about))))
     if where.chains:
         must.append(q.FieldCondition(CHAIN, match=q.MatchAny(list(where.chains))))
     if where.since is not None or where.until is not None:

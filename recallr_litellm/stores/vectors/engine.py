@@ -91,6 +91,8 @@ class Where:
     """Largest `began`, likewise; only sessions have one."""
     sessions: Collection[str] = ()
     """Of these sessions; empty for any."""
+    about: Collection[str] = ()
+    """Memories with one of these values of `ABOUT`; empty for any."""
     chains: Collection[str] = ()
     """Earlier versions of these memories; empty for any."""
     exclude_sessions: Collection[str] = ()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from recallr_litellm.core.facts import Extraction, Fact, Unlearned
-from recallr_litellm.core.knowledge import Conflict, ConflictStatus
+from recallr_litellm.core.knowledge import USER, Attribute, Conflict, ConflictStatus
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory, Session, Vector
 from recallr_litellm.stores.vectors import points, schema
@@ -54,6 +54,26 @@ class Knowledge(OpenedCollection):
             some, _ = await self._engine.scroll(where, _ABOUT, fields=[schema.RECORD])
             found |= {one.id: points.record_of(one.payload, Memory) for one in some}
         return list({memory.id: memory for memory in found.values()}.values())
+
+    async def memories_of_user(
+        self,
+        owner: Owner,
+        attributes: Collection[Attribute],
+        *,
+        pinned: bool,
+        n: int,
+        exclude_sessions: Collection[str] = (),
+    ) -> list[Memory]:
+        """The `n` ≥ 1 current memories told last that say one of these things about the user, in no order.
+
+        Args:
+            pinned: those that a person has pinned, too, whatever they say of whom.
+        """
+        values = [value for attribute in attributes for value in points.about(USER, attribute, ())]
+        wanted = [*values, *([schema.PINNED] if pinned else [])]
+        where = Where(owner, Kind.MEMORY, about=wanted, lacking=(schema.PAST,), exclude_sessions=exclude_sessions)
+        found, _ = await self._engine.scroll(where, n, fields=[schema.RECORD], newest_first=True)
+        return [points.record_of(one.payload, Memory) for one in found]
 
     async def versions(self, owner: Owner, memory_ids: Sequence[str]) -> dict[str, list[Memory]]:
         """Earlier versions of some memories, oldest first."""

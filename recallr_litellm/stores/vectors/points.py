@@ -237,7 +237,8 @@ def memory_payload(owner: Owner, memory: Memory) -> Payload:
     if memory.expired_at is not None:
         payload[schema.PAST] = True
     else:
-        payload[schema.ABOUT] = about(memory.subject, memory.attribute, memory.entities)
+        pinned = [schema.PINNED] if memory.pinned else []
+        payload[schema.ABOUT] = [*about(memory.subject, memory.attribute, memory.entities), *pinned]
     return payload
 
 

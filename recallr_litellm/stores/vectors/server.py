@@ -17,6 +17,7 @@ from recallr_litellm.core.records import SparseVector, Vector
 from recallr_litellm.errors import ConfigurationError, VectorsRefused, VectorsUnavailable
 from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, PointId, Stored, Where
 from recallr_litellm.stores.vectors.schema import (
+    ABOUT,
     AT,
     BEGAN,
     CHAIN,
@@ -261,6 +262,8 @@ def _filter(where: Where) -> models.Filter:
     must += [models.FieldCondition(key=METADATA, match=models.MatchValue(value=tag)) for tag in where.tags]
     if where.sessions:
         must.append(models.FieldCondition(key=SESSION, match=models.MatchAny(any=list(where.sessions))))
+    if where.about:
+        must.append(models.FieldCondition(key=ABOUT, match=models.MatchAny(any=list(where.about))))
     if where.chains:
         must.append(models.FieldCondition(key=CHAIN, match=models.MatchAny(any=list(where.chains))))
     if where.since is not None or where.until is not None:

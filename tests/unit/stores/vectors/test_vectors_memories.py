@@ -1,7 +1,10 @@
 """Memories are written under the session that they came from, found beside passages, and read by their ids."""
 
+from typing import Any
+
 import pytest
 
+from recallr_litellm.core.knowledge import Attribute
 from recallr_litellm.core.records import Memory, Passage
 from recallr_litellm.errors import VectorsUnavailable
 from recallr_litellm.stores.vectors import Engine, VectorStore
@@ -128,3 +131,26 @@ async def test_replacing_that_is_interrupted_loses_nothing_and_can_be_repeated(
 
     await store.save_memories(ADA, indexed(*map(memory, new)), replacing="s1")
     assert [one.id for one in await store.get_memories(ADA, every)] == every[20:]
+
+
+async def test_what_is_said_of_the_user_is_read_by_what_it_is_about_with_what_is_pinned(store: VectorStore) -> None:
+    home, dog = (
+        memory(1).model_copy(update={"attribute": Attribute.HOME}),
+        memory(2).model_copy(update={"attribute": Attribute.PET}),
+    )
+    toms = memory(3).model_copy(update={"attribute": Attribute.HOME, "subject": "Tom"})
+    over = memory(4).model_copy(update={"attribute": Attribute.HOME, "expired_at": START})
+    pinned = memory(5).model_copy(update={"subject": "Tom", "pinned": True})
+    seen = memory(6, of="s2").model_copy(update={"attribute": Attribute.HOME})
+    await store.save_memories(ADA, indexed(home, dog, toms, over, pinned, seen))
+    await store.save_memories(BOB, indexed(memory(7).model_copy(update={"attribute": Attribute.HOME})))
+
+    async def read(attributes: set[Attribute], *, pinned: bool, n: int = 9, **more: Any) -> set[str]:
+        return {one.id for one in await store.memories_of_user(ADA, attributes, pinned=pinned, n=n, **more)}
+
+    assert await read({Attribute.HOME}, pinned=False) == {home.id, seen.id}
+    assert await read({Attribute.HOME, Attribute.PET}, pinned=True) == {home.id, dog.id, pinned.id, seen.id}
+    assert await read({Attribute.HOME}, pinned=False, exclude_sessions={"s2"}) == {home.id}
+    assert await read({Attribute.HOME, Attribute.PET}, pinned=True, n=2) == {pinned.id, seen.id}, "those told last"
+    await store.update_memories(ADA, [home.model_copy(update={"pinned": True})])
+    assert await read({Attribute.PET}, pinned=True) == {home.id, dog.id, pinned.id}
