@@ -149,6 +149,13 @@ def build_app(engine: QdrantClient) -> FastAPI:
             raise ValueError("either points or filter must be given")
         return _done(engine.set_payload(name, body.payload, points, key=body.key))
 
+    @app.put("/collections/{name}/points/payload")
+    async def overwrite_payload(name: Collection, body: models.SetPayload) -> dict[str, Any]:
+        points = body.points if body.points is not None else body.filter
+        if points is None:
+            raise ValueError("either points or filter must be given")
+        return _done(engine.overwrite_payload(name, body.payload, points))
+
     @app.post("/collections/{name}/points/scroll")
     async def scroll(name: Collection, body: models.ScrollRequest) -> dict[str, Any]:
         points, next_page = engine.scroll(
