@@ -161,7 +161,8 @@ def fault(
         return "assistant"
     if any(_PLAYED.search(one) or (_INVENTED.search(one) and not _FOR_SOMEBODY.search(one)) for one in said):
         return "modality"
-    if any(_keeps_wrong(text, found) for one in said for found in _CORRECTED.finditer(one)):
+    denies = negated or _DENIES.search(text) is not None
+    if not denies and any(_keeps_wrong(text, found) for one in said for found in _CORRECTED.finditer(one)):
         return "corrected"
 
     def of_clause(clause: str, sentence: str) -> str:
@@ -169,7 +170,7 @@ def fault(
             return "question"
         if _is_imagined(clause, sentence):
             return "modality"
-        if _ENDED.search(clause) and not negated and not _DENIES.search(text):
+        if _ENDED.search(clause) and not denies:
             return "negation"
         if about_user and is_about_another(clause) and not _mentions(words, text, clause):
             return "subject"

@@ -31,7 +31,7 @@ import uvicorn
 from tests.support.listeners import free_port
 from tests.support.process import ServerProcess
 from tests.support.provider_app import ANSWERS, RECORDED, StandIn
-from tests.support.script import Answer, Recorded, ToolCall
+from tests.support.script import Answer, Recorded, Script, ToolCall
 from tests.support.waiting import eventually
 
 __all__ = ["Answer", "Provider", "ProviderProcess", "Recorded", "ThreadedProvider", "ToolCall"]
@@ -107,10 +107,11 @@ class Provider:
 class ThreadedProvider(Provider):
     """A provider in a thread of this process, on a free port, from `with` on."""
 
-    def __init__(self) -> None:
+    def __init__(self, script: Script | None = None) -> None:
+        """`script`: one that answers by rules of its own, instead of what `answer` says."""
         self._socket = socket.create_server(("127.0.0.1", 0))
         super().__init__(self._socket.getsockname()[1])
-        self._server = uvicorn.Server(_config())
+        self._server = uvicorn.Server(_config(script))
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="provider", daemon=True
         )
@@ -150,12 +151,12 @@ class ProviderProcess(ServerProcess):
         super().stop()
 
 
-def _config() -> uvicorn.Config:
+def _config(script: Script | None = None) -> uvicorn.Config:
     # "critical": a dropped connection is an exception that uvicorn would report as an error.
     # The graceful time bounds how long a hanging answer holds up the end of a test. Idle connections stay open:
     # LiteLLM fails on one that is closed just when it is used again.
     return uvicorn.Config(
-        StandIn().app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1, timeout_keep_alive=600
+        StandIn(script).app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1, timeout_keep_alive=600
     )
 
 

@@ -30,8 +30,8 @@ class Dropped(Exception):
 class StandIn:
     """State and routes of one provider. All of it runs on one event loop, so nothing is locked."""
 
-    def __init__(self) -> None:
-        self._script = Script()
+    def __init__(self, script: Script | None = None) -> None:
+        self._script = script or Script()
         self._recorded: list[Recorded] = []
         self._answered = 0
         self._held = Held()
