@@ -3,4 +3,4 @@
 A gateway turns it on with one line of its config: `callbacks: recallr_litellm.hooks.recallr`.
 """
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
