@@ -86,7 +86,7 @@ QUEUE = _shared(
 LEARNING = _counter(
     "recallr_learning_sessions",
     "Sessions that were learned, by outcome: learned; unread (a part of it gave nothing that can be read: that is in "
-    "passages only); postponed (is tried again); failed (set aside with its user, see `recallr failed`).",
+    "passages only); postponed (is tried again); failed (set aside with its user, which `recallr learn` tries again).",
     "outcome",
     *("learned", "unread", "postponed", "failed"),
 )

@@ -258,7 +258,7 @@ class Learner:
         await self._queue.set_failed(claim, reason)
         LEARNING.labels("failed").inc()
         session_id = waiting.session_id if waiting is not None else ""
-        _log.error("Learning of a user is set aside at session %s: %s. See `recallr failed`", session_id, reason)
+        _log.error("Learning of a user is set aside at session %s: %s. `recallr learn` goes on", session_id, reason)
 
     async def _postpone(self, claim: LearningClaim, delay_seconds: float, reason: str, *, counts: bool) -> None:
         await self._queue.postpone(claim, delay_seconds, reason, counts=counts)

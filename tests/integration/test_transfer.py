@@ -214,6 +214,11 @@ def test_forgetting_says_what_it_deletes_asks_and_is_told(
             "sessions 2: messages.0",
         ),
         (b'{"format": "recallr-user", "version": 1, "memories": [{"id": "x"}]}', "memories 1: id: "),
+        (
+            b'{"format": "recallr-user", "version": 1, "memories": [{"id": "%s", "session": "s", "created_at": 0, '
+            b'"content": "%s"}]}' % (b"a" * 32, b"x" * 10_001),
+            "memories 1: content: ",
+        ),
         (b"", "the JSON breaks off"),
         (b"[" * 200_000, "nested too deep"),
     ],

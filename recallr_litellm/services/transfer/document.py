@@ -147,6 +147,7 @@ class SessionItem(_Part):
 class MemoryItem(Memory):
     """A memory."""
 
+    content: str = Field(min_length=1, max_length=10_000)
     created_at: Moment
     event_start: Moment | None = None
     event_end: Moment | None = None
