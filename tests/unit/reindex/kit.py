@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from recallr_litellm.core.audit import AuditEntry
+from recallr_litellm.core.facts import Extraction, Fact
+from recallr_litellm.core.knowledge import Conflict
 from recallr_litellm.core.messages import Message, StoredMessage
-from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import Passage, Session, Turn, User, Vector
+from recallr_litellm.core.owner import Owner, Project
+from recallr_litellm.core.records import Memory, Passage, Session, Turn, User, Vector
 from recallr_litellm.errors import EmbeddingMisconfigured, EmbeddingRefused, EmbeddingUnavailable
 from recallr_litellm.reindex import Outcome, Reindex
 from recallr_litellm.stores.embedding import SparseEncoder
@@ -17,7 +20,7 @@ from recallr_litellm.stores.vectors import Collections, VectorStore
 from recallr_litellm.stores.vectors.collections import open_collection
 from recallr_litellm.stores.vectors.engine import Nearest, Where
 from recallr_litellm.stores.vectors.points import META_ID, Description, text_of
-from recallr_litellm.stores.vectors.schema import HIT, SCOPE, Kind
+from recallr_litellm.stores.vectors.schema import HIT, RECORD, SCOPE, Kind
 from tests.support.wires.embeddings import _embed
 
 ADA, BOB, EVE = Owner("acme", "ada"), Owner("acme", "bob"), Owner("globex", "ada")
@@ -103,12 +106,14 @@ class Store:
         """Every text is found by exactly its vectors of this model, among its owner's points."""
         engine = self.collections.engine(name)
         for owner in OWNERS:
-            for kind in (Kind.TURN, Kind.SESSION):
+            for kind in (Kind.TURN, Kind.SESSION, Kind.MEMORY):
                 where = Where(owner, kind, having=[HIT])
-                page, _ = await engine.scroll(where, 1000, fields=[SCOPE, HIT])
+                page, _ = await engine.scroll(where, 1000, fields=[SCOPE, HIT, RECORD])
                 for text in filter(None, (text_of(point.payload) for point in page)):
                     vectors = (model.vector(text), self.sparse.query(text))
-                    meant, said = await engine.query([Nearest(v, where, 1, fields=(SCOPE, HIT)) for v in vectors])
+                    meant, said = await engine.query(
+                        [Nearest(v, where, 1, fields=(SCOPE, HIT, RECORD)) for v in vectors]
+                    )
                     assert meant[0].score > 0.999, f"{text!r} does not have its vector of {model.name}"
                     assert text_of(meant[0].payload) == text, f"{text!r} is not found by its vector"
                     assert said, f"{text!r} is not found by its words"
@@ -135,6 +140,24 @@ class Gateway:
             id=id, created_at=AT, last_at=at, timeout_seconds=600, message_count=len(turns), summary=summary
         )
         await self.vectors.save_session(owner, session, turns, self._passage(summary))
+
+    async def knows(self, owner: Owner) -> None:
+        """What is learned of a user: a memory in two versions, a conflict, and what they were extracted as."""
+        current = Memory(
+            id="a" * 32, content="Lives in Rome.", questions=("Where do I live?",), created_at=AT, session="s0"
+        )
+        before = current.model_copy(update={"id": "b" * 32, "chain": current.id, "expired_at": AT, "questions": ()})
+        memories = [current, before.model_copy(update={"content": "Lived in Porto."})]
+        await self.vectors.save_memories(owner, [(one, self._passage(one.indexed_text)) for one in memories])
+        conflict = Conflict(
+            id="c" * 32, memory=current.id, proposed="d" * 32, content="In Paris.", session="s0", created_at=AT
+        )
+        await self.vectors.put_conflict(owner, conflict, keep_existing=False)
+        fact = Fact(id=current.id, text=current.content, said_at=AT, sources=("m1",))
+        extraction = Extraction(session="s0", window="w", prompt=1, messages=("m1",), facts=(fact,))
+        await self.vectors.keep_extraction(owner, extraction)
+        entry = AuditEntry(id="e" * 32, at=AT, who="RECALLR_PROJECTS", action="edit memory")
+        await self.vectors.add_audit(Project(owner.project), entry)
 
     async def said(self, owner: Owner, id: str) -> list[str]:
         """What a session consists of, but for the tool's results."""

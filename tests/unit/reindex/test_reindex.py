@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from recallr_litellm.core.owner import Project
 from recallr_litellm.errors import ConfigurationError, EmbeddingMisconfigured, EmbeddingMismatch, EmbeddingUnavailable
 from recallr_litellm.reindex import Reindex
 from recallr_litellm.stores.vectors.collections import current_of, name_of
@@ -39,6 +40,24 @@ async def test_everything_is_embedded_anew_and_used_from_the_next_start(
     assert await gateway.said(ADA, "s1") == ["ada of acme has 1 cats.", "Good."]
     with pytest.raises(EmbeddingMismatch, match="recallr reindex"):
         await store.gateway(old)  # what the new gateway remembers would be missing
+
+
+async def test_what_was_learned_moves_along(store: Store, old: Hashing, new: Hashing) -> None:
+    gateway = await stocked(store, old, sessions=1)
+    await gateway.knows(ADA)
+    await store.reindex(new)
+    assert await store.points(NEW_NAME) == await store.points(OLD_NAME)
+    await store.assert_embedded_with(new, NEW_NAME)
+
+    vectors = (await store.gateway(new)).vectors
+    [current] = await vectors.get_memories(ADA, ["a" * 32])
+    versions = await vectors.versions(ADA, [current.id])
+    assert [one.content for one in (*versions[current.id], current)] == ["Lived in Porto.", "Lives in Rome."]
+    assert "Lives in Rome.\nWhere do I live?" in new.embedded
+    assert [one.content for one in await vectors.conflicts(ADA)] == ["In Paris."]
+    [extraction] = await vectors.extractions(ADA, "s0")
+    assert [fact.text for fact in extraction.facts] == ["Lives in Rome."]
+    assert (await vectors.audit(Project(ADA.project), offset=0, limit=5))[1] == 1
 
 
 async def test_the_way_back_takes_along_what_came_since(store: Store, old: Hashing, new: Hashing) -> None:
