@@ -504,3 +504,46 @@ def test_a_learn_command_that_is_stopped_leaves_the_gateway_learning(
         assert "The gateway goes on learning what was queued." in prose(command.output)
     provider.release()
     shown_to_be(learning, provider, user, "Pau")
+
+
+GOOD = lives("TOWN")
+ONE = GOOD.removeprefix('{"facts": [').removesuffix("]}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("town", "answers", "known", "calls"),
+    [
+        ("Ghent", [Answer(text="The user seems to be a nice person.")], 0, 2),
+        ("Malmo", [Answer(text="I'm sorry, but I can't help with that.")], 0, 2),
+        ("Turku", [Answer(status=400, message="content policy")], 0, 15),
+        ("Split", [Answer(text='{"facts": [' + ", ".join([ONE] * 30), finish_reason="length")], 1, 1),
+        ("Siena", [Answer(text='{"facts": [' + ONE + ', {"text": "User', finish_reason="length")], 1, 15),
+        ("Delft", [Answer(text=lives("TOWN", evidence=[99]))], 0, 1),
+        ("Leeds", [Answer(text="<think>A {braced} thought.</think>```json\n" + GOOD + "\n```")], 1, 1),
+        ("Namur", [Answer(status=408, times=1), Answer(text=GOOD)], 1, 3),
+        ("Varna", [Answer(status=503, times=2), Answer(text=GOOD)], 1, 3),
+        ("Emden", [Answer(text='{"facts": []}')], 0, 1),
+    ],
+    ids="garbage no refused loops truncated wrong thinks slow outage nothing".split(),
+)
+def test_whatever_the_model_answers_a_session_is_recalled_and_its_cost_is_bounded(
+    learning: Proxy,
+    provider: Provider,
+    user: str,
+    town: str,
+    answers: list[Answer],
+    known: int,
+    calls: int,
+) -> None:
+    for one in answers:
+        text = one.text and one.text.replace("TOWN", town)
+        provider.answer(one.model_copy(update={"model": MEMORY_MODEL, "when": f"I live in {town}", "text": text}))
+    remember(learning, user, f"I live in {town}.")
+    waiting = f"/users/{user}/learning"
+    eventually(lambda: call(learning, "GET", waiting).json()["unlearned"] == 0, "its session is learned")
+    assert f"I live in {town}." in block_for(learning, provider, user, "Where do I live?") or known
+    memories = sdk(learning).get_user(user).list_memories().items
+    assert [one.content for one in memories] == [f"User lives in {town}."] * known
+    made = len(asked(provider, f"I live in {town}"))
+    assert 1 <= made <= calls
