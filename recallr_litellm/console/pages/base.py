@@ -62,7 +62,7 @@ class PageRoute(APIRoute):
                 response = fault_page(422 if isinstance(error, RequestValidationError) else status, str(detail))
             response.headers.update(PAGE_HEADERS)
             if (visit := getattr(request.state, "recallr_visit", None)) is not None:
-                await _doorkeeper(request).renew(request, response, visit)
+                await doorkeeper(request).renew(request, response, visit)
             return response
 
         return handle
@@ -149,13 +149,14 @@ class FormPage(Page):
         return RedirectResponse(address(page, where), _SEE_OTHER)
 
 
-def _doorkeeper(request: Request) -> Doorkeeper:
-    doorkeeper: Doorkeeper = request.app.state.recallr_doorkeeper
-    return doorkeeper
+def doorkeeper(request: Request) -> Doorkeeper:
+    """Who lets visitors in."""
+    found: Doorkeeper = request.app.state.recallr_doorkeeper
+    return found
 
 
 async def _visit(request: Request) -> Visit:
-    visit = await _doorkeeper(request).visit(request)
+    visit = await doorkeeper(request).visit(request)
     request.state.recallr_visit = visit
     return visit
 
@@ -191,16 +192,3 @@ def next_page(wanted: str, project: str | None) -> str:
     if not wanted or "//" in wanted or "\\" in wanted or ":" in wanted.partition("?")[0]:
         return address("overview" if project else "projects")
     return f"{PREFIX}/{wanted.lstrip('/')}"
-
-
-__all__ = [
-    "PAGE",
-    "Change",
-    "FormPage",
-    "Page",
-    "PageOfAll",
-    "PageOfProject",
-    "fault_page",
-    "next_page",
-    "page_router",
-]

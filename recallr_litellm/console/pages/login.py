@@ -9,7 +9,7 @@ from fastapi import Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from recallr_litellm.console.access import Doorkeeper, NotLetIn, check_form, check_same_site
-from recallr_litellm.console.pages.base import next_page, page_router
+from recallr_litellm.console.pages.base import doorkeeper, next_page, page_router
 from recallr_litellm.console.paths import PREFIX, address
 from recallr_litellm.console.rendering import rendered, texts
 from recallr_litellm.errors import Unauthorized
@@ -20,7 +20,7 @@ router = page_router()
 @router.get("/")
 async def front(request: Request) -> Response:
     """Go on to the first page that the visitor may see."""
-    visit = await _doorkeeper(request).visit(request)
+    visit = await doorkeeper(request).visit(request)
     return RedirectResponse(next_page("", visit.project), 303)
 
 
@@ -41,7 +41,7 @@ async def login(
     check_same_site(request)
     response = Response(status_code=303)
     try:
-        shown = await _doorkeeper(request).let_in(
+        shown = await doorkeeper(request).let_in(
             response, project=project.strip(), key=key.strip(), secure=request.url.scheme == "https"
         )
     except Unauthorized:
@@ -55,7 +55,7 @@ async def logout(request: Request, token: Annotated[str, Form()] = "") -> Respon
     """End the visit."""
     check_same_site(request)
     with suppress(NotLetIn):
-        check_form(await _doorkeeper(request).visit(request), token)
+        check_form(await doorkeeper(request).visit(request), token)
     response = RedirectResponse(address("login"), 303)
     Doorkeeper.end(response)
     return response
@@ -64,8 +64,3 @@ async def logout(request: Request, token: Annotated[str, Form()] = "") -> Respon
 def _page(next: str, project: str = "", fault: str = "", status: int = 200) -> HTMLResponse:
     values = {"next": next, "entered": project, "fault": fault, "action": f"{PREFIX}/login"}
     return HTMLResponse(rendered("login.html", values), status)
-
-
-def _doorkeeper(request: Request) -> Doorkeeper:
-    doorkeeper: Doorkeeper = request.app.state.recallr_doorkeeper
-    return doorkeeper
