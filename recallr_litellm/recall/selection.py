@@ -66,23 +66,19 @@ def top_summaries(
 
 
 def without_retold(ranked: Iterable[Remembered]) -> list[Remembered]:
-    """A memory and the message that it rests on once: whichever stands higher, since that answers better.
+    """Without the memories of which every message that they rest on stands above them, and so answers better.
 
-    A memory is left out where every message that it rests on stands above it, unless what was before it, or a dispute,
-    is shown with it. A message of several passages tells
-    more than a memory of it, and each of its passages less than the whole: there both stay.
+    One stays where what was before it, or a dispute, is shown with it, and where such a message has several passages,
+    of which only one may be shown. A message is never left out for a memory: a model may have made less of it than it
+    says, or something else.
     """
     said: set[str] = set()
-    remembered: set[str] = set()
     kept: list[Remembered] = []
     for item in ranked:
         if isinstance(item, RecalledMemory):
             if item.sources and said.issuperset(item.sources) and not item.tells_more:
                 continue
-            remembered.update(item.sources)
         elif item.parts == 1:
-            if item.message in remembered:
-                continue
             said.add(item.message)
         kept.append(item)
     return kept

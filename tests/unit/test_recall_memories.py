@@ -134,9 +134,9 @@ def test_facts_and_passages_compete_for_the_same_places(
     assert list(kept_passages) == passages[: len(kept_passages)]
 
 
-def test_a_fact_and_the_message_it_rests_on_are_shown_once_as_what_answers_better() -> None:
-    assert shown([fact("f", 0.9, "m")], [passage("m", 0.8), passage("n", 0.7)]) == ["f", "n"]
+def test_a_fact_gives_way_to_its_message_above_it_and_a_message_to_no_fact() -> None:
     assert shown([fact("f", 0.7, "m")], [passage("m", 0.8), passage("n", 0.6)]) == ["m", "n"]
+    assert shown([fact("f", 0.9, "m")], [passage("m", 0.8), passage("n", 0.7)]) == ["f", "m", "n"]
 
 
 def test_a_fact_that_tells_more_than_is_shown_stays() -> None:
