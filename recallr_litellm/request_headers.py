@@ -156,6 +156,11 @@ HEADER_NAMES: Mapping[str, str] = {
 }
 """Field → header name as documented."""
 
+RECALL_FIELDS = tuple(
+    field for field in RecallrHeaders.model_fields if field.removeprefix("recall_") in RecallOptions.__slots__
+)
+"""Fields of the headers that the recall strategies read."""
+
 _OF_ONE_REQUEST = frozenset({"api_key", "project_id", "session_id", "conversation_id"})
 """Headers that can have no default."""
 

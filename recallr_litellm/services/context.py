@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from recallr_litellm.core.bounds import SHOWN_BYTES_PER_TOKEN
-from recallr_litellm.core.context import MemoryBlock, render
+from recallr_litellm.core.context import render
 from recallr_litellm.core.instructions import instructions
-from recallr_litellm.core.laid import LaidBlock, memory_key, passage_key
+from recallr_litellm.core.laid import LaidBlock
 from recallr_litellm.core.messages import Message
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.recalled import OngoingSession, Recalled, RecalledMemory, RecalledPassage
+from recallr_litellm.core.recalled import Recalled
 from recallr_litellm.errors import CallRefused, SessionNotFound, Unavailable
 from recallr_litellm.memory.sessions import Sessions
 from recallr_litellm.recall.by_strategy import MemorySearch, Question
 from recallr_litellm.recall.trace import Trace
 from recallr_litellm.services.explain import Explain
 from recallr_litellm.services.explanation import Request
+from recallr_litellm.services.shown import Piece, pieces
 from recallr_litellm.settings import Settings
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.state import StateStore
@@ -46,14 +47,24 @@ class Context:
     """By which memory was searched; never `auto`."""
     question: str
     """What it was searched for; "" where nothing was."""
-    memory_ids: tuple[str, ...]
-    """Of the memories that the text shows."""
-    session_ids: tuple[str, ...]
-    """Of the sessions that it shows something of."""
+    tokens: int
+    """Of the memory block in it."""
+    shown: tuple[Piece, ...]
+    """What the block shows."""
     reasoning: str | None
     """What a model concluded."""
     fault: str | None
     """Why it does not hold all that there is; None where it does."""
+
+    @property
+    def memory_ids(self) -> tuple[str, ...]:
+        """Of the memories that the text shows."""
+        return tuple(dict.fromkeys(one.id for one in self.shown if one.kind in {"profile", "memory"}))
+
+    @property
+    def session_ids(self) -> tuple[str, ...]:
+        """Of the sessions that it shows something of."""
+        return tuple(dict.fromkeys(session for one in self.shown for session in one.sessions))
 
 
 class ContextService:
@@ -196,8 +207,8 @@ class ContextService:
             text=text,
             strategy=strategy,
             question=question.text,
-            memory_ids=tuple(dict.fromkeys(_memories_in(block, (*recalled.profile, *recalled.memories)))),
-            session_ids=tuple(dict.fromkeys(_sessions_in(block, recalled, ongoing))),
+            tokens=block.tokens,
+            shown=tuple(pieces(block, recalled, ongoing)),
             reasoning="\n".join(finding.text for finding in recalled.findings) or None,
             fault=fault,
         )
@@ -224,26 +235,3 @@ def _in_words(recalled: Recalled, *, finished: bool) -> str:
     passages, memories, summaries = map(len, (recalled.passages, recalled.memories, recalled.summaries))
     found = f"Found {passages} passages, {memories} memories and {summaries} summaries"
     return found if finished else f"{found}; a model searches on"
-
-
-def _memories_in(block: MemoryBlock, memories: Iterable[RecalledMemory]) -> Iterator[str]:
-    for memory in memories:
-        if memory_key(memory) in block.shown:
-            yield memory.id
-        yield from _memories_in(block, memory.connected)
-
-
-def _sessions_in(block: MemoryBlock, recalled: Recalled, ongoing: Iterable[OngoingSession]) -> Iterator[str]:
-    def is_shown(passage: RecalledPassage) -> bool:
-        return passage.message in block.shown or passage_key(passage) in block.shown
-
-    yield from (session.id for session in ongoing if any(stored.id in block.shown for stored in session.messages))
-    yield from (passage.session for passage in recalled.passages if is_shown(passage))
-    yield from (memory.session for memory in recalled.profile if memory_key(memory) in block.shown)
-    yield from (memory.session for memory in recalled.memories if memory_key(memory) in block.shown)
-    yield from (summary.session for summary in recalled.summaries if summary.session in block.shown)
-    yield from (session for session, stored in recalled.last_messages if stored.id in block.shown)
-    yield from (session.id for session in recalled.last_summaries if session.id in block.shown)
-    for finding in recalled.findings:
-        if finding.text in block.shown:
-            yield from finding.sessions

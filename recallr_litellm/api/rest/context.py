@@ -20,7 +20,7 @@ from recallr_litellm.core.instructions import instructions
 from recallr_litellm.core.options import RecallOptions, Strategy
 from recallr_litellm.errors import InvalidValue
 from recallr_litellm.header_values import describe
-from recallr_litellm.request_headers import RecallrHeaders
+from recallr_litellm.request_headers import RECALL_FIELDS, RecallrHeaders
 from recallr_litellm.services.context import Context, Tell
 
 router = project_router()
@@ -59,7 +59,7 @@ class ContextQuery(BaseModel):
         sent = self.model_dump(exclude_none=True, exclude={"stream", "include_metadata_ids"})
         if "last_n_messages" in sent:
             sent["last_n_user_messages"] = sent.pop("last_n_messages")
-        known = {name: value for name, value in defaults.items() if name in _OF_RECALL}
+        known = {name: value for name, value in defaults.items() if name in RECALL_FIELDS}
         try:
             return RecallrHeaders.model_validate({**known, **sent}, context={"sent": sent.keys()}).recall_options
         except ValidationError as error:
@@ -70,7 +70,6 @@ class ContextQuery(BaseModel):
 _OPTION_OF = {"recall_strategy": "strategy", "last_n_messages": "last_n_user_messages"}
 """Names of values as `RecallOptions` has them, where those are others."""
 _REQUEST_ID = "X-Recallr-Request-Id"
-_OF_RECALL = frozenset(RecallOptions.__slots__) - {"strategy"} | {"recall_strategy"}
 
 
 class DateRange(BaseModel):

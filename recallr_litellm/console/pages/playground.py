@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
-from zoneinfo import available_timezones
 
 from fastapi import Response
-from pydantic import ValidationError
 
-from recallr_litellm.api.rest.context import ContextQuery
+from recallr_litellm.console.controls import recall_controls
 from recallr_litellm.console.pages.base import Page, PageOfProject, page_router
-from recallr_litellm.core.options import Strategy
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.errors import InvalidValue
-from recallr_litellm.header_values import describe
+from recallr_litellm.errors import InvalidHeaders
 from recallr_litellm.recall.by_strategy import Question
+from recallr_litellm.request_headers import PREFIX, RawHeaders, RecallrHeaders, parse
 from recallr_litellm.services.context import Context
+from recallr_litellm.services.shown import Piece
 
 router = page_router()
 
 SIDES: Final = ("a", "b")
-_NUMBERS: Final = {
-    "min_top_k": (0, 200, 1),
-    "max_top_k": (0, 200, 1),
-    "memories_threshold": (0, 1, 0.05),
-    "summaries_threshold": (0, 1, 0.05),
-    "last_n_messages": (1, 100, 1),
-    "last_n_summaries": (1, 20, 1),
-}
-"""Setting → smallest and largest value, and step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +29,22 @@ class Side:
 
     name: str
     entered: Mapping[str, str]
+    """Field of the headers → value."""
     fault: str = ""
+    """What the API would say of them."""
     context: Context | None = None
+    milliseconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Something that a side shows, or both do."""
+
+    piece: Piece
+    relevance: Sequence[float | None]
+    """By each side."""
+    shown: Sequence[bool]
+    """Likewise."""
 
 
 @router.get("/playground")
@@ -53,27 +57,50 @@ async def playground(page: PageOfProject, user: str = "", question: str = "") ->
         user=user,
         question=question,
         sides=sides,
-        strategies=list(Strategy),
-        numbers=_NUMBERS,
-        timezones=sorted(available_timezones()),
+        controls=recall_controls(),
+        defaults=_read(page, {}),
+        compared=compared([side.context.shown if side.context else () for side in sides]),
     )
 
 
 async def _side(page: Page, name: str, owner: Owner | None, question: str) -> Side:
     entered = {
-        key.removeprefix(f"{name}_"): value
+        key.removeprefix(f"{name}_"): value.strip()
         for key, value in page.request.query_params.items()
-        if key.startswith(f"{name}_") and value
+        if key.startswith(f"{name}_") and value.strip()
     }
+    try:
+        headers = _read(page, entered)
+    except InvalidHeaders as error:
+        return Side(name, entered, error.message)
     if owner is None:
         return Side(name, entered)
-    try:
-        asked = ContextQuery.model_validate(entered)
-        options = asked.options(page.services.projects.defaults_of(page.of_project.id))
-    except ValidationError as error:
-        problems = (f"{problem['loc'][0]}: {describe(problem['msg'])}" for problem in error.errors())
-        return Side(name, entered, "; ".join(problems))
-    except InvalidValue as error:
-        return Side(name, entered, error.message)
-    found = await page.services.context.context(owner, "", Question(question), options, kept=False)
-    return Side(name, entered, context=found)
+    began = time.perf_counter()
+    found = await page.services.context.context(owner, "", Question(question), headers.recall_options, kept=False)
+    return Side(name, entered, context=found, milliseconds=1000 * (time.perf_counter() - began))
+
+
+def _read(page: Page, entered: Mapping[str, str]) -> RecallrHeaders:
+    """As a request's headers are read. Raises InvalidHeaders."""
+    sent = tuple((PREFIX + field.replace("_", "-"), value) for field, value in entered.items())
+    return parse(
+        RawHeaders(sent),
+        min_session_timeout_seconds=page.services.sessions.min_timeout_seconds,
+        defaults=page.services.projects.defaults_of(page.of_project.id),
+    )
+
+
+def compared(shown: Sequence[Sequence[Piece]]) -> list[Compared]:
+    """What each side shows, beside what the others do: first what not all show, in the order of the first that does.
+
+    Args:
+        shown: by side.
+    """
+    by_key = [{(one.kind, one.id, one.part): one for one in pieces} for pieces in shown]
+    every = {key: piece for pieces in reversed(by_key) for key, piece in pieces.items()}
+    found = []
+    for key in dict.fromkeys(key for pieces in by_key for key in pieces):
+        of_sides = [pieces.get(key) for pieces in by_key]
+        relevance = [one.relevance if one else None for one in of_sides]
+        found.append(Compared(every[key], relevance, [one is not None for one in of_sides]))
+    return sorted(found, key=lambda one: all(one.shown))
