@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory, Passage
 from recallr_litellm.learning.duplicates import Known
 from recallr_litellm.learning.links import MOST, connections, other_ends
+from recallr_litellm.learning.sentences import Sentences
 from recallr_litellm.learning.versions import Changes
 from recallr_litellm.stores.embedding import Embedder, SparseEncoder
 from recallr_litellm.stores.embedding.passages import embed_passages
@@ -37,6 +38,10 @@ class Knowing:
     vectors: VectorStore
     embedder: Embedder
     sparse: SparseEncoder
+    sentences: Sentences = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sentences", Sentences(self.embedder))
 
     async def embed(self, texts: Sequence[str]) -> list[Passage | None]:
         """The texts with their vectors; None for one that the model refuses."""
@@ -44,13 +49,13 @@ class Knowing:
 
     async def near(self, owner: Owner, fact: Fact) -> list[Known]:
         """Memories that a fact may concern, with the cosine of the sentences."""
-        [passage] = await self.embed([fact.text])
-        if passage is None:
+        [dense] = await self.sentences.vectors(owner, [fact.text])
+        if dense is None:
             return []
-        memories = await self.vectors.memories_near(owner, fact, passage.dense)
-        others = await self.embed([memory.content for memory in memories])
+        memories = await self.vectors.memories_near(owner, fact, dense)
+        others = await self.sentences.vectors(owner, [memory.content for memory in memories])
         return [
-            Known(memory, float(np.dot(passage.dense, other.dense)) if other is not None else 0.0)
+            Known(memory, float(np.dot(dense, other)) if other is not None else 0.0)
             for memory, other in zip(memories, others, strict=True)
         ]
 
@@ -79,7 +84,7 @@ class Knowing:
             wanted: asked just before writing, when nobody else can change anything.
 
         Returns:
-            What was written; None where nothing was: it is not wanted, or the user is forgotten.
+            What was written; None where it was not: it is not wanted any more, or the user is forgotten.
 
         Raises:
             Unavailable: a store or the embedding model does not answer.
@@ -87,6 +92,8 @@ class Knowing:
         while True:
             there = await self.read(owner, memory_id)
             changes = make(*there)
+            if changes == Changes():
+                return changes
             before = {one.id: one for one in (*there[1], *([there[0]] if there[0] else []))}
             new = [one for one in changes.memories if _text(before.get(one.id)) != one.indexed_text]
             passages = await self.embed([one.indexed_text for one in new])

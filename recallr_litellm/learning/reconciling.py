@@ -73,6 +73,7 @@ class Reconciliation:
         left = await self._carried_out(before)
         done = {decision.fact for decision in before}
         left += [fact for fact in self._extraction.facts if fact.id not in done]
+        await self._knowing.sentences.vectors(self._owner, [fact.text for fact in left])  # at once, for what follows
         for _ in range(_ROUNDS):
             if left:
                 left = await self._round(left)
@@ -159,16 +160,14 @@ class Reconciliation:
             outdated = found is None
             return found or Changes()
 
-        planned = change(*await self._knowing.read(owner, memory_id))
-        if planned == Changes():
-            conflict = conflict_id(memory_id, fact.id)  # of a memory that is no longer true
-            return not outdated or await self._knowing.vectors.get_conflict(owner, conflict) is not None
-
         async def wanted() -> bool:
             stored = await self._stored()
             return stored is not None and fact.id in {one.id for one in stored.facts}
 
         written = await self._knowing.change(owner, memory_id, change, wanted=wanted)
+        if outdated:  # unless it is in conflict with what was true then
+            conflict = conflict_id(memory_id, fact.id)
+            return await self._knowing.vectors.get_conflict(owner, conflict) is not None
         if written and written.conflict is not None and self._on_conflict is not None:
             await self._on_conflict(owner, written.conflict)
-        return not outdated
+        return True

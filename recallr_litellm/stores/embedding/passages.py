@@ -37,6 +37,17 @@ async def embed_passages(
     Raises:
         EmbeddingUnavailable: the model is not open, failed, or refuses any text.
     """
+    dense = await embed_texts(embedder, texts, wait=wait)
+    taken = [text for text, vector in zip(texts, dense, strict=True) if vector is not None]
+    terms = iter([one for some in _slices(taken) for one in await asyncio.to_thread(sparse.passages, some)])
+    return [
+        None if vector is None else Passage(text, vector, next(terms))
+        for text, vector in zip(texts, dense, strict=True)
+    ]
+
+
+async def embed_texts(embedder: Embedder, texts: Sequence[str], *, wait: Wait = _give_up) -> list[Vector | None]:
+    """The vectors of texts that are only compared, see `embed_passages`."""
     dense: list[Vector | None] = []
     size, failures = AT_A_TIME, 0
     while len(dense) < len(texts):
@@ -48,12 +59,7 @@ async def embed_passages(
             await wait(error, failures)
             if failures > 1:  # the endpoint's limit per minute may be lower
                 size = max(1, size // 2)
-    taken = [text for text, vector in zip(texts, dense, strict=True) if vector is not None]
-    terms = iter([one for some in _slices(taken) for one in await asyncio.to_thread(sparse.passages, some)])
-    return [
-        None if vector is None else Passage(text, vector, next(terms))
-        for text, vector in zip(texts, dense, strict=True)
-    ]
+    return dense
 
 
 async def _embed(embedder: Embedder, texts: Sequence[str], dense: list[Vector | None]) -> None:
