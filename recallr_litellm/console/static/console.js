@@ -7,6 +7,11 @@ for (const time of document.querySelectorAll("time")) {
   time.textContent = moment.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }
 
+// What scrolls by itself is reached by keyboard.
+for (const box of document.querySelectorAll(".wide, .text")) {
+  if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
+}
+
 const style = getComputedStyle(document.documentElement);
 const colour = (name) => style.getPropertyValue(name).trim();
 

@@ -1,0 +1,236 @@
+"""A headless Chromium of this machine, driven as a visitor of the console uses it, that notes what it complains about.
+
+    with Browser() as browser:
+        browser.look(width=360, dark=True)
+        browser.open("http://127.0.0.1:4000/recallr/console/login")
+        browser.fill("key", "rai_…")
+        browser.press("Log in")
+        assert browser.complaints() == []
+
+Nothing that is not on loopback can be reached from it: no name resolves but those of this machine.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+from selenium import webdriver
+from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium_axe_python import Axe
+
+from tests.support.waiting import eventually
+
+TIMEZONE: Final = "America/New_York"
+"""Of the viewer."""
+
+_BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
+_DRIVER: Final = "chromedriver"
+_FLAGS: Final = (
+    "--headless=new",
+    "--no-sandbox",  # which needs rights that containers do not give
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--no-proxy-server",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
+_SERIOUS: Final = ("serious", "critical")
+_IS_DRAWN: Final = """
+const drawn = [...document.querySelectorAll("[data-plot], [data-graph]")];
+return document.readyState === "complete" && drawn.every((one) => one.querySelector("svg, canvas"));
+"""
+_TOO_WIDE: Final = """
+const [width, page] = [arguments[0], document.documentElement.scrollWidth];
+if (page <= width) return [];
+return [...document.body.querySelectorAll("*")]
+  .filter((one) => one.getBoundingClientRect().right > width + 1)
+  .slice(0, 5)
+  .map((one) => `the page is ${page} px wide, by ${one.outerHTML.slice(0, 120)}`);
+"""
+_NOTE_FOCUS: Final = """
+window.focused = [];
+window.unfocusable = new Set(document.querySelectorAll(
+  "a[href], button, input:not([type=hidden]), select, textarea, summary"));
+for (const one of window.unfocusable) {
+  const first = one.type === "radio" && document.querySelector(`input[type=radio][name="${CSS.escape(one.name)}"]`);
+  if (!one.checkVisibility() || one.disabled || (first && first !== one)) window.unfocusable.delete(one);
+}
+document.addEventListener("focusin", (event) => {
+  const style = getComputedStyle(event.target);
+  const visible = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+  window.unfocusable.delete(event.target);
+  window.focused.push([event.target.outerHTML.slice(0, 120), visible]);
+});
+return window.unfocusable.size;
+"""
+
+
+def missing() -> str:
+    """What this machine lacks to run a browser, "" if nothing."""
+    if not any(map(shutil.which, _BROWSERS)):
+        return "no Chromium on this machine (Debian: apt-get install chromium chromium-driver)"
+    return "" if shutil.which(_DRIVER) else "no chromedriver on this machine (Debian: apt-get install chromium-driver)"
+
+
+class Browser:
+    """One window."""
+
+    def __init__(self) -> None:
+        options = webdriver.ChromeOptions()
+        options.binary_location = next(filter(None, map(shutil.which, _BROWSERS)))
+        for flag in _FLAGS:
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        # its driver speaks to it over loopback: a proxy of the developer's has no part in that
+        os.environ["NO_PROXY"] = os.environ["no_proxy"] = "localhost,127.0.0.1"
+        self.driver = webdriver.Chrome(options=options, service=Service(shutil.which(_DRIVER)))
+        self._command("Emulation.setTimezoneOverride", timezoneId=TIMEZONE)
+        self.look()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.driver.quit()
+
+    def look(self, *, width: int = 1600, dark: bool = False) -> None:
+        """Be a screen of this width, a phone's if it is narrow, of somebody who likes it dark or light."""
+        phone = width < 600
+        self._width = width
+        self._command("Emulation.setDeviceMetricsOverride", width=width, height=1000, deviceScaleFactor=1, mobile=phone)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._command(
+            "Emulation.setEmulatedMedia", features=[scheme, {"name": "prefers-reduced-motion", "value": "reduce"}]
+        )
+
+    # what a visitor does
+
+    def open(self, address: str) -> None:
+        """Go to a page, and wait until it is drawn."""
+        self.driver.get(address)
+        self.wait_drawn()
+
+    def wait_drawn(self) -> None:
+        """Wait until the page and its plots are there."""
+        eventually(lambda: self.driver.execute_script(_IS_DRAWN), f"{self.address} is drawn")
+
+    def fill(self, name: str, text: str) -> None:
+        """Type into the field of this name."""
+        field = self.visible(f'[name="{name}"]')
+        field.clear()
+        field.send_keys(text)
+
+    def press(self, label: str) -> None:
+        """Press the button, follow the link or open the section of this label, as the page has it."""
+        wanted = f"normalize-space()={json.dumps(label)}"
+        found = [
+            one
+            for one in self.driver.find_elements(By.XPATH, f"//button[{wanted}] | //a[{wanted}] | //summary[{wanted}]")
+            if one.is_displayed()
+        ]
+        assert found, f"{self.address} shows nothing to press that says {label!r}"
+        found[0].click()
+        self.wait_drawn()
+
+    def visible(self, selector: str) -> WebElement:
+        """The first element of this CSS selector that is shown. Fails the test if there is none."""
+        found = [one for one in self.driver.find_elements(By.CSS_SELECTOR, selector) if one.is_displayed()]
+        assert found, f"{self.address} shows no {selector}"
+        return found[0]
+
+    def tab_through(self) -> tuple[list[str], list[str]]:
+        """Press Tab from the top of the page to its end.
+
+        Returns:
+            The controls that got no focus, and those that do not show that they have it: their HTML.
+        """
+        controls: int = self.driver.execute_script(_NOTE_FOCUS)
+        for _ in range(controls // 20 + 2):
+            ActionChains(self.driver, duration=0).send_keys(Keys.TAB * 20).perform()
+        left: list[str] = self.driver.execute_script(
+            "return [...window.unfocusable].map((one) => one.outerHTML.slice(0, 120))"
+        )
+        focused: list[tuple[str, bool]] = self.driver.execute_script("return window.focused")
+        return left, [html for html, visible in focused if not visible]
+
+    # what is seen
+
+    @property
+    def address(self) -> str:
+        """Of the page."""
+        return str(self.driver.current_url)
+
+    @property
+    def text(self) -> str:
+        """All that the page shows."""
+        return self.driver.find_element(By.TAG_NAME, "body").text
+
+    @property
+    def overflow(self) -> list[str]:
+        """What reaches beyond the page's right edge, so that the page scrolls sideways: HTML of elements."""
+        found: list[str] = self.driver.execute_script(_TOO_WIDE, self._width)
+        return found
+
+    @property
+    def barriers(self) -> list[str]:
+        """What axe finds serious or critical for people who see, hear or move differently."""
+        axe = Axe(self.driver)
+        axe.inject()
+        return [
+            f"{found['id']}: {found['help']}: {node['html'][:200]} {node['failureSummary'][:200]}"
+            for found in axe.run()["violations"]
+            if found["impact"] in _SERIOUS
+            for node in found["nodes"]
+        ]
+
+    def complaints(self) -> list[str]:
+        """What the browser has complained about since the last call: errors of scripts, what the policy forbade,
+        requests that leave this machine."""
+        said = [
+            entry["message"]
+            for entry in self._log("browser")
+            if entry["level"] in ("SEVERE", "WARNING") and not _is_status_of_page(entry)
+        ]
+        return said + [f"asked for {url}" for url in self._requested() if not url.startswith(_LOCAL)]
+
+    def picture(self, file: Path, *, height: int = 4000) -> None:
+        """Write the page, as far down as this, as a PNG."""
+        size: Sequence[int] = self.driver.execute_script("return [innerWidth, document.documentElement.scrollHeight]")
+        clip = {"x": 0, "y": 0, "width": size[0], "height": min(size[1], height), "scale": 1}
+        shot = self._command("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        file.write_bytes(base64.b64decode(shot["data"]))
+
+    def _requested(self) -> list[str]:
+        messages = [json.loads(entry["message"])["message"] for entry in self._log("performance")]
+        return [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
+
+    def _log(self, kind: str) -> Any:
+        return self.driver.get_log(kind)  # type: ignore[no-untyped-call]
+
+    def _command(self, name: str, **arguments: Any) -> Any:
+        return self.driver.execute_cdp_cmd(name, arguments)
+
+
+_LOCAL: Final = ("http://127.0.0.1:", "data:", "chrome", "about:", "blob:http://127.0.0.1")
+
+
+def _is_status_of_page(entry: dict[str, Any]) -> bool:
+    """Whether it is only said that a page, as one that is not there, came with a status of an error."""
+    message = entry["message"]
+    return (
+        entry["source"] == "network"
+        and "/recallr/console/static/" not in message
+        and "responded with a status" in message
+    )
