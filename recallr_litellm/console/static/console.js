@@ -1,4 +1,4 @@
-// Times in the viewer's timezone, and plots. Every page works without it.
+// Times in the viewer's timezone, tables and long texts for small screens, and plots. Every page works without it.
 "use strict";
 
 for (const time of document.querySelectorAll("time")) {
@@ -7,8 +7,40 @@ for (const time of document.querySelectorAll("time")) {
   time.textContent = moment.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }
 
-// What scrolls by itself is reached by keyboard.
-for (const box of document.querySelectorAll(".wide, .text")) {
+// On a phone a row is a card: each cell says of which column it is. The roles stay those of a table.
+for (const table of document.querySelectorAll("main table:has(thead)")) {
+  const columns = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
+  table.classList.add("stacked");
+  table.setAttribute("role", "table");
+  for (const group of [table.tHead, ...table.tBodies]) group.setAttribute("role", "rowgroup");
+  for (const row of table.rows) row.setAttribute("role", "row");
+  for (const cell of table.tHead.rows[0].cells) cell.setAttribute("role", "columnheader");
+  for (const body of table.tBodies) {
+    for (const row of body.rows) {
+      [...row.cells].forEach((cell, column) => {
+        cell.setAttribute("role", cell.tagName === "TH" ? "rowheader" : "cell");
+        cell.dataset.label = columns[column] ?? "";
+      });
+    }
+  }
+}
+
+// A long text is cut, with a button for the rest. What still scrolls by itself is reached by keyboard.
+for (const text of document.querySelectorAll(".text, pre")) {
+  if (text.scrollHeight <= text.clientHeight + 1 || text.closest("td")) continue;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "more";
+  const show = (whole) => {
+    text.classList.toggle("whole", whole);
+    button.setAttribute("aria-expanded", whole);
+    button.textContent = whole ? document.body.dataset.less : document.body.dataset.more;
+  };
+  button.addEventListener("click", () => show(!text.classList.contains("whole")));
+  show(false);
+  text.after(button);
+}
+for (const box of document.querySelectorAll(".wide, .text, pre")) {
   if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
 }
 
@@ -19,11 +51,12 @@ for (const plot of document.querySelectorAll("[data-plot]")) {
   const traces = JSON.parse(plot.dataset.plot);
   const layout = {
     barmode: "stack",
+    colorway: ["--accent", "--good", "--warn", "--bad", "--quiet"].map(colour),
     margin: { l: 50, r: 20, t: 30, b: 40 },
-    font: { color: colour("--text") },
+    font: { color: colour("--quiet"), family: getComputedStyle(document.body).fontFamily },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    xaxis: { gridcolor: colour("--line") },
+    xaxis: { gridcolor: colour("--line"), showgrid: false },
     yaxis: { gridcolor: colour("--line"), rangemode: "tozero" },
     legend: { orientation: "h", y: 1.15 },
   };

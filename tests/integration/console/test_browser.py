@@ -16,8 +16,7 @@ from fastapi.routing import APIRoute
 
 from recallr_litellm.console.pages import ROUTERS
 from recallr_litellm.console.paths import address
-from tests.support import browser as browsers
-from tests.support.browser import Browser
+from tests.support.chromium import Chromium, lacking
 from tests.support.populated import USER, Populated, populate
 from tests.support.proxy import Proxy
 
@@ -32,29 +31,29 @@ def store(proxy: Proxy) -> Populated:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if lacking := browsers.missing():
-        assert not os.environ.get("CI"), lacking
-        pytest.skip(lacking)
-    with Browser() as browser:
-        yield browser
+def chromium() -> Iterator[Chromium]:
+    if lacks := lacking():
+        assert not os.environ.get("CI"), lacks
+        pytest.skip(lacks)
+    with Chromium() as chromium:
+        yield chromium
 
 
 @pytest.fixture
-def visitor(browser: Browser, proxy: Proxy, store: Populated) -> Browser:
+def visitor(chromium: Chromium, proxy: Proxy, store: Populated) -> Chromium:
     """Somebody who came in with the project's key, at a wide screen."""
-    browser.look()
-    come_in(browser, proxy, store.project, store.key)
-    browser.complaints()
-    return browser
+    chromium.look()
+    come_in(chromium, proxy, store.project, store.key)
+    chromium.complaints()
+    return chromium
 
 
-def come_in(browser: Browser, proxy: Proxy, project: str, key: str) -> None:
-    browser.driver.delete_all_cookies()
-    browser.open(f"{proxy.url}{address('login')}")
-    browser.fill("project", project)
-    browser.fill("key", key)
-    browser.press("Log in")
+def come_in(chromium: Chromium, proxy: Proxy, project: str, key: str) -> None:
+    chromium.driver.delete_all_cookies()
+    chromium.open(f"{proxy.url}{address('login')}")
+    chromium.fill("project", project)
+    chromium.fill("key", key)
+    chromium.press("Log in")
 
 
 def pages(store: Populated) -> Mapping[str, str]:
@@ -87,7 +86,7 @@ def pages(store: Populated) -> Mapping[str, str]:
 
 
 def test_a_visitor_finds_a_user_understands_a_request_and_sets_memory_right(
-    visitor: Browser, proxy: Proxy, store: Populated
+    visitor: Chromium, proxy: Proxy, store: Populated
 ) -> None:
     visitor.press("Users")
     visitor.fill("name", "t.okafor@example.com")
@@ -128,7 +127,7 @@ def test_a_visitor_finds_a_user_understands_a_request_and_sets_memory_right(
     assert visitor.complaints() == []
 
 
-def test_times_are_those_of_the_viewer(visitor: Browser, proxy: Proxy, store: Populated) -> None:
+def test_times_are_those_of_the_viewer(visitor: Chromium, proxy: Proxy, store: Populated) -> None:
     session = {"project": store.project, "user": USER, "session": store.sessions[USER]}
     visitor.open(f"{proxy.url}{address('session', session)}")
     shown = visitor.visible("main time")
@@ -151,17 +150,19 @@ def test_every_page_is_in_the_sweep(store: Populated) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_every_page_is_for_everybody(browser: Browser, proxy: Proxy, store: Populated, width: int, dark: bool) -> None:
-    browser.look(width=width, dark=dark)
-    come_in(browser, proxy, "", proxy.master_key)
+def test_every_page_is_for_everybody(
+    chromium: Chromium, proxy: Proxy, store: Populated, width: int, dark: bool
+) -> None:
+    chromium.look(width=width, dark=dark)
+    come_in(chromium, proxy, "", proxy.master_key)
     faults: dict[str, list[str]] = {}
     for name, where in pages(store).items():
-        browser.open(f"{proxy.url}{where}")
-        keep_picture(browser, f"{name}-{width}-{'dark' if dark else 'light'}")
-        open_all(browser)
-        found = [*browser.overflow, *browser.barriers, *browser.complaints()]
+        chromium.open(f"{proxy.url}{where}")
+        keep_picture(chromium, f"{name}-{width}-{'dark' if dark else 'light'}")
+        open_all(chromium)
+        found = [*chromium.overflow, *chromium.barriers, *chromium.complaints()]
         if not dark:  # colours do not move the focus
-            unreached, unseen = browser.tab_through()
+            unreached, unseen = chromium.tab_through()
             found += [f"Tab never comes to {one}" for one in unreached] + [
                 f"focus is not seen on {one}" for one in unseen
             ]
@@ -170,13 +171,13 @@ def test_every_page_is_for_everybody(browser: Browser, proxy: Proxy, store: Popu
     assert not faults, yaml.safe_dump(faults, width=200)
 
 
-def open_all(browser: Browser) -> None:
+def open_all(chromium: Chromium) -> None:
     """Open what is folded on the page, so that it is looked at too."""
-    browser.driver.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+    chromium.driver.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
 
 
-def keep_picture(browser: Browser, name: str) -> None:
+def keep_picture(chromium: Chromium, name: str) -> None:
     folder = os.environ.get("TEST_SCREENSHOTS")
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        browser.picture(Path(folder) / f"{name}.png")
+        chromium.picture(Path(folder) / f"{name}.png")

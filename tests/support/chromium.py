@@ -1,6 +1,6 @@
 """A headless Chromium of this machine, driven as a visitor of the console uses it, that notes what it complains about.
 
-    with Browser() as browser:
+    with Chromium() as browser:
         browser.look(width=360, dark=True)
         browser.open("http://127.0.0.1:4000/recallr/console/login")
         browser.fill("key", "rai_…")
@@ -55,7 +55,7 @@ _TOO_WIDE: Final = """
 const [width, page] = [arguments[0], document.documentElement.scrollWidth];
 if (page <= width) return [];
 return [...document.body.querySelectorAll("*")]
-  .filter((one) => one.getBoundingClientRect().right > width + 1)
+  .filter((one) => one.getBoundingClientRect().right > width + 1 && !one.parentElement.closest(".wide, pre, .text"))
   .slice(0, 5)
   .map((one) => `the page is ${page} px wide, by ${one.outerHTML.slice(0, 120)}`);
 """
@@ -77,14 +77,14 @@ return window.unfocusable.size;
 """
 
 
-def missing() -> str:
+def lacking() -> str:
     """What this machine lacks to run a browser, "" if nothing."""
     if not any(map(shutil.which, _BROWSERS)):
         return "no Chromium on this machine (Debian: apt-get install chromium chromium-driver)"
     return "" if shutil.which(_DRIVER) else "no chromedriver on this machine (Debian: apt-get install chromium-driver)"
 
 
-class Browser:
+class Chromium:
     """One window."""
 
     def __init__(self) -> None:
