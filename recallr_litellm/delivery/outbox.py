@@ -7,7 +7,7 @@ sent. The worker that has leased it sends its payloads one after another. Keys: 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -33,6 +33,8 @@ _NO_ENTRY: Final = "0-0"
 """No payload has this id."""
 _AT_A_TIME: Final = 50
 """Dead letters that one script or answer handles."""
+_COUNTED_AT_ONCE: Final = 200
+"""Dead letters that one script counts."""
 
 
 class Outbox(LeasedQueue):
@@ -160,6 +162,19 @@ class Outbox(LeasedQueue):
                 if not rows:
                     break
                 after = f"({rows[-1][0]}"
+
+    async def dead_by_project(self) -> dict[str, int]:
+        """How many dead letters each project has; without those of requests without a user."""
+        counts: Counter[str] = Counter()
+        for bucket in range(keys.BUCKETS):
+            after = "-"
+            while after:
+                names = [self._keys.of(bucket, "dead")]
+                last, *row = await self._run(self._outbox_scripts.outbox_projects, names, after, _COUNTED_AT_ONCE)
+                counts.update(dict(zip(row[::2], row[1::2], strict=True)))
+                after = f"({last}" if last else ""
+        del counts[""]
+        return dict(counts)
 
     async def requeue_dead(self, letters: Iterable[DeadLetter] | None = None) -> int:
         """Put these dead letters, or all there are, at the end of their sessions' queues, room or not. Returns how many

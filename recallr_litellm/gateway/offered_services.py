@@ -25,6 +25,7 @@ from recallr_litellm.services.projects import ProjectAdmin
 from recallr_litellm.services.search import Search
 from recallr_litellm.services.series import Series
 from recallr_litellm.services.sessions import SessionService
+from recallr_litellm.services.totals import Totals
 from recallr_litellm.services.transfer.exporting import Exporter
 from recallr_litellm.services.transfer.importing import Importer
 from recallr_litellm.services.users import Users
@@ -63,7 +64,9 @@ class OfferedServices(OpenedStores):
             self._state,
             min_session_timeout_seconds=min_timeout,
         )
-        api_sessions = SessionService(self._state, self._vectors, min_timeout_seconds=min_timeout)
+        api_sessions = SessionService(
+            self._state, self._vectors, min_timeout_seconds=min_timeout, heard_of=sessions.users.heard_of
+        )
         operations = Operations(self._state, timeout_seconds=self._store_seconds)
         users = Users(self._state, self._vectors, sessions.users, forgetting)
         return Services(
@@ -74,6 +77,8 @@ class OfferedServices(OpenedStores):
             explain=explain,
             operations=operations,
             series=Series(self._state, self._state_breaker, queues=operations.queues),
+            totals=Totals(self._vectors, operations),
+            faults=self.faults,
             sessions=api_sessions,
             exporter=Exporter(self._state, self._vectors),
             importer=Importer(

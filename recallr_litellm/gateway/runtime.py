@@ -52,6 +52,9 @@ _LATE_SECONDS = 10.0
 _YIELD_SECONDS = 2.0
 """Longest time for which a call of the learning model waits because there are requests to serve."""
 
+_NOTE_INTERVALS = 10
+"""After how many process intervals it is noted who was heard of."""
+
 _COUNT_SECONDS = 10.0
 """How often the queue is counted for the metrics."""
 
@@ -297,7 +300,8 @@ class Runtime(OfferedServices):
             self.services.series.run,
             self.services.forgetting.run,
             self._retention.run,
-            self._list_earlier_users,
+            self._list_earlier,
+            self._keep_noting_users,
             *(self._reconify.background if self._reconify is not None else ()),
             *(self._webhooks.background if self._webhooks is not None else ()),
             *((self._learner.run,) if self._learner is not None else ()),
@@ -353,18 +357,27 @@ class Runtime(OfferedServices):
                 except StateUnavailable as error:
                     self._state_breaker.trip(error)
 
-    async def _list_earlier_users(self) -> None:
-        """Once a store: make users that an earlier version wrote part of the lists."""
+    async def _keep_noting_users(self) -> None:
+        while True:
+            await asyncio.sleep(_NOTE_INTERVALS * self.settings.process_interval_seconds)
+            if self._writes_breaker.allows_requests:
+                try:
+                    await self._sessions.users.note_seen()
+                except VectorsUnavailable as error:
+                    self._writes_breaker.trip(error)
+
+    async def _list_earlier(self) -> None:
+        """Once a store: have what an earlier version wrote listed and counted with the rest."""
         while True:
             await asyncio.sleep(self.settings.process_interval_seconds)
             if self._writes_breaker.allows_requests:
                 try:
-                    found = await self._vectors.list_earlier_users()
+                    found = await self._vectors.list_earlier()
                 except VectorsUnavailable as error:
                     self._writes_breaker.trip(error)
                 else:
                     if found:
-                        _log.info("%d users of an earlier version are now in the lists of their projects", found)
+                        _log.info("%d users of an earlier version are now listed and counted with the others", found)
                     return
 
     async def _keep_counting(self) -> None:

@@ -77,6 +77,7 @@ class SessionMemory:
             user = User(project=owner.project, user=owner.user, id=id, created_at=snapshot.created_at)
             await self._vectors.put_user(owner, user)
         await self._vectors.save_session(owner, session, turns, summary)
+        await self._vectors.note_seen(owner, session.last_at)
 
     async def _turns(self, messages: tuple[StoredMessage, ...]) -> list[Turn]:
         # What tools returned is kept but not searched.

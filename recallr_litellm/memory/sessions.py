@@ -101,6 +101,7 @@ class Sessions:
         if not isinstance(resolved, Resolved):
             raise _no_such_session()
         self.users.confirm(request.owner)
+        self.users.heard_of(request.owner)
         return OpenedSession(
             request.owner,
             resolved.session_id,

@@ -20,6 +20,8 @@ _MOST_KNOWN: Final = 20_000
 """Users whose id is not that of their name and is known in this process."""
 _CONFIRMED_SECONDS: Final = 60
 """How long Redis is not asked again whether a user is known."""
+_SEEN_SECONDS: Final = 300
+"""How long it is not noted again that a user was heard of."""
 
 _TELL_HOW = (
     "This user does not exist in this project. Send X-Recallr-Allow-New-User-Creation: true to create it with its "
@@ -42,6 +44,9 @@ class UserDirectory:
         """`Owner.name_key` → whose name it is. May be wrong, which `StateStore.resolve` notices."""
         self._confirmed: TTLCache[str, Owner] = TTLCache(_MOST_KNOWN, _CONFIRMED_SECONDS)
         """The same of those whose requests were let in of late."""
+        self._seen: TTLCache[str, bool] = TTLCache(_MOST_KNOWN, _SEEN_SECONDS)
+        """`Owner.key` of those of whom it was noted of late."""
+        self._to_note: dict[Owner, int] = {}
 
     def probable(self, name: Owner) -> Owner:
         """Whose name it is, as far as this process knows; to be used only where being wrong is noticed."""
@@ -50,6 +55,23 @@ class UserDirectory:
     def confirm(self, owner: Owner) -> None:
         """Note that a user exists and has this name, as the store has just said."""
         self._confirmed[owner.name_key] = owner
+
+    def heard_of(self, owner: Owner) -> None:
+        """Remember that a user is there now, for `note_seen`."""
+        if owner.key not in self._seen:
+            self._seen[owner.key] = True
+            self._to_note[owner] = _now()
+
+    async def note_seen(self) -> None:
+        """Note with users when they were heard of, so that they can be listed by it. What is not noted in an outage is
+        noted when their sessions are processed.
+
+        Raises:
+            VectorsUnavailable: Qdrant does not answer.
+        """
+        to_note, self._to_note = self._to_note, {}
+        for owner, at in to_note.items():
+            await self._vectors.note_seen(owner, at)
 
     async def is_known(self, owner: Owner) -> bool:
         """Whether this is a user of this name, as far as can be told without Qdrant. One that was renamed or forgotten

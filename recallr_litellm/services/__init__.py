@@ -5,7 +5,7 @@ Each takes an `Owner` or a `Project`, so none can be called for nobody, and none
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from recallr_litellm.projects import Projects
@@ -24,6 +24,7 @@ from recallr_litellm.services.projects import ProjectAdmin
 from recallr_litellm.services.search import Search
 from recallr_litellm.services.series import Series
 from recallr_litellm.services.sessions import SessionService
+from recallr_litellm.services.totals import Totals
 from recallr_litellm.services.transfer.exporting import Exporter
 from recallr_litellm.services.transfer.importing import Importer
 from recallr_litellm.services.users import Users
@@ -52,6 +53,9 @@ class Services:
     explain: Explain
     operations: Operations
     series: Series
+    totals: Totals
+    faults: Callable[[], Mapping[str, str]]
+    """Part of the plugin → what keeps it from working; empty while memory works."""
     exporter: Exporter
     importer: Importer
     audit: Audit

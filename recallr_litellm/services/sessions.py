@@ -65,10 +65,22 @@ class SessionMessage:
 
 class SessionService:
     """Makes, finds, fills and ends sessions. Each function is for the sessions of one owner, and to it all others are
-    unknown: `SessionNotFound`."""
+    unknown: `SessionNotFound`.
 
-    def __init__(self, state: StateStore, vectors: VectorStore, *, min_timeout_seconds: int) -> None:
+    Args:
+        heard_of: told of each user who makes or fills a session.
+    """
+
+    def __init__(
+        self,
+        state: StateStore,
+        vectors: VectorStore,
+        *,
+        min_timeout_seconds: int,
+        heard_of: Callable[[Owner], None] = lambda _: None,
+    ) -> None:
         self._state = state
+        self._heard_of = heard_of
         self._vectors = vectors
         self.min_timeout_seconds = min_timeout_seconds
         """Fewest quiet seconds after which a session may become memory."""
@@ -99,6 +111,7 @@ class SessionService:
         id = _digest(owner.key, "session", asked) if key else secrets.token_hex(16)
         if key and (known := await self._find(owner, id)) is not None:
             return known
+        self._heard_of(owner)
         await self._state.create(owner, id, timeout_seconds=timeout_seconds, metadata=metadata, created_at=created_at)
         return await self.get(owner, id)
 
@@ -183,6 +196,7 @@ class SessionService:
             StateUnavailable: Redis does not answer, or too many write to the session at once.
         """
         exchange = _digest(session_id, "message", key, role, text) if key else secrets.token_hex(16)
+        self._heard_of(owner)
         for _ in range(_ATTEMPTS):
             state = (await self._state.look(owner, [session_id])).get(session_id)
             if state is None or state.processing or state.failed:

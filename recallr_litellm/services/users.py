@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic import JsonValue
 
@@ -15,6 +16,8 @@ from recallr_litellm.memory.users import UserDirectory
 from recallr_litellm.services.forgetting import Forgetting, Forgotten
 from recallr_litellm.stores.state import StateStore
 from recallr_litellm.stores.vectors import VectorStore
+from recallr_litellm.stores.vectors.schema import Kind
+from recallr_litellm.stores.vectors.users import ListedUser, UserOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +29,18 @@ class UserDetails:
     """Milliseconds since the epoch, UTC: the last use of a session, or when the user was made."""
 
 
+class UserCounts(NamedTuple):
+    """How much there is of a user."""
+
+    sessions: int
+    """Processed ones."""
+    memories: int
+    """Current ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class UserPage:
-    """Some of the users of a project, those made last first."""
+    """Some of the users of a project."""
 
     users: Sequence[UserDetails]
     total: int
@@ -59,13 +71,20 @@ class Users:
         Raises:
             UserNotFound: it was forgotten.
         """
-        user = await self._vectors.get_user(owner)
-        if user is None:
+        found = await self._vectors.get_listed_user(owner)
+        if found is None:
             raise UserNotFound(f"User {owner.user} not found")
-        return await self._details(user)
+        return (await self._details([found]))[0]
 
     async def list(
-        self, project: Project, *, offset: int, limit: int, metadata: Mapping[str, JsonValue] | None = None
+        self,
+        project: Project,
+        *,
+        offset: int,
+        limit: int,
+        metadata: Mapping[str, JsonValue] | None = None,
+        part: str = "",
+        order: UserOrder = UserOrder.CREATED,
     ) -> UserPage:
         """Users of a project.
 
@@ -73,9 +92,24 @@ class Users:
             offset: how many to leave out.
             limit: most users to return; at least 1.
             metadata: only users whose metadata has all of these entries.
+            part: only users with this in their name, in any case.
+            order: for `UserOrder.LAST_SEEN`, what happened in the last minutes may not count yet.
         """
-        users, total = await self._vectors.list_users(project, offset=offset, limit=limit, metadata=metadata)
-        return UserPage(await asyncio.gather(*map(self._details, users)), total)
+        found, total = await self._vectors.list_users(
+            project, offset=offset, limit=limit, metadata=metadata, part=part, order=order
+        )
+        details = await self._details(found)
+        if order is UserOrder.LAST_SEEN:
+            details = sorted(details, key=lambda one: -one.last_active_at)
+        return UserPage(details, total)
+
+    async def counts(self, project: Project, users: Sequence[UserDetails]) -> Mapping[Owner, UserCounts]:
+        """How many processed sessions and memories some users of a project have."""
+        owners = [one.user.owner for one in users]
+        sessions, memories = await asyncio.gather(
+            *(self._vectors.count_of_users(project, owners, kind) for kind in (Kind.SESSION, Kind.MEMORY))
+        )
+        return {owner: UserCounts(sessions.get(owner, 0), memories.get(owner, 0)) for owner in owners}
 
     async def create(
         self,
@@ -124,15 +158,16 @@ class Users:
             UserNotFound: it was forgotten.
             UserExists: the name is another user's.
         """
-        changed = await self._directory.change(
-            owner, name=name, metadata=metadata, merge_conflict_enabled=merge_conflict_enabled
-        )
-        return await self._details(changed)
+        await self._directory.change(owner, name=name, metadata=metadata, merge_conflict_enabled=merge_conflict_enabled)
+        return await self.get(owner)
 
     async def forget(self, owner: Owner) -> Forgotten:
         """Delete a user and all that there is of it; see `Forgetting.forget_user`."""
         return await self._forgetting.forget_user(owner)
 
-    async def _details(self, user: User) -> UserDetails:
-        used = [await self._state.last_active(user.owner), await self._vectors.last_used(user.owner)]
-        return UserDetails(user, max(user.created_at, *(at or 0 for at in used)))
+    async def _details(self, found: Sequence[ListedUser]) -> Sequence[UserDetails]:
+        active = await self._state.last_active([one.user.owner for one in found])
+        return [
+            UserDetails(one.user, max(one.user.created_at, one.seen_at, at or 0))
+            for one, at in zip(found, active, strict=True)
+        ]

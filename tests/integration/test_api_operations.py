@@ -39,8 +39,22 @@ def test_requests_are_counted_over_time(proxy: Proxy, user: str) -> None:
     assert get(proxy, "metrics/series", since="2999-01-01T00:00:00Z")["points"] == []
 
 
+def test_what_a_project_has_is_counted(proxy: Proxy, user: str) -> None:
+    def totals() -> tuple[int, int, int]:
+        found = get(proxy, "metrics/totals")
+        sessions = found["sessions"]
+        assert sessions.keys() == {"pending", "processing", "processed", "failed"}
+        return found["users"], sessions["processed"], sum(sessions.values())
+
+    users, processed, sessions = totals()
+    remember(proxy, user, "My cat is called Felix.", project_id=OTHER_PROJECT, api_key=OTHER_API_KEY)
+    proxy.ask(user, "And my dog is called Rex.", project_id=OTHER_PROJECT, api_key=OTHER_API_KEY)
+    eventually(totals, "all is counted", until=lambda found: found == (users + 1, processed + 1, sessions + 2))
+
+
 def test_where_nothing_failed_there_is_nothing_to_retry(proxy: Proxy) -> None:
-    assert get(proxy, "metrics/queues") == {"due": 0, "failed": 0, "dead": 0}
+    queues = get(proxy, "metrics/queues")
+    assert all(queues[name] == 0 for name in ("failed", "learning", "learning_failed", "dead", "dead_webhooks"))
     nothing = {"total": 0, "has_more": False}
     assert get(proxy, "operations/failed-sessions") == {"sessions": [], **nothing}
     assert get(proxy, "operations/dead-letters") == {"dead_letters": [], **nothing}

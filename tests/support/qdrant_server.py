@@ -173,6 +173,10 @@ def build_app(engine: QdrantClient) -> FastAPI:
     async def count(name: Collection, body: models.CountRequest) -> dict[str, Any]:
         return _done(engine.count(name, count_filter=body.filter))
 
+    @app.post("/collections/{name}/facet")
+    async def facet(name: Collection, body: models.FacetRequest) -> dict[str, Any]:
+        return _done(engine.facet(name, body.key, body.filter, limit=body.limit or 10))
+
     @app.post("/collections/{name}/points/query")
     async def query(name: Collection, body: models.QueryRequest) -> dict[str, Any]:
         return _done(engine.query_batch_points(name, [body])[0])

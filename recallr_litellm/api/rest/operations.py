@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, Field
 from recallr_litellm.api.rest.access import IdInPath, ProjectOfKey, TheServices, project_router
 from recallr_litellm.api.rest.errors import documented
 from recallr_litellm.services.series import Point
+from recallr_litellm.services.sessions import SessionStatus
 from recallr_litellm.stores.state.series import Step
 
 router = project_router()
@@ -32,9 +34,24 @@ class SeriesResponse(BaseModel):
 class QueuesResponse(BaseModel):
     """How much waits."""
 
+    pending: int = Field(0, description="Sessions that wait for their timeout.")
     due: int = Field(0, description="Sessions that are to be processed now.")
+    processing: int = Field(0, description="Sessions that are being processed.")
     failed: int = Field(0, description="Sessions that were set aside after too many failures.")
+    learning: int = Field(0, description="Users of whom something is to be learned.")
+    learning_failed: int = Field(0, description="Users of whom learning was set aside.")
     dead: int = Field(0, description="Payloads that Reconify refused.")
+    dead_webhooks: int = Field(0, description="Webhook events that were refused.")
+
+
+class TotalsResponse(BaseModel):
+    """How much there is, nearly."""
+
+    users: int
+    sessions: dict[SessionStatus, int] = Field(
+        description="By status. One that was processed and is used again counts as both."
+    )
+    memories: int = Field(description="Current ones, without what they said before.")
 
 
 class FailedSessionResponse(BaseModel):
@@ -96,6 +113,12 @@ async def get_series(
 async def get_queues(project: ProjectOfKey, services: TheServices) -> QueuesResponse:
     """How much of the project waits now."""
     return QueuesResponse(**(await services.operations.queues()).get(project.id, {}))
+
+
+@router.get("/metrics/totals")
+async def get_totals(project: ProjectOfKey, services: TheServices) -> TotalsResponse:
+    """How many users, sessions and memories the project has."""
+    return TotalsResponse(**asdict(await services.totals.of(project)))
 
 
 @router.get("/operations/failed-sessions")

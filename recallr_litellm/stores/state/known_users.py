@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -67,11 +67,15 @@ class KnownUsers(RedisCaller):
         async with self._reaching():
             return bool(await self._client.exists(*names))
 
-    async def last_active(self, owner: Owner) -> int | None:
-        """When a session of the user was last used that is not yet processed and holds messages, ms."""
-        async with self._reaching():
-            last: Any = await self._client.zrange(keys.open_sessions(owner), 0, 0, desc=True, withscores=True)
-        return int(last[0][1]) if last else None
+    async def last_active(self, owners: Sequence[Owner]) -> list[int | None]:
+        """When a session of each user was last used that is not yet processed and holds messages, ms."""
+        if not owners:
+            return []
+        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
+            for owner in owners:
+                pipeline.zrange(keys.open_sessions(owner), 0, 0, desc=True, withscores=True)
+            found: list[Any] = await pipeline.execute()
+        return [int(last[0][1]) if last else None for last in found]
 
     async def take_turn(self, work: str, seconds: int) -> bool:
         """Whether this caller, of all, is to do some work that is done once in so many seconds."""

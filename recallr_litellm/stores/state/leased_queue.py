@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from operator import add
+from typing import Any, Final, NamedTuple
 
 from redis.commands.core import AsyncScript
 
@@ -25,6 +27,9 @@ from recallr_litellm.stores.state.connection import Link
 from recallr_litellm.stores.state.lua import QueueScripts
 
 _log = logging.getLogger(__name__)
+
+_COUNTED_AT_ONCE: Final = 500
+"""Members that one script looks at: Redis does nothing else for about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,18 @@ class Lease:
     """Unique to this lease."""
     attempts: int
     """Claims that counted, this one included."""
+
+
+class QueueLength(NamedTuple):
+    """Members of a queue."""
+
+    waiting: int
+    """Not due yet."""
+    due: int
+    leased: int
+    """Being worked on."""
+    failed: int
+    """Set aside."""
 
 
 class LeasedQueue(RedisCaller):
@@ -98,6 +115,30 @@ class LeasedQueue(RedisCaller):
             )
         )
         return dict(zip(("due", "waiting", "failed"), map(sum, zip(*counts, strict=True)), strict=True))
+
+    async def lengths_by_project(self, *, now_ms: int | None = None) -> dict[str, QueueLength]:
+        """How much each project has in the queue; of those whose members' states say whose they are."""
+        queues = [
+            (of_kind(bucket), bucket)
+            for of_kind in (self.queue.due, self.queue.failed)
+            for bucket in range(keys.BUCKETS)
+        ]
+        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
+            for name, _ in queues:
+                pipeline.zcard(name)
+            sizes: list[Any] = await pipeline.execute(raise_on_error=False)
+        counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        for number, ((name, bucket), size) in enumerate(zip(queues, sizes, strict=True)):
+            if isinstance(size, Exception):
+                continue  # damaged, which is reported by those who work on it
+            for first in range(0, size, _COUNTED_AT_ONCE):
+                arguments = (self.queue.states(bucket), first, first + _COUNTED_AT_ONCE - 1)
+                for project, *lengths in await self._run(self._queue_scripts.by_project, [name], now_ms, *arguments):
+                    if number < keys.BUCKETS:
+                        counts[project][:3] = map(add, counts[project], lengths)
+                    else:
+                        counts[project][3] += sum(lengths)
+        return {project: QueueLength(*lengths) for project, lengths in counts.items()}
 
     async def _lease_due(
         self,

@@ -66,6 +66,7 @@ class QueueScripts(_Registered):
     fail: AsyncScript
     requeue: AsyncScript
     depth: AsyncScript
+    by_project: AsyncScript
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class OutboxScripts(_Registered):
     outbox_settle: AsyncScript
     outbox_requeue: AsyncScript
     outbox_dead: AsyncScript
+    outbox_projects: AsyncScript
     outbox_purge: AsyncScript
     outbox_oldest: AsyncScript
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any
 
-from recallr_litellm.stores.state import codec, keys
+from recallr_litellm.stores.state import keys
 from recallr_litellm.stores.state.calls import RedisCaller
 
-_MOST_QUEUED = 10_000
-"""Sessions of a bucket that are looked at to count those of each project."""
 _SAMPLED_SECONDS = 55
 QUEUE = "queue:"
 """Begins the fields that hold lengths, which are set; the others are added up."""
@@ -70,29 +67,3 @@ class TimeSeries(RedisCaller):
         """Whether it is this worker's turn to count the queues: once a minute it is one's."""
         async with self._reaching():
             return bool(await self._client.set(keys.sampled(), 1, ex=_SAMPLED_SECONDS, nx=True))
-
-    async def queues_of_projects(self, *, now_ms: int) -> dict[str, dict[str, int]]:
-        """Project → sessions that are due, and those that were set aside as failed."""
-        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
-            for bucket in range(keys.BUCKETS):
-                pipeline.zrangebyscore(keys.due(bucket), "-inf", now_ms, start=0, num=_MOST_QUEUED)
-                pipeline.zrange(keys.failed(bucket), 0, _MOST_QUEUED - 1)
-            replies: list[list[str]] = await pipeline.execute()
-        members = [
-            (bucket, state, member)
-            for place, queue in enumerate(replies)
-            for bucket, state in [(place // 2, ("due", "failed")[place % 2])]
-            for member in queue
-        ]
-        owners: list[Any] = []
-        if members:
-            async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
-                for bucket, _, member in members:
-                    pipeline.hget(keys.sessions(bucket) + member, "owner")
-                owners = await pipeline.execute(raise_on_error=False)
-        counts: dict[str, dict[str, int]] = {}
-        for (_, state, member), owner in zip(members, owners, strict=True):
-            if isinstance(owner, str):
-                of_project = counts.setdefault(codec.load_owner(owner, member).project, {"due": 0, "failed": 0})
-                of_project[state] += 1
-        return counts

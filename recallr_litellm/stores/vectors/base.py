@@ -11,7 +11,7 @@ from recallr_litellm.errors import ConfigurationError, VectorsUnavailable
 from recallr_litellm.stores.embedding import Embedder
 from recallr_litellm.stores.vectors import points, schema
 from recallr_litellm.stores.vectors.collections import Collections, all_of, open_collection
-from recallr_litellm.stores.vectors.engine import Payload, Where, WholeEngine, scope
+from recallr_litellm.stores.vectors.engine import Payload, Stored, Where, WholeEngine, scope
 from recallr_litellm.stores.vectors.points import Description
 from recallr_litellm.stores.vectors.schema import Kind
 
@@ -119,9 +119,25 @@ class OpenedCollection:
             return []
         return await self._all(replace(where, since=min(point.payload[schema.AT] for point in newest)), fields)
 
+    async def _newest_ids(self, where: Where, n: int) -> list[str]:
+        """The newest `n` points by `where.time`, and of the same instant by their ids: the first of them whatever `n`
+        is."""
+        newest, _ = await self._engine.scroll(where, n, fields=[where.time], newest_first=True)
+        if not newest:
+            return []
+        last = min(point.payload[where.time] for point in newest)
+        found = {point.id: point.payload[where.time] for point in newest}
+        if len(newest) == n:  # maybe cut through an instant, see `_newest`
+            same = await self._all_points(replace(where, since=last, until=last), [])
+            found |= {point.id: last for point in same}
+        return sorted(found, key=lambda id: (-found[id], id))[:n]
+
     async def _all(self, where: Where, fields: Sequence[str]) -> list[Payload]:
+        return [point.payload for point in await self._all_points(where, fields)]
+
+    async def _all_points(self, where: Where, fields: Sequence[str]) -> list[Stored]:
         found, after = await self._engine.scroll(where, _READ_PAGE, fields=fields)
         while after is not None:
             page, after = await self._engine.scroll(where, _READ_PAGE, fields=fields, after=after)
             found += page
-        return [point.payload for point in found]
+        return found

@@ -15,7 +15,7 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -29,7 +29,7 @@ from recallr_litellm.errors import ConfigurationError, DataDirInUse, RecallrErro
 from recallr_litellm.stores.vectors.edge_terms import INDEX_PARAMS, KEPT, filter_of, point_of, requests_of, shard_config
 from recallr_litellm.stores.vectors.engine import Found, KeptPayload, Nearest, Payload, Point, PointId, Stored, Where
 from recallr_litellm.stores.vectors.kept_payloads import KeptPayloads
-from recallr_litellm.stores.vectors.schema import AT, DENSE, INDEXES
+from recallr_litellm.stores.vectors.schema import DENSE, INDEXES
 
 _THREADS = 2
 _COPY_PAGE = 256
@@ -172,7 +172,7 @@ class EdgeEngine:
             filter=filter_of(where) if where else None,
             with_payload=True if fields is None else list(fields),
             with_vector=False,
-            order_by=q.OrderBy(AT, direction=q.Direction.Desc) if newest_first else None,
+            order_by=q.OrderBy(where.time, direction=q.Direction.Desc) if where and newest_first else None,
         )
         records, following = await self._call("read", lambda shard: shard.scroll(request))
         stored = [Stored(str(record.id), record.payload or {}) for record in records]
@@ -213,7 +213,7 @@ class EdgeEngine:
     async def set_fields(self, where: Where, fields: Payload, *, only: bool = False) -> None:
         kind = q.UpdateOperation
         write = kind.overwrite_payload_by_filter if only else kind.set_payload_by_filter
-        await self._change("write", write(filter_of(where), fields))
+        await self._change("write", write(filter_of(where), fields), where.ids)
 
     async def copy_into(self, other: EdgeEngine) -> int:
         """Write all points, vectors and all, to an engine that is open too. Returns how many there are."""
@@ -231,9 +231,14 @@ class EdgeEngine:
         await other._change("write", q.UpdateOperation.upsert_points(copies))
         return len(copies), following
 
-    async def count(self, where: Where | None = None) -> int:
-        request = q.CountRequest(exact=True, filter=filter_of(where) if where else None)
+    async def count(self, where: Where | None = None, *, roughly: bool = False) -> int:
+        request = q.CountRequest(exact=not roughly, filter=filter_of(where) if where else None)
         return await self._call("count", lambda shard: shard.count(request))
+
+    async def values(self, where: Where, field: str, limit: int) -> dict[str, int]:
+        request = q.FacetRequest(field, limit=limit, filter=filter_of(where))
+        found = await self._call("count", lambda shard: shard.facet(request))
+        return {str(hit.value): hit.count for hit in found.hits}
 
     @property
     def _opened(self) -> q.EdgeShard:
@@ -245,11 +250,13 @@ class EdgeEngine:
         shard = self._opened
         return await self._on_thread(what, lambda: call(shard))
 
-    async def _change(self, what: str, operation: q.UpdateOperation) -> None:
-        """Of points that are not known one by one."""
+    async def _change(self, what: str, operation: q.UpdateOperation, ids: Collection[PointId] | None = None) -> None:
+        """Args:
+        ids: of the points, where they are known one by one.
+        """
 
         def change(shard: q.EdgeShard) -> None:
-            with self._kept.changing():
+            with self._kept.changing(None if ids is None else [UUID(str(id)) for id in ids]):
                 shard.update(operation)
 
         await self._call(what, change)

@@ -11,15 +11,12 @@ import qdrant_edge as q
 from recallr_litellm.core.records import SparseVector, Vector
 from recallr_litellm.stores.vectors.engine import Nearest, Point, Where
 from recallr_litellm.stores.vectors.schema import (
-    ABOUT,
-    AT,
     BEGAN,
-    CHAIN,
     DENSE,
     GIST,
     HIT,
     METADATA,
-    SESSION,
+    NAMED,
     SPARSE,
     SPARSE_SCAN,
     TIMES,
@@ -61,6 +58,7 @@ def shard_config(dimension: int) -> q.EdgeConfig:
 INDEX_PARAMS: dict[Index, q.PayloadSchemaType | q.PayloadSchemaParams] = {
     Index.TENANT: q.KeywordIndexParams(is_tenant=True, memory=q.Memory.Cold),
     Index.KEYWORD: q.KeywordIndexParams(memory=q.Memory.Cold),
+    Index.NAME: q.KeywordIndexParams(memory=q.Memory.Cold, prefix=True),
     Index.TIME: q.IntegerIndexParams(lookup=False, range=True, memory=q.Memory.Cold),
     Index.FLAG: q.BoolIndexParams(memory=q.Memory.Cold),
 }
@@ -87,14 +85,11 @@ def filter_of(where: Where) -> q.Filter:
         *(_lacking(name) for name in where.lacking),
     ]
     must += [q.FieldCondition(METADATA, match=q.MatchValue(tag)) for tag in where.tags]
-    if where.sessions:
-        must.append(q.FieldCondition(SESSION, match=q.MatchAny(list(where.sessions))))
-    if where.about:
-        must.append(q.FieldCondition(ABOUT, match=q.MatchAny(list(where.about))))
-    if where.chains:
-        must.append(q.FieldCondition(CHAIN, match=q.MatchAny(list(where.chains))))
+    must += [q.FieldCondition(name, match=q.MatchAny(values)) for name, values in where.any_of.items()]
+    if where.named_like:
+        must.append(q.FieldCondition(NAMED, match=q.MatchSubstring(where.named_like)))
     if where.since is not None or where.until is not None:
-        must.append(q.FieldCondition(AT, range=q.RangeFloat(gte=where.since, lte=where.until)))
+        must.append(q.FieldCondition(where.time, range=q.RangeFloat(gte=where.since, lte=where.until)))
     if where.naming is not None:
         since, until = where.naming
         must.append(q.FieldCondition(TIMES, range=q.RangeFloat(gte=since, lte=until)))

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from recallr_litellm.core.owner import Tenant
+from recallr_litellm.core.owner import Project, Tenant
 from recallr_litellm.core.records import Span, SparseVector, Vector
-from recallr_litellm.stores.vectors.schema import SCOPE, SESSION, Kind
+from recallr_litellm.stores.vectors.schema import ABOUT, AT, CHAIN, NAMED, PROJECT, SCOPE, SESSION, Kind
 
 Payload = dict[str, Any]
 """Fields of a point, as JSON knows them."""
@@ -77,14 +77,22 @@ class Where:
     """Field → the value it must have."""
     tags: Collection[str] = ()
     """Of its `METADATA`: all of them."""
+    named: Collection[str] = ()
+    """Users with one of these values of `NAMED`; empty for any."""
+    named_like: str = ""
+    """Users whose `NAMED` has this in it."""
+    users: Collection[str] = ()
+    """Of the owners with these keys: for what is asked of a project. Empty for any."""
     having: Collection[str] = ()
     """Fields that it must have, whatever the value."""
     lacking: Collection[str] = ()
     """Fields that it must not have."""
+    time: str = AT
+    """The field that `since` and `until` are about, and that `Engine.scroll` may go by."""
     since: int | None = None
-    """Smallest `at`, milliseconds since the epoch."""
+    """Smallest time, milliseconds since the epoch."""
     until: int | None = None
-    """Largest `at`, likewise."""
+    """Largest time, likewise."""
     naming: Span | None = None
     """A time of which it must name one."""
     begun_until: int | None = None
@@ -103,7 +111,20 @@ class Where:
     @property
     def equal(self) -> dict[str, str]:
         """Field → the value it must have, the owner's scope among them."""
-        return {**self.match, SCOPE: scope(self.owner, self.kind)}
+        of_all_users = isinstance(self.owner, Project) and self.kind in (Kind.SESSION, Kind.MEMORY)
+        return {**self.match, PROJECT if of_all_users else SCOPE: scope(self.owner, self.kind)}
+
+    @property
+    def any_of(self) -> dict[str, list[str]]:
+        """Field → values of which it must have one."""
+        wanted = {
+            SESSION: self.sessions,
+            ABOUT: self.about,
+            CHAIN: self.chains,
+            NAMED: self.named,
+            SCOPE: [f"{key}/{self.kind.value}" for key in self.users],
+        }
+        return {field: list(values) for field, values in wanted.items() if values}
 
     @property
     def none_of(self) -> dict[str, list[str]]:
@@ -165,8 +186,16 @@ class Engine(Protocol):
     async def set_fields(self, where: Where, fields: Payload, *, only: bool = False) -> None:
         """Replace these fields of the points that fit. Their vectors stay, and their other fields unless `only`."""
 
-    async def count(self, where: Where) -> int:
-        """How many points fit."""
+    async def count(self, where: Where, *, roughly: bool = False) -> int:
+        """How many points fit.
+
+        Args:
+            roughly: as the index has it, at no cost. Of what is asked by one value alone it is nearly exact.
+        """
+
+    async def values(self, where: Where, field: str, limit: int) -> dict[str, int]:
+        """The values that a field has → how many of the points that fit have it: the most frequent ones, and of as
+        frequent ones the first by the alphabet."""
 
     async def read(self, ids: Sequence[str]) -> dict[str, Payload]:
         """All fields of the points with these ids, by id; those that are not there are left out."""
@@ -186,8 +215,8 @@ class Engine(Protocol):
             limit: at least 1.
             fields: payload fields to fetch; None for all.
             after: what the page before has returned; None for the first.
-            newest_first: in the order of `at` instead; then there is one page. Points of the same instant come in any
-                order.
+            newest_first: in the order of `where.time` instead; then there is one page. Points of the same instant come
+                in any order.
 
         Returns:
             The points, and what to give as `after` for the next page: None when this was the last.
@@ -217,5 +246,5 @@ class WholeEngine(Engine, Protocol):
     async def remove(self, ids: Sequence[str]) -> None:
         """Delete the points with these ids."""
 
-    async def count(self, where: Where | None = None) -> int:
+    async def count(self, where: Where | None = None, *, roughly: bool = False) -> int:
         """See `Engine.count`. `where`: None for all points."""

@@ -71,8 +71,9 @@ class Description(NamedTuple):
     """Id of the reindex that fills it, until that has come to its end."""
     ready: bool = False
     """A finished copy that no gateway has used yet."""
-    users_listed: bool = False
-    """Its users are all as this version writes them: earlier ones wrote no project to list them by."""
+    listed: bool = False
+    """Its users, sessions and memories are all as this version writes them: earlier ones wrote less to list and count
+    them by."""
 
     @property
     def is_copy(self) -> bool:
@@ -103,16 +104,28 @@ def require_readable(found: Description) -> None:
         )
 
 
-def user_point(owner: Owner, user: User) -> Point:
-    """A user. Found by its id, by its name, and among those of its project."""
+def user_point(owner: Owner, user: User, seen_at: int) -> Point:
+    """A user. Found by its id, by its name or a part of it, and among those of its project.
+
+    Args:
+        seen_at: when it was last heard of, milliseconds since the epoch.
+    """
     payload = {
         schema.SCOPE: [scope(owner, Kind.USER), scope(Project(user.project), Kind.USER)],
         schema.NAME: user.owner.name_key,
+        schema.NAMED: named(user),
+        schema.SEEN: seen_at,
         schema.AT: user.created_at,
         schema.METADATA: tags(user.metadata),
         schema.RECORD: user.model_dump_json(),
     }
     return Point(point_id(owner, Kind.USER), payload)
+
+
+def named(user: User) -> str:
+    """What a user is found by when a part of its name is looked for, and put in order by. No two of a project have the
+    same."""
+    return f"{user.user.casefold()}\n{user.user}"
 
 
 def tags(metadata: Mapping[str, JsonValue]) -> list[str]:
@@ -151,6 +164,7 @@ def session_point(owner: Owner, session: Session, summary: Passage | None) -> Po
     """A session; with the vectors of its summary it can be searched."""
     payload: Payload = {
         schema.SCOPE: scope(owner, Kind.SESSION),
+        schema.PROJECT: scope(Project(owner.project), Kind.SESSION),
         schema.SESSION: session.id,
         schema.AT: session.last_at,
         schema.BEGAN: session.created_at,
@@ -237,6 +251,7 @@ def memory_payload(owner: Owner, memory: Memory) -> Payload:
     if memory.expired_at is not None:
         payload[schema.PAST] = True
     else:
+        payload[schema.PROJECT] = scope(Project(owner.project), Kind.MEMORY)
         pinned = [schema.PINNED] if memory.pinned else []
         payload[schema.ABOUT] = [*about(memory.subject, memory.attribute, memory.entities), *pinned]
     return payload

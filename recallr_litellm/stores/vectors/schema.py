@@ -52,6 +52,9 @@ SCOPE: Final = "scope"
 """Owner and kind in one: what every read and write is filtered by. A user has two, its own and its project's. One index
 for both, since the points of a kind are those of all users, and to intersect with them costs more than all the rest of
 a search."""
+PROJECT: Final = "project"
+"""On a session and on a current memory: project and kind in one, as `SCOPE` has owner and kind, so that those of all
+users can be counted. Not a second `SCOPE`: a server makes a graph of the points of each."""
 SESSION: Final = "session"
 AT: Final = "at"
 """Milliseconds since the epoch: when a message was said, when a session was last used, when a memory was told."""
@@ -92,6 +95,10 @@ GIST: Final = "gist"
 """On a summary, but those of version 0.3 or earlier: `core.traits.gist` of it."""
 NAME: Final = "name"
 """On a user: `Owner.name_key` of its name."""
+NAMED: Final = "named"
+"""On a user: its name without regard to case, for order and search, and as it is, which makes it unique."""
+SEEN: Final = "seen"
+"""On a user: when it was last heard of, milliseconds since the epoch; up to a minute late."""
 METADATA: Final = "metadata"
 """On a user: each entry of its metadata as one text (`points.tags`), by which lists are filtered."""
 
@@ -101,14 +108,19 @@ class Index(StrEnum):
 
     TENANT = "tenant"
     KEYWORD = "keyword"
+    NAME = "name"
+    """A keyword that is also found by a part of it."""
     TIME = "time"
     FLAG = "flag"
 
 
 INDEXES: Final[Mapping[str, Index]] = {
     SCOPE: Index.TENANT,
+    PROJECT: Index.KEYWORD,
     SESSION: Index.KEYWORD,
+    NAMED: Index.NAME,
     AT: Index.TIME,
+    SEEN: Index.TIME,
     BEGAN: Index.TIME,
     TIMES: Index.TIME,
     NAME: Index.KEYWORD,

@@ -17,14 +17,11 @@ from recallr_litellm.core.records import SparseVector, Vector
 from recallr_litellm.errors import ConfigurationError, VectorsRefused, VectorsUnavailable
 from recallr_litellm.stores.vectors.engine import Found, Nearest, Payload, Point, PointId, Stored, Where
 from recallr_litellm.stores.vectors.schema import (
-    ABOUT,
-    AT,
     BEGAN,
-    CHAIN,
     DENSE,
     INDEXES,
     METADATA,
-    SESSION,
+    NAMED,
     SPARSE,
     SPARSE_SCAN,
     TIMES,
@@ -157,13 +154,14 @@ class ServerEngine:
         newest_first: bool = False,
     ) -> tuple[list[Stored], str | None]:
         async with translated("read"):
+            by = models.OrderBy(key=where.time, direction=models.Direction.DESC) if where and newest_first else None
             records, following = await self._client.scroll(
                 self._collection,
                 _filter(where) if where else None,
                 limit=limit,
                 offset=after,
                 with_payload=True if fields is None else list(fields),
-                order_by=models.OrderBy(key=AT, direction=models.Direction.DESC) if newest_first else None,
+                order_by=by,
             )
         stored = [Stored(str(record.id), record.payload or {}) for record in records]
         return stored, None if following is None else str(following)
@@ -190,10 +188,15 @@ class ServerEngine:
         async with translated("write"):
             await write(self._collection, fields, models.FilterSelector(filter=_filter(where)), wait=True)
 
-    async def count(self, where: Where | None = None) -> int:
+    async def count(self, where: Where | None = None, *, roughly: bool = False) -> int:
         async with translated("count"):
-            found = await self._client.count(self._collection, _filter(where) if where else None, exact=True)
+            found = await self._client.count(self._collection, _filter(where) if where else None, exact=not roughly)
         return found.count
+
+    async def values(self, where: Where, field: str, limit: int) -> dict[str, int]:
+        async with translated("count"):
+            found = await self._client.facet(self._collection, field, _filter(where), limit=limit)
+        return {str(hit.value): hit.count for hit in found.hits}
 
 
 def require_supported(version: str) -> None:
@@ -227,6 +230,7 @@ _INDEX_PARAMS: dict[Index, models.PayloadSchemaParams] = {
     Index.TENANT: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True),
     # Graphs are for users only; of the other fields nothing but filtering is asked.
     Index.KEYWORD: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, enable_hnsw=False),
+    Index.NAME: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, enable_hnsw=False, prefix=True),
     Index.TIME: models.IntegerIndexParams(
         type=models.IntegerIndexType.INTEGER, lookup=False, range=True, enable_hnsw=False
     ),
@@ -260,14 +264,13 @@ def _filter(where: Where) -> models.Filter:
         models.FieldCondition(key=name, match=models.MatchValue(value=value)) for name, value in where.equal.items()
     ]
     must += [models.FieldCondition(key=METADATA, match=models.MatchValue(value=tag)) for tag in where.tags]
-    if where.sessions:
-        must.append(models.FieldCondition(key=SESSION, match=models.MatchAny(any=list(where.sessions))))
-    if where.about:
-        must.append(models.FieldCondition(key=ABOUT, match=models.MatchAny(any=list(where.about))))
-    if where.chains:
-        must.append(models.FieldCondition(key=CHAIN, match=models.MatchAny(any=list(where.chains))))
+    must += [
+        models.FieldCondition(key=name, match=models.MatchAny(any=values)) for name, values in where.any_of.items()
+    ]
+    if where.named_like:
+        must.append(models.FieldCondition(key=NAMED, match=models.MatchSubstring(substring=where.named_like)))
     if where.since is not None or where.until is not None:
-        must.append(models.FieldCondition(key=AT, range=models.Range(gte=where.since, lte=where.until)))
+        must.append(models.FieldCondition(key=where.time, range=models.Range(gte=where.since, lte=where.until)))
     if where.naming is not None:
         since, until = where.naming
         must.append(models.FieldCondition(key=TIMES, range=models.Range(gte=since, lte=until)))

@@ -36,7 +36,7 @@ async def test_of_many_who_make_a_user_at_once_all_get_the_same(plugin: Plugin) 
     owners = await asyncio.gather(*(one.admit(ana, at=PASSED, create=True) for one in directories))
     assert {owner.key for owner in owners} == {ana.key}
     users, total = await plugin.vectors.list_users(ACME, offset=0, limit=10)
-    assert ([user.user for user in users], total) == (["ana"], 1)
+    assert ([one.user.user for one in users], total) == (["ana"], 1)
 
 
 async def test_a_user_that_is_not_to_be_made_is_not_found(directory: UserDirectory) -> None:
@@ -112,8 +112,10 @@ async def test_a_reader_sees_a_renamed_user_under_exactly_one_name(plugin: Plugi
     async def read() -> None:
         while not done.is_set():
             users, _ = await plugin.vectors.list_users(ACME, offset=0, limit=10)
-            seen.append([user.user for user in users])
-            assert all(user.metadata == {"n": int(user.user.split()[1])} for user in users), "half of a change is seen"
+            seen.append([one.user.user for one in users])
+            assert all(one.user.metadata == {"n": int(one.user.user.split()[1])} for one in users), (
+                "half of a change is seen"
+            )
 
     reading = asyncio.create_task(read())
     for n in range(1, 20):
@@ -133,7 +135,7 @@ async def test_users_are_listed_by_project_and_metadata(plugin: Plugin) -> None:
 
     async def listed(offset: int, limit: int, **metadata: object) -> tuple[list[str], int]:
         users, total = await plugin.vectors.list_users(ACME, offset=offset, limit=limit, metadata=metadata)  # type: ignore[arg-type]
-        return [user.user for user in users], total
+        return [one.user.user for one in users], total
 
     assert await listed(0, 2) == (["user 4", "user 3"], 5)
     assert await listed(4, 2) == (["user 0"], 5)
@@ -150,10 +152,10 @@ async def test_users_of_an_earlier_version_are_known_and_become_listed(plugin: P
     await plugin.state._client.set(keys.user(ana), 1)
     assert await plugin.sessions.users.find(ACME, "ana") == ana
     assert (await plugin.sessions.open(plugin.request(ana, allow_new_user=False))).owner == ana
-    assert await plugin.vectors.list_earlier_users() == 1
+    assert await plugin.vectors.list_earlier() == 1
     users, total = await plugin.vectors.list_users(ACME, offset=0, limit=10)
-    assert ([user.user for user in users], total) == (["ana"], 1)
-    assert await plugin.vectors.list_earlier_users() == 0, "it is done once"
+    assert ([one.user.user for one in users], total) == (["ana"], 1)
+    assert await plugin.vectors.list_earlier() == 0, "it is done once"
     assert (await plugin.sessions.users.change(ana, name="anna")).owner.key == ana.key
 
 

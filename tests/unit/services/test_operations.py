@@ -8,8 +8,9 @@ from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.delivery.outbox import Outbox
 from recallr_litellm.delivery.records import Limits
 from recallr_litellm.errors import DeadLetterNotFound, SessionNotFound
-from recallr_litellm.services.operations import Operations
+from recallr_litellm.services.operations import QUEUES, Operations
 from recallr_litellm.stores.state import Resolved, StateStore, keys
+from recallr_litellm.stores.state.learning_queue import LearningQueue
 
 pytest_plugins = ["tests.unit.stores.state_fixtures"]
 
@@ -97,11 +98,27 @@ async def test_a_project_lists_and_retries_its_own_dead_letters(outbox: Outbox, 
 async def test_the_queues_of_each_project_are_counted(
     store: StateStore, outbox: Outbox, operations: Operations
 ) -> None:
-    await failed(store, ANA, "a1", "a2")
+    await failed(store, ANA, "a1", "a2", "a3")
     await failed(store, ZOE, "z1")
     await operations.retry_sessions(ACME, "a1")
+    await operations.retry_sessions(ACME, "a2")
     await bury(outbox, ANA, "m1")
+    await bury(outbox, None, "m2")
+    await bury(Outbox(store.link, keys.WEBHOOKS, ROOM, timeout_seconds=60), ZOE, "w1", "w2")
+    [claim] = await store.claim(1, lease_seconds=60)
+    for id in ("a4", "a5"):
+        await store.resolve(ANA, new_session_id=id, timeout_seconds=None, default_timeout_seconds=600)
+        await _leave(store, ANA)
+    learning = LearningQueue(store.link, timeout_seconds=60)
+    await learning.add(ANA, "a0", 1)
+    await learning.add(ZOE, "z0", 1)
+    [_, of_zoe] = sorted(await learning.claim(9, lease_seconds=60), key=lambda one: one.owner.user)
+    await learning.set_failed(of_zoe, "too odd to be learned")
+
+    nothing = dict.fromkeys(QUEUES, 0)
+    acme = {"pending": 2, "due": 1, "processing": 1, "failed": 1, "learning": 1, "dead": 1}
+    assert claim.owner == ANA
     assert await operations.queues() == {
-        "acme": {"due": 1, "failed": 1, "dead": 1},
-        "globex": {"due": 0, "failed": 1, "dead": 0},
+        "acme": nothing | acme,
+        "globex": nothing | {"failed": 1, "learning_failed": 1, "dead_webhooks": 2},
     }
