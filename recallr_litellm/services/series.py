@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -124,11 +124,20 @@ class Series:
         Args:
             since: seconds since the epoch; None: as far back as they are kept.
         """
+        return (await self.read_with_sum(project, step, since=since, now=now))[0]
+
+    async def read_with_sum(
+        self, project: Project, step: Step, *, since: float | None = None, now: float | None = None
+    ) -> tuple[list[Point], Point]:
+        """The same, and all of them as one point."""
         moment = time.time() if now is None else now
         first = step.begin(max(moment - step.kept_seconds, since or 0.0))
         beginnings = range(first, step.begin(moment) + 1, step.seconds)
         found = await self._state.read_series(project.id, step, beginnings)
-        return [_point(beginning, fields) for beginning, fields in zip(beginnings, found, strict=True)]
+        total: Counter[str] = Counter()
+        for fields in found:
+            total.update({name: number for name, number in fields.items() if not name.startswith(QUEUE)})
+        return [_point(*one) for one in zip(beginnings, found, strict=True)], _point(first, total)
 
 
 def _bucket(milliseconds: float) -> int:

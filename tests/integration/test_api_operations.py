@@ -47,9 +47,11 @@ def test_what_a_project_has_is_counted(proxy: Proxy, user: str) -> None:
         return found["users"], sessions["processed"], sum(sessions.values())
 
     users, processed, sessions = totals()
-    remember(proxy, user, "My cat is called Felix.", project_id=OTHER_PROJECT, api_key=OTHER_API_KEY)
-    proxy.ask(user, "And my dog is called Rex.", project_id=OTHER_PROJECT, api_key=OTHER_API_KEY)
-    eventually(totals, "all is counted", until=lambda found: found == (users + 1, processed + 1, sessions + 2))
+    of_project = {"project_id": OTHER_PROJECT, "api_key": OTHER_API_KEY}
+    proxy.ask(user, "My cat is called Felix.", session_timeout_seconds=1, **of_project)
+    eventually(totals, "a session is processed", until=lambda found: found == (users + 1, processed + 1, sessions + 1))
+    proxy.ask(user, "And my dog is called Rex.", **of_project)
+    eventually(totals, "another one waits", until=lambda found: found == (users + 1, processed + 1, sessions + 2))
 
 
 def test_where_nothing_failed_there_is_nothing_to_retry(proxy: Proxy) -> None:
