@@ -41,7 +41,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # importing litellm would f
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import Recalled, RecalledPassage
 from recallr_litellm.core.records import PassageHit
-from recallr_litellm.recall import Recall, question, recipes, search
+from recallr_litellm.recall import Recall, question, ranking, recipes, search
 from recallr_litellm.recall.recipes import Recipe
 from recallr_litellm.recall.updates import Statement
 from recallr_litellm.stores.embedding import SparseEncoder
@@ -190,7 +190,7 @@ _NEVER = re.compile(r"(?!)")
 RULES: Mapping[str, Any] = {
     "all rules": nullcontext,
     "questions are statements": lambda: _off(PassageHit, "states_nothing", False),
-    "repeats not folded": lambda: _off(search, "folded", lambda scored, key, at: list(scored)),
+    "repeats not folded": lambda: _off(ranking, "folded", lambda scored, key, at: list(scored)),
     "candidates fetched once": lambda: _off(search, "_MOST_REPEATS", 1),
     "nothing beside questions": lambda: _off(search, "with_neighbours", lambda passages, hits: passages),
     "nothing replaced": lambda: _off(search, "replaced", lambda *args: {}),

@@ -20,3 +20,11 @@ def test_the_parts_of_a_recall_are_there_to_be_timed() -> None:
     from tests.benchmarks.recall import RESCORING
 
     assert [name for name in RESCORING if not hasattr(search, name)] == []
+
+
+def test_each_rule_of_recall_can_be_switched_off() -> None:
+    from tests.benchmarks.life import RULES
+
+    for off in RULES.values():
+        with off():  # raises where it patches a name that is gone
+            pass
