@@ -17,7 +17,7 @@ from recallr_litellm.console.rendering import SECURITY_HEADERS
 router = APIRouter()
 
 _TYPES: Final = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
-_OURS: Final = ("console.css", "console.js", "graph.js")
+_OURS: Final = ("console.css", "console.js", "graph.css", "graph.js")
 PLOTLY: Final = "plotly.min.js"
 
 

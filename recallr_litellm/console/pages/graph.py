@@ -1,80 +1,100 @@
-"""The graph of a user's memory: who and what it speaks of, and how it hangs together."""
+"""The graph of a user's memory: who and what it speaks of, and how it hangs together. As a picture, and as a list.
+
+The page itself reads nothing of the memory: its script asks for what is drawn once the page is there.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final
+import gzip
+import json
+from typing import Annotated, Final
 
-from fastapi import Response
+from fastapi import Query, Response
 
-from recallr_litellm.console.pages.base import PageOfProject, page_router
+from recallr_litellm.console.drawing import NodeKind, drawing_of
+from recallr_litellm.console.islands import places
+from recallr_litellm.console.pages.base import PAGE, Page, PageOfProject, page_router
 from recallr_litellm.console.paths import address
+from recallr_litellm.core.owner import Owner
 from recallr_litellm.services.graph import GraphView
 
 router = page_router()
 
-MOST_MEMORIES: Final = 1_000
-"""That are drawn: those told last. With what they lead to, about twice as many nodes."""
-_LABEL: Final = 80
-"""Characters of a memory that its node tells."""
+MOST_MEMORIES: Final = 2_000
+"""That are drawn: those told last. What they lead to comes on top."""
+_NEAR: Final = 5
+"""Nodes that the list names of those that one is connected with."""
 
 
 @router.get("/graph")
-async def graph(page: PageOfProject, user: str, entity: str | None = None, past: bool = False) -> Response:
-    """The graph, or the part of it around an entity."""
-    owner = await page.owner(user)
-    view = await page.services.graph.view(owner, offset=0, limit=MOST_MEMORIES, entity=entity, past=past)
-    drawn = await asyncio.to_thread(_drawing, view, page.of_project.id, user)
-    return page.show("graph.html", user=user, view=view, entity=entity, past=past, drawn=drawn)
+async def graph(page: PageOfProject, user: str, entity: str = "", past: bool = False) -> Response:
+    """The page of the picture: of all, or of what is around an entity."""
+    await page.owner(user)
+    query = {"project": page.of_project.id, "user": user}
+    urls = {kind: address(kind, {**query, kind: "?"}) for kind in ("memory", "session")}
+    urls |= {
+        "entity": address("graph", {**query, "past": past or None, "entity": "?"}),
+        "data": address("graph/data", {**query, "past": past or None, "entity": entity}),
+    }
+    return page.show("graph.html", user=user, entity=entity, past=past, urls=urls)
 
 
-def _drawing(view: GraphView, project: str, user: str) -> dict[str, Any]:
-    """The nodes with their places, and the edges by the numbers of their ends, for the page's script."""
-    to = {"project": project, "user": user}
-    nodes: list[dict[str, Any]] = [
-        *(
-            _node(one.id, "memory", one.content[:_LABEL], one.created_at, address("memory", {**to, "memory": one.id}))
-            for one in view.memories
-        ),
-        *(
-            _node(one.id, "entity", one.name[:_LABEL], one.first_seen, address("graph", {**to, "entity": one.id}))
-            | {"size": len(one.memories)}
-            for one in view.entities
-        ),
-        *(
-            _node(one.id, "session", one.id[:12], one.created_at, address("session", {**to, "session": one.id}))
-            for one in view.sessions
-        ),
-    ]
-    number = {node["id"]: place for place, node in enumerate(nodes)}
-    edges = [
-        (number[one.source], number[one.target], one.kind.value)
-        for one in view.edges
-        if one.source in number and one.target in number
-    ]
-    for node, (x, y) in zip(nodes, places(len(nodes), [(one, other) for one, other, _ in edges]), strict=True):
-        node["x"], node["y"] = round(x, 3), round(y, 3)
-    return {"nodes": nodes, "edges": edges}
+@router.get("/graph/data")
+async def data(page: PageOfProject, user: str, entity: str = "", past: bool = False) -> Response:
+    """What the page's script draws."""
+    view = await _view(page, await page.owner(user), entity, past)
+    packed = await asyncio.to_thread(_packed, view)
+    return Response(packed, media_type="application/json", headers={"Content-Encoding": "gzip"})
 
 
-def _node(id: str, kind: str, label: str, at: int, url: str) -> dict[str, Any]:
-    moment = datetime.fromtimestamp(at / 1000, UTC).isoformat()
-    return {"id": id, "kind": kind, "label": label, "at": at, "when": moment, "url": url, "size": 1}
-
-
-def places(nodes: int, edges: Sequence[tuple[int, int]]) -> Sequence[tuple[float, float]]:
-    """Where nodes stand so that what hangs together is near (Fruchterman and Reingold 1991), the same each time.
+@router.get("/graph/list")
+async def as_list(
+    page: PageOfProject,
+    user: str,
+    entity: str = "",
+    past: bool = False,
+    kind: NodeKind | None = None,
+    find: str = "",
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+) -> Response:
+    """The same without a picture, what is connected with most first.
 
     Args:
-        edges: numbers of nodes, from 0.
+        kind: only nodes of this kind; None for all.
+        find: only those with this in their text, in any case.
     """
-    from igraph import Graph  # only now: it takes a third of a second to import, and most pages do without it
+    view = await _view(page, await page.owner(user), entity, past)
+    drawing = await asyncio.to_thread(drawing_of, view)
+    wanted = find.casefold()
+    found = [node for node in drawing.nodes if kind in (None, node.kind) and wanted in node.label.casefold()]
+    found.sort(key=lambda node: (-len(node.near), node.kind, node.label, node.id))
+    return page.show(
+        "graph_list.html",
+        user=user,
+        entity=entity,
+        past=past,
+        kind=kind,
+        find=find,
+        drawing=drawing,
+        found=found[offset : offset + PAGE],
+        total=len(found),
+        offset=offset,
+        page_size=PAGE,
+        shown_near=_NEAR,
+    )
 
-    if not nodes:
-        return []
-    graph = Graph(n=nodes, edges=edges)
-    start: Mapping[int, tuple[float, float]] = dict(enumerate(map(tuple, graph.layout_circle().coords)))
-    layout = graph.layout_fruchterman_reingold(seed=[start[n] for n in range(nodes)], niter=200, grid="auto")
-    return [(float(x), float(y)) for x, y in layout.coords]
+
+async def _view(page: Page, owner: Owner, entity: str, past: bool) -> GraphView:
+    return await page.services.graph.view(owner, offset=0, limit=MOST_MEMORIES, entity=entity or None, past=past)
+
+
+def _packed(view: GraphView) -> bytes:
+    """The drawing as JSON, packed."""
+    drawing = drawing_of(view)
+    nodes = [
+        {"id": node.id, "kind": node.kind, "label": node.label, "at": node.at, "until": node.until, **place._asdict()}
+        for node, place in zip(drawing.nodes, places(drawing), strict=True)
+    ]
+    content = {"nodes": nodes, "edges": drawing.edges, "memories": drawing.memories, "total": drawing.total}
+    return gzip.compress(json.dumps(content).encode(), 5)
