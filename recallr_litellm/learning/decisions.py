@@ -56,7 +56,7 @@ SCHEMA: Final = _object(
 
 
 def decided(
-    answer: str, facts: Sequence[Fact], memories: Sequence[Sequence[Memory]]
+    answer: str, facts: Sequence[Fact], memories: Sequence[Sequence[Memory]], *, cut_off: bool = False
 ) -> tuple[list[Decision], list[Fact]] | None:
     """The decisions in a model's answer; None where it cannot be read.
 
@@ -64,9 +64,11 @@ def decided(
         facts: of the call.
         memories: for each of them those that it was compared with, numbered as the prompt shows them: each fact's from
             1 on.
+        cut_off: the answer ends before its end: what it does not say of a fact, it might have said.
 
     Returns:
-        Decisions, one a fact, and the facts that have to wait: only one fact of a call changes a memory.
+        Decisions, one a fact, and the facts that have to wait: only one fact of a call changes a memory, and an answer
+        that was cut off says nothing of the others.
     """
     found = items(answer, "decisions")
     if found is None:
@@ -80,6 +82,9 @@ def decided(
     waiting: list[Fact] = []
     changed: set[str] = set()
     for number, fact in enumerate(facts):
+        if cut_off and number not in of_fact:
+            waiting.append(fact)
+            continue
         decision = _decision(fact, memories[number], of_fact.get(number, {}))
         if decision.outcome not in (Outcome.NEW, Outcome.SAME):
             if decision.memory in changed:

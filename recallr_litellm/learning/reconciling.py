@@ -24,7 +24,7 @@ from recallr_litellm.learning.prompts import reconcile, repair
 from recallr_litellm.learning.versions import Changes, changes, conflict_id
 
 _ANSWER_TOKENS = 3_000
-_ROUNDS = 12
+_ROUNDS = 30
 """How often facts of an extraction are decided; what is left then is new. Several facts of one call may concern one
 memory, of which one a call changes it."""
 _SHAPE = '{"decisions": […]}'
@@ -60,6 +60,8 @@ class Reconciliation:
         self._timezone = timezone
         self._rules = rules
         self._facts = {fact.id: fact for fact in extraction.facts}
+        self._batch = BATCH
+        """Facts of one call: fewer after an answer that was cut off; 0 once one for a single fact was."""
         self.outcomes: Counter[str] = Counter()
         """Outcomes of the facts that were decided."""
 
@@ -85,13 +87,13 @@ class Reconciliation:
         """Decide and carry out, with one call of the model at most. Returns the facts that are still to be decided."""
         asked: list[tuple[Fact, list[Memory]]] = []
         for number, fact in enumerate(left):
-            if len(asked) == BATCH:
+            if asked and len(asked) == self._batch:
                 return await self._ask(asked, [*left[number:]])
             known = await self._knowing.near(self._owner, fact)
             same = same_as(fact, known)
             if same is not None:
                 await self._settle([Decision(fact=fact.id, outcome=Outcome.SAME, memory=same.id)])
-            elif compared := candidates(fact, known):
+            elif self._batch and (compared := candidates(fact, known)):
                 asked.append((fact, compared))
             else:
                 await self._settle([Decision(fact=fact.id)])
@@ -103,11 +105,14 @@ class Reconciliation:
         chat = reconcile.messages(facts, compared, self._timezone)
         try:
             written = await self._write(chat, SCHEMA, name="decisions", max_tokens=_ANSWER_TOKENS)
-            found = decided(written.text, facts, compared)
+            found = decided(written.text, facts, compared, cut_off=written.cut_off)
             if found is None and not written.cut_off:
                 again = repair.messages(chat, written.text, _SHAPE)
                 written = await self._write(again, SCHEMA, name="decisions", max_tokens=_ANSWER_TOKENS)
-                found = decided(written.text, facts, compared)
+                found = decided(written.text, facts, compared, cut_off=written.cut_off)
+            if written.cut_off:
+                self._batch = len(facts) // 2 or int(bool(found and found[0]))
+                found = found or ([], facts)
         except ModelRefused:
             found = None
         decisions, waiting = found or ([Decision(fact=fact.id) for fact in facts], [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -150,6 +151,54 @@ def places(text: str) -> str:
 
 
 FOUR = [f"user: I lived in {place}." for place in ("Porto", "Rome", "Oslo", "Bern")]
+
+
+ALLERGIES = ("nuts", "milk", "eggs", "fish", "wheat")
+
+
+async def allergic_twice(world: World, decisions: Callable[[int, str], Written]) -> int:
+    """A user who tells of five allergies, and of them again in other words; answers are made of the number of facts
+    asked about and of a whole answer. Returns how many calls the second time took."""
+    said = {"I am": [f"User is allergic to {one}." for one in ALLERGIES]}
+    said["doctor"] = [f"According to the doctor {one} gives User an allergy." for one in ALLERGIES]
+    world.model.says({part: [{"text": t, "attribute": "allergy"} for t in texts] for part, texts in said.items()})
+    await world.learned("s1", f"user: I am allergic to {', '.join(ALLERGIES)}.", day="2025-05-01")
+    before = len(world.model.asked)
+
+    def script(_name: str, text: str) -> Written:
+        found, fact, wanted = [], 0, ""
+        for line in text.splitlines():
+            if line.startswith("FACT"):
+                fact += 1
+                wanted = next(one for one in ALLERGIES if one in line)
+            elif wanted in line:
+                found.append({"fact": fact, "outcome": "same", "memory": int(line.split()[1])})
+        return decisions(fact, json.dumps({"decisions": found}))
+
+    world.model.decisions = script
+    text = f"user: My doctor says that it is an allergy to {', '.join(ALLERGIES)}."
+    await world.learned("s2", text, day="2025-06-01")
+    return len(world.model.asked) - before - 1
+
+
+@pytest.mark.parametrize("answered", [0, 1, 2], ids=["none", "one", "two"])
+async def test_decisions_that_were_cut_off_are_asked_for_again_and_nothing_is_doubled(
+    world: World, answered: int
+) -> None:
+    def short(facts: int, whole: str) -> Written:
+        if facts <= 2:
+            return Written(whole)
+        some = json.dumps({"decisions": json.loads(whole)["decisions"][:answered]})
+        return Written(some[:-2] + ', {"fact": 4, "outc', cut_off=True)
+
+    assert await allergic_twice(world, short) <= 5
+    assert await world.current() == sorted(f"User is allergic to {one}." for one in ALLERGIES)
+    assert all(len(memory.sources) == 2 for memory in await world.memories())
+
+
+async def test_decisions_that_are_always_cut_off_cost_a_bounded_number_of_calls(world: World) -> None:
+    assert await allergic_twice(world, lambda _facts, _whole: Written("<think>Well", cut_off=True)) == 3
+    assert len(await world.current()) == 10, "nothing that was known is lost"
 
 
 async def test_a_model_that_loops_is_not_asked_for_more_of_it(world: World) -> None:
