@@ -98,7 +98,13 @@ class Copy:
 
 
 def _is_later(original: Payload, copied: Payload) -> bool:
-    return bool(original.get(schema.AT, 0) > copied.get(schema.AT, 0))
+    return _place(original) > _place(copied)
+
+
+def _place(payload: Payload) -> tuple[int, bool, bool]:
+    """Of a version among those of its point. A memory that is ended, or a session that is learned, keeps its time, and
+    neither ever becomes what it was without another one."""
+    return payload.get(schema.AT, 0), schema.PAST in payload, schema.LEARNED in payload
 
 
 def _ids(page: Sequence[Stored]) -> list[str]:

@@ -27,7 +27,9 @@ class ConflictDetails:
 
     conflict: Conflict
     memory: Memory | None
-    """None where it was deleted meanwhile."""
+    """As it is; the version that it has ended, if it has. None where it was deleted meanwhile."""
+    became: Memory | None = None
+    """What held once it was resolved, whatever has become of that since."""
 
 
 class Conflicts:
@@ -148,7 +150,22 @@ class Conflicts:
     async def _details(self, owner: Owner, conflicts: Sequence[Conflict]) -> list[ConflictDetails]:
         memories = await self._vectors.get_memories(owner, list({one.memory for one in conflicts}))
         by_id = {memory.id: memory for memory in memories}
-        return [ConflictDetails(one, by_id.get(one.memory)) for one in conflicts]
+        resolved = {one.memory for one in conflicts if one.status is ConflictStatus.RESOLVED}
+        earlier = await self._vectors.versions(owner, list(resolved))
+        return [_details_of(one, by_id.get(one.memory), earlier.get(one.memory, ())) for one in conflicts]
+
+
+def _details_of(conflict: Conflict, memory: Memory | None, earlier: Sequence[Memory]) -> ConflictDetails:
+    at = conflict.resolved_at
+    if conflict.status is not ConflictStatus.RESOLVED or at is None:
+        return ConflictDetails(conflict, memory)
+    versions = [*earlier, *([memory] if memory is not None else [])]
+    ended = next((one for one in earlier if one.conflict == conflict.id), None)
+    if ended is not None:
+        return ConflictDetails(conflict, ended, next((one for one in versions if one.created_at == at), None))
+    held = [one for one in versions if one.created_at <= at and (one.expired_at is None or one.expired_at > at)]
+    then = held[-1] if held else memory
+    return ConflictDetails(conflict, then, then)
 
 
 def _check(conflict: Conflict, answers: Sequence[Answer]) -> None:

@@ -75,14 +75,13 @@ class ConflictResponse(BaseModel):
     @classmethod
     def of(cls, details: ConflictDetails) -> ConflictResponse:
         """As the API says it."""
-        conflict, memory = details.conflict, details.memory
-        settled = conflict.status is ConflictStatus.RESOLVED
+        conflict, memory, became = details.conflict, details.memory, details.became
         answers = [one.model_dump() for one in conflict.answers]
         return cls(
             id=conflict.id,
             project_user_session_id=conflict.session,
             proposed_memory_content=as_text(conflict.content),
-            new_memories=[NewMemory.of(memory)] if settled and memory is not None else None,
+            new_memories=[NewMemory.of(became)] if became is not None else None,
             conflicting_memories=[
                 ConflictingMemory(**NewMemory.of(memory).model_dump(), reason=as_text(conflict.reason))
             ]

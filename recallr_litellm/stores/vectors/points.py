@@ -279,7 +279,7 @@ def conflict_point(owner: Owner, conflict: Conflict) -> Point:
     payload: Payload = {
         schema.SCOPE: scope(owner, Kind.CONFLICT),
         schema.SESSION: conflict.session,
-        schema.AT: conflict.created_at,
+        schema.AT: conflict.resolved_at or conflict.created_at,  # of two versions a reindex keeps the later
         schema.RECORD: conflict.model_dump_json(),
     }
     return Point(point_id(owner, Kind.CONFLICT, conflict.id), payload)

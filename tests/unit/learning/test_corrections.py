@@ -164,6 +164,23 @@ async def test_the_users_answer_settles_a_conflict(
 
 
 @pytest.mark.parametrize(
+    ("answer", "before"),
+    [("User takes 20 mg.", "User takes 10 mg."), ("User takes 10 mg.", "User takes 10 mg.")],
+    ids=["the new one", "the known one"],
+)
+async def test_a_settled_conflict_tells_what_became_of_it_then_whatever_is_true_now(
+    world: World, conflicts: Conflicts, memories: Memories, answer: str, before: str
+) -> None:
+    id = await in_conflict(world)
+    [question] = (await conflicts.get(OWNER, id)).conflict.questions
+    await conflicts.resolve(OWNER, id, [Answer(question=question.question, answer=answer)])
+    [memory] = [one for one in await world.memories() if one.expired_at is None]
+    await memories.edit(OWNER, memory.id, "User takes 30 mg.")
+    [found], _ = await conflicts.page(OWNER, offset=0, limit=10)
+    assert (found.memory and found.memory.content, found.became and found.became.content) == (before, answer)
+
+
+@pytest.mark.parametrize(
     ("answers", "text"),
     [
         ([], "Missing answers for the following questions"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from recallr_litellm.core.knowledge import ConflictStatus
 from recallr_litellm.core.owner import Project
 from recallr_litellm.errors import ConfigurationError, EmbeddingMisconfigured, EmbeddingMismatch, EmbeddingUnavailable
 from recallr_litellm.reindex import Reindex
@@ -165,6 +166,28 @@ async def test_after_the_change_only_what_the_old_gateways_wrote_late_is_brought
     assert await after.said(ADA, "s3") == ["Ada likes tea."]
     await store.assert_embedded_with(new, NEW_NAME)
     assert (await store.reindex(new)).changed == 0
+
+
+async def test_after_the_change_what_an_old_gateway_ended_settled_or_learned_late_is_brought(
+    store: Store, old: Hashing, new: Hashing
+) -> None:
+    before = await stocked(store, old, sessions=1)
+    await before.knows(ADA)
+    await store.reindex(new)
+    after = (await store.gateway(new)).vectors
+    [memory], [conflict] = await after.get_memories(ADA, ["a" * 32]), await after.conflicts(ADA)
+    await before.vectors.update_memories(ADA, [memory.model_copy(update={"expired_at": AT + 9})])
+    resolved = {"status": ConflictStatus.RESOLVED, "resolved_at": AT + 9}
+    await before.vectors.put_conflict(ADA, conflict.model_copy(update=resolved))
+    await before.vectors.mark_learned(ADA, "s0")
+
+    await store.reindex(new)
+    [memory], [conflict] = await after.get_memories(ADA, ["a" * 32]), await after.conflicts(ADA)
+    assert (memory.expired_at, conflict.status) == (AT + 9, ConflictStatus.RESOLVED)
+    assert await after.count_unlearned(ADA) == 0
+    assert (await store.reindex(new)).changed == 0
+    await after.update_memories(ADA, [memory.model_copy(update={"expired_at": AT + 8})])
+    assert (await store.reindex(new)).changed == 0, "what is in use stays as it is"
 
 
 async def test_a_deletion_reaches_every_collection(store: Store, old: Hashing, new: Hashing) -> None:
