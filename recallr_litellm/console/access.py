@@ -132,7 +132,7 @@ class Doorkeeper:
     @staticmethod
     def end(response: Response) -> None:
         """Delete the cookie."""
-        response.delete_cookie(COOKIE, path=PREFIX, httponly=True, samesite="strict")
+        response.delete_cookie(COOKIE, path=PREFIX, httponly=True, samesite="lax")
 
     def _keys(self, project: str) -> Mapping[str, str]:
         """Digest → name of the keys that are valid now; of the master key for no project."""
@@ -155,8 +155,9 @@ class Doorkeeper:
 
     async def _write(self, response: Response, content: Mapping[str, Any], *, secure: bool) -> None:
         signed = (await self._signer()).dumps(dict(content))
+        # "lax": a link from a colleague's mail is one from another site. Changes are by POST, and need a token.
         response.set_cookie(
-            COOKIE, signed, max_age=_LONGEST_SECONDS, path=PREFIX, httponly=True, samesite="strict", secure=secure
+            COOKIE, signed, max_age=_LONGEST_SECONDS, path=PREFIX, httponly=True, samesite="lax", secure=secure
         )
 
 

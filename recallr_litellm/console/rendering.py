@@ -6,25 +6,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from recallr_litellm.console.paths import PREFIX, address
+from recallr_litellm.console.static_files import static_address
 from recallr_litellm.printable import printable
-
-SECURITY_HEADERS: Final[Mapping[str, str]] = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
-    "style-src 'self' 'unsafe-inline'",  # plotly styles its plots so
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
-PAGE_HEADERS: Final[Mapping[str, str]] = {**SECURITY_HEADERS, "Cache-Control": "no-store"}
-"""Of a page, which no proxy may keep."""
 
 
 def rendered(template: str, values: Mapping[str, Any]) -> str:
@@ -50,7 +40,7 @@ def _environment() -> Environment:
     )
     environment.filters["moment"] = _moment
     environment.filters["shown"] = printable
-    environment.globals.update(t=texts(), address=address, prefix=PREFIX)
+    environment.globals.update(t=texts(), address=address, prefix=PREFIX, static=static_address)
     return environment
 
 

@@ -27,8 +27,9 @@ from fastapi.routing import APIRoute
 
 from recallr_litellm.api.rest.errors import bounded, detail_of
 from recallr_litellm.console.access import Doorkeeper, Forged, NotLetIn, Visit, check_form, check_same_site, project_for
+from recallr_litellm.console.headers import PAGE_HEADERS
 from recallr_litellm.console.paths import PREFIX, address
-from recallr_litellm.console.rendering import PAGE_HEADERS, rendered, texts
+from recallr_litellm.console.rendering import rendered, texts
 from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.errors import UserNotFound
 from recallr_litellm.services import Services

@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from recallr_litellm.services.limits import WRONG_KEYS
 from tests.support.api import call
 from tests.support.console import Browser, send, token
 from tests.support.memory import remember
@@ -26,14 +27,43 @@ def test_only_who_has_a_key_is_let_in_and_only_to_that_project(browser: Browser,
     came = client.post("/login", data={"project": PROJECT, "key": API_KEY, "next": wanted}, follow_redirects=False)
     assert came.headers["location"] == f"/recallr/console/{wanted}"
     cookie = came.headers["set-cookie"]
-    assert all(flag in cookie for flag in ("HttpOnly", "SameSite=strict", "Path=/recallr/console"))
+    assert all(flag in cookie for flag in ("HttpOnly", "SameSite=lax", "Path=/recallr/console;", "Max-Age=43200"))
     assert API_KEY not in cookie
+    assert "Secure" not in cookie, "a gateway without HTTPS lets nobody in"
+    assert came.headers["cache-control"] == "no-store"
     assert client.get(f"/users?project={OTHER_PROJECT}").status_code == 401
     assert client.get("/projects").status_code == 401
 
     left = client.post("/logout", data={"token": token(client, "/overview")})
     assert left.url.path == "/recallr/console/login"
     assert client.get("/overview").url.path == "/recallr/console/login"
+
+
+def test_the_cookie_of_a_visit_by_https_goes_by_https_alone(browser: Browser) -> None:
+    came = browser(None).post(
+        "/login",
+        data={"project": PROJECT, "key": API_KEY},
+        headers={"X-Forwarded-Proto": "https"},  # as a proxy on this machine says
+        follow_redirects=False,
+    )
+    assert "; Secure" in came.headers["set-cookie"]
+
+
+def test_who_tries_many_keys_waits_and_nobody_else(browser: Browser) -> None:
+    client, somewhere = browser(None), {"X-Forwarded-For": "198.51.100.7"}
+    wrong, right = {"project": PROJECT, "key": "wrong"}, {"project": PROJECT, "key": API_KEY}
+    for _ in range(WRONG_KEYS + 1):  # what is right does not count
+        assert client.post("/login", data=right, headers=somewhere, follow_redirects=False).status_code == 303
+    client.cookies.clear()
+    statuses = [client.post("/login", data=wrong, headers=somewhere).status_code for _ in range(WRONG_KEYS + 1)]
+    assert statuses == [401] * WRONG_KEYS + [429]
+    refused = client.post("/login", data=right, headers=somewhere)
+    assert refused.status_code == 429, "who has tried many keys learns which one is right"
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert f"Try again in {refused.headers['retry-after']} seconds." in refused.text
+    assert not client.cookies
+    elsewhere = {"X-Forwarded-For": "198.51.100.8"}
+    assert client.post("/login", data=right, headers=elsewhere, follow_redirects=False).status_code == 303
 
 
 @pytest.mark.parametrize("next", ["https://example.com", "//example.com", "/\\example.com", "javascript:alert(1)"])

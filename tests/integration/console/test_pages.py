@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import uuid
 
 import httpx
@@ -35,9 +36,6 @@ def test_every_page_shows_what_is_there_and_texts_as_texts(proxy: Proxy, browser
         assert "script-src 'self'" in answer.headers["content-security-policy"]
     assert html.escape("<script>alert(1)</script>") in pages[sessions[1]].text
     assert "My car is **red**." in pages[wanted].text
-    assert client.get("/static/console.js").headers["content-type"].startswith("text/javascript")
-    assert client.get("/static/plotly.min.js").status_code == 200
-    assert client.get("/static/../texts.yaml").status_code == 404
 
 
 def test_what_is_not_there_is_said_in_words(browser: Browser) -> None:
@@ -47,3 +45,21 @@ def test_what_is_not_there_is_said_in_words(browser: Browser) -> None:
         assert answer.status_code == 404
         assert "It may have been deleted" in answer.text
     assert client.get("/users?offset=-1").status_code == 422
+
+
+def test_scripts_and_styles_are_kept_by_browsers_until_they_change(browser: Browser) -> None:
+    client = browser()
+    used = re.findall(r'"/recallr/console(/static/[^"]+)"', client.get("/overview").text)
+    assert {one.partition("?")[0] for one in used} >= {"/static/console.css", "/static/console.js"}
+    for file in used:
+        answer = client.get(file)
+        assert answer.status_code == 200, file
+        assert answer.headers["content-type"].startswith("text/")
+        assert "immutable" in answer.headers["cache-control"]
+        assert "set-cookie" not in answer.headers
+        older = client.get(file.partition("?")[0], params={"v": "older"})
+        assert older.headers["cache-control"] == "no-cache"
+        again = client.get(file, headers={"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    assert client.get("/static/../texts.yaml").status_code == 404
+    assert client.get("/static/passwd").status_code == 404

@@ -28,6 +28,9 @@ async def test_requests_of_a_project_are_counted_for_a_minute(store: StateStore,
     assert [await store.seconds_to_wait("acme", most=2) for _ in range(2)] == [0, 0]
     assert 1 <= await store.seconds_to_wait("acme", most=2) <= 60
     assert await store.seconds_to_wait("globex", most=2) == 0, "another project pays for it"
+    assert await store.seconds_to_wait("acme", "one of it", most=2) == 0
+    await store.uncount("acme", "one of it", most=2)
+    assert [await store.seconds_to_wait("acme", "one of it", most=2) for _ in range(2)] == [0, 0]
     [key] = [key for key in everything.scan_iter("recallr:limits:*") if everything.get(key) == "3"]
     everything.delete(key)  # as if the minute had passed
     assert await store.seconds_to_wait("acme", most=2) == 0
