@@ -48,7 +48,7 @@ _FLAGS: Final = (
 )
 _SERIOUS: Final = ("serious", "critical")
 _IS_DRAWN: Final = """
-const drawn = [...document.querySelectorAll("[data-plot], [data-graph]")];
+const drawn = [...document.querySelectorAll("[data-plot], .graph")];
 return document.readyState === "complete" && drawn.every((one) => one.querySelector("svg, canvas"));
 """
 _TOO_WIDE: Final = """

@@ -21,7 +21,7 @@ from tests.support.populated import USER, Populated, populate
 from tests.support.proxy import Proxy
 
 WIDTHS = (360, 1600)
-NO_PAGES = {"/", "/user/export"}
+NO_PAGES = {"/", "/user/export", "/graph/data"}
 """Addresses at which nothing is shown."""
 
 
@@ -71,6 +71,7 @@ def pages(store: Populated) -> Mapping[str, str]:
         "memory": address("memory", {**of_user, "memory": store.memory}),
         "conflict": address("conflict", {**of_user, "conflict": store.conflict}),
         "graph": address("graph", of_user),
+        "graph-list": address("graph/list", of_user),
         "requests": address("requests", of_project),
         "request": address("request", {**of_project, "id": store.requests[0]}),
         "playground": address("playground", of_project),
@@ -95,7 +96,7 @@ def test_a_visitor_finds_a_user_understands_a_request_and_sets_memory_right(
     assert "The thesis on tidal energy is due on 15 January 2027." in visitor.text
 
     visitor.open(f"{proxy.url}{address('graph', {'project': store.project, 'user': USER})}")
-    assert visitor.visible("#graph svg, #graph canvas").size["height"] > 300
+    assert visitor.visible(".graph svg, .graph canvas").size["height"] > 300
     assert "Beatriz" in visitor.text
 
     visitor.press("Requests")
