@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Query
 from pydantic import BaseModel, Field
 
 from recallr_litellm.api.rest.access import OwnerOfPath, ProjectOfKey, TheServices, project_router
@@ -14,6 +15,7 @@ from recallr_litellm.core.knowledge import Attribute
 from recallr_litellm.recall.profile import ProfileLine
 from recallr_litellm.request_headers import UserId
 from recallr_litellm.services.users import UserDetails
+from recallr_litellm.stores.vectors.users import UserOrder
 
 router = project_router()
 
@@ -120,9 +122,15 @@ async def list_users(
     offset: Offset = 0,
     limit: Limit = 10,
     metadata_filter: MetadataFilter = None,
+    search: Annotated[str, Query(max_length=256, description="Only users with this in their id, in any case.")] = "",
+    order: Annotated[
+        UserOrder, Query(description="For `last_seen`, the last minutes may not count yet.")
+    ] = UserOrder.CREATED,
 ) -> UserList:
-    """Users of the project, those made last first."""
-    page = await services.users.list(project, offset=offset, limit=limit, metadata=metadata_filter)
+    """Users of the project."""
+    page = await services.users.list(
+        project, offset=offset, limit=limit, metadata=metadata_filter, part=search, order=order
+    )
     return UserList(
         users=[UserResponse.of(user) for user in page.users],
         total=page.total,

@@ -16,11 +16,11 @@ async def delete(change: Change) -> Response:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 PAGE: Final = 50
 """Rows of a page."""
+Offset = Annotated[int, Query(ge=0, le=1_000_000)]
+"""How many rows come before those of a page."""
 _MOST_BYTES: Final = 200_000
 """Of a form."""
 _SEE_OTHER: Final = 303
@@ -67,6 +69,18 @@ class PageRoute(APIRoute):
             return response
 
         return handle
+
+
+class Rows(NamedTuple):
+    """A page of a list."""
+
+    rows: Sequence[Any]
+    total: int
+    """How many there are in all."""
+    offset: int
+    name: str = "offset"
+    """Of the offset, in the page's address."""
+    size: int = PAGE
 
 
 def page_router() -> APIRouter:

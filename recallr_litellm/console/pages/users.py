@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from fastapi import Response
 
-from fastapi import Query, Response
-
-from recallr_litellm.console.pages.base import PAGE, PageOfProject, page_router
-from recallr_litellm.services.users import UserPage
+from recallr_litellm.console.pages.base import PAGE, Offset, PageOfProject, Rows, page_router
+from recallr_litellm.stores.vectors.users import UserOrder
 
 router = page_router()
 
 
 @router.get("/users")
-async def users(page: PageOfProject, name: str = "", offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0) -> Response:
-    """Users, those made last first; or the one of a name."""
-    if name:
-        owner = await page.services.users.find(page.of_project, name)
-        found = [await page.services.users.get(owner)] if owner is not None else []
-        shown = UserPage(found, len(found))
-    else:
-        shown = await page.services.users.list(page.of_project, offset=offset, limit=PAGE)
-    return page.show("users.html", users=shown.users, total=shown.total, name=name, offset=offset, page_size=PAGE)
+async def users(
+    page: PageOfProject, name: str = "", order: UserOrder = UserOrder.LAST_SEEN, offset: Offset = 0
+) -> Response:
+    """Users, all or those with this in their name."""
+    services = page.services.users
+    found = await services.list(page.of_project, offset=offset, limit=PAGE, part=name, order=order)
+    return page.show(
+        "users.html",
+        users=Rows(found.users, found.total, offset),
+        counts=await services.counts(page.of_project, found.users),
+        name=name,
+        order=order.value,
+        orders=[one.value for one in UserOrder],
+    )

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.core.records import User
+from recallr_litellm.errors import VectorsRefused
 from recallr_litellm.stores.vectors import points, schema
 from recallr_litellm.stores.vectors.base import OpenedCollection
 from recallr_litellm.stores.vectors.engine import Payload, Where, scope
@@ -115,7 +116,13 @@ class Users(OpenedCollection):
             VectorsRefused: the Qdrant server is too old to find a part of a name.
         """
         where = Where(project, Kind.USER, tags=points.tags(metadata or {}), named_like=part.casefold())
-        total, until = await self._engine.count(where), offset + limit
+        until = offset + limit
+        try:
+            total = await self._engine.count(where)
+        except VectorsRefused as error:
+            if not part:
+                raise
+            raise VectorsRefused("To find users by a part of their name, Qdrant 1.20 or later is needed") from error
         if order is UserOrder.NAME:
             names = [*await self._engine.values(where, schema.NAMED, until)][offset:]
             found = await self._all(replace(where, named=names), _LISTED) if names else []
