@@ -1,4 +1,4 @@
-"""`recallr failed`: lists the sessions that were set aside after too many failures, and retries them."""
+"""`recallr failed`: lists what was set aside after too many failures, sessions and users, and retries it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from recallr_litellm.core.owner import Owner
 from recallr_litellm.errors import ConfigurationError
 from recallr_litellm.settings import Settings, load_settings
 from recallr_litellm.stores.state import EmbeddedValkey, StateStore
+from recallr_litellm.stores.state.learning_queue import LearningQueue, SetAside
 
 ANSWER_SECONDS = 5
 """Timeout of one answer of Redis."""
@@ -23,19 +24,20 @@ ANSWER_SECONDS = 5
 def failed(
     retry: Annotated[bool, typer.Option("--retry", help="Process all of them again.")] = False,
 ) -> None:
-    """List the sessions set aside after too many failures: project, user, session, last reason.
+    """List what was set aside after too many failures: sessions that could not be processed, and users of whom nothing
+    is learned any more; each with its last reason.
 
-    Their messages are kept. `--retry` puts all of them back into the queue, with their attempts reset.
+    Their messages are kept. `--retry` puts all of them back into the queues, with their attempts reset.
     Works beside a running gateway; with the embedded store, a gateway must be running.
     """
     console = Console(soft_wrap=True)
     with faults_shown(console):
         load_env_file()
-        set_aside, requeued = asyncio.run(_ask(redis_of(load_settings()), retry=retry))
-    _show(console, set_aside)
+        sessions, users, requeued = asyncio.run(_ask(redis_of(load_settings()), retry=retry))
+    _show(console, sessions, users)
     if retry:
         console.print(Text(f"Queued again: {requeued}"))
-    elif set_aside:
+    elif sessions or users:
         console.print(Text("Once the reason is gone: recallr failed --retry"))
 
 
@@ -58,18 +60,25 @@ def redis_of(settings: Settings) -> str:
     return url
 
 
-async def _ask(url: str, *, retry: bool) -> tuple[list[tuple[Owner, str, str]], int]:
-    """The sessions set aside, and how many of them are due again."""
+async def _ask(url: str, *, retry: bool) -> tuple[list[tuple[Owner, str, str]], list[SetAside], int]:
+    """The sessions and the users set aside, and how many of them are due again."""
     store = StateStore.from_url(url, timeout_seconds=ANSWER_SECONDS)
     try:
-        return await store.failed(), await store.requeue_failed() if retry else 0
+        learning = LearningQueue(store.link, timeout_seconds=ANSWER_SECONDS)
+        sessions, users = await store.failed(), await learning.set_aside()
+        requeued = await store.requeue_failed() + await learning.requeue_failed() if retry else 0
+        return sessions, users, requeued
     finally:
         await store.close()
 
 
-def _show(console: Console, set_aside: list[tuple[Owner, str, str]]) -> None:
-    if not set_aside:
+def _show(console: Console, sessions: list[tuple[Owner, str, str]], users: list[SetAside]) -> None:
+    if sessions:
+        rows = [(owner.project, owner.user, session, reason) for owner, session, reason in sessions]
+        print_table(console, [("PROJECT", "USER", "SESSION", "REASON"), *rows])
+    else:
         console.print(Text("No session is set aside as failed."))
-        return
-    rows = [(owner.project, owner.user, session, reason) for owner, session, reason in set_aside]
-    print_table(console, [("PROJECT", "USER", "SESSION", "REASON"), *rows])
+    if users:
+        console.print(Text("\nOf these users nothing is learned any more:"))
+        waiting = [(one.owner.project, one.owner.user, str(one.sessions), one.reason) for one in users]
+        print_table(console, [("PROJECT", "USER", "SESSIONS", "REASON"), *waiting])

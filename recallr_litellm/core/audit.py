@@ -19,3 +19,5 @@ class AuditEntry(BaseModel):
     """Such as `forget user`."""
     target: dict[str, str] = Field(default_factory=dict)
     """Kind → id, such as `user`, `memory`."""
+    refused: bool = False
+    """It was not made: what it was to change was gone, or no longer what it was."""

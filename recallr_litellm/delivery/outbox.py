@@ -179,30 +179,30 @@ class Outbox(LeasedQueue):
     async def requeue_dead(self, letters: Iterable[DeadLetter] | None = None) -> int:
         """Put these dead letters, or all there are, at the end of their sessions' queues, room or not. Returns how many
         there were."""
+        requeued = 0
+        async for bucket, entries in self._batches(letters):
+            names = [self._keys.of(bucket, name) for name in ("dead", "due", "totals")]
+            queues, states = self._keys.queues(bucket), self._keys.states(bucket)
+            requeued += await self._run(self._outbox_scripts.outbox_requeue, names, None, queues, states, *entries)
+        return requeued
+
+    async def drop_dead(self, letters: Iterable[DeadLetter] | None = None) -> int:
+        """Delete these dead letters, or all there are. Returns how many there were."""
+        dropped = 0
+        async for bucket, entries in self._batches(letters):
+            names = [self._keys.of(bucket, name) for name in ("dead", "totals")]
+            dropped += await self._run(self._outbox_scripts.outbox_drop, names, *entries)
+        return dropped
+
+    async def _batches(self, letters: Iterable[DeadLetter] | None) -> AsyncIterator[tuple[int, list[str]]]:
+        """Bucket and entries of these dead letters, or of all, as many as one script handles."""
         of_bucket: defaultdict[int, list[str]] = defaultdict(list)
         # First all are read: those that die again meanwhile are left.
         for letter in [letter async for letter in self.dead()] if letters is None else letters:
             of_bucket[letter.bucket].append(letter.entry)
-        requeued = 0
         for bucket, entries in of_bucket.items():
-            names = [self._keys.of(bucket, name) for name in ("dead", "due", "totals")]
-            while entries:
-                some, entries = entries[:_AT_A_TIME], entries[_AT_A_TIME:]
-                queues, states = self._keys.queues(bucket), self._keys.states(bucket)
-                requeued += await self._run(self._outbox_scripts.outbox_requeue, names, None, queues, states, *some)
-        return requeued
-
-    async def drop_dead(self) -> int:
-        """Delete all dead letters. Returns how many."""
-        dropped = 0
-        for bucket in range(keys.BUCKETS):
-            dead, totals = self._keys.of(bucket, "dead"), self._keys.of(bucket, "totals")
-            async with self._reaching(), self._client.pipeline(transaction=True) as pipeline:
-                pipeline.xlen(dead)
-                pipeline.delete(dead)
-                pipeline.hdel(totals, "dead_bytes")
-                dropped += (await pipeline.execute())[0]
-        return dropped
+            for start in range(0, len(entries), _AT_A_TIME):
+                yield bucket, entries[start : start + _AT_A_TIME]
 
     async def purge(self, owner: Owner, session: str = "") -> int:
         """Delete all of an owner's payloads, or those of a session, queued and dead. Returns how many. One that is just

@@ -1,4 +1,5 @@
-"""What keeps a project's memory from being complete, and what to do about it: failed sessions, refused payloads."""
+"""What keeps a project's memory from being complete, and what to do about it: failed sessions, users of whom nothing is
+learned any more, refused payloads and webhooks."""
 
 from __future__ import annotations
 
@@ -7,20 +8,23 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.delivery.outbox import Outbox
 from recallr_litellm.delivery.records import DeadLetter, Limits
-from recallr_litellm.errors import DeadLetterNotFound, SessionNotFound
+from recallr_litellm.errors import DeadLetterNotFound, SessionNotFound, UserNotFound
 from recallr_litellm.stores.state import StateStore, keys
-from recallr_litellm.stores.state.learning_queue import LearningQueue
+from recallr_litellm.stores.state.learning_queue import LearningQueue, SetAside
 
 QUEUES: Final = ("pending", "due", "processing", "failed", "learning", "learning_failed", "dead", "dead_webhooks")
 """What waits in a project, and what is set aside: sessions by status, users of whom something is to be learned,
 payloads that Reconify refused, webhook events that were refused."""
 _NO_ROOM: Final = Limits(max_queued=0, max_queued_mb=0, max_attempts=1, timeout_seconds=1.0, max_pause_seconds=1.0)
 """Of an outbox to which nothing is added here."""
+
+Receiver = Literal["reconify", "webhook"]
+"""Who refuses dead letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,11 @@ class Operations:
 
     def __init__(self, state: StateStore, *, timeout_seconds: float) -> None:
         self._state = state
-        self._outbox = Outbox(state.link, keys.RECONIFY, _NO_ROOM, timeout_seconds=timeout_seconds)
-        self._webhooks = Outbox(state.link, keys.WEBHOOKS, _NO_ROOM, timeout_seconds=timeout_seconds)
         self._learning = LearningQueue(state.link, timeout_seconds=timeout_seconds)
+        self._outboxes: Mapping[Receiver, Outbox] = {
+            "reconify": Outbox(state.link, keys.RECONIFY, _NO_ROOM, timeout_seconds=timeout_seconds),
+            "webhook": Outbox(state.link, keys.WEBHOOKS, _NO_ROOM, timeout_seconds=timeout_seconds),
+        }
         self._counting = asyncio.Lock()
         self._counted: Mapping[str, Mapping[str, int]] = {}
         self._count_at = 0.0
@@ -65,23 +71,52 @@ class Operations:
             raise SessionNotFound(f"Session {session_id} is not among the failed ones")
         return await self._state.retry_failed(found)
 
-    async def dead_letters(self, project: Project) -> list[DeadLetter]:
-        """The project's payloads that Reconify refused, oldest first."""
-        found = [letter async for letter in self._outbox.dead() if letter.project == project.id]
-        return sorted(found, key=lambda letter: (letter.died_at, letter.message_id))
+    async def failed_learning(self, project: Project) -> list[SetAside]:
+        """The project's users of whom nothing is learned any more, since that failed too often."""
+        found = [one for one in await self._learning.set_aside() if one.owner.project == project.id]
+        return sorted(found, key=lambda one: one.owner.user)
 
-    async def retry_dead_letters(self, project: Project, message_id: str | None = None) -> int:
-        """Send the project's refused payloads to Reconify again, or one of them. Returns how many.
+    async def retry_learning(self, project: Project, user: str | None = None) -> int:
+        """Learn again of those users, or of one of them. Returns of how many.
 
         Raises:
-            DeadLetterNotFound: no refused payload of the project has this id.
+            UserNotFound: the user is not among them.
         """
-        found: Sequence[DeadLetter] = await self.dead_letters(project)
-        if message_id is not None:
-            found = [letter for letter in found if letter.message_id == message_id]
-            if not found:
-                raise DeadLetterNotFound(f"Dead letter {message_id} not found")
-        return await self._outbox.requeue_dead(found)
+        found = [one.owner for one in await self.failed_learning(project) if user in (None, one.owner.user)]
+        if user is not None and not found:
+            raise UserNotFound(f"User {user} is not among those of whom learning failed")
+        return sum([await self._learning.retry(owner) for owner in found])
+
+    async def dead_letters(self, project: Project, receiver: Receiver = "reconify") -> list[DeadLetter]:
+        """What the receiver refused of the project's payloads, or webhooks, oldest first."""
+        found = [letter async for letter in self._outboxes[receiver].dead() if letter.project == project.id]
+        return sorted(found, key=lambda letter: (letter.died_at, letter.message_id))
+
+    async def retry_dead_letters(
+        self, project: Project, message_id: str | None = None, receiver: Receiver = "reconify"
+    ) -> int:
+        """Send what was refused again, or one of it. Returns how many.
+
+        Raises:
+            DeadLetterNotFound: nothing that was refused has this id.
+        """
+        return await self._outboxes[receiver].requeue_dead(await self._letters(project, message_id, receiver))
+
+    async def delete_dead_letters(
+        self, project: Project, message_id: str | None = None, receiver: Receiver = "reconify"
+    ) -> int:
+        """Delete what was refused, or one of it, for good. Returns how many.
+
+        Raises:
+            DeadLetterNotFound: nothing that was refused has this id.
+        """
+        return await self._outboxes[receiver].drop_dead(await self._letters(project, message_id, receiver))
+
+    async def _letters(self, project: Project, message_id: str | None, receiver: Receiver) -> Sequence[DeadLetter]:
+        found = [one for one in await self.dead_letters(project, receiver) if message_id in (None, one.message_id)]
+        if message_id is not None and not found:
+            raise DeadLetterNotFound(f"Dead letter {message_id} not found")
+        return found
 
     async def queues(self) -> Mapping[str, Mapping[str, int]]:
         """Project → queue → length, see `QUEUES`; without projects that have nothing in any. Where counting takes long,
@@ -98,8 +133,8 @@ class Operations:
         sessions, learning, dead, webhooks = await asyncio.gather(
             self._state.lengths_by_project(),
             self._learning.lengths_by_project(),
-            self._outbox.dead_by_project(),
-            self._webhooks.dead_by_project(),
+            self._outboxes["reconify"].dead_by_project(),
+            self._outboxes["webhook"].dead_by_project(),
         )
         found: defaultdict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(QUEUES, 0))
         for project, length in sessions.items():

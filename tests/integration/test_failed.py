@@ -17,7 +17,7 @@ from recallr_litellm.cli import app
 from recallr_litellm.core.owner import Owner
 from tests.support.listeners import free_port
 from tests.support.redis_server import RedisServer
-from tests.support.set_aside import add_session, set_all_aside
+from tests.support.set_aside import add_session, set_all_aside, set_learning_aside
 
 ANA = Owner("acme", "ana")
 BEN = Owner("acme-of-longer-name", "ben [bold]Øre")
@@ -51,6 +51,16 @@ def test_each_failed_session_is_one_line_with_its_reason(server: RedisServer) ->
     for owner, session in sessions.items():
         assert [owner.project, owner.user, session, "ValueError: cannot be understood"] in lines, shown.output
     assert "recallr failed --retry" in shown.output, "nobody is told what to do with them"
+
+
+def test_users_of_whom_learning_failed_are_listed_and_given_back(server: RedisServer) -> None:
+    set_learning_aside(server.url, ANA, REASON)
+    shown = failed()
+    assert "No session is set aside" in shown.output
+    lines = [re.split(r" {2,}", line.strip()) for line in shown.output.splitlines()]
+    assert [ANA.project, ANA.user, "1", "ValueError: cannot be understood"] in lines, shown.output
+    assert "Queued again: 1" in failed("--retry").output
+    assert ANA.user not in failed().output
 
 
 def test_without_a_running_gateway_its_embedded_store_cannot_be_asked() -> None:

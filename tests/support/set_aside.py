@@ -11,6 +11,7 @@ from typing import TypeVar
 from recallr_litellm.core.messages import Message, StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.stores.state import Resolved, StateStore
+from recallr_litellm.stores.state.learning_queue import LearningQueue
 
 Answer = TypeVar("Answer")
 
@@ -28,6 +29,19 @@ def set_all_aside(url: str, reason: str) -> list[str]:
         return [claim.session_id for claim in claims]
 
     return asyncio.run(_with_store(url, act))
+
+
+def set_learning_aside(url: str, owner: Owner, reason: str) -> None:
+    """Set a user of whom a session is to be learned aside, as after the last attempt at it."""
+
+    async def act(store: StateStore) -> None:
+        await store.remember_user(owner)
+        queue = LearningQueue(store.link, timeout_seconds=60.0)
+        await queue.add(owner, uuid.uuid4().hex, 1)
+        for claim in await queue.claim(1000, lease_seconds=60):
+            await queue.set_failed(claim, reason)
+
+    asyncio.run(_with_store(url, act))
 
 
 def add_session(url: str, owner: Owner, text: str) -> str:

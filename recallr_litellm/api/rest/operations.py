@@ -1,4 +1,4 @@
-"""Routes of operations: requests over time, queues, failed sessions, refused payloads."""
+"""Routes of operations: requests over time, queues, what failed, what was refused."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from recallr_litellm.api.rest.access import IdInPath, ProjectOfKey, TheServices, project_router
 from recallr_litellm.api.rest.errors import documented
+from recallr_litellm.services.operations import Receiver
 from recallr_litellm.services.series import Point
 from recallr_litellm.services.sessions import SessionStatus
 from recallr_litellm.stores.state.series import Step
@@ -70,8 +71,24 @@ class FailedSessionsPage(BaseModel):
     has_more: bool
 
 
+class FailedLearningResponse(BaseModel):
+    """A user of whom nothing is learned any more."""
+
+    custom_user_id: str
+    sessions: int = Field(description="That wait to be learned.")
+    reason: str
+
+
+class FailedLearningPage(BaseModel):
+    """Some of the users of whom learning failed."""
+
+    users: list[FailedLearningResponse]
+    total: int
+    has_more: bool
+
+
 class DeadLetterResponse(BaseModel):
-    """A payload that Reconify refused."""
+    """A payload that Reconify refused, or an event that the webhook's endpoint did."""
 
     message_id: str
     session_id: str
@@ -92,6 +109,15 @@ class RetriedResponse(BaseModel):
     """How many were queued again."""
 
     retried: int
+
+
+class DeletedResponse(BaseModel):
+    """How many were deleted."""
+
+    deleted: int
+
+
+Refused = Annotated[Receiver, Query(description="Who refused it.")]
 
 
 @router.get("/metrics/series")
@@ -146,12 +172,41 @@ async def retry_failed_session(session_id: IdInPath, project: ProjectOfKey, serv
     return RetriedResponse(retried=await services.operations.retry_sessions(project, session_id))
 
 
+@router.get("/operations/failed-learning")
+async def list_failed_learning(
+    project: ProjectOfKey, services: TheServices, offset: Offset = 0, limit: Limit = 20
+) -> FailedLearningPage:
+    """Users of whom nothing is learned any more, since that failed too often. Their sessions wait."""
+    found = await services.operations.failed_learning(project)
+    page = [
+        FailedLearningResponse(custom_user_id=one.owner.user, sessions=one.sessions, reason=one.reason)
+        for one in _page(found, offset, limit)
+    ]
+    return FailedLearningPage(users=page, total=len(found), has_more=offset + limit < len(found))
+
+
+@router.post("/operations/failed-learning/retry")
+async def retry_failed_learning(project: ProjectOfKey, services: TheServices) -> RetriedResponse:
+    """Learn again of all users of the project of whom it failed."""
+    return RetriedResponse(retried=await services.operations.retry_learning(project))
+
+
+@router.post("/operations/failed-learning/{user_id}/retry", responses=documented(404))
+async def retry_learning_of_user(user_id: IdInPath, project: ProjectOfKey, services: TheServices) -> RetriedResponse:
+    """Learn again of one user of whom it failed."""
+    return RetriedResponse(retried=await services.operations.retry_learning(project, user_id))
+
+
 @router.get("/operations/dead-letters")
 async def list_dead_letters(
-    project: ProjectOfKey, services: TheServices, offset: Offset = 0, limit: Limit = 20
+    project: ProjectOfKey,
+    services: TheServices,
+    offset: Offset = 0,
+    limit: Limit = 20,
+    receiver: Refused = "reconify",
 ) -> DeadLettersPage:
-    """Payloads that Reconify refused, oldest first."""
-    found = await services.operations.dead_letters(project)
+    """What was refused, oldest first."""
+    found = await services.operations.dead_letters(project, receiver)
     page = [
         DeadLetterResponse(
             message_id=letter.message_id,
@@ -166,15 +221,35 @@ async def list_dead_letters(
 
 
 @router.post("/operations/dead-letters/retry")
-async def retry_dead_letters(project: ProjectOfKey, services: TheServices) -> RetriedResponse:
-    """Send all refused payloads of the project to Reconify again."""
-    return RetriedResponse(retried=await services.operations.retry_dead_letters(project))
+async def retry_dead_letters(
+    project: ProjectOfKey, services: TheServices, receiver: Refused = "reconify"
+) -> RetriedResponse:
+    """Send all that was refused again."""
+    return RetriedResponse(retried=await services.operations.retry_dead_letters(project, receiver=receiver))
 
 
 @router.post("/operations/dead-letters/{message_id}/retry", responses=documented(404))
-async def retry_dead_letter(message_id: IdInPath, project: ProjectOfKey, services: TheServices) -> RetriedResponse:
-    """Send one refused payload to Reconify again."""
-    return RetriedResponse(retried=await services.operations.retry_dead_letters(project, message_id))
+async def retry_dead_letter(
+    message_id: IdInPath, project: ProjectOfKey, services: TheServices, receiver: Refused = "reconify"
+) -> RetriedResponse:
+    """Send one again."""
+    return RetriedResponse(retried=await services.operations.retry_dead_letters(project, message_id, receiver))
+
+
+@router.delete("/operations/dead-letters")
+async def delete_dead_letters(
+    project: ProjectOfKey, services: TheServices, receiver: Refused = "reconify"
+) -> DeletedResponse:
+    """Delete all that was refused, for good."""
+    return DeletedResponse(deleted=await services.operations.delete_dead_letters(project, receiver=receiver))
+
+
+@router.delete("/operations/dead-letters/{message_id}", responses=documented(404))
+async def delete_dead_letter(
+    message_id: IdInPath, project: ProjectOfKey, services: TheServices, receiver: Refused = "reconify"
+) -> DeletedResponse:
+    """Delete one, for good."""
+    return DeletedResponse(deleted=await services.operations.delete_dead_letters(project, message_id, receiver))
 
 
 def _page(found: Sequence[_Item], offset: int, limit: int) -> Sequence[_Item]:

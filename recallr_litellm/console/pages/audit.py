@@ -6,13 +6,36 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from recallr_litellm.console.pages.base import PAGE, PageOfProject, page_router
+from recallr_litellm.console.access import project_for
+from recallr_litellm.console.pages.base import PAGE, PageOfAll, page_router
 
 router = page_router()
 
 
 @router.get("/audit")
-async def audit(page: PageOfProject, offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0) -> Response:
-    """Changes, newest first."""
-    entries, total = await page.services.audit.page(page.of_project, offset=offset, limit=PAGE)
-    return page.show("audit.html", entries=entries, total=total, offset=offset, page_size=PAGE)
+async def audit(
+    page: PageOfAll,
+    who: str = "",
+    action: str = "",
+    target: str = "",
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+) -> Response:
+    """Changes, newest first: of a project; without one, of all projects for whoever has the master key."""
+    if page.project is None and page.visit.is_admin:
+        projects = [one.id for one in await page.services.project_admin.list()]
+    else:
+        page.project = project_for(page.visit, page.project.id if page.project else None)
+        projects = [page.project.id]
+    entries, total = await page.services.audit.page(
+        projects, offset=offset, limit=PAGE, who=who.strip(), action=action.strip(), target=target.strip()
+    )
+    return page.show(
+        "audit.html",
+        entries=entries,
+        total=total,
+        offset=offset,
+        page_size=PAGE,
+        who=who,
+        action=action,
+        target=target,
+    )

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -31,7 +32,7 @@ from recallr_litellm.console.headers import PAGE_HEADERS
 from recallr_litellm.console.paths import PREFIX, address
 from recallr_litellm.console.rendering import rendered, texts
 from recallr_litellm.core.owner import Owner, Project
-from recallr_litellm.errors import UserNotFound
+from recallr_litellm.errors import RequestError, Unavailable, UserNotFound
 from recallr_litellm.services import Services
 
 _log = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ class PageRoute(APIRoute):
             except Forged:
                 response = fault_page(403, texts()["faults"]["forged"])
             except Exception as error:  # noqa: BLE001 - LiteLLM's handlers would answer in JSON
+                if isinstance(error, RequestError):
+                    await _note_refusal(request)
                 status, detail = detail_of(error)
                 response = fault_page(422 if isinstance(error, RequestValidationError) else status, str(detail))
             response.headers.update(PAGE_HEADERS)
@@ -92,6 +95,14 @@ def fault_page(status: int, detail: str) -> HTMLResponse:
     """What is shown where something is wrong."""
     hint = texts()["faults"]["hints"].get(status, "")
     return HTMLResponse(rendered("fault.html", {"status": status, "detail": detail, "hint": hint}), status)
+
+
+async def _note_refusal(request: Request) -> None:
+    """Have the audit list say that the change that is in it was not made."""
+    noted = getattr(request.state, "recallr_noted", None)
+    if noted is not None:
+        with suppress(Unavailable):  # the list says then that it was tried
+            await request.app.state.recallr_services.audit.refused(*noted)
 
 
 def _to_login(request: Request) -> Response:
@@ -151,8 +162,9 @@ class FormPage(Page):
         return self.fields.get(name, "").strip()
 
     async def note(self, action: str, /, **target: str) -> None:
-        """Write the change into the audit list, before it is made."""
-        await self.services.audit.note(self.of_project, self.visit.key_name, action, **target)
+        """Write the change into the audit list, before it is made. Where it is refused, the list says so."""
+        entry = await self.services.audit.note(self.of_project, self.visit.key_name, action, **target)
+        self.request.state.recallr_noted = (self.of_project, entry)
 
     def done(self, page: str, what: str, **query: str) -> Response:
         """Go on to a page that says what was done.

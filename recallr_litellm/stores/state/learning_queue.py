@@ -40,6 +40,16 @@ class LearningStatus(NamedTuple):
     set_aside: bool
 
 
+class SetAside(NamedTuple):
+    """A user of whom nothing is learned any more: it failed too often."""
+
+    owner: Owner
+    sessions: int
+    """That wait to be learned."""
+    reason: str
+    """Of the last failure."""
+
+
 class LearningQueue(LeasedQueue):
     """What a worker does with users of whom something is to be learned."""
 
@@ -103,6 +113,31 @@ class LearningQueue(LeasedQueue):
             queued, (lease, reason), failed = await pipeline.execute()
         return LearningStatus(int(queued), "" if lease is not None else (reason or ""), failed is not None)
 
-    async def retry(self, owner: Owner) -> None:
-        """Try a user again that was set aside."""
-        await self.requeue([(keys.bucket_of(owner), owner.key)])
+    async def retry(self, owner: Owner) -> int:
+        """Try a user again that was set aside. Returns 1; 0 for one that is not."""
+        return await self.requeue([(keys.bucket_of(owner), owner.key)])
+
+    async def set_aside(self) -> list[SetAside]:
+        """Every user that was set aside, with all that is to be learned of it."""
+        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
+            for bucket in range(keys.BUCKETS):
+                pipeline.zrange(self.queue.failed(bucket), 0, -1)
+            queues = await pipeline.execute()
+        members = [(bucket, member) for bucket, queue in enumerate(queues) for member in queue]
+        if not members:
+            return []
+        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
+            for bucket, member in members:
+                pipeline.hmget(self.queue.states(bucket) + member, ["owner", "reason"])
+            states = await pipeline.execute(raise_on_error=False)
+        found = [
+            (codec.load_owner(state[0], member), state[1] or "")
+            for (_, member), state in zip(members, states, strict=True)
+            # An error: the value is damaged. No owner: it was taken up again, or forgotten, between the two reads.
+            if not isinstance(state, Exception) and state[0] is not None
+        ]
+        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
+            for owner, _ in found:
+                pipeline.zcard(keys.to_learn(owner))
+            sessions = await pipeline.execute() if found else []
+        return [SetAside(owner, int(n), reason) for (owner, reason), n in zip(found, sessions, strict=True)]

@@ -78,6 +78,7 @@ class OutboxScripts(_Registered):
     outbox_requeue: AsyncScript
     outbox_dead: AsyncScript
     outbox_projects: AsyncScript
+    outbox_drop: AsyncScript
     outbox_purge: AsyncScript
     outbox_oldest: AsyncScript
 

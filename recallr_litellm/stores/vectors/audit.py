@@ -13,16 +13,13 @@ from recallr_litellm.stores.vectors.schema import Kind
 class AuditRecords(OpenedCollection):
     """Writing and reading what people changed, by project."""
 
-    async def add_audit(self, project: Project, entry: AuditEntry) -> None:
-        """Write down a change."""
+    async def put_audit(self, project: Project, entry: AuditEntry) -> None:
+        """Write down a change, or replace what was written of it."""
         await self._engine.upsert([points.audit_point(project, entry)])
 
-    async def audit(self, project: Project, *, offset: int, limit: int) -> tuple[list[AuditEntry], int]:
-        """Some of the changes, newest first, and how many there are."""
+    async def audit(self, project: Project, most: int) -> tuple[list[AuditEntry], int]:
+        """The newest changes, newest first, and how many there are in all."""
         where = Where(project, Kind.AUDIT)
-        found = [
-            points.record_of(payload, AuditEntry)
-            for payload in await self._newest(where, offset + limit, [schema.RECORD])
-        ]
+        found = [points.record_of(payload, AuditEntry) for payload in await self._newest(where, most, [schema.RECORD])]
         found.sort(key=lambda entry: (-entry.at, entry.id))
-        return found[offset : offset + limit], await self._engine.count(where)
+        return found[:most], await self._engine.count(where)

@@ -157,7 +157,7 @@ class Gateway:
         extraction = Extraction(session="s0", window="w", prompt=1, messages=("m1",), facts=(fact,))
         await self.vectors.keep_extraction(owner, extraction)
         entry = AuditEntry(id="e" * 32, at=AT, who="RECALLR_PROJECTS", action="edit memory")
-        await self.vectors.add_audit(Project(owner.project), entry)
+        await self.vectors.put_audit(Project(owner.project), entry)
 
     async def said(self, owner: Owner, id: str) -> list[str]:
         """What a session consists of, but for the tool's results."""

@@ -58,7 +58,7 @@ async def test_what_was_learned_moves_along(store: Store, old: Hashing, new: Has
     assert [one.content for one in await vectors.conflicts(ADA)] == ["In Paris."]
     [extraction] = await vectors.extractions(ADA, "s0")
     assert [fact.text for fact in extraction.facts] == ["Lives in Rome."]
-    assert (await vectors.audit(Project(ADA.project), offset=0, limit=5))[1] == 1
+    assert (await vectors.audit(Project(ADA.project), 5))[1] == 1
 
 
 async def test_the_way_back_takes_along_what_came_since(store: Store, old: Hashing, new: Hashing) -> None:

@@ -1,4 +1,4 @@
-"""Failed sessions and refused payloads: each project sees and retries its own."""
+"""Failed sessions and users, refused payloads and webhooks: each project sees and retries its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.delivery.outbox import Outbox
 from recallr_litellm.delivery.records import Limits
-from recallr_litellm.errors import DeadLetterNotFound, SessionNotFound
+from recallr_litellm.errors import DeadLetterNotFound, SessionNotFound, UserNotFound
 from recallr_litellm.services.operations import QUEUES, Operations
 from recallr_litellm.stores.state import Resolved, StateStore, keys
 from recallr_litellm.stores.state.learning_queue import LearningQueue
@@ -122,3 +122,40 @@ async def test_the_queues_of_each_project_are_counted(
         "acme": nothing | acme,
         "globex": nothing | {"failed": 1, "learning_failed": 1, "dead_webhooks": 2},
     }
+
+
+async def test_a_project_deletes_what_was_refused_of_its_own(store: StateStore, operations: Operations) -> None:
+    webhooks = Outbox(store.link, keys.WEBHOOKS, ROOM, timeout_seconds=60)
+    await bury(webhooks, ANA, "e1", "e2")
+    await bury(webhooks, ZOE, "e3")
+    assert await operations.dead_letters(ACME) == [], "Reconify has refused nothing"
+    for unknown in ("e3", "e9"):
+        with pytest.raises(DeadLetterNotFound):
+            await operations.delete_dead_letters(ACME, unknown, "webhook")
+    assert await operations.delete_dead_letters(ACME, "e1", "webhook") == 1
+    assert [letter.message_id for letter in await operations.dead_letters(ACME, "webhook")] == ["e2"]
+    assert await operations.delete_dead_letters(ACME, receiver="webhook") == 1
+    assert [letter.message_id for letter in await operations.dead_letters(GLOBEX, "webhook")] == ["e3"]
+    assert await operations.retry_dead_letters(GLOBEX, "e3", "webhook") == 1
+    [delivery] = await webhooks.claim(9, lease_seconds=60, now_ms=LATER)
+    assert delivery.message_id == "e3"
+
+
+async def test_a_project_lists_and_retries_its_own_users_of_whom_learning_failed(
+    store: StateStore, operations: Operations
+) -> None:
+    queue = LearningQueue(store.link, timeout_seconds=60)
+    for owner in (ANA, ZOE):
+        await store.remember_user(owner)
+        await queue.add(owner, "s1", 1)
+        await queue.add(owner, "s2", 2)
+    for claim in await queue.claim(9, lease_seconds=60, now_ms=LATER):
+        await queue.set_failed(claim, f"{claim.owner.user} cannot be learned")
+    assert await operations.failed_learning(ACME) == [(ANA, 2, "ana cannot be learned")]
+    with pytest.raises(UserNotFound):
+        await operations.retry_learning(ACME, "zoe")
+    assert await operations.retry_learning(ACME, "ana") == 1
+    assert await operations.failed_learning(ACME) == []
+    assert [claim.owner for claim in await queue.claim(9, lease_seconds=60)] == [ANA]
+    assert await operations.retry_learning(ACME) == 0
+    assert await operations.retry_learning(GLOBEX) == 1
