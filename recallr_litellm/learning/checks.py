@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from recallr_litellm.core.facts import Fact
 from recallr_litellm.core.knowledge import OF_THE_ASSISTANT, USER, Kind
+from recallr_litellm.core.languages import in_another_language
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.people import another
@@ -35,6 +36,10 @@ _NO_FACT = re.compile(
     r"\b(?:the\suser|user)\s(?:asked|asks|wants\sto\sknow|wonders|inquired|is\sasking)\b", re.IGNORECASE
 )
 _YEARS = timedelta(days=366 * 130)
+
+
+LANGUAGE = "language"
+"""Names the rule that a fact is in the language of what it rests on: a model can be asked to keep to it."""
 
 
 class Rejected(Exception):
@@ -72,8 +77,9 @@ def _fact(draft: Draft, window: Window, id: str, timezone: ZoneInfo) -> Fact:
     texts = [stored.message.text[:2_000] for stored in evidence]
     if is_order(draft.text) or any(map(is_order, sentences(draft.text, texts) or texts)):
         raise Rejected("instruction")
-    if mostly_not_latin(" ".join(texts)) != mostly_not_latin(draft.text):
-        raise Rejected("language")
+    said = " ".join(texts)
+    if mostly_not_latin(said) != mostly_not_latin(draft.text) or in_another_language(draft.text, said):
+        raise Rejected(LANGUAGE)
     kind = _kind(draft, evidence)
     subject = _subject(draft)
     if kind not in OF_THE_ASSISTANT and (rule := _fault(draft, kind, subject, evidence, window)):

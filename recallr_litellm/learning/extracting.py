@@ -11,7 +11,7 @@ from recallr_litellm.core.facts import Extraction
 from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.errors import ModelRefused, ModelSlow
-from recallr_litellm.learning.checks import check
+from recallr_litellm.learning.checks import LANGUAGE, check
 from recallr_litellm.learning.extraction import SCHEMA, Draft, drafts
 from recallr_litellm.learning.model import WriteJson, Written
 from recallr_litellm.learning.prompts import extract, repair
@@ -35,6 +35,15 @@ class Rules(NamedTuple):
     exclude: str = ""
     conflicts: bool = False
     """Contradictions are put to the user."""
+
+
+class _Answer(NamedTuple):
+    """What a model answered."""
+
+    asked: list[dict[str, Any]]
+    text: str
+    drafts: list[Draft] | None
+    """None where it gave nothing that can be read."""
 
 
 class Extractor:
@@ -67,8 +76,14 @@ class Extractor:
         """
         known = {message for extraction in kept for message in extraction.messages}
         for window in windows(messages, known=known):
-            async for one, read in self._read(window, timezone, rules):
+            async for one, answer in self._read(window, timezone, rules):
+                read = answer.drafts
                 facts, rejected = check(read or (), one, owner, timezone)
+                if rejected[LANGUAGE]:
+                    again = await self._in_their_language(answer)
+                    repaired, of_these = check(again, one, owner, timezone)
+                    if len(repaired) > len(facts):
+                        facts, rejected = repaired, of_these
                 count_facts(Counter(extracted=len(facts), **rejected))
                 yield Extraction(
                     session=session_id,
@@ -83,9 +98,9 @@ class Extractor:
 
     async def _read(
         self, window: Window, timezone: ZoneInfo, rules: Rules, halved: int = 0
-    ) -> AsyncIterator[tuple[Window, list[Draft] | None]]:
-        """The facts of a window; or those of its halves, where the answer for the whole was cut off or did not come in
-        time, or the model does not take it. None for what gives nothing that can be read."""
+    ) -> AsyncIterator[tuple[Window, _Answer]]:
+        """What the model answers for a window; or for its halves, where the answer for the whole was cut off or did not
+        come in time, or the model does not take it."""
         asked = extract.messages(
             window, timezone, categories=rules.categories, include=rules.include, exclude=rules.exclude
         )
@@ -106,14 +121,24 @@ class Extractor:
             return
         found = drafts(written.text) if written is not None else None
         if found is None and written is not None and not written.cut_off:
-            found = await self._repaired(asked, written)
-        yield window, found
+            written = await self._again(repair.messages(asked, written.text, _SHAPE))
+            found = drafts(written.text)
+        yield window, _Answer(asked, written.text if written is not None else "", found)
 
-    async def _repaired(self, asked: list[dict[str, Any]], written: Written) -> list[Draft] | None:
+    async def _in_their_language(self, answer: _Answer) -> list[Draft]:
+        """The facts of an answer once more; empty where the model does not give them."""
         try:
-            return drafts((await self._ask(repair.messages(asked, written.text, _SHAPE))).text)
+            written = await self._again(repair.in_their_language(answer.asked, answer.text))
+        except ModelSlow:  # what is right of the first answer is there
+            return []
+        return drafts(written.text) or []
+
+    async def _again(self, messages: list[dict[str, Any]]) -> Written:
+        """The answer to a repair; an empty one where the model refuses it."""
+        try:
+            return await self._ask(messages)
         except ModelRefused:
-            return None
+            return Written("")
 
     async def _ask(self, messages: list[dict[str, Any]]) -> Written:
         return await self._write(messages, SCHEMA, name="facts", max_tokens=ANSWER_TOKENS)

@@ -20,6 +20,7 @@ from recallr_litellm.cli import app
 from tests.support.api import call, sdk
 from tests.support.command import Running, prose
 from tests.support.memory import Memory, remember
+from tests.support.observe import metric
 from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider
 from tests.support.proxy import API_KEY, CHAT_MODEL, MEMORY_MODEL, PROJECT, Proxy
 from tests.support.reconify_endpoint import ReconifyEndpoint
@@ -448,6 +449,31 @@ def test_a_conflict_is_answered_by_a_command_and_webhooks_tell_of_it(
     [memory] = sdk(learning).get_user(user).list_memories().items
     [before] = memory.previous_versions or []
     assert (before.merge_conflict_id, before.expiration_reason) == (conflict["id"], "MERGE_CONFLICT")
+
+
+def test_what_was_learned_goes_along_with_an_export_and_is_not_paid_for_again(
+    learning: Proxy, provider: Provider, user: str
+) -> None:
+    provider.answer(Answer(model=MEMORY_MODEL, when="I live in Cork", text=lives("Cork")))
+    remember(learning, user, "I live in Cork.")
+    shown_to_be(learning, provider, user, "Cork")
+    document = call(learning, "GET", f"/users/{user}/export").raise_for_status().json()
+    [extraction] = document["extractions"]
+    assert [fact["text"] for fact in extraction["facts"]] == ["User lives in Cork."]
+
+    other, calls = f"{user}-moved", len(asked(provider))
+    learned = metric(learning, "recallr_learning_sessions_total", outcome="learned")
+    for _ in range(2):
+        call(learning, "POST", f"/users/{other}/import", body=document).raise_for_status()
+    eventually(
+        lambda: metric(learning, "recallr_learning_sessions_total", outcome="learned") > learned,
+        "the imported session is learned",
+    )
+    assert len(asked(provider)) == calls, "a model was asked again"
+    memory, copied = (sdk(learning).get_user(one).list_memories().items for one in (user, other))
+    assert [one.content for one in copied] == [one.content for one in memory]
+    there = call(learning, "GET", f"/users/{other}/export").raise_for_status().json()
+    assert there["extractions"] == document["extractions"]
 
 
 def test_what_was_processed_without_learning_is_learned_by_a_command(

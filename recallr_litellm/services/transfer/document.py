@@ -4,11 +4,13 @@
      "user": {"id": "alice", "created_at": "2026-11-30T20:00:00.000Z", "metadata": {}},
      "memories": [{"id": "…", "content": "…", "session": "3f2a…", "sources": ["9c1b…"], "created_at": …, …}],
      "conflicts": [],
+     "extractions": [{"session": "3f2a…", "messages": ["9c1b…"], "facts": [{"text": "…", …}], "reconciled": true, …}],
      "sessions": [
        {"id": "3f2a…", "created_at": …, "last_at": …, "timeout_seconds": 600, "status": "processed", "metadata": {},
         "summary": "…", "messages": [{"id": "9c1b…", "role": "user", "text": "…", "at": "…"}, …]}]}
 
-Memories stand before the sessions that they came from, so that a gateway that learns from these knows them by then.
+Memories, and what was extracted, stand before the sessions that they came from, so that a gateway that learns from
+these knows them by then, and has no model extract them once more.
 
 Times are ISO 8601 in UTC. What is not said of an item, as nobody's name, is left out. Whoever reads ignores fields that
 it does not know; a change that older programs would misread raises the version. Embeddings are not part of it: they are
@@ -35,6 +37,7 @@ from pydantic import (
     ValidationError,
 )
 
+from recallr_litellm.core.facts import Extraction, Fact
 from recallr_litellm.core.knowledge import Conflict
 from recallr_litellm.core.messages import Role, ToolCall
 from recallr_litellm.core.metadata import check_metadata
@@ -43,7 +46,7 @@ from recallr_litellm.errors import InvalidImport
 from recallr_litellm.request_headers import MAX_SESSION_TIMEOUT
 
 FORMAT: Final = "recallr-user"
-LISTS: Final = frozenset({"sessions", "memories", "conflicts"})
+LISTS: Final = frozenset({"sessions", "memories", "conflicts", "extractions"})
 VERSION: Final = 1
 _MILLISECONDS_FROM: Final = 100_000_000_000
 """A number from here on is in milliseconds (since 1973), and one below in seconds (until the year 5138)."""
@@ -160,6 +163,36 @@ class ConflictItem(Conflict):
 
     created_at: Moment
     resolved_at: Moment | None = None
+
+
+class FactItem(Fact):
+    """What a window of a session says."""
+
+    text: str = Field(min_length=1, max_length=10_000)
+    start: Moment | None = None
+    end: Moment | None = None
+    said_at: Moment
+
+
+class ExtractionItem(Extraction):
+    """What a model extracted from a window of a session, and what was decided of it."""
+
+    session: str = Field(pattern="^[0-9a-f]{32}$")
+    window: str = Field(pattern="^[0-9a-f]{32}$")
+    messages: tuple[_Id, ...]
+    facts: tuple[FactItem, ...] = ()
+
+    @classmethod
+    def of(cls, extraction: Extraction) -> ExtractionItem:
+        """As the document has it."""
+        facts = tuple(FactItem.model_construct(**dict(fact)) for fact in extraction.facts)
+        return cls.model_construct(**{**dict(extraction), "facts": facts})
+
+    @property
+    def extraction(self) -> Extraction:
+        """As it is kept."""
+        facts = tuple(Fact.model_construct(**dict(fact)) for fact in self.facts)
+        return Extraction.model_construct(**{**dict(self), "facts": facts})
 
 
 def read_item(kind: type[Kind], value: Any, place: str) -> Kind:

@@ -13,6 +13,7 @@ from recallr_litellm.services.transfer.document import (
     FORMAT,
     VERSION,
     ConflictItem,
+    ExtractionItem,
     MemoryItem,
     MessageItem,
     SessionItem,
@@ -59,6 +60,12 @@ class Exporter:
             between = b",\n"
         conflicts = [ConflictItem.model_construct(**dict(one)) for one in await self._vectors.conflicts(owner)]
         yield b'\n],\n"conflicts": [' + b",\n".join(written(written_item(one)) for one in conflicts) + b"],\n"
+        yield b'"extractions": ['
+        between = b"\n"
+        for extraction in await self._vectors.extractions(owner):
+            yield between + written(written_item(ExtractionItem.of(extraction)))
+            between = b",\n"
+        yield b"\n],\n"
         yield b'"sessions": ['
         between = b"\n"
         for session_id in await self._oldest_first(owner):

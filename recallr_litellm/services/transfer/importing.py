@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from recallr_litellm.core.bounds import SESSION_BYTES, SESSION_MESSAGES, bounded
+from recallr_litellm.core.facts import Extraction
 from recallr_litellm.core.knowledge import Conflict
 from recallr_litellm.core.messages import Message, StoredMessage
 from recallr_litellm.core.owner import Owner, Project
@@ -25,6 +26,7 @@ from recallr_litellm.services.transfer.document import (
     ID,
     LISTS,
     ConflictItem,
+    ExtractionItem,
     MemoryItem,
     SessionItem,
     UserItem,
@@ -180,6 +182,13 @@ class Importer:
         await self._require_user(owner)
         return len(new)
 
+    async def _extracted(self, owner: Owner, extraction: Extraction) -> None:
+        """Keep what was extracted, where it is not known, so that it is not extracted again."""
+        known = await self._vectors.get_extraction(owner, extraction.session, extraction.window)
+        if known is None and not await self._state.is_gone(owner, extraction.session):
+            await self._vectors.keep_extraction(owner, extraction)
+        await self._require_user(owner)
+
     async def _require_user(self, owner: Owner) -> None:
         """Return unless the user is being forgotten; then nothing of it may stay."""
         if await self._state.is_gone(owner):
@@ -221,6 +230,8 @@ class _Import:
             conflict = Conflict.model_construct(**dict(read_item(ConflictItem, item.value, place)))
             await self._importer._vectors.put_conflict(owner, conflict, keep_existing=True)
             await self._importer._require_user(owner)
+        elif item.field == "extractions":
+            await self._importer._extracted(owner, read_item(ExtractionItem, item.value, place).extraction)
 
     async def finish(self) -> Imported:
         """What the document has brought, after its end."""

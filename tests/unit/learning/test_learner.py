@@ -123,6 +123,40 @@ async def test_a_repaired_answer_counts(world: World) -> None:
     assert await world.current() == ["User lives in Porto."]
 
 
+SINCE_JUNE = "user: Ich wohne seit Juni in Berlin und arbeite bei Siemens."
+IN_ENGLISH = {"text": "User lives in Berlin and works at Siemens.", "evidence": [1]}
+IN_GERMAN = {"text": "User wohnt in Berlin und arbeitet bei Siemens.", "evidence": [1]}
+
+
+@pytest.mark.parametrize(
+    ("again", "learned"),
+    [
+        ({"facts": [IN_GERMAN]}, [IN_GERMAN["text"]]),
+        ({"facts": [IN_ENGLISH]}, []),
+        ("Sorry?", []),
+        (ModelRefused("filter"), []),
+        (ModelSlow("180 s"), []),
+    ],
+    ids=["mended", "still in English", "garbage", "refused", "slow"],
+)
+async def test_facts_in_another_language_than_the_users_are_asked_for_once_more(
+    world: World, again: Any, learned: list[str]
+) -> None:
+    answers = iter([{"facts": [IN_ENGLISH]}, again])
+
+    def script(_name: str, _text: str) -> Any:
+        answer = next(answers)
+        return json.dumps(answer) if isinstance(answer, dict) else answer
+
+    world.model.facts = script
+    await world.learned("s1", SINCE_JUNE, day="2025-07-01")
+    assert await world.current() == learned
+    assert next(answers, None) is None, "it was not asked once more"
+    [extraction] = await world.vectors.extractions(OWNER, "s1")
+    assert extraction.rejected == ({} if learned else {"language": 1})
+    assert not extraction.unread
+
+
 async def test_an_answer_that_was_cut_off_is_asked_for_in_two_parts(world: World) -> None:
     whole = world.model
 
