@@ -205,6 +205,16 @@ class Chromium:
         ]
         return said + [f"asked for {url}" for url in self._requested() if not url.startswith(_LOCAL)]
 
+    def open_all(self) -> None:
+        """Open what is folded on the page, so that it is looked at too."""
+        self.driver.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+
+    def keep_picture(self, name: str) -> None:
+        """Write a picture of the page to the folder `TEST_SCREENSHOTS`, if that is set."""
+        if folder := os.environ.get("TEST_SCREENSHOTS"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.picture(Path(folder) / f"{name}.png")
+
     def picture(self, file: Path, *, height: int = 4000) -> None:
         """Write the page, as far down as this, as a PNG."""
         size: Sequence[int] = self.driver.execute_script("return [innerWidth, document.documentElement.scrollHeight]")

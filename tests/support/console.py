@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import httpx
 
-from tests.support.proxy import PROJECT
+from recallr_litellm.console.paths import address
+from tests.support.chromium import Chromium
+from tests.support.proxy import PROJECT, Proxy
 
 Browser = Callable[..., httpx.Client]
 """Opens a client that has come in; see the fixture `browser`."""
@@ -29,3 +31,12 @@ def addresses(client: httpx.Client, page: str, name: str) -> list[str]:
 def send(client: httpx.Client, action: str, page: str, **fields: str) -> httpx.Response:
     """Send a form as the page has it."""
     return client.post(action, data={"token": token(client, page), "project": PROJECT, **fields})
+
+
+def come_in(chromium: Chromium, proxy: Proxy, project: str, key: str) -> None:
+    """Log in with a key, in a real browser; with the project "" and the master key, to all projects."""
+    chromium.driver.delete_all_cookies()
+    chromium.open(f"{proxy.url}{address('login')}")
+    chromium.fill("project", project)
+    chromium.fill("key", key)
+    chromium.press("Log in")

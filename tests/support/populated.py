@@ -42,7 +42,7 @@ class Populated:
 def populate(proxy: Proxy, project: str) -> Populated:
     """Make the project, and fill it with what `populated.yaml` says."""
     content = yaml.load(_CONTENT.read_text(), yaml.BaseLoader)  # times stay as they are written
-    key = _new_project(proxy, project)
+    key = new_project(proxy, project)
     access: dict[str, Any] = {"project_id": project, "api_key": key}
     for user in content["users"]:
         import_user(proxy, document(user), **access)
@@ -146,7 +146,8 @@ def _versions(user: str, memory: Mapping[str, Any], sessions: Mapping[str, Any])
         yield {**version(one), "chain": current, "expired_at": at, "expiration_reason": "TEMPORAL_CONFLICT"}
 
 
-def _new_project(proxy: Proxy, project: str) -> str:
+def new_project(proxy: Proxy, project: str, *, key_name: str = "support console") -> str:
+    """Make a project and a key of it. Returns the key."""
     with httpx.Client(
         base_url=f"{proxy.url}/api/v1/admin",
         headers={"Authorization": f"Bearer {proxy.master_key}"},
@@ -154,5 +155,5 @@ def _new_project(proxy: Proxy, project: str) -> str:
         timeout=60.0,
     ) as admin:
         admin.post("/projects", json={"project_id": project}).raise_for_status()
-        made = admin.post(f"/projects/{project}/keys", json={"name": "support console"}).raise_for_status()
+        made = admin.post(f"/projects/{project}/keys", json={"name": key_name}).raise_for_status()
         return str(made.json()["api_key"])

@@ -26,8 +26,15 @@ for (const table of document.querySelectorAll("main table:has(thead)")) {
 }
 
 // A long text is cut, with a button for the rest. What still scrolls by itself is reached by keyboard.
+for (const one of document.querySelectorAll("dd, td, legend, .who, .fault")) {
+  if (one.textContent.length < 500 || one.querySelector("a, form, table, details, ol, ul, pre, .text") || one.matches(".text")) continue;
+  const text = document.createElement("div");
+  text.className = "text brief";
+  text.append(...one.childNodes);
+  one.append(text);
+}
 for (const text of document.querySelectorAll(".text, pre")) {
-  if (text.scrollHeight <= text.clientHeight + 1 || text.closest("td")) continue;
+  if (text.scrollHeight <= text.clientHeight + 1) continue;
   const button = document.createElement("button");
   button.type = "button";
   button.className = "more";

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from tests.support.api import call
+from tests.support.chromium import Chromium, lacking
 from tests.support.console import Browser
 from tests.support.proxy import API_KEY, PROJECT, Proxy
 from tests.support.waiting import eventually
@@ -31,6 +33,16 @@ def browser(proxy: Proxy) -> Iterator[Browser]:
     yield open_
     for client in opened:
         client.close()
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Chromium]:
+    """One window for all tests of this folder."""
+    if lacks := lacking():
+        assert not os.environ.get("CI"), lacks
+        pytest.skip(lacks)
+    with Chromium() as chromium:
+        yield chromium
 
 
 @pytest.fixture

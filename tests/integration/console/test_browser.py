@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import os
 import uuid
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import pytest
 import yaml
@@ -16,7 +14,8 @@ from fastapi.routing import APIRoute
 
 from recallr_litellm.console.pages import ROUTERS
 from recallr_litellm.console.paths import address
-from tests.support.chromium import Chromium, lacking
+from tests.support.chromium import Chromium
+from tests.support.console import come_in
 from tests.support.populated import USER, Populated, populate
 from tests.support.proxy import Proxy
 
@@ -30,15 +29,6 @@ def store(proxy: Proxy) -> Populated:
     return populate(proxy, f"support-{uuid.uuid4().hex[:8]}")
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Chromium]:
-    if lacks := lacking():
-        assert not os.environ.get("CI"), lacks
-        pytest.skip(lacks)
-    with Chromium() as chromium:
-        yield chromium
-
-
 @pytest.fixture
 def visitor(chromium: Chromium, proxy: Proxy, store: Populated) -> Chromium:
     """Somebody who came in with the project's key, at a wide screen."""
@@ -46,14 +36,6 @@ def visitor(chromium: Chromium, proxy: Proxy, store: Populated) -> Chromium:
     come_in(chromium, proxy, store.project, store.key)
     chromium.complaints()
     return chromium
-
-
-def come_in(chromium: Chromium, proxy: Proxy, project: str, key: str) -> None:
-    chromium.driver.delete_all_cookies()
-    chromium.open(f"{proxy.url}{address('login')}")
-    chromium.fill("project", project)
-    chromium.fill("key", key)
-    chromium.press("Log in")
 
 
 def pages(store: Populated) -> Mapping[str, str]:
@@ -159,8 +141,8 @@ def test_every_page_is_for_everybody(
     faults: dict[str, list[str]] = {}
     for name, where in pages(store).items():
         chromium.open(f"{proxy.url}{where}")
-        keep_picture(chromium, f"{name}-{width}-{'dark' if dark else 'light'}")
-        open_all(chromium)
+        chromium.keep_picture(f"{name}-{width}-{'dark' if dark else 'light'}")
+        chromium.open_all()
         found = [*chromium.overflow, *chromium.barriers, *chromium.complaints()]
         if not dark:  # colours do not move the focus
             unreached, unseen = chromium.tab_through()
@@ -170,15 +152,3 @@ def test_every_page_is_for_everybody(
         if found:
             faults[name] = found
     assert not faults, yaml.safe_dump(faults, width=200)
-
-
-def open_all(chromium: Chromium) -> None:
-    """Open what is folded on the page, so that it is looked at too."""
-    chromium.driver.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
-
-
-def keep_picture(chromium: Chromium, name: str) -> None:
-    folder = os.environ.get("TEST_SCREENSHOTS")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        chromium.picture(Path(folder) / f"{name}.png")
