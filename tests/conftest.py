@@ -1,7 +1,7 @@
 """Fixtures of all tests.
 
-`pytest` leaves out slow tests: those in `tests/faults/`, which kill, freeze and restart real processes, and others
-marked `slow`. Those of them marked `always` run all the same. `pytest --all` runs everything, as CI does.
+`pytest` leaves out slow tests: those marked `slow`, and without importing it what is named in `SLOW`: `tests/faults/`,
+which kills, freezes and restarts real processes. `pytest --all` runs everything, as CI does.
 
 `isolated` (always)  no settings of the developer's: variables unset, an empty working folder (no `.env`)
 `user`               a user id that no other test has
@@ -48,6 +48,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("dependable")
 
+SLOW = ("faults", "test_api_schema.py")
+
 OFFLINE = "LITELLM_LOCAL_MODEL_COST_MAP"
 os.environ[OFFLINE] = "True"  # importing litellm would fetch its list of models from the internet
 
@@ -56,22 +58,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="run the slow tests too")
 
 
+def _all_wanted(config: pytest.Config) -> bool:
+    """Who names a file wants all of it."""
+    return config.getoption("--all") or any(Path(name.partition("::")[0]).suffix == ".py" for name in config.args)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if collection_path.name in SLOW and not _all_wanted(config) else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    named = any(Path(argument.partition("::")[0]).suffix == ".py" for argument in config.args)
-    if config.getoption("--all") or named:  # who names a file wants all of it
-        return
-    slow = [item for item in items if _is_slow(item)]
-    config.hook.pytest_deselected(items=slow)
-    items[:] = [item for item in items if not _is_slow(item)]
-
-
-def _is_slow(item: pytest.Item) -> bool:
-    in_faults = "faults" in item.path.parts
-    return (in_faults or item.get_closest_marker("slow") is not None) and item.get_closest_marker("always") is None
+    if not _all_wanted(config):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(MatrixSummary())
+    if _all_wanted(config):
+        config.pluginmanager.import_plugin("schemathesis.pytest.plugin")
 
 
 class ByGateway(LoadFileScheduling):

@@ -23,8 +23,6 @@ WRITES_EACH = 10
 """Between two kills of a life."""
 LIVES = {"embedded": 10, "redis": 4, "servers": 2}
 """About 13 kills each, 200 in all."""
-ALWAYS = 4
-"""The life that is lived in every run of the tests."""
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +80,6 @@ def killed_again_and_again(
     return kills
 
 
-@pytest.mark.always
 def test_a_life_becomes_what_it_was(undisturbed: dict[str, Any]) -> None:
     assert contents(undisturbed, past=False) == CURRENT
     assert contents(undisturbed, past=True) == PAST
@@ -90,7 +87,6 @@ def test_a_life_becomes_what_it_was(undisturbed: dict[str, Any]) -> None:
     assert (undisturbed["ana unlearned"], undisturbed["bob unlearned"]) == ([], [])
 
 
-@pytest.mark.always
 def test_sessions_that_are_heard_late_give_the_same_facts_as_in_order(
     life: Life, embedded: str, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -108,7 +104,7 @@ def test_sessions_that_are_heard_late_give_the_same_facts_as_in_order(
 @pytest.mark.parametrize(
     ("store", "first"),
     [
-        pytest.param(store, first, marks=[pytest.mark.always] if (store, first) == ("embedded", ALWAYS) else [])
+        (store, first)
         for store, lives in LIVES.items()
         for first in range(1, lives + 1)
     ],

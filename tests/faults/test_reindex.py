@@ -51,7 +51,6 @@ def points(collections: Collections, name: str) -> dict[str, Any]:
     return asyncio.run(read())
 
 
-@pytest.mark.always
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("store", ["embedded", "server"])
 def test_killed_anywhere_it_loses_and_doubles_nothing(

@@ -19,8 +19,6 @@ from tests.support.api import call, document
 from tests.support.provider import ThreadedProvider
 from tests.support.proxy import Proxy
 
-pytestmark = pytest.mark.slow
-
 load_all_checks()
 CHECKED = CHECKS.get_by_names(
     ["not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance"]
