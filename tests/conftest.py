@@ -30,7 +30,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-import hypothesis
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
@@ -41,12 +40,6 @@ from tests.integration.matrix_summary import MatrixSummary
 from tests.support.process import LEFT_OUT, ServerProcess
 from tests.support.provider import Provider, ThreadedProvider
 from tests.support.proxy import Proxy
-
-# The same examples in every run, and none that fails for being slow: `--hypothesis-profile=default` looks for new ones.
-hypothesis.settings.register_profile(
-    "dependable", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("dependable")
 
 SLOW = ("faults", "test_api_schema.py")
 

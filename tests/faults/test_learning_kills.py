@@ -103,11 +103,7 @@ def test_sessions_that_are_heard_late_give_the_same_facts_as_in_order(
 
 @pytest.mark.parametrize(
     ("store", "first"),
-    [
-        (store, first)
-        for store, lives in LIVES.items()
-        for first in range(1, lives + 1)
-    ],
+    [(store, first) for store, lives in LIVES.items() for first in range(1, lives + 1)],
 )
 def test_killed_after_any_write_it_knows_the_same(
     life: Life,

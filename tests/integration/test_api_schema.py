@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 import schemathesis
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.checks import CHECKS, load_all_checks
 
@@ -39,7 +39,7 @@ def gateway(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPat
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=15)
+@settings(max_examples=15, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_answer_is_documented(gateway: Proxy, case: Case) -> None:
     headers = gateway.headers(None, allow_new_user_creation=None)
     with requests.Session() as session:

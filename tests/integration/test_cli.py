@@ -1,35 +1,38 @@
-"""`recallr serve` and `recallr demo` as a newcomer uses them: a process, its output, its exit code.
+"""`recallr serve` and `recallr demo` as a newcomer uses them: their gateways, what is printed, the exit code.
 
 Each start of a gateway takes many seconds, so one `recallr serve` and one kept `recallr demo` serve all tests here.
+Other commands run in the process of the tests.
 What looks at a running gateway from beside it, `recallr doctor` and `recallr failed`, is here too; the rest of these
 two is in test_doctor.py and test_failed.py. Starts that are refused: unit/test_serve.py.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import socket
 import stat
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import httpx
 import openai
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from recallr_litellm.cli import app
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.stores.state import EmbeddedValkey
-from tests.support.command import COMMAND, OFFLINE, prose, recallr
+from tests.support.command import COMMAND, OFFLINE, prose
 from tests.support.listeners import free_port
 from tests.support.observe import in_motion
 from tests.support.process import ServerProcess, clean_environment
@@ -38,7 +41,7 @@ from tests.support.proxy import PATIENT
 from tests.support.set_aside import set_all_aside
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 QUESTION = "Which food am I allergic to?"
 
 
@@ -50,13 +53,9 @@ def run_suggested_request(output: str) -> str:
     return subprocess.run(shell, env=environment, capture_output=True, text=True, check=True).stdout
 
 
-def is_alive(pid: int) -> bool:
-    """True while there is such a process."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def recallr(*arguments: str) -> Result:
+    """The command, in this process and folder."""
+    return CliRunner().invoke(app, arguments, env={"COLUMNS": "100"})
 
 
 class Served(ServerProcess):
@@ -89,6 +88,15 @@ class Served(ServerProcess):
     @property
     def recallr_key(self) -> str:
         return (self.data / "api_key").read_text().strip()
+
+    @property
+    def access(self) -> dict[str, str]:
+        """Variables of the examples."""
+        return {
+            "LITELLM_MASTER_KEY": self.master_key,
+            "RECALLR_API_KEY": self.recallr_key,
+            "RECALLR_URL": self.url,
+        }
 
     def openai(self, user: str) -> openai.OpenAI:
         return openai.OpenAI(
@@ -172,38 +180,36 @@ def test_models_of_other_providers_do_not_go_to_openai(
 
 
 @pytest.mark.parametrize(
-    "script",
-    [
-        "openai_chat.py",
-        "openai_stream.py",
-        "openai_responses.py",
-        "anthropic_messages.py",
-        "recallr_sdk.py",
-        "openai_chat.mjs",
-        "openai_stream.mjs",
-    ],
+    "script", ["openai_chat.py", "openai_stream.py", "openai_responses.py", "anthropic_messages.py", "recallr_sdk.py"]
 )
-def test_examples_run_against_serve(served: Served, tmp_path: Path, script: str) -> None:
-    example = Path(shutil.copy(ROOT / "examples" / script, tmp_path))
-    program: str | None = sys.executable
-    if script.endswith(".mjs"):
-        program, modules = shutil.which("node"), os.environ.get("TEST_NODE_MODULES")
-        if not (program and modules):
-            pytest.skip("needs Node and, in TEST_NODE_MODULES, a node_modules folder with `openai`")
-        (tmp_path / "node_modules").symlink_to(modules)
-    keys = {"LITELLM_MASTER_KEY": served.master_key, "RECALLR_API_KEY": served.recallr_key}
-    environment = clean_environment({**keys, "RECALLR_URL": served.url})
-    ran = subprocess.run([str(program), example], env=environment, capture_output=True, text=True, check=False)
+def test_examples_run_against_serve(
+    served: Served, script: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {**served.access, "NO_PROXY": "*"}.items():
+        monkeypatch.setenv(name, value)
+    runpy.run_path(str(EXAMPLES / script), run_name="__main__")
+    assert ("eleven bee hives" if script == "recallr_sdk.py" else "Demo model") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("script", ["openai_chat.mjs", "openai_stream.mjs"])
+def test_examples_for_node_run_against_serve(served: Served, tmp_path: Path, script: str) -> None:
+    node, modules = shutil.which("node"), os.environ.get("TEST_NODE_MODULES")
+    if not (node and modules):
+        pytest.skip("needs Node and, in TEST_NODE_MODULES, a node_modules folder with `openai`")
+    (tmp_path / "node_modules").symlink_to(modules)
+    example, environment = shutil.copy(EXAMPLES / script, tmp_path), clean_environment(served.access)
+    ran = subprocess.run([node, example], env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    assert ("eleven bee hives" if script == "recallr_sdk.py" else "Demo model") in ran.stdout
+    assert "Demo model" in ran.stdout
 
 
 # beside the running gateway
 
 
 def test_failed_sessions_are_counted_listed_and_given_back_beside_the_running_gateway(
-    served: Served, user: str
+    served: Served, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(served.folder)
     create = served.openai(user).chat.completions.with_raw_response.create
     reply = create(model="recallr-demo", messages=[{"role": "user", "content": "My cat is called Felix."}])
     session, owner = reply.headers["x-recallr-session-id"], Owner("default", user)
@@ -212,25 +218,25 @@ def test_failed_sessions_are_counted_listed_and_given_back_beside_the_running_ga
     set_aside = set_all_aside(url, "the model said no")
     assert session in set_aside, "the session was not there to be set aside"
 
-    found = recallr("doctor", folder=served.folder)
-    assert found.returncode == 0, found.stdout
-    assert "in use by a running gateway" in found.stdout
-    assert re.search(rf"warning +Failed sessions: {len(set_aside)} ", found.stdout), found.stdout
+    found = recallr("doctor")
+    assert found.exit_code == 0, found.output
+    assert "in use by a running gateway" in found.output
+    assert re.search(rf"warning +Failed sessions: {len(set_aside)} ", found.output), found.output
     assert served.ready(), "the gateway suffered from being looked at"
 
-    listed = recallr("failed", folder=served.folder)
-    assert listed.returncode == 0, listed.stdout
-    assert re.search(rf"default +{user} +{session} +the model said no", listed.stdout), listed.stdout
+    listed = recallr("failed")
+    assert listed.exit_code == 0, listed.output
+    assert re.search(rf"default +{user} +{session} +the model said no", listed.output), listed.output
     assert in_motion(url, owner), "listing the failed sessions has changed one"
 
-    retried = recallr("failed", "--retry", folder=served.folder)
-    assert f"Queued again: {len(set_aside)}" in retried.stdout, retried.stdout
+    retried = recallr("failed", "--retry")
+    assert f"Queued again: {len(set_aside)}" in retried.output, retried.output
     eventually(
         lambda: in_motion(url, owner),
         "the gateway makes the session memory, so that it leaves Redis",
         until=lambda left: not left,
     )
-    assert "No session is set aside" in recallr("failed", folder=served.folder).stdout
+    assert "No session is set aside" in recallr("failed").output
 
 
 # demo
@@ -240,20 +246,20 @@ def test_failed_sessions_are_counted_listed_and_given_back_beside_the_running_ga
 class Kept:
     """A demo that has left its gateway running."""
 
-    shown: subprocess.CompletedProcess[str]
+    shown: Result
 
     @property
     def pid(self) -> int:
         """Of its gateway."""
-        found = re.search(r"kill (\d+)", self.shown.stdout)
-        assert found, f"--keep does not say how to end the gateway: {self.shown.stdout}"
+        found = re.search(r"kill (\d+)", self.shown.output)
+        assert found, f"--keep does not say how to end the gateway: {self.shown.output}"
         return int(found[1])
 
     @property
     def folder(self) -> Path:
         """Of its gateway."""
-        found = re.search(r"rm -r (\S+)", self.shown.stdout)
-        assert found, f"--keep does not say where the gateway's folder is: {self.shown.stdout}"
+        found = re.search(r"rm -r (\S+)", self.shown.output)
+        assert found, f"--keep does not say where the gateway's folder is: {self.shown.output}"
         return Path(found[1])
 
 
@@ -262,24 +268,27 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
     """The user's stores, of the environment and of `.env`, do not answer: a demo that uses either fails."""
     folder = tmp_path_factory.mktemp("demo")
     (folder / ".env").write_text(f"RECALLR_QDRANT_URL=http://127.0.0.1:{free_port()}\n")
-    environment = {
-        "RECALLR_REDIS_URL": f"redis://127.0.0.1:{free_port()}",
-        "RECALLR_DATA_DIR": str(folder / "mine"),
-        "TMPDIR": str(folder),
-    }
-    shown = recallr("demo", "--keep", folder=folder, environment=environment)
+    with pytest.MonkeyPatch.context() as patch, mock.patch.dict(os.environ):  # the command adds what is in `.env`
+        patch.setattr(tempfile, "tempdir", str(folder))
+        patch.chdir(folder)
+        os.environ |= {
+            "RECALLR_REDIS_URL": f"redis://127.0.0.1:{free_port()}",
+            "RECALLR_DATA_DIR": str(folder / "mine"),
+        }
+        shown = recallr("demo", "--keep")
     kept = Kept(shown)
     try:
         yield kept
     finally:
-        if "kill " in shown.stdout:
+        if "kill " in shown.output:
             os.kill(kept.pid, signal.SIGTERM)
-            eventually(lambda: not is_alive(kept.pid), "the gateway ends when it is told to")
+            with contextlib.suppress(ChildProcessError):  # it has ended, and somebody else was told
+                eventually(lambda: os.waitpid(kept.pid, os.WNOHANG)[0], "the gateway ends when it is told to")
 
 
 def test_demo_without_any_key_recalls_and_leaves_the_users_own_gateway_alone(kept: Kept) -> None:
-    assert kept.shown.returncode == 0, kept.shown.stdout
-    text = prose(kept.shown.stdout)
+    assert kept.shown.exit_code == 0, kept.shown.output
+    text = prose(kept.shown.output)
     assert "The first session has become memory." in text, "the second session began before the first was processed"
     assert "The second session recalled the first." in text
     assert re.search(r"recallr-demo answers.*allergic to peanuts", text), "the demo model did not use its memory"
@@ -294,12 +303,12 @@ def test_what_the_demo_shows_is_what_reached_the_model(kept: Kept) -> None:
     asked = next(call[-1]["content"] for call in calls if call[-1]["content"].endswith(QUESTION))
     memory = prose(asked.removesuffix(QUESTION))
     assert "peanuts" in memory, "the fact did not reach the model"
-    assert memory in prose(kept.shown.stdout)
+    assert memory in prose(kept.shown.output)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
 def test_a_kept_demo_answers_the_request_that_it_suggests(kept: Kept) -> None:
-    answer = run_suggested_request(kept.shown.stdout)
+    answer = run_suggested_request(kept.shown.output)
     assert answer.startswith("HTTP/1.1 200"), f"the gateway is gone: {answer}"
 
 

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 from recallr_litellm.cli import app
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.stores.state import EmbeddedValkey
-from tests.support.command import recallr
 from tests.support.listeners import free_port
 from tests.support.qdrant_server import QdrantServer
 from tests.support.redis_server import RedisServer
@@ -49,13 +48,13 @@ def examine(monkeypatch: pytest.MonkeyPatch, *arguments: str, **environment: str
     return result.exit_code, result.output
 
 
-def test_doctor_finds_no_fault_before_the_first_start_and_changes_nothing(tmp_path: Path) -> None:
-    found = recallr("doctor", folder=tmp_path)
-    assert found.returncode == 0, found.stdout
-    assert "Faults: 0," in found.stdout
+def test_doctor_finds_no_fault_before_the_first_start_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, output = examine(monkeypatch)
+    assert code == 0, output
+    assert "Faults: 0," in output
     for about in CHECKED:
-        assert about in found.stdout, f"nothing is said about {about}"
-    assert not list(tmp_path.iterdir()), "looking changed something"
+        assert about in output, f"nothing is said about {about}"
+    assert not list(Path.cwd().iterdir()), "looking changed something"
 
 
 def test_doctor_names_every_fault_of_a_start_and_does_not_crash(monkeypatch: pytest.MonkeyPatch) -> None:

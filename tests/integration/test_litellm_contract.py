@@ -14,8 +14,6 @@ import sys
 
 import litellm
 import pytest
-from litellm.proxy import proxy_server
-from litellm.proxy.proxy_cli import run_server
 from starlette.requests import Request
 
 from recallr_litellm.errors import InvalidHeaders
@@ -32,6 +30,8 @@ def test_outside_a_proxy_the_callback_does_nothing():
 
 
 def test_the_command_takes_the_options_that_serve_gives_and_reads():
+    from litellm.proxy.proxy_cli import run_server  # here: seconds to import, for one process of the tests
+
     options = ["--config", "c.yaml", "--host", "127.0.0.1", "--host", "0.0.0.0", "--port", "8000"]
     chosen = run_server.make_context("litellm", options, resilient_parsing=True).params
     assert (chosen["config"], chosen["host"], chosen["port"]) == ("c.yaml", "0.0.0.0", 8000), "the last one counts"
@@ -58,6 +58,8 @@ logging.getLogger("recallr_litellm.anything").info("from the plugin")
 
 
 def test_errors_are_written_as_they_say_themselves():
+    from litellm.proxy import proxy_server
+
     async def answer(call_type: str) -> dict[str, object]:
         scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
         error = rejection(InvalidHeaders({"X-Recallr-Timezone": "is wrong"}), call_type)

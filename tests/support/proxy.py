@@ -9,21 +9,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import yaml
-from anthropic import Anthropic
-from anthropic import DefaultHttpxClient as AnthropicHttpClient
-from google import genai
-from google.genai.types import HttpOptions
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, OpenAI
-from openai.types.chat import ChatCompletionMessageParam
 
 import recallr_litellm
 from tests.support.listeners import free_port
 from tests.support.process import ServerProcess
 from tests.support.provider import ROOT, Provider
+
+if TYPE_CHECKING:  # seconds to import: each process of the tests imports only the SDKs that it uses
+    from anthropic import Anthropic
+    from google.genai import Client as Gemini
+    from openai import AsyncOpenAI, OpenAI
+    from openai.types.chat import ChatCompletionMessageParam
 
 CALLBACK = "recallr_litellm.hooks.recallr"
 
@@ -168,20 +168,30 @@ class Proxy(ServerProcess):
         With a user or any option every request has Recallr headers (see `headers`); without, none,
         and the plugin must not touch them.
         """
-        return OpenAI(http_client=DefaultHttpxClient(trust_env=False), **self._client(user, options))
+        import openai
+
+        http = openai.DefaultHttpxClient(trust_env=False)
+        return openai.OpenAI(http_client=http, **self._client(user, options))
 
     def async_openai(self, user: str | None = None, **options: object) -> AsyncOpenAI:
         """As `openai`, for concurrent requests."""
-        return AsyncOpenAI(http_client=DefaultAsyncHttpxClient(trust_env=False), **self._client(user, options))
+        import openai
+
+        http = openai.DefaultAsyncHttpxClient(trust_env=False)
+        return openai.AsyncOpenAI(http_client=http, **self._client(user, options))
 
     def anthropic(self, user: str | None = None, **options: object) -> Anthropic:
         """As `openai`, through Anthropic's API and SDK."""
-        return Anthropic(
-            http_client=AnthropicHttpClient(trust_env=False), **{**self._client(user, options), "base_url": self.url}
-        )
+        import anthropic
 
-    def gemini(self, user: str | None = None, **options: object) -> genai.Client:
+        http = anthropic.DefaultHttpxClient(trust_env=False)
+        return anthropic.Anthropic(http_client=http, **{**self._client(user, options), "base_url": self.url})
+
+    def gemini(self, user: str | None = None, **options: object) -> Gemini:
         """As `openai`, through Gemini's API and Google's SDK."""
+        from google import genai
+        from google.genai.types import HttpOptions
+
         client = self._client(user, options)
         http = HttpOptions(
             base_url=self.url,

@@ -5,12 +5,19 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import hypothesis
 import pytest
 from qdrant_client import AsyncQdrantClient
 
 from recallr_litellm.stores.embedding import bundled
 from recallr_litellm.stores.vectors import edge_collections
 from recallr_litellm.stores.vectors.server_collections import ServerCollections
+
+# The same examples in every run, and none that fails for being slow: `--hypothesis-profile=default` looks for new ones.
+hypothesis.settings.register_profile(
+    "dependable", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("dependable")
 
 _load_once = cache(bundled.load)
 

@@ -265,12 +265,12 @@ async def test_a_message_that_qdrant_refuses_is_cut_and_its_session_goes_on(
     upsert = engine.upsert
 
     async def refuses(points: Sequence[Point], *, keep_existing: bool = False) -> None:
-        if sum(len(str(point.payload)) for point in points) > 400_000:
+        if sum(len(str(point.payload)) for point in points) > 130_000:
             raise VectorsRefused("status 413")
         await upsert(points, keep_existing=keep_existing)
 
     monkeypatch.setattr(engine, "upsert", refuses)
-    last = await talked(plugin, ("My cat is called Felix.", "word " * 100_000))
+    last = await talked(plugin, ("My cat is called Felix.", "word " * 30_000))
     assert last.session is not None
     await plugin.processor(max_attempts=1).process([await due(plugin, last)])
     felix, long = await plugin.vectors.read_messages(ANA, last.session.id)

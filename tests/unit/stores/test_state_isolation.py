@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.stores.state import CommitResult, Resolved, StateStore, UnknownSession
@@ -64,6 +64,7 @@ class Owners(RuleBasedStateMachine):
         return self.runner.run(call)
 
     def teardown(self) -> None:
+        self.everybody_has_what_is_theirs()
         self.run(self.store.close())
         self.runner.close()
 
@@ -159,7 +160,7 @@ class Owners(RuleBasedStateMachine):
                 assert (owner, session) in finished or not sessions[session].texts, "a session with messages was lost"
                 del sessions[session]
 
-    @invariant()
+    @rule()
     def everybody_has_what_is_theirs(self) -> None:
         for owner in OWNERS:
             seen = {

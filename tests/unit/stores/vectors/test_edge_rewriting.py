@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.stores.vectors import edge_collections
@@ -18,11 +20,13 @@ from recallr_litellm.stores.vectors.schema import Kind
 from tests.unit.stores.vectors.vector_samples import ADA, BOB
 
 SECRET, KEPT = "locker number 4711", "a cat called Felix"
-COUNT = 300
+COUNT = 100
 
 
-async def stocked(folder: Path) -> list[str]:
-    """A collection of which a part was deleted. Returns what is left."""
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def stocked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a collection of which a part was deleted."""
+    folder = tmp_path_factory.mktemp("qdrant-model")
     engine = EdgeEngine(folder)
     await engine.open(4)
     for owner, text in ((ADA, SECRET), (BOB, KEPT)):
@@ -30,7 +34,7 @@ async def stocked(folder: Path) -> list[str]:
             await engine.upsert([point(owner, n, text) for n in range(start, start + 50)])
     await engine.delete(Where(ADA, Kind.TURN))
     await engine.close()
-    return await points_of(folder)
+    return folder
 
 
 def point(owner: Owner, number: int, text: str) -> Point:
@@ -47,25 +51,33 @@ async def points_of(folder: Path) -> list[str]:
     return sorted(f"{one.id} {one.payload}" for one in found)
 
 
+async def copied(stocked: Path, folder: Path) -> list[str]:
+    """Its points."""
+    shutil.copytree(stocked, folder)
+    return await points_of(folder)
+
+
 def on_disk(folder: Path, text: str) -> list[str]:
     return [str(file) for file in folder.rglob("*") if file.is_file() and text.encode() in file.read_bytes()]
 
 
-async def test_nothing_of_what_was_deleted_is_left_in_a_file(tmp_path: Path) -> None:
-    left = await stocked(tmp_path / "qdrant-model")
+async def test_nothing_of_what_was_deleted_is_left_in_a_file(stocked: Path, tmp_path: Path) -> None:
+    left = await copied(stocked, tmp_path / "qdrant-model")
     assert on_disk(tmp_path, SECRET), "a deleted text was gone at once: the test shows nothing"
     assert await EdgeCollections(tmp_path / "qdrant").rewrite("qdrant-model") == COUNT
     assert on_disk(tmp_path, SECRET) == []
     assert await points_of(tmp_path / "qdrant-model") == left
 
 
-@pytest.mark.parametrize("call", range(6))
+@pytest.mark.parametrize(
+    "call", [pytest.param(call, marks=[pytest.mark.slow] * (call in (1, 2, 4))) for call in range(6)]
+)
 async def test_killed_anywhere_it_leaves_the_collection_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+    stocked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
 ) -> None:
     """It is cut off before one of the steps that change the folders."""
     folder = tmp_path / "qdrant-model"
-    left = await stocked(folder)
+    left = await copied(stocked, folder)
     calls = 0
 
     def dying(method: Callable[..., Any]) -> Callable[..., Any]:

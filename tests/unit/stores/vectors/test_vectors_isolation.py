@@ -34,7 +34,7 @@ identifiers = st.text(min_size=1, max_size=6) | st.sampled_from(["a", "A", "a ",
 owners = st.builds(Owner, identifiers, identifiers)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(pair=st.lists(owners, min_size=2, max_size=2, unique=True), session_id=identifiers, message_id=identifiers)
 async def test_two_users_with_the_same_ids_and_texts_never_meet(
     pair: list[Owner], session_id: str, message_id: str
