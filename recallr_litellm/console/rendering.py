@@ -39,9 +39,22 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["moment"] = _moment
+    environment.filters["duration"] = duration
     environment.filters["shown"] = printable
     environment.globals.update(t=texts(), address=address, prefix=PREFIX, static=static_address)
     return environment
+
+
+def duration(milliseconds: int) -> str:
+    """How long something took, in the two largest units.
+
+    >>> duration(3 * 3_600_000 + 5 * 60_000 + 999)
+    '3 h 5 min'
+    """
+    minutes, units = milliseconds // 60_000, texts()["units"]
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [units[name] % number for name, number in (("day", days), ("hour", hours), ("minute", minutes)) if number]
+    return " ".join(parts[:2]) or str(units["less"])
 
 
 def _moment(at: int | str | datetime | None) -> Markup:

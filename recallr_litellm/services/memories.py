@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pydantic import JsonValue
 
@@ -15,6 +16,20 @@ from recallr_litellm.errors import InvalidCategories, MemoryNotFound
 from recallr_litellm.learning.knowing import Knowing
 from recallr_litellm.learning.versions import Changes, edited, invalidated, reverted, without_versions
 from recallr_litellm.services.sessions import SessionService
+
+
+class MemoryState(StrEnum):
+    """Which memories are listed."""
+
+    CURRENT = "current"
+    """What is held to be true now."""
+    EXPIRED = "expired"
+    """What is no longer held to be true."""
+    ALL = "all"
+
+    def holds(self, memory: Memory) -> bool:
+        """Whether a memory is one of them."""
+        return self is MemoryState.ALL or (memory.expired_at is None) == (self is MemoryState.CURRENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +71,16 @@ class Memories:
         categories: Collection[str] = (),
         sessions: Collection[str] = (),
         session_metadata: Mapping[str, JsonValue] | None = None,
+        state: MemoryState = MemoryState.CURRENT,
+        search: str = "",
     ) -> tuple[list[MemoryDetails], int]:
-        """Some of what is held to be true now, told last first; and how many memories that is in all.
+        """Some of the memories, told last first; and how many that is in all.
 
         Args:
             categories: only memories of one of these; empty for any.
             sessions: only memories that come from one of these; empty for any.
             session_metadata: only memories from sessions whose metadata has all of these values.
+            search: only memories that say this, in any case.
 
         Raises:
             InvalidCategories: the owner has no memory of one of these.
@@ -72,21 +90,29 @@ class Memories:
             sessions = [id for id in of_metadata if not sessions or id in sessions]
             if not sessions:
                 return [], 0
-        if categories:
-            found = await self._vectors.newest_memories(owner)
-            if invalid := sorted(set(categories) - {name for memory in found for name in memory.categories}):
+        if categories or search or state is not MemoryState.CURRENT:
+            known = await self._vectors.memories_ever(owner)
+            of_state = [memory for memory in known if state.holds(memory)]
+            if invalid := sorted(set(categories) - {name for memory in of_state for name in memory.categories}):
                 raise InvalidCategories(invalid)
+            wanted = search.casefold()
             found = [
                 memory
-                for memory in found
-                if not set(categories).isdisjoint(memory.categories) and (not sessions or memory.session in sessions)
+                for memory in of_state
+                if (not categories or not set(categories).isdisjoint(memory.categories))
+                and (not sessions or memory.session in sessions)
+                and wanted in memory.content.casefold()
             ]
             total = len(found)
         else:
             total = await self._vectors.count_memories(owner, sessions=sessions)
-            wanted = min(offset + limit, total)
-            found = await self._vectors.newest_memories(owner, wanted, sessions=sessions) if wanted else []
+            newest = min(offset + limit, total)
+            found = await self._vectors.newest_memories(owner, newest, sessions=sessions) if newest else []
         return await self._details(owner, found[offset : offset + limit]), total
+
+    async def categories(self, owner: Owner) -> list[str]:
+        """All that memories of the owner are of, by the alphabet."""
+        return sorted({name for memory in await self._vectors.memories_ever(owner) for name in memory.categories})
 
     async def get(self, owner: Owner, memory_id: str) -> MemoryDetails:
         """One memory, in this version.

@@ -50,6 +50,10 @@ class SessionInfo:
     id: str
     status: SessionStatus
     created_at: int
+    last_at: int
+    """When it was last used."""
+    message_count: int
+    """With what tools returned."""
     metadata: Mapping[str, JsonValue]
     summary: str = ""
     """Of a processed one; "" where nothing in it could be summarised."""
@@ -321,11 +325,19 @@ def _of_state(state: SessionState) -> SessionInfo:
         status = SessionStatus.FAILED
     elif state.processing:
         status = SessionStatus.PROCESSING
-    return SessionInfo(state.id, status, state.created_at, state.metadata)
+    return SessionInfo(state.id, status, state.created_at, state.last_at, state.message_count, state.metadata)
 
 
 def _of_record(record: Session) -> SessionInfo:
-    return SessionInfo(record.id, SessionStatus.PROCESSED, record.created_at, record.metadata, record.summary)
+    return SessionInfo(
+        record.id,
+        SessionStatus.PROCESSED,
+        record.created_at,
+        record.last_at,
+        record.message_count,
+        record.metadata,
+        record.summary,
+    )
 
 
 def _fitting(metadata: Mapping[str, JsonValue], statuses: Sequence[SessionStatus]) -> Callable[[SessionInfo], bool]:

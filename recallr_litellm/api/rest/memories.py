@@ -13,7 +13,7 @@ from recallr_litellm.api.rest.errors import documented
 from recallr_litellm.api.rest.values import Limit, Offset, SessionMetadataFilter, as_text, moment
 from recallr_litellm.core.knowledge import Origin
 from recallr_litellm.core.records import Memory
-from recallr_litellm.services.memories import MemoryDetails
+from recallr_litellm.services.memories import MemoryDetails, MemoryState
 
 router = project_router()
 
@@ -131,10 +131,14 @@ async def list_memories(
     categories: Annotated[list[str] | None, Query()] = None,
     session_id_filter: Annotated[list[str] | None, Query()] = None,
     session_metadata_filter: SessionMetadataFilter = None,
+    state: Annotated[
+        MemoryState, Query(description="What is held to be true now, what no longer is, or both.")
+    ] = MemoryState.CURRENT,
+    search: Annotated[str, Query(max_length=1_000, description="Only what says this, in any case.")] = "",
     include_previous_versions: WithVersions = True,
     include_connected_memories: WithConnected = True,
 ) -> MemoryList:
-    """What is known of a user now, told last first."""
+    """What is known of a user, told last first."""
     found, total = await services.memories.page(
         owner,
         offset=offset,
@@ -142,6 +146,8 @@ async def list_memories(
         categories=categories or (),
         sessions=session_id_filter or (),
         session_metadata=session_metadata_filter,
+        state=state,
+        search=search,
     )
     return MemoryList(
         items=[

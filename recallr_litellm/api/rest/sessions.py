@@ -58,6 +58,8 @@ class SessionResponse(BaseModel):
     session_id: str
     status: SessionStatus
     created_at: datetime
+    last_active_at: datetime
+    message_count: int = Field(description="With what tools returned.")
     metadata: dict[str, JsonValue]
 
     @classmethod
@@ -67,6 +69,8 @@ class SessionResponse(BaseModel):
             session_id=session.id,
             status=session.status,
             created_at=moment(session.created_at),
+            last_active_at=moment(session.last_at),
+            message_count=session.message_count,
             metadata=dict(session.metadata),
         )
 

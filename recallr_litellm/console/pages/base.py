@@ -19,7 +19,9 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import Annotated, Any, Final, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -41,6 +43,8 @@ PAGE: Final = 50
 """Rows of a page."""
 Offset = Annotated[int, Query(ge=0, le=1_000_000)]
 """How many rows come before those of a page."""
+_TIMEZONE_COOKIE: Final = "recallr_console_timezone"
+"""Set by `console.js`."""
 _MOST_BYTES: Final = 200_000
 """Of a form."""
 _SEE_OTHER: Final = 303
@@ -136,6 +140,14 @@ class Page:
         shared = {"visit": self.visit, "project": name, "link": link, "here": here, "done": done}
         return HTMLResponse(rendered(template, {**shared, **values}))
 
+    @property
+    def timezone(self) -> tzinfo:
+        """The viewer's, as the page's script has noted it; UTC before."""
+        try:
+            return ZoneInfo(self.request.cookies.get(_TIMEZONE_COOKIE, "UTC"))
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            return UTC
+
     async def owner(self, user: str) -> Owner:
         """A user of the project. Raises UserNotFound."""
         owner = await self.services.users.find(self.of_project, user) if user else None
@@ -158,8 +170,12 @@ class FormPage(Page):
     fields: Mapping[str, str]
 
     def field(self, name: str) -> str:
-        """What was entered; "" where nothing was."""
-        return self.fields.get(name, "").strip()
+        """What was entered, without spaces around it; "" where nothing was."""
+        return self.value(name).strip()
+
+    def value(self, name: str) -> str:
+        """What was sent, as it is: ids may begin and end with spaces."""
+        return self.fields.get(name, "")
 
     async def note(self, action: str, /, **target: str) -> None:
         """Write the change into the audit list, before it is made. Where it is refused, the list says so."""

@@ -20,10 +20,10 @@ async def conflict(page: PageOfProject, user: str, conflict: str) -> Response:
 @router.post("/conflict/answer")
 async def answer(change: Change) -> Response:
     """Settle it."""
-    owner, id = await change.owner(change.field("user")), change.field("conflict")
+    owner, id = await change.owner(change.value("user")), change.value("conflict")
     details = await change.services.conflicts.get(owner, id)
     answers = [
-        Answer(question=one.question, answer=change.field(f"answer{number}"))
+        Answer(question=one.question, answer=change.value(f"answer{number}"))
         for number, one in enumerate(details.conflict.questions)
     ]
     await change.note("answer conflict", user=owner.user, conflict=id)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from fastapi import Response
 
 from recallr_litellm.console.pages.base import Change, PageOfProject, page_router
+from recallr_litellm.core.scripts import SPACELESS
 from recallr_litellm.errors import InvalidValue
 
 router = page_router()
@@ -38,7 +40,7 @@ async def edit(change: Change) -> Response:
     content = change.field("content")
     if not content:
         raise InvalidValue("content: must not be empty")
-    owner, memory = await change.owner(change.field("user")), change.field("memory")
+    owner, memory = await change.owner(change.value("user")), change.value("memory")
     await change.note("edit memory", user=owner.user, memory=memory)
     await change.services.memories.edit(owner, memory, content)
     return change.done("memory", "edited", user=owner.user, memory=memory)
@@ -47,16 +49,16 @@ async def edit(change: Change) -> Response:
 @router.post("/memory/revert")
 async def revert(change: Change) -> Response:
     """Make it say again what it said before."""
-    owner, memory = await change.owner(change.field("user")), change.field("memory")
-    await change.note("revert memory", user=owner.user, memory=memory, version=change.field("version"))
-    await change.services.memories.revert(owner, memory, change.field("version"))
+    owner, memory = await change.owner(change.value("user")), change.value("memory")
+    await change.note("revert memory", user=owner.user, memory=memory, version=change.value("version"))
+    await change.services.memories.revert(owner, memory, change.value("version"))
     return change.done("memory", "reverted", user=owner.user, memory=memory)
 
 
 @router.post("/memory/invalidate")
 async def invalidate(change: Change) -> Response:
     """Note that it is no longer true."""
-    owner, memory = await change.owner(change.field("user")), change.field("memory")
+    owner, memory = await change.owner(change.value("user")), change.value("memory")
     await change.note("invalidate memory", user=owner.user, memory=memory)
     await change.services.memories.invalidate(owner, memory)
     return change.done("memory", "invalidated", user=owner.user, memory=memory)
@@ -65,8 +67,8 @@ async def invalidate(change: Change) -> Response:
 @router.post("/memory/pin")
 async def pin(change: Change) -> Response:
     """Keep it as it is, or no longer."""
-    owner, memory = await change.owner(change.field("user")), change.field("memory")
-    pinned = change.field("pinned") == "true"
+    owner, memory = await change.owner(change.value("user")), change.value("memory")
+    pinned = change.value("pinned") == "true"
     await change.note("pin memory" if pinned else "unpin memory", user=owner.user, memory=memory)
     await change.services.memories.pin(owner, memory, pinned=pinned)
     return change.done("memory", "pinned" if pinned else "unpinned", user=owner.user, memory=memory)
@@ -75,26 +77,33 @@ async def pin(change: Change) -> Response:
 @router.post("/memory/delete")
 async def delete(change: Change) -> Response:
     """Delete it with all that it said before."""
-    owner, memory = await change.owner(change.field("user")), change.field("memory")
+    owner, memory = await change.owner(change.value("user")), change.value("memory")
     await change.note("delete memory", user=owner.user, memory=memory)
     await change.services.memories.delete(owner, memory, previous=True)
     return change.done("user", "deleted", user=owner.user)
+
+
+_WORD: Final = re.compile(rf"(?:[{SPACELESS}]|[^\s{SPACELESS}]+)\s*")
+"""With the space behind it. Where a script has no spaces, each character is one."""
 
 
 def differences(old: str, new: str) -> Sequence[Piece]:
     """The new text word by word, with what of the old one is gone.
 
     >>> [tuple(piece) for piece in differences("lives in Porto", "lives in Rome")]
-    [('same', 'lives in'), ('removed', 'Porto'), ('added', 'Rome')]
+    [('same', 'lives in '), ('removed', 'Porto'), ('added', 'Rome')]
     """
-    before, after = old.split(), new.split()
+    before, after = _WORD.findall(old), _WORD.findall(new)
+    if not before:
+        return [Piece("same", new)]
+    matcher = SequenceMatcher(None, [*map(str.strip, before)], [*map(str.strip, after)], autojunk=False)
     pieces: list[Piece] = []
-    for tag, a, b, c, d in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+    for tag, a, b, c, d in matcher.get_opcodes():
         if tag == "equal":
-            pieces.append(Piece("same", " ".join(after[c:d])))
+            pieces.append(Piece("same", "".join(after[c:d])))
             continue
-        if old and b > a:
-            pieces.append(Piece("removed", " ".join(before[a:b])))
+        if b > a:
+            pieces.append(Piece("removed", "".join(before[a:b])))
         if d > c:
-            pieces.append(Piece("added" if old else "same", " ".join(after[c:d])))
+            pieces.append(Piece("added", "".join(after[c:d])))
     return pieces

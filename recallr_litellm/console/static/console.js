@@ -7,6 +7,8 @@ for (const time of document.querySelectorAll("time")) {
   time.textContent = moment.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }
 
+document.cookie = `recallr_console_timezone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/recallr/console; samesite=strict; max-age=31536000`;
+
 // On a phone a row is a card: each cell says of which column it is. The roles stay those of a table.
 for (const table of document.querySelectorAll("main table:has(thead)")) {
   const columns = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);

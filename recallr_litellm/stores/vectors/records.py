@@ -142,6 +142,12 @@ class Records(OpenedCollection):
         """How many memories there are, from these sessions or from any, without what they said before."""
         return await self._engine.count(_current(owner, sessions))
 
+    async def memories_ever(self, owner: Owner) -> list[Memory]:
+        """All memories, those that are no longer true too, without what they said before, told last first."""
+        where = Where(owner, Kind.MEMORY, lacking=[schema.CHAIN])
+        memories = [points.record_of(payload, Memory) for payload in await self._all(where, [schema.RECORD])]
+        return sorted(memories, key=lambda memory: (memory.created_at, memory.id), reverse=True)
+
     async def newest_memories(
         self, owner: Owner, n: int | None = None, *, sessions: Collection[str] = ()
     ) -> list[Memory]:

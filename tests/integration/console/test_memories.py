@@ -11,7 +11,7 @@ def test_a_memory_shows_its_versions_and_is_corrected(browser: Browser, learned:
     client, page = browser(), f"/memory?user={learned}&memory={'a' * 32}"
     [of_memory] = [one for one in addresses(client, f"/user?user={learned}", "memory") if "a" * 32 in one]
     shown = client.get(of_memory).text
-    assert re.search(r"<del[^>]*>Porto\.</del>\s*<ins[^>]*>Rome\.</ins>", shown)
+    assert re.search(r"<del>.*Porto\.</del>\s*<ins>.*Rome\.</ins>", shown)
     assert "User&#39;s sister &lt;Ana&gt; works in Rome." in shown
     fields = {"user": learned, "memory": "a" * 32}
     edited = send(client, "/memory/edit", page, **fields, content="User lives in Trastevere, Rome.").text
