@@ -20,6 +20,8 @@ from recallr_litellm.stores.state.learning_queue import LearningQueue, SetAside
 QUEUES: Final = ("pending", "due", "processing", "failed", "learning", "learning_failed", "dead", "dead_webhooks")
 """What waits in a project, and what is set aside: sessions by status, users of whom something is to be learned,
 payloads that Reconify refused, webhook events that were refused."""
+_COUNTED_SECONDS: Final = 5.0
+"""How long what took a quarter of a second or more to count is not counted again; of what took less, less."""
 _NO_ROOM: Final = Limits(max_queued=0, max_queued_mb=0, max_attempts=1, timeout_seconds=1.0, max_pause_seconds=1.0)
 """Of an outbox to which nothing is added here."""
 
@@ -120,13 +122,13 @@ class Operations:
 
     async def queues(self) -> Mapping[str, Mapping[str, int]]:
         """Project → queue → length, see `QUEUES`; without projects that have nothing in any. Where counting takes long,
-        of the last moments: it takes a twentieth of the time at most."""
+        as it was some seconds ago."""
         async with self._counting:
             if time.monotonic() >= self._count_at:
                 began = time.monotonic()
                 self._counted = await self._count()
                 ended = time.monotonic()
-                self._count_at = ended + 20 * (ended - began)
+                self._count_at = ended + min(_COUNTED_SECONDS, 20 * (ended - began))
             return self._counted
 
     async def _count(self) -> Mapping[str, Mapping[str, int]]:

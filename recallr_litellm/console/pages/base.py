@@ -86,7 +86,7 @@ class Rows(NamedTuple):
     """How many there are in all."""
     offset: int
     name: str = "offset"
-    """Of the offset, in the page's address."""
+    """Of the offset, in the page's address, and of the part of the page that it is in."""
     size: int = PAGE
 
 

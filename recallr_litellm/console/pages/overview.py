@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeVar
 from fastapi import Response
 
 from recallr_litellm.console.pages.base import PageOfProject, page_router
+from recallr_litellm.console.rendering import texts
 from recallr_litellm.errors import Unavailable
 from recallr_litellm.services.operations import QUEUES
 from recallr_litellm.services.series import Point
@@ -63,13 +64,21 @@ async def _if_reachable(asked: Awaitable[_Answer]) -> _Answer | None:
 def _plots(points: Sequence[Point], total: Point) -> dict[str, Any]:
     """Plot → its traces, as plotly takes them; without plots that would be empty."""
     at = [point.at.isoformat() for point in points]
+    names = texts()["overview"]["queues"]["names"]
     waiting = [name for name in QUEUES if any(point.queues.get(name) for point in points)]
 
     def bars(name: str, values: Sequence[int]) -> dict[str, Any]:
         return {"type": "bar", "name": name, "x": at, "y": list(values)}
 
     def line(name: str, values: Sequence[float | None]) -> dict[str, Any]:
-        return {"type": "scatter", "mode": "lines+markers", "name": name, "x": at, "y": list(values)}
+        return {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "showlegend": True,
+            "name": name,
+            "x": at,
+            "y": list(values),
+        }
 
     plots = {
         "requests": [bars(status, [one.requests.get(status, 0) for one in points]) for status in total.requests],
@@ -78,6 +87,6 @@ def _plots(points: Sequence[Point], total: Point) -> dict[str, Any]:
             line("p99", [point.added_ms_p99 for point in points]),
         ],
         "tokens": [bars("", [point.tokens for point in points])],
-        "queues": [line(name, [point.queues.get(name) for point in points]) for name in waiting],
+        "queues": [line(names[name], [point.queues.get(name) for point in points]) for name in waiting],
     }
     return {name: traces for name, traces in plots.items() if traces and (total.requests or name == "queues")}

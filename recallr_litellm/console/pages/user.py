@@ -22,6 +22,9 @@ router = page_router()
 
 _ENTITIES: Final = 12
 """That are shown; the graph has the others."""
+_MEMORIES: Final = 20
+_SESSIONS: Final = 10
+"""Of a page of the lists."""
 
 
 @router.get("/user")
@@ -47,15 +50,15 @@ async def user(
         categories = [category] if category else []
         try:
             found, total = await services.memories.page(
-                owner, offset=memories, limit=PAGE, categories=categories, state=state, search=search
+                owner, offset=memories, limit=_MEMORIES, categories=categories, state=state, search=search
             )
         except InvalidCategories:  # none in this state
-            return Rows([], 0, memories, "memories")
-        return Rows(found, total, memories, "memories")
+            found, total = [], 0
+        return Rows(found, total, memories, "memories", _MEMORIES)
 
     details, of_sessions, conflicts = await asyncio.gather(
         services.users.get(owner),
-        services.sessions.page(owner, offset=sessions, limit=PAGE),
+        services.sessions.page(owner, offset=sessions, limit=_SESSIONS),
         services.conflicts.page(owner, offset=0, limit=PAGE, status=ConflictStatus.PENDING),
     )
     profile, (entities, total), categories, of_memories = await asyncio.gather(
@@ -77,7 +80,7 @@ async def user(
         states=[one.value for one in MemoryState],
         category=category,
         search=search,
-        sessions=Rows(*of_sessions, sessions, "sessions"),
+        sessions=Rows(*of_sessions, sessions, "sessions", _SESSIONS),
         days=by_day(of_sessions[0], page.timezone),
         conflicts=Rows(*conflicts, 0),
     )
