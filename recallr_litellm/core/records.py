@@ -229,3 +229,5 @@ class Hits(NamedTuple):
     memories: list[MemoryHit]
     changes: frozenset[UUID | str | int] = frozenset()
     """Ids of those passages that say that something is no longer as it was."""
+    all_words: bool = False
+    """All passages that have a word of the query are among these."""

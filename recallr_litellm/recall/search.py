@@ -92,8 +92,12 @@ class Recall:
         """
         understood = read(question, previous=previous, now=(now or datetime.now(UTC)).astimezone(options.timezone))
         searched: set[str] = set()
+        search = self._search(owner, understood, options, exclude_sessions, within, trace, searched)
+        if not (options.last_n_user_messages or options.last_n_summaries):
+            found = await search
+            return replace(found, searched=frozenset(searched))
         found, last_messages, last_summaries = await asyncio.gather(
-            self._search(owner, understood, options, exclude_sessions, within, trace, searched),
+            search,
             self._last_messages(owner, options.last_n_user_messages, exclude_sessions),
             self._last_summaries(owner, options.last_n_summaries, exclude_sessions),
         )
@@ -145,7 +149,7 @@ class Recall:
                 asked_terms,
                 Likeness(asked_terms, self._sparse.words),
             )
-            passages, summaries, memories, changes = await self._different(
+            passages, summaries, memories, changes, all_words = await self._different(
                 recipe,
                 partial(
                     self._vectors.search,
@@ -165,10 +169,10 @@ class Recall:
             lines = are_lines(passages)
             weights = recipe.weights(lines=lines)
             if recipe.sessions_read:
-                passages, _, further, _ = await self._with_best_sessions(
+                passages, _, further, *_ = await self._with_best_sessions(
                     owner,
                     await embedding,
-                    terms,
+                    None if all_words else terms,
                     passages,
                     model,
                     recipe,
@@ -292,7 +296,7 @@ class Recall:
         self,
         owner: Owner,
         dense: Vector,
-        terms: SparseVector,
+        terms: SparseVector | None,
         passages: list[PassageHit],
         model: str,
         recipe: Recipe,

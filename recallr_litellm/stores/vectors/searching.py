@@ -71,7 +71,8 @@ class Searching(OpenedCollection):
         stating, asking = replace(said, lacking=_NO_STATEMENT), replace(said, having=_NO_STATEMENT)
         fields = searched_fields(names_times=names_times or bool(times))
         statements = Candidates(stating, turn_candidates, lacking=_NO_STATEMENT, fields=fields)
-        others = Candidates(asking, max(1, turn_candidates // 2), lacking=_NO_STATEMENT, fields=fields)
+        other_candidates = max(1, turn_candidates // 2)
+        others = Candidates(asking, other_candidates, lacking=_NO_STATEMENT, fields=fields)
         gone_on = gone_on_in(owner, within, exclude_sessions)
         sessions = Candidates(gone_on, summary_candidates, fields=(schema.HIT, schema.GIST))
         of_any_time = () if past else (schema.PAST,)
@@ -96,6 +97,7 @@ class Searching(OpenedCollection):
             [points.summary_hit(*one) for one in found[2]],
             [points.memory_hit(*one) for one in found[3]],
             frozenset(one.id for one in changed),
+            all_words=len(statements.words) < turn_candidates and len(others.words) < other_candidates,
         )
 
     async def vectors_of(self, owner: Owner, hits: Sequence[PassageHit]) -> dict[PointId, Vector]:
@@ -107,7 +109,7 @@ class Searching(OpenedCollection):
         self,
         owner: Owner,
         dense: Vector,
-        sparse: SparseVector,
+        sparse: SparseVector | None,
         *,
         sessions: Collection[str],
         limit: int,
@@ -120,6 +122,7 @@ class Searching(OpenedCollection):
         """What else is near a query in some of this user's sessions, after what is known already.
 
         Args:
+            sparse: terms of the query; None where all passages that have one are known (`Hits.all_words`).
             sessions: their ids.
             limit: most passages of these sessions, the known ones among them; at least 1.
             known: what `search` has found for the same query. It is not fetched again.
@@ -139,9 +142,10 @@ class Searching(OpenedCollection):
         read = {hit.id for hit in known if hit.session in sessions}
         queries = (
             [Nearest(sparse, where, limit, corpus=Where(owner, Kind.TURN, lacking=_NO_STATEMENT))]
-            if sparse.indices
+            if sparse is not None and sparse.indices
             else []
         )
+        by_words = len(queries)
         if len(read) < limit:
             unread = replace(where, exclude_ids=read)
             queries.append(Nearest(dense, unread, limit - len(read), fields=searched_fields(names_times=names_times)))
@@ -150,11 +154,11 @@ class Searching(OpenedCollection):
             wanted = Where(owner, Kind.MEMORY, ids=ids, lacking=(schema.PAST,), exclude_sessions=exclude_sessions)
             queries.append(Nearest(dense, wanted, len(ids), fields=(schema.HIT,)))
         answers = await self._engine.query(queries) if queries else []
-        words = answers.pop(0) if sparse.indices else []
+        words = answers.pop(0) if by_words else []
         of_memories = answers.pop() if memories else []
         bm25 = {found.id: found.score for found in words}
         passages = [
-            *(hit._replace(bm25=max(hit.bm25, bm25.get(hit.id, 0.0))) for hit in known),
+            *(hit._replace(bm25=score) if (score := bm25.get(hit.id, 0.0)) > hit.bm25 else hit for hit in known),
             *(points.passage_hit(found, bm25.get(found.id, 0.0)) for answer in answers for found in answer),
         ]
         return Hits(passages, [], [points.memory_hit(found, 0.0) for found in of_memories])

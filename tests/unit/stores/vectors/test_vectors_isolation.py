@@ -104,7 +104,7 @@ async def test_a_user_sees_nothing_of_others_before_it_has_said_anything(store: 
     assert await store.get_user(BOB) is None
     assert await store.get_session(BOB, "s1") is None
     assert await store.read_messages(BOB, "s1") == []
-    assert await store.search(BOB, towards(0), terms(1), exclude_sessions=()) == Hits([], [], [])
+    assert await store.search(BOB, towards(0), terms(1), exclude_sessions=()) == Hits([], [], [], all_words=True)
     assert await store.get_memories(BOB, [MEMORY]) == []
     assert await store.last_user_messages(BOB, 5, exclude_sessions=()) == []
     assert await store.last_summaries(BOB, 5, exclude_sessions=()) == []

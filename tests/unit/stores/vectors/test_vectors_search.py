@@ -3,7 +3,7 @@
 import pytest
 
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import Hits, Span
+from recallr_litellm.core.records import Hits, Span, SparseVector
 from recallr_litellm.stores.vectors import VectorStore
 from tests.unit.stores.vectors.vector_samples import (
     ADA,
@@ -68,7 +68,7 @@ async def test_summaries_are_found_by_meaning_and_words(store: VectorStore) -> N
 async def test_a_session_that_lost_its_summary_is_no_longer_found(store: VectorStore) -> None:
     await store.save_session(ADA, session(summary="old"), [], passage("old", sparse=terms(1)))
     await store.save_session(ADA, session(), [], None)
-    assert await store.search(ADA, towards(0), terms(1), exclude_sessions=()) == Hits([], [], [])
+    assert await store.search(ADA, towards(0), terms(1), exclude_sessions=()) == Hits([], [], [], all_words=True)
 
 
 async def test_excluded_sessions_are_not_found(store: VectorStore) -> None:
@@ -130,6 +130,23 @@ async def test_what_is_known_of_a_session_is_not_fetched_again_but_gets_its_word
     other = (await store.search_sessions(ADA, towards(3), NO_TERMS, sessions=["s2"], limit=1, known=known)).passages
     assert [hit.text for hit in other] == ["passage 2", "elsewhere"], "those of other sessions do not count"
     assert (await store.search_sessions(ADA, towards(3), NO_TERMS, sessions=[], limit=1, known=known)).passages == known
+
+
+async def test_where_a_search_has_found_all_that_has_a_word_its_sessions_need_not_be_searched_for_words(
+    store: VectorStore,
+) -> None:
+    said = [passage(f"passage {n}", n, sparse=terms(1) if n % 2 else terms(2)) for n in range(12)]
+    await store.save_session(ADA, session(), [turn(stored(n, "…"), one) for n, one in enumerate(said)], None)
+
+    async def of_session(words: SparseVector | None, candidates: int) -> tuple[bool, dict[str, float]]:
+        found = await store.search(ADA, towards(0), terms(1), exclude_sessions=(), turn_candidates=candidates)
+        read = await store.search_sessions(ADA, towards(0), words, sessions=["s1"], limit=20, known=found.passages)
+        return found.all_words, {hit.text: hit.bm25 for hit in read.passages}
+
+    every, by_words = await of_session(terms(1), 7)
+    assert (every, len(by_words)) == (True, 12)
+    assert await of_session(None, 7) == (True, by_words), "nothing is learned by searching again"
+    assert await of_session(terms(1), 2) == (False, by_words), "six have the word"
 
 
 async def test_a_search_of_a_time_finds_the_summaries_of_sessions_that_went_on_in_it(store: VectorStore) -> None:
