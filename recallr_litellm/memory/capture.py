@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -234,15 +235,16 @@ class Capture:
 
     async def _store(self, exchange: Exchange) -> None:
         attempt = await self._begin(exchange)
+        with suppress(_Contended):
+            return await self._commit(exchange, attempt)
         async for retry in AsyncRetrying(
             retry=retry_if_exception_type(_Contended),
             wait=wait_random_exponential(multiplier=0.005, max=0.2),
-            stop=stop_after_attempt(50),
+            stop=stop_after_attempt(49),
             reraise=True,
         ):
             with retry:
-                if retry.retry_state.attempt_number > 1:
-                    await self._reload(exchange, attempt)
+                await self._reload(exchange, attempt)
                 await self._commit(exchange, attempt)
 
     async def _begin(self, exchange: Exchange) -> _Attempt:
