@@ -169,12 +169,13 @@ def _passages(search: SearchTrace, became: set[str]) -> Columns:
     best = np.argsort(-np.sum([*signs.values()], axis=0), kind="stable")[: MOST["passage"]] if signs else ()
     rows = np.zeros(len(search.passages), bool)
     rows[best if signs else slice(MOST["passage"])] = True
-    rows |= np.array([_place(hit) in became or hit.message in became for hit in search.passages], bool)
-    hits = [*compress(search.passages, rows.tolist())]
+    keys = [*map(_place, search.passages)]
+    rows |= np.array([key in became or key.partition("#")[0] in became for key in keys], bool)
+    hits, keys = [*compress(search.passages, rows.tolist())], [*compress(keys, rows.tolist())]
     scores = {_place(hit): score for score, hit in search.passage_scores}
     relevance = {passage_key(passage): passage.relevance for passage in search.ranked_passages}
     return Columns(
-        keys=[*map(_place, hits)],
+        keys=keys,
         ids=[hit.message for hit in hits],
         sessions=[hit.session for hit in hits],
         at=[hit.at for hit in hits],
@@ -184,7 +185,7 @@ def _passages(search: SearchTrace, became: set[str]) -> Columns:
         parts=[hit.part for hit in hits],
         roles=[hit.role for hit in hits],
         signs={name: points[rows] for name, points in signs.items()},
-        scores={key: scores[key] for key in map(_place, hits) if key in scores},
+        scores={key: round(scores[key], 6) for key in keys if key in scores},
         relevance=relevance,
         same_as=_same(
             search.passages, scores, _place, lambda hit: (hit.role, hit.traits.gist or hit.id), lambda hit: hit.message
