@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -59,7 +60,8 @@ class Graph:
             name: only those with this in their name, in any case; "" for all.
         """
         wanted = name_key(name)
-        found = [one for one in entities_of(await self._memories(owner)) if wanted in name_key(one.name)]
+        every = await asyncio.to_thread(entities_of, await self._memories(owner))
+        found = [one for one in every if wanted in name_key(one.name)]
         return found[offset : offset + limit], len(found)
 
     async def view(
@@ -72,22 +74,35 @@ class Graph:
             past: with what is no longer true, and earlier versions.
         """
         known = await self._memories(owner)
-        entities = entities_of(known)
-        speaking = {id for one in entities if one.id == entity for id in one.memories}
-        chosen = [
-            memory
-            for memory in known
-            if (past or memory.expired_at is None) and (entity is None or (memory.chain or memory.id) in speaking)
-        ]
-        chosen.sort(key=lambda memory: (-memory.created_at, memory.id))
+        chosen, entities = await asyncio.to_thread(_chosen, known, entity, past=past)
         shown = chosen[offset : offset + limit]
-        chains = {memory.chain or memory.id for memory in shown}
-        led_to = [one for one in entities if not chains.isdisjoint(one.memories)]
         sessions = await self._vectors.get_sessions(owner, {memory.session for memory in shown})
-        return GraphView(shown, led_to, sessions, _edges(shown, led_to, sessions), len(chosen))
+        led_to, edges = await asyncio.to_thread(_led_to, shown, entities, sessions)
+        return GraphView(shown, led_to, sessions, edges, len(chosen))
 
     async def _memories(self, owner: Owner) -> list[Memory]:
         return [memory async for memory in self._vectors.each_memory(owner)]
+
+
+def _chosen(known: Sequence[Memory], entity: str | None, *, past: bool) -> tuple[list[Memory], list[Entity]]:
+    """The memories that are asked for, told last first; and all entities."""
+    entities = entities_of(known)
+    speaking = {id for one in entities if one.id == entity for id in one.memories}
+    chosen = [
+        memory
+        for memory in known
+        if (past or memory.expired_at is None) and (entity is None or (memory.chain or memory.id) in speaking)
+    ]
+    return sorted(chosen, key=lambda memory: (-memory.created_at, memory.id)), entities
+
+
+def _led_to(
+    shown: Sequence[Memory], entities: Sequence[Entity], sessions: Sequence[Session]
+) -> tuple[list[Entity], list[Edge]]:
+    """The entities that memories lead to, and all edges."""
+    chains = {memory.chain or memory.id for memory in shown}
+    led_to = [one for one in entities if not chains.isdisjoint(one.memories)]
+    return led_to, _edges(shown, led_to, sessions)
 
 
 def _edges(memories: Sequence[Memory], entities: Sequence[Entity], sessions: Sequence[Session]) -> list[Edge]:

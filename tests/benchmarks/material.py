@@ -117,34 +117,46 @@ def _said(conversation: dict[str, list[dict[str, str]]]) -> Iterator[str]:
 class Filler:
     """Makes users with as many turns as are asked for, the same ones in every run."""
 
-    def __init__(self, vectors: VectorStore, pool: Sequence[tuple[Session, list[Turn], Passage]]) -> None:
+    def __init__(
+        self, vectors: VectorStore, pool: Sequence[tuple[Session, list[Turn], Passage]], turns_a_session: int
+    ) -> None:
         self._vectors = vectors
         self._pool = pool
+        self._turns_a_session = turns_a_session
         self._random = random.Random(7)
 
     @classmethod
-    async def on(cls, vectors: VectorStore, embedder: Embedder, texts: Sequence[str], sessions: int = POOL) -> Filler:
+    async def on(
+        cls,
+        vectors: VectorStore,
+        embedder: Embedder,
+        texts: Sequence[str],
+        sessions: int = POOL,
+        *,
+        turns_a_session: int = TURNS_A_SESSION,
+    ) -> Filler:
         """A filler with a pool of so many sessions."""
         rng = np.random.default_rng(7)
         chosen = [texts[i] for i in rng.permutation(len(texts))[:EMBEDDED]]
         known = np.stack(await embedder.passages(chosen))
         sparse = SparseEncoder()
-        return cls(vectors, [_session(number, chosen, known, sparse, rng) for number in range(sessions)])
+        pool = [_session(number, turns_a_session, chosen, known, sparse, rng) for number in range(sessions)]
+        return cls(vectors, pool, turns_a_session)
 
     async def user(self, owner: Owner, turns: int) -> None:
-        """Remember a user with so many turns (a multiple of `TURNS_A_SESSION`); 0 makes one who is merely known."""
+        """Remember a user with so many turns (a multiple of those of a session); 0 makes one who is merely known."""
         await self._vectors.put_user(owner, User(project=owner.project, user=owner.user, created_at=_NOW))
-        for session, said, summary in self._random.sample(self._pool, turns // TURNS_A_SESSION):
+        for session, said, summary in self._random.sample(self._pool, turns // self._turns_a_session):
             own = session.model_copy(update={"id": UUID(int=self._random.getrandbits(128)).hex})
             await self._vectors.save_session(owner, own, said, summary)
 
 
 def _session(
-    number: int, texts: Sequence[str], known: Vector, sparse: SparseEncoder, rng: np.random.Generator
+    number: int, size: int, texts: Sequence[str], known: Vector, sparse: SparseEncoder, rng: np.random.Generator
 ) -> tuple[Session, list[Turn], Passage]:
     begun = _NOW - int(rng.integers(1, 700)) * _DAY
-    pairs = rng.integers(0, len(texts), size=(TURNS_A_SESSION, 2))
-    noise = rng.normal(size=(TURNS_A_SESSION, known.shape[1])) * NOISE / np.sqrt(known.shape[1])
+    pairs = rng.integers(0, len(texts), size=(size, 2))
+    noise = rng.normal(size=(size, known.shape[1])) * NOISE / np.sqrt(known.shape[1])
     dense = _units(known[pairs].sum(axis=1) + noise)
     said = [f"{texts[one]} {texts[other]}" for one, other in pairs]
     tokens = [tokens_shown(text, count_tokens) for text in said]
