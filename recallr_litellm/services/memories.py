@@ -103,12 +103,12 @@ class Memories:
                 and (not sessions or memory.session in sessions)
                 and wanted in memory.content.casefold()
             ]
-            total = len(found)
-        else:
-            total = await self._vectors.count_memories(owner, sessions=sessions)
-            newest = min(offset + limit, total)
-            found = await self._vectors.newest_memories(owner, newest, sessions=sessions) if newest else []
-        return await self._details(owner, found[offset : offset + limit]), total
+            return await self._details(owner, found[offset : offset + limit]), len(found)
+        total = await self._vectors.count_memories(owner, sessions=sessions)
+        if offset >= total:
+            return [], total
+        found = await self._vectors.newest_memories(owner, limit, offset=offset, sessions=sessions)
+        return await self._details(owner, found), total
 
     async def categories(self, owner: Owner) -> list[str]:
         """All that memories of the owner are of, by the alphabet."""

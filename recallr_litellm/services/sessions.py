@@ -163,10 +163,12 @@ class SessionService:
             found += filter(fits, map(_of_record, processed))
             return found[offset : offset + limit], len(found)
         total = len(found) + await self._vectors.count_sessions(owner, exclude=list(states))
-        if offset + limit > len(found) and total > len(found):
-            wanted = min(offset + limit, total) - len(found)
-            found += map(_of_record, await self._vectors.newest_sessions(owner, wanted, exclude=list(states)))
-        return found[offset : offset + limit], total
+        shown, skip = found[offset : offset + limit], max(0, offset - len(found))
+        if len(shown) < limit and len(found) + skip < total:
+            wanted = limit - len(shown)
+            processed = await self._vectors.newest_sessions(owner, wanted, offset=skip, exclude=list(states))
+            shown += map(_of_record, processed)
+        return shown, total
 
     async def update(self, owner: Owner, session_id: str, metadata: Mapping[str, JsonValue] | None) -> SessionInfo:
         """Replace what is noted about a session; None leaves it.

@@ -41,6 +41,7 @@ from tests.support.chromium import Chromium
 from tests.support.console import addresses
 from tests.support.provider import ProviderProcess
 from tests.support.proxy import API_KEY, CHAT_MODEL, PROJECT, Proxy
+from tests.support.waiting import eventually
 
 USERS, SESSIONS = 10_000, 10
 """Sessions of each."""
@@ -51,6 +52,7 @@ THINK_SECONDS = (2.0, 6.0)
 """Of a viewer between two pages."""
 PACE_SECONDS = 0.2
 """Between the beginnings of two chat requests."""
+_PAINTED = "return performance.getEntriesByName('first-contentful-paint').map((one) => one.startTime)"
 _DAY = 24 * 3600 * 1000
 _NOW = 1_760_000_000_000
 
@@ -60,7 +62,7 @@ async def fill(folder: Path) -> None:
     vectors, embedder = await opened(folder)
     filler = await Filler.on(vectors, embedder, Material.load(None).texts, turns_a_session=1)
     for number in track(range(USERS), f"filling {USERS:,} users"):
-        await filler.user(Owner(PROJECT, f"user-{number}"), SESSIONS)
+        await filler.user(Owner(PROJECT, f"user-{number}"), SESSIONS, days=number / 100)
     owner = Owner(PROJECT, LARGE)
     await filler.user(owner, LARGE_SESSIONS)
     memories = list(_memories([session.id for session in await vectors.newest_sessions(owner)]))
@@ -163,11 +165,9 @@ def paint(chromium: Chromium, url: str, times: int, measured: Measured) -> None:
     """Open a page again and again, after a first time, in which the browser reads scripts that it keeps."""
     for number in range(times + 1):
         chromium.open(url)
-        painted = chromium.driver.execute_script(
-            "return performance.getEntriesByName('first-contentful-paint').map((one) => one.startTime)"
-        )
-        if number and painted:
-            measured.painted.append(painted[0])
+        eventually(lambda: chromium.driver.execute_script(_PAINTED), f"{url} is painted", until=bool)
+        if number:
+            measured.painted.append(chromium.driver.execute_script(_PAINTED)[0])
 
 
 async def walk(proxy: Proxy, all_pages: list[str], until: float, chance: random.Random) -> int:

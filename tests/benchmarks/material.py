@@ -143,9 +143,11 @@ class Filler:
         pool = [_session(number, turns_a_session, chosen, known, sparse, rng) for number in range(sessions)]
         return cls(vectors, pool, turns_a_session)
 
-    async def user(self, owner: Owner, turns: int) -> None:
-        """Remember a user with so many turns (a multiple of those of a session); 0 makes one who is merely known."""
-        await self._vectors.put_user(owner, User(project=owner.project, user=owner.user, created_at=_NOW))
+    async def user(self, owner: Owner, turns: int, *, days: float = 0.0) -> None:
+        """Remember a user, made so many days ago, with so many turns (a multiple of those of a session); 0 makes one
+        who is merely known."""
+        created_at = _NOW - round(days * _DAY)
+        await self._vectors.put_user(owner, User(project=owner.project, user=owner.user, created_at=created_at))
         for session, said, summary in self._random.sample(self._pool, turns // self._turns_a_session):
             own = session.model_copy(update={"id": UUID(int=self._random.getrandbits(128)).hex})
             await self._vectors.save_session(owner, own, said, summary)

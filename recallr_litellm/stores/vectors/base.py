@@ -109,15 +109,25 @@ class OpenedCollection:
         return payload if payload and scope(owner, kind) in payload[schema.SCOPE] else None
 
     async def _newest(self, where: Where, n: int, fields: Sequence[str]) -> list[Payload]:
-        """At least the newest `n` points, in any order.
+        """At least the newest `n` points, in any order."""
+        return (await self._newest_after(where, 0, n, fields))[0]
+
+    async def _newest_after(
+        self, where: Where, offset: int, n: int, fields: Sequence[str]
+    ) -> tuple[list[Payload], int]:
+        """At least the newest `n` points after the newest `offset`, in any order; and how many of the newest of them
+        are to be left out.
 
         Messages that arrive together bear the same time, and Qdrant orders by time alone: asked
-        for n, it may cut through an instant anywhere. So it is only asked where the n-th lies.
+        for n, it may cut through an instant anywhere. So it is only asked where the first and the last lie.
         """
-        newest, _ = await self._engine.scroll(where, n, fields=[schema.AT], newest_first=True)
-        if not newest:
-            return []
-        return await self._all(replace(where, since=min(point.payload[schema.AT] for point in newest)), fields)
+        newest, _ = await self._engine.scroll(where, offset + n, fields=[schema.AT], newest_first=True)
+        times = sorted((point.payload[schema.AT] for point in newest), reverse=True)
+        if len(times) <= offset:
+            return [], 0
+        first = times[offset]
+        wanted = replace(where, since=times[-1], until=first if offset else None)
+        return await self._all(wanted, fields), offset - times.index(first)
 
     async def _newest_ids(self, where: Where, n: int) -> list[str]:
         """The newest `n` points by `where.time`, and of the same instant by their ids: the first of them whatever `n`

@@ -12,7 +12,7 @@ from recallr_litellm.errors import VectorsRefused
 from recallr_litellm.stores.vectors import points, schema
 from recallr_litellm.stores.vectors.base import OpenedCollection
 from recallr_litellm.stores.vectors.candidates import gone_on_in
-from recallr_litellm.stores.vectors.engine import Point, Where
+from recallr_litellm.stores.vectors.engine import Payload, Point, Where
 from recallr_litellm.stores.vectors.schema import Kind
 
 _PAGE: Final = 256
@@ -59,13 +59,22 @@ class Records(OpenedCollection):
                 yield points.record_of(point.payload, Memory)
 
     async def newest_sessions(
-        self, owner: Owner, n: int | None = None, *, exclude: Collection[str] = ()
+        self, owner: Owner, n: int | None = None, *, offset: int = 0, exclude: Collection[str] = ()
     ) -> list[Session]:
-        """The `n` ≥ 1 sessions that were used last, or all of them, the newest first."""
+        """The `n` ≥ 1 sessions that were used last, or all of them, the newest first.
+
+        Args:
+            offset: how many of the newest to leave out, where `n` is given.
+        """
         where = Where(owner, Kind.SESSION, exclude_sessions=exclude)
-        found = await (self._all(where, [schema.RECORD]) if n is None else self._newest(where, n, [schema.RECORD]))
+        found, skip = await self._newest_or_all(where, offset, n)
         sessions = [points.record_of(payload, Session) for payload in found]
-        return sorted(sessions, key=lambda session: (session.last_at, session.id), reverse=True)[:n]
+        return sorted(sessions, key=lambda session: (session.last_at, session.id), reverse=True)[skip:][:n]
+
+    async def _newest_or_all(self, where: Where, offset: int, n: int | None) -> tuple[list[Payload], int]:
+        if n is None:
+            return await self._all(where, [schema.RECORD]), 0
+        return await self._newest_after(where, offset, n, [schema.RECORD])
 
     async def newest_messages(
         self, owner: Owner, n: int, *, exclude_sessions: Collection[str] = ()
@@ -149,13 +158,16 @@ class Records(OpenedCollection):
         return sorted(memories, key=lambda memory: (memory.created_at, memory.id), reverse=True)
 
     async def newest_memories(
-        self, owner: Owner, n: int | None = None, *, sessions: Collection[str] = ()
+        self, owner: Owner, n: int | None = None, *, offset: int = 0, sessions: Collection[str] = ()
     ) -> list[Memory]:
-        """The `n` ≥ 1 memories that were told last, or all of them, the newest first."""
-        where = _current(owner, sessions)
-        found = await (self._all(where, [schema.RECORD]) if n is None else self._newest(where, n, [schema.RECORD]))
+        """The `n` ≥ 1 memories that were told last, or all of them, the newest first.
+
+        Args:
+            offset: how many of the newest to leave out, where `n` is given.
+        """
+        found, skip = await self._newest_or_all(_current(owner, sessions), offset, n)
         memories = [points.record_of(payload, Memory) for payload in found]
-        return sorted(memories, key=lambda memory: (memory.created_at, memory.id), reverse=True)[:n]
+        return sorted(memories, key=lambda memory: (memory.created_at, memory.id), reverse=True)[skip:][:n]
 
     async def last_user_messages(
         self, owner: Owner, n: int, *, exclude_sessions: Collection[str]

@@ -1,6 +1,6 @@
 """The last messages of the user and the last summaries, across sessions."""
 
-from recallr_litellm.core.records import Session, Span
+from recallr_litellm.core.records import Memory, Session, Span
 from recallr_litellm.stores.vectors import VectorStore
 from tests.unit.stores.vectors.vector_samples import ADA, BOB, START, passage, session, stored, turn
 
@@ -47,6 +47,25 @@ async def test_last_summaries_leave_out_sessions_without_one(store: VectorStore)
     assert await _summaries(store, 2) == ["third", "fourth"]
     assert await _summaries(store, 9) == ["first", "third", "fourth"]
     assert await _summaries(store, 2, exclude={"s3"}) == ["first", "third"]
+
+
+async def test_page_by_page_everything_comes_once_whatever_came_together(store: VectorStore) -> None:
+    at = [START + n // 4 for n in range(15)]  # four at a time
+    for number, moment in enumerate(at):
+        await store.save_session(ADA, session(f"s{number:02}", last_at=moment), [], None)
+    memories = [
+        (Memory(id=f"{number:032x}", content="It is so.", created_at=moment, session="s00"), None)
+        for number, moment in enumerate(at)
+    ]
+    await store.save_memories(ADA, memories)
+    every_session, every_memory = await store.newest_sessions(ADA), await store.newest_memories(ADA)
+    assert len(every_session) == len(every_memory) == 15
+    for size in (1, 2, 3, 7, 20):
+        offsets = range(0, 20, size)
+        sessions = [one for skip in offsets for one in await store.newest_sessions(ADA, size, offset=skip)]
+        assert sessions == every_session, f"sessions, {size} at a time"
+        told = [one for skip in offsets for one in await store.newest_memories(ADA, size, offset=skip)]
+        assert told == every_memory, f"memories, {size} at a time"
 
 
 async def _last(store: VectorStore, n: int, exclude: set[str] = frozenset()) -> list[tuple[str, str]]:
