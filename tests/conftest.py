@@ -41,7 +41,7 @@ from tests.support.process import LEFT_OUT, ServerProcess
 from tests.support.provider import Provider, ThreadedProvider
 from tests.support.proxy import Proxy
 
-SLOW = ("faults", "test_api_schema.py")
+SLOW = ("faults", "test_api_schema.py", "test_life_of_facts.py")
 
 OFFLINE = "LITELLM_LOCAL_MODEL_COST_MAP"
 os.environ[OFFLINE] = "True"  # importing litellm would fetch its list of models from the internet

@@ -143,7 +143,6 @@ def test_lives_are_learned(gateway: Gateway) -> None:
         assert life.shown in blocks[life.name], f"{life.name}: {life.shown!r} is not in the block"
 
 
-@pytest.mark.slow
 def test_a_bad_model_costs_no_truth_and_no_passage(gateway: Gateway, without_a_model: Gateway) -> None:
     for place in range(max(len(life.sessions) for life in LIVES)):
         without_a_model.tell(place)

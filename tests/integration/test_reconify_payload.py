@@ -26,14 +26,12 @@ TOOLS: list[ChatCompletionToolParam] = [
     {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 ]
 CALLS = (ToolCall(name="weather", arguments='{"city": "Köln"}', id="c1"), ToolCall(name="weather", id="c2"))
-SECRET, UNREDACTABLE = "hunter2", "cannot be redacted"
+SECRET = "hunter2"
 PRIVACY = f'''
 """A module of the gateway's owner."""
 
 
 def hide(text):
-    if {UNREDACTABLE!r} in text:
-        raise ValueError(text)
     return text.replace({SECRET!r}, "***")
 '''
 
@@ -64,9 +62,14 @@ def models_of(provider: Provider) -> dict[str, Any]:
 def gateway(
     endpoint: ReconifyEndpoint, running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proxy]:
-    """As most will have it: the request as the provider got it, of Recallr requests only."""
+    """As most will have it: the request as the provider got it, of Recallr requests only; redacted."""
     folder = tmp_path_factory.mktemp("reconify")
-    settings = {**endpoint.settings, "RECALLR_FORWARD_UPSTREAMS": json.dumps([origin(running_provider)])}
+    (folder / "our_privacy.py").write_text(PRIVACY)
+    settings = {
+        **endpoint.settings,
+        "RECALLR_FORWARD_UPSTREAMS": json.dumps([origin(running_provider)]),
+        "RECONIFY_REDACT": "our_privacy:hide",
+    }
     with Proxy(folder, running_provider, settings=settings, config=models_of(running_provider)) as proxy:
         yield proxy
 
@@ -75,10 +78,9 @@ def gateway(
 def private(
     endpoint: ReconifyEndpoint, running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proxy]:
-    """The request as the client wrote it, of every request, redacted."""
+    """The request as the client wrote it, of every request."""
     folder = tmp_path_factory.mktemp("reconify-private")
-    (folder / "our_privacy.py").write_text(PRIVACY)
-    settings = {"RECONIFY_REQUEST": "client", "RECONIFY_SCOPE": "all", "RECONIFY_REDACT": "our_privacy:hide"}
+    settings = {"RECONIFY_REQUEST": "client", "RECONIFY_SCOPE": "all"}
     with Proxy(folder, running_provider, settings=endpoint.settings | settings) as proxy:
         yield proxy
 
@@ -294,6 +296,7 @@ def test_the_request_is_the_one_that_the_provider_got(
     assert 0 < payload["timestamps"]["request"] <= payload["timestamps"]["response"]
 
 
+@pytest.mark.slow
 def test_the_request_can_be_told_as_the_client_wrote_it(
     private: Proxy, provider: Provider, told: Told, user: str
 ) -> None:
@@ -376,6 +379,7 @@ def test_failed_requests_and_those_that_are_no_recallr_requests_are_not_told(
     assert "reconify" not in repr(provider.last).lower()
 
 
+@pytest.mark.slow
 def test_with_scope_all_they_are_told(private: Proxy, provider: Provider, told: Told) -> None:
     with private.openai() as client:
         for stream in (False, True):
@@ -402,9 +406,9 @@ def test_with_scope_all_they_are_told(private: Proxy, provider: Provider, told: 
     assert streamed["user"] == {"email": "jane@doe.example"}
 
 
-def test_texts_are_redacted_before_they_are_queued(private: Proxy, provider: Provider, told: Told, user: str) -> None:
+def test_texts_are_redacted_before_they_are_queued(gateway: Proxy, provider: Provider, told: Told, user: str) -> None:
     provider.answer(Answer(text=f"So it is {SECRET}."))
-    private.ask(user, f"My word is {SECRET}.")
+    gateway.ask(user, f"My word is {SECRET}.", include_system_prompt=False)
 
     assert told.payload["request"]["messages"] == [{"role": "user", "content": "My word is ***."}]
     assert told.payload["response"]["choices"][0]["message"]["content"] == "So it is ***."

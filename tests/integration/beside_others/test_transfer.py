@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import stat
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,33 +16,18 @@ from recallr_litellm.cli import app
 from tests.support.api import call, sdk
 from tests.support.command import Running
 from tests.support.memory import remember
-from tests.support.provider import Provider, ThreadedProvider
-from tests.support.proxy import API_KEY, EMBEDDING_MODEL, OTHER_API_KEY, OTHER_PROJECT, PROJECT, Proxy
+from tests.support.provider import Provider
+from tests.support.proxy import API_KEY, OTHER_API_KEY, OTHER_PROJECT, PROJECT, Proxy
 from tests.support.reconify_endpoint import ReconifyEndpoint
 from tests.support.waiting import eventually
 
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BEGUN = datetime(2023, 5, 8, 9, 30, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def webhooks() -> Iterator[ReconifyEndpoint]:
-    with ReconifyEndpoint("webhook-id") as endpoint:
-        yield endpoint
-
-
-@pytest.fixture(scope="module")
-def other(
-    running_provider: ThreadedProvider, webhooks: ReconifyEndpoint, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Proxy]:
-    """Another gateway, with another embedding model and webhooks."""
-    settings = {
-        "RECALLR_EMBEDDING_MODEL": f"litellm/{EMBEDDING_MODEL}",
-        "RECALLR_WEBHOOK_URL": webhooks.url,
-        "RECALLR_WEBHOOK_SECRET": SECRET,
-    }
-    with Proxy(tmp_path_factory.mktemp("other"), running_provider, settings=settings) as proxy:
-        yield proxy
+@pytest.fixture
+def other(watched: Proxy) -> Proxy:
+    """Another gateway than `proxy`, with another embedding model and webhooks."""
+    return watched
 
 
 def environment(proxy: Proxy, project: str = PROJECT, key: str = API_KEY) -> dict[str, str]:

@@ -6,35 +6,29 @@ of the gateway.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import litellm
 import openai
 import pytest
 from litellm.integrations.langfuse import langfuse
 
+from tests.integration.beside_others.conftest import FRAGILE_MODEL, SMALL_MODEL, SMALL_WINDOW
 from tests.support import witness
 from tests.support.clients import SDKS, Sdk
 from tests.support.memory import SHORT, Memory
-from tests.support.provider import Answer, Provider, Recorded, ThreadedProvider
+from tests.support.provider import Answer, Provider, Recorded
 from tests.support.proxy import (
     API_KEY,
     CHAT_MODEL,
     CLAUDE_MODEL,
-    EMBEDDING_MODEL,
     GEMINI_MODEL,
     OTHER_API_KEY,
     Proxy,
 )
 from tests.support.waiting import eventually
 
-FRAGILE_MODEL = "fragile-model"
-"""Falls back to `CHAT_MODEL`."""
-
-SMALL_MODEL, SMALL_WINDOW = "small-model", 1_200
 TOOL: dict[str, Any] = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 
 SEEN = {
@@ -48,41 +42,6 @@ SEEN = {
 }
 CONTROL = {"X-Control": "control-value-of-the-client"}
 """A header of the client's own: that it is seen shows that headers are looked at."""
-
-
-@pytest.fixture(scope="module")
-def watched(running_provider: ThreadedProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """A proxy as talkative as can be, with much of what LiteLLM has to offer."""
-    folder = tmp_path_factory.mktemp("watched")
-    fragile = {"model": f"openai/{FRAGILE_MODEL}", "api_base": running_provider.base_url, "api_key": "sk-x"}
-    with Proxy(
-        folder,
-        running_provider,
-        callbacks=[f"{witness.__name__}.{name}" for name in ("witness", "recorder")],
-        settings={"RECALLR_EMBEDDING_MODEL": f"litellm/{EMBEDDING_MODEL}"},
-        config={
-            "model_list": [
-                {"model_name": FRAGILE_MODEL, "litellm_params": fragile},
-                {
-                    "model_name": SMALL_MODEL,
-                    "litellm_params": {**fragile, "model": f"hosted_vllm/{SMALL_MODEL}"},
-                    "model_info": {"max_input_tokens": SMALL_WINDOW},
-                },
-            ],
-            "router_settings": {"fallbacks": [{FRAGILE_MODEL: [CHAT_MODEL]}], "enable_pre_call_checks": True},
-            "litellm_settings": {
-                "cache": True,
-                "cache_params": {"type": "local"},
-                # trace and session id are then two fields, each of which must be right
-                "request_correlation_in_logs": True,
-            },
-            "general_settings": {"forward_client_headers_to_llm_api": True},
-        },
-        arguments=["--detailed_debug"],
-    ) as proxy:
-        ready = f"{proxy.url}/recallr/health/ready"
-        eventually(lambda: httpx.get(ready, trust_env=False).is_success, "memory has its model, which is the gateway's")
-        yield proxy
 
 
 def chat(proxy: Proxy, text: str, *, stream: bool = False, **recallr: str) -> None:
