@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from recallr_litellm.core.laid import Position
 from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.formats.base import (
     Body,
     Conversation,
+    Injection,
     Reply,
     event_of,
     items,
@@ -47,24 +47,14 @@ class Anthropic:
             max_tokens=token_limit(body.get("max_tokens")),
         )
 
-    def inject(
-        self,
-        body: Body,
-        *,
-        instructions: str,
-        memory: str,
-        into_system: bool,
-        words_behind: int = 0,
-        position: Position = "front",
-    ) -> None:
+    def inject(self, body: Body, added: Injection) -> None:
         """Blocks, and the `cache_control` on them, stay as and where they are."""
         if not isinstance(body.get("messages"), list):
             return
-        if memory and not into_system:
-            _put_beside_own_words(body, memory, words_behind, at_end=position != "front")
-        to_system = "\n\n".join(text for text in (instructions, memory if into_system else "") if text)
-        if to_system:
-            _append_to_system(body, to_system)
+        if added.beside_words:
+            _put_beside_own_words(body, added.memory, added.words_behind, at_end=added.position != "front")
+        if added.to_system:
+            _append_to_system(body, added.to_system)
 
     def read_reply(self, body: Mapping[str, Any]) -> Reply:
         """A `message` object."""

@@ -21,6 +21,30 @@ Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Injection:
+    """What is put into a request: instructions at the end of the system message, memory beside the user's words."""
+
+    instructions: str = ""
+    memory: str = ""
+    into_system: bool = False
+    """Memory stands behind the instructions."""
+    words_behind: int = 0
+    """User messages that stand behind the one with the memory."""
+    position: Position = "front"
+    """Of the memory. Formats whose clients mark nothing for caching know the front only."""
+
+    @property
+    def beside_words(self) -> str:
+        """What stands beside the user's words."""
+        return "" if self.into_system else self.memory
+
+    @property
+    def to_system(self) -> str:
+        """What stands at the end of the system message."""
+        return "\n\n".join(filter(None, (self.instructions, self.memory if self.into_system else "")))
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """What a request says, without system messages and without messages that hold nothing."""
 
@@ -175,24 +199,9 @@ class Format(Protocol):
     def read(self, body: Mapping[str, Any]) -> Conversation | None:
         """What the client sent; None where memory cannot work: the request then passes through with status `off`."""
 
-    def inject(
-        self,
-        body: Body,
-        *,
-        instructions: str,
-        memory: str,
-        into_system: bool,
-        words_behind: int = 0,
-        position: Position = "front",
-    ) -> None:
-        """Put instructions and memory (either may be empty) into the request.
-
-        Instructions go to the end of the system message, memory in front of the user's own words in the user message
-        that `words_behind` others follow, or behind the instructions with `into_system`. All other parts of the body
-        keep their identity; lists and messages that change are replaced, not written to.
-
-        Args:
-            position: of the memory. Formats whose clients mark nothing for caching know the front only.
+    def inject(self, body: Body, added: Injection) -> None:
+        """Put instructions and memory into the request. All other parts of the body keep their identity; lists and
+        messages that change are replaced, not written to.
         """
 
     def read_reply(self, body: Mapping[str, Any]) -> Reply:

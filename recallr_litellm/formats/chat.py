@@ -15,6 +15,7 @@ from recallr_litellm.formats.base import (
     NOT_READ,
     Body,
     Conversation,
+    Injection,
     Reply,
     items,
     reply_of,
@@ -50,24 +51,14 @@ class Chat:
             no_place=_no_place(body),
         )
 
-    def inject(
-        self,
-        body: Body,
-        *,
-        instructions: str,
-        memory: str,
-        into_system: bool,
-        words_behind: int = 0,
-        position: Position = "front",
-    ) -> None:
+    def inject(self, body: Body, added: Injection) -> None:
         if not isinstance(body.get("messages"), list):
             return
         messages: list[Any] = list(body["messages"])
-        to_system = "\n\n".join(text for text in (instructions, memory if into_system else "") if text)
-        if memory and not into_system:
-            _put_beside_own_words(messages, memory, words_behind, position)
-        if to_system:
-            _append_to_system(messages, to_system)
+        if added.beside_words:
+            _put_beside_own_words(messages, added.memory, added.words_behind, added.position)
+        if added.to_system:
+            _append_to_system(messages, added.to_system)
         body["messages"] = messages
 
     def read_reply(self, body: Mapping[str, Any]) -> Reply:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from recallr_litellm.core.laid import Position
 from recallr_litellm.core.messages import Message
-from recallr_litellm.formats.base import Body, Conversation, Reply, items, reply_of, token_limit
+from recallr_litellm.formats.base import Body, Conversation, Injection, Reply, items, reply_of, token_limit
 from recallr_litellm.formats.choices import ChoicesStream
 from recallr_litellm.formats.deltas import Json
 
@@ -35,20 +34,11 @@ class Completions:
             has_suffix=bool(body.get("suffix")),
         )
 
-    def inject(
-        self,
-        body: Body,
-        *,
-        instructions: str,
-        memory: str,
-        into_system: bool,
-        words_behind: int = 0,
-        position: Position = "front",
-    ) -> None:
+    def inject(self, body: Body, added: Injection) -> None:
         """There is no system message here: all of it stands in front of the prompt."""
         prompt = body.get("prompt")
         if isinstance(prompt, str):
-            body["prompt"] = "\n\n".join([*filter(None, (instructions, memory)), prompt])
+            body["prompt"] = "\n\n".join([*filter(None, (added.instructions, added.memory)), prompt])
 
     def read_reply(self, body: Mapping[str, Any]) -> Reply:
         """Every choice of a `text_completion` object."""

@@ -10,13 +10,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from recallr_litellm.core.laid import Position
 from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.formats.base import (
     CACHED_CONTENT,
     NOT_READ,
     Body,
     Conversation,
+    Injection,
     Reply,
     event_of,
     items,
@@ -51,26 +51,16 @@ class Gemini:
             no_place=_no_place(body),
         )
 
-    def inject(
-        self,
-        body: Body,
-        *,
-        instructions: str,
-        memory: str,
-        into_system: bool,
-        words_behind: int = 0,
-        position: Position = "front",
-    ) -> None:
+    def inject(self, body: Body, added: Injection) -> None:
         if "contents" not in body:
             return
-        to_system = "\n\n".join(text for text in (instructions, memory if into_system else "") if text)
-        if memory and not into_system:
-            body["contents"] = _with_memory(body["contents"], memory, words_behind)
-        if to_system:
+        if added.beside_words:
+            body["contents"] = _with_memory(body["contents"], added.memory, added.words_behind)
+        if added.to_system:
             # LiteLLM reads the first of the two that holds something
             key = "systemInstruction" if body.get("systemInstruction") else "system_instruction"
             key = key if body.get(key) else "systemInstruction"
-            body[key] = _with_instructions(body.get(key), to_system)
+            body[key] = _with_instructions(body.get(key), added.to_system)
 
     def read_reply(self, body: Mapping[str, Any]) -> Reply:
         """Every candidate of a `GenerateContentResponse`."""

@@ -15,11 +15,11 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from recallr_litellm.core.laid import Position
 from recallr_litellm.core.messages import Message, Role, ToolCall
 from recallr_litellm.formats.base import (
     Body,
     Conversation,
+    Injection,
     Reply,
     event_of,
     items,
@@ -55,29 +55,21 @@ class Responses:
             max_tokens=token_limit(body.get("max_output_tokens")),
         )
 
-    def inject(
-        self,
-        body: Body,
-        *,
-        instructions: str,
-        memory: str,
-        into_system: bool,
-        words_behind: int = 0,
-        position: Position = "front",
-    ) -> None:
+    def inject(self, body: Body, added: Injection) -> None:
         """The system message is `instructions`.
 
         A provider that keeps the conversation (`previous_response_id`, `conversation`) keeps `input` with it, and
         memory put there would pile up. `instructions` hold for one response only: there it goes instead.
         """
-        if memory and not into_system and not _history_elsewhere(body):
-            given = _with_memory(body.get("input"), memory, words_behind)
+        memory = added.memory
+        if added.beside_words and not _history_elsewhere(body):
+            given = _with_memory(body.get("input"), memory, added.words_behind)
             if given is not None:
                 body["input"] = given
                 memory = ""
         own = body.get("instructions")
-        if (instructions or memory) and (own is None or isinstance(own, str)):
-            body["instructions"] = "\n\n".join(text for text in (own, instructions, memory) if text)
+        if (added.instructions or memory) and (own is None or isinstance(own, str)):
+            body["instructions"] = "\n\n".join(text for text in (own, added.instructions, memory) if text)
 
     def read_reply(self, body: Mapping[str, Any]) -> Reply:
         """The items of a `response` object. One that is made in the background has none yet."""

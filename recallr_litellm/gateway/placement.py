@@ -10,7 +10,7 @@ from typing import Any
 from recallr_litellm.core.laid import LaidBlock, Position
 from recallr_litellm.core.room import Model, request_tokens, room
 from recallr_litellm.formats import Conversation, Format
-from recallr_litellm.formats.base import NOT_READ, items
+from recallr_litellm.formats.base import NOT_READ, Injection, items
 from recallr_litellm.formats.chat import SYSTEM_ROLES
 
 
@@ -46,11 +46,13 @@ class Placement:
         for behind in sorted(texts, reverse=True) or [0]:  # a message that is added for one moves those before it
             format.inject(
                 body,
-                instructions=instructions if behind == oldest else "",
-                memory=texts.get(behind, ""),
-                into_system=into_system,
-                words_behind=behind,
-                position=blocks[behind].position if behind in blocks else "front",
+                Injection(
+                    instructions if behind == oldest else "",
+                    texts.get(behind, ""),
+                    into_system,
+                    behind,
+                    blocks[behind].position if behind in blocks else "front",
+                ),
             )
         return True
 

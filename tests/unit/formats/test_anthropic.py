@@ -11,6 +11,7 @@ from recallr_litellm.core.helper_calls import helper_call
 from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.formats.answers import StreamedAnswer
 from recallr_litellm.formats.anthropic import ANTHROPIC
+from recallr_litellm.formats.base import Injection
 
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
 DOCUMENT = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "A tale."}}
@@ -41,7 +42,7 @@ def inject(body, *, instructions="INSTRUCTIONS", memory="MEMORY", into_system=Fa
     changed = dict(body)
     before = copy.deepcopy(body)
     placed = {"words_behind": ANTHROPIC.read(body).of_the_user().words_behind, "position": position}
-    ANTHROPIC.inject(changed, instructions=instructions, memory=memory, into_system=into_system, **placed)
+    ANTHROPIC.inject(changed, Injection(instructions=instructions, memory=memory, into_system=into_system, **placed))
     assert body == before, "the client's own messages were written to"
     return changed
 

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from recallr_litellm.formats.answers import StreamedAnswer
+from recallr_litellm.formats.base import Injection
 from recallr_litellm.formats.chat import CHAT
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
@@ -16,7 +17,7 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}
 def inject(messages, *, instructions="INSTRUCTIONS", memory="<recallr_memory>\n</recallr_memory>", into_system=False):
     body = {"messages": messages}
     before = copy.deepcopy(messages)
-    CHAT.inject(body, instructions=instructions, memory=memory, into_system=into_system)
+    CHAT.inject(body, Injection(instructions=instructions, memory=memory, into_system=into_system))
     assert messages == before, "the client's own list was written to"
     return body["messages"]
 

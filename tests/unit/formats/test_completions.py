@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from recallr_litellm.core.messages import Message
-from recallr_litellm.formats.base import Reply
+from recallr_litellm.formats.base import Injection, Reply
 from recallr_litellm.formats.completions import COMPLETIONS
 
 
@@ -15,7 +15,7 @@ def inject(
     prompt: Any, *, instructions: str = "INSTRUCTIONS", memory: str = "MEMORY", into_system: bool = False
 ) -> Any:
     body = {"prompt": prompt}
-    COMPLETIONS.inject(body, instructions=instructions, memory=memory, into_system=into_system)
+    COMPLETIONS.inject(body, Injection(instructions=instructions, memory=memory, into_system=into_system))
     return body["prompt"]
 
 

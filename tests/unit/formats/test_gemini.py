@@ -10,7 +10,7 @@ import pytest
 
 from recallr_litellm.core.messages import Message, ToolCall
 from recallr_litellm.formats.answers import StreamedAnswer
-from recallr_litellm.formats.base import Reply
+from recallr_litellm.formats.base import Injection, Reply
 from recallr_litellm.formats.gemini import GEMINI
 
 IMAGE = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
@@ -34,7 +34,9 @@ def inject(
     before = copy.deepcopy(request)
     given = dict(request)
     behind = GEMINI.read(request).of_the_user().words_behind
-    GEMINI.inject(request, instructions=instructions, memory=memory, into_system=into_system, words_behind=behind)
+    GEMINI.inject(
+        request, Injection(instructions=instructions, memory=memory, into_system=into_system, words_behind=behind)
+    )
     assert given == before, "the client's own objects were written to"
     return request
 

@@ -12,6 +12,7 @@ import pytest
 from recallr_litellm.formats import Format
 from recallr_litellm.formats.answers import StreamedAnswer
 from recallr_litellm.formats.anthropic import ANTHROPIC
+from recallr_litellm.formats.base import Injection
 from recallr_litellm.formats.chat import CHAT
 from recallr_litellm.formats.completions import COMPLETIONS
 from recallr_litellm.formats.gemini import GEMINI
@@ -104,7 +105,9 @@ def test_any_request_is_read_and_injected_into(name: str, into_system: bool) -> 
         conversation = format.read(body)
         conversation = conversation and conversation.of_the_user()
         behind = conversation.words_behind if conversation else 0
-        format.inject(body, instructions="INSTRUCTIONS", memory="MEMORY", into_system=into_system, words_behind=behind)
+        format.inject(
+            body, Injection(instructions="INSTRUCTIONS", memory="MEMORY", into_system=into_system, words_behind=behind)
+        )
         assert sent == before, "what the client sent was written to"
         if conversation is not None:
             assert all(message.fingerprint and not message.empty for message in conversation.messages)
@@ -116,7 +119,7 @@ def test_any_request_is_read_and_injected_into(name: str, into_system: bool) -> 
 def test_nothing_to_inject_changes_nothing(name: str, into_system: bool) -> None:
     _, format, request = REQUESTS[name]
     body = copy.deepcopy(request)
-    format.inject(body, instructions="", memory="", into_system=into_system)
+    format.inject(body, Injection(instructions="", memory="", into_system=into_system))
     assert body == request
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from recallr_litellm.core.messages import ToolCall
 from recallr_litellm.formats.answers import StreamedAnswer
+from recallr_litellm.formats.base import Injection
 from recallr_litellm.formats.responses import RESPONSES
 
 IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "low"}
@@ -37,7 +38,7 @@ def user_says(text):
 def inject(given, *, instructions="INSTRUCTIONS", memory="MEMORY", into_system=False, **others):
     body = {"model": "m", "input": given, **others}
     before = copy.deepcopy(given)
-    RESPONSES.inject(body, instructions=instructions, memory=memory, into_system=into_system)
+    RESPONSES.inject(body, Injection(instructions=instructions, memory=memory, into_system=into_system))
     assert given == before, "the client's own list was written to"
     return body
 
@@ -229,7 +230,7 @@ def test_the_last_event_wins_over_what_came_before_unless_it_brings_nothing():
 
 def test_instructions_stand_behind_the_clients_own():
     body = {"input": "one", "instructions": "Be kind."}
-    RESPONSES.inject(body, instructions="INSTRUCTIONS", memory="MEMORY", into_system=False)
+    RESPONSES.inject(body, Injection(instructions="INSTRUCTIONS", memory="MEMORY", into_system=False))
     assert body == {"input": "MEMORY\n\none", "instructions": "Be kind.\n\nINSTRUCTIONS"}
 
 
