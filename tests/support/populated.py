@@ -87,7 +87,12 @@ def document(user: Mapping[str, Any]) -> dict[str, Any]:
                 "id": id_of(name, one["name"]),
                 "created_at": one["at"],
                 "messages": [
-                    {"id": id_of(name, text), "role": ("user", "assistant")[place % 2], "text": text}
+                    {
+                        "id": id_of(name, text),
+                        "role": ("user", "assistant")[place % 2],
+                        "text": text,
+                        "at": (datetime.fromisoformat(one["at"]) + timedelta(seconds=140 * place)).isoformat(),
+                    }
                     for place, text in enumerate(one["said"])
                 ],
             }

@@ -24,7 +24,6 @@ from typing import Annotated, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 
@@ -64,12 +63,12 @@ class PageRoute(APIRoute):
             except NotLetIn:
                 response = _to_login(request)
             except Forged:
-                response = fault_page(403, texts()["faults"]["forged"])
+                response = _fault_page(request, 403, texts()["faults"]["forged"])
             except Exception as error:  # noqa: BLE001 - LiteLLM's handlers would answer in JSON
                 if isinstance(error, RequestError):
                     await _note_refusal(request)
                 status, detail = detail_of(error)
-                response = fault_page(422 if isinstance(error, RequestValidationError) else status, str(detail))
+                response = _fault_page(request, status, str(detail))
             response.headers.update(PAGE_HEADERS)
             if (visit := getattr(request.state, "recallr_visit", None)) is not None:
                 await doorkeeper(request).renew(request, response, visit)
@@ -95,10 +94,18 @@ def page_router() -> APIRouter:
     return APIRouter(route_class=PageRoute, default_response_class=HTMLResponse)
 
 
-def fault_page(status: int, detail: str) -> HTMLResponse:
-    """What is shown where something is wrong."""
-    hint = texts()["faults"]["hints"].get(status, "")
-    return HTMLResponse(rendered("fault.html", {"status": status, "detail": detail, "hint": hint}), status)
+def _fault_page(request: Request, status: int, detail: str) -> HTMLResponse:
+    """What is shown where something is wrong; to a visitor with the way on to other pages."""
+    values = {"detail": detail, "hint": texts()["faults"]["hints"].get(status, "")}
+    visit: Visit | None = getattr(request.state, "recallr_visit", None)
+    if visit is None:
+        return HTMLResponse(rendered("fault.html", values), status)
+    wanted = request.query_params.get("project")
+    name = wanted if wanted and visit.may_see(wanted) else visit.project
+    page = Page(request, visit, request.app.state.recallr_services, Project(name) if name else None)
+    response = page.show("fault.html", **values)
+    response.status_code = status
+    return response
 
 
 async def _note_refusal(request: Request) -> None:
