@@ -8,8 +8,8 @@ import json
 import logging
 import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -34,6 +34,28 @@ _MOST_WAITING: Final = 200
 """Requests that wait to be written. Where more come, the oldest are not explained."""
 _COMPRESSION: Final = 1
 """The fastest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which requests; "" for any."""
+
+    status: str = ""
+    """`ok`, `empty`, `degraded` or `off`, for whatever reason."""
+    user: str = ""
+    session: str = ""
+    """Its id, or how that begins."""
+    strategy: str = ""
+    """That was asked for, or by which memory was searched."""
+
+    def fits(self, summary: Mapping[str, Any]) -> bool:
+        """Whether it is one of them."""
+        return (
+            self.status in ("", summary["status"].partition(";")[0])
+            and self.user in ("", summary["user_id"])
+            and (summary["session_id"] or "").startswith(self.session)
+            and (not self.strategy or self.strategy in (summary["strategy"] or "").split(":"))
+        )
 
 
 class Explain:
@@ -108,12 +130,22 @@ class Explain:
             raise RequestNotFound(request_id)
         return await asyncio.to_thread(lambda: with_candidates(orjson.loads(zlib.decompress(base64.b64decode(found)))))
 
-    async def list(self, project: Project, *, offset: int = 0, limit: int = 50) -> tuple[list[dict[str, Any]], int]:
-        """`Summary` of the project's requests, as JSON values, newest first, and how many there are."""
+    async def list(
+        self, project: Project, *, offset: int = 0, limit: int = 50, only: Wanted | None = None
+    ) -> tuple[list[dict[str, Any]], int]:
+        """`Summary` of the project's requests, as JSON values, newest first, and how many there are.
+
+        Args:
+            only: those that are wanted; None for all.
+        """
         if not self.enabled:
             return [], 0
-        found, total = await self._state.list_explained(project, offset=offset, limit=limit, seconds=self._seconds)
-        return [orjson.loads(summary) for summary in found], total
+        if only is None or only == Wanted():
+            found, total = await self._state.list_explained(project, offset=offset, limit=limit, seconds=self._seconds)
+            return [orjson.loads(summary) for summary in found], total
+        found, _ = await self._state.list_explained(project, offset=0, limit=MOST_REQUESTS, seconds=self._seconds)
+        fitting = [one for one in map(orjson.loads, found) if only.fits(one)]
+        return fitting[offset : offset + limit], len(fitting)
 
     async def forget(self, owner: Owner) -> int:
         """Delete what is kept of an owner's requests, which hold texts of the owner's. Returns how many there were."""

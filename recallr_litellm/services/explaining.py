@@ -373,6 +373,8 @@ def _blocks(request: Request) -> list[Block]:
             laid_by=laid[behind].id,
             new=laid[behind].id == request.id,
             place=_described(request, behind, laid[behind].position),
+            exchange="" if request.trace.into_system else laid[behind].exchange,
+            position=laid[behind].position,
         )
         for behind in sorted(laid)
         if laid[behind].text

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from recallr_litellm.core.laid import Position
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.recall.trace import Trace
@@ -144,6 +145,10 @@ class Block:
     new: bool
     place: str
     """Where it stood."""
+    exchange: str = ""
+    """That stored the message at which it stood; "" where it stood at none."""
+    position: Position = "front"
+    """At that message."""
 
 
 @dataclass(slots=True)

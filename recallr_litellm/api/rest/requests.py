@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from recallr_litellm.api.rest.access import IdInPath, ProjectOfKey, TheServices, project_router
 from recallr_litellm.api.rest.errors import documented
+from recallr_litellm.services.explain import Wanted
 from recallr_litellm.services.explanation import Explanation, Summary
 
 router = project_router()
@@ -28,9 +29,14 @@ async def list_requests(
     services: TheServices,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    status: Annotated[str, Query(description="Only those of this memory status, for whatever reason.")] = "",
+    user: Annotated[str, Query(description="Only those of this user.")] = "",
+    session: Annotated[str, Query(description="Only those of sessions whose id begins so.")] = "",
+    strategy: Annotated[str, Query(description="Only those that asked for it, or were searched by it.")] = "",
 ) -> dict[str, Any]:
     """The last requests of the project, in short."""
-    found, total = await services.explain.list(project, offset=offset, limit=limit)
+    wanted = Wanted(status, user, session, strategy)
+    found, total = await services.explain.list(project, offset=offset, limit=limit, only=wanted)
     return {"requests": found, "total": total, "has_more": offset + limit < total}
 
 
