@@ -26,6 +26,9 @@ _log = logging.getLogger(__name__)
 _WRITE_PROBE_SECONDS: Final = 10.0
 """How often a write to Qdrant is tried."""
 
+_OWN_PROBE_SECONDS: Final = 10.0
+"""How often the embedded Qdrant is read from: it is in this process, and its faults are those of the requests."""
+
 _PATIENT_SECONDS: Final = 15.0
 """Timeout of a probe by a write to Qdrant or a call of an embedding model, which no request waits for."""
 
@@ -72,7 +75,12 @@ class OpenedStores:
         self._knowing = Knowing(self._state, self._vectors, self._embedder, self._sparse)
         self._known_projects = KnownProjects(self.projects, self._vectors, self._state)
         self._state_breaker = CircuitBreaker("redis", self._probe_state, probe_timeout=3 * self._store_seconds)
-        self._vectors_breaker = CircuitBreaker("qdrant", self._probe_vectors, probe_timeout=3 * self._store_seconds)
+        self._vectors_breaker = CircuitBreaker(
+            "qdrant",
+            self._probe_vectors,
+            interval=1.0 if settings.qdrant_url else _OWN_PROBE_SECONDS,
+            probe_timeout=3 * self._store_seconds,
+        )
         # Of its own: a Qdrant whose disk is full, or whose key may only read, still answers requests.
         self._writes_breaker = CircuitBreaker(
             "qdrant-writes", self._probe_writes, interval=_WRITE_PROBE_SECONDS, probe_timeout=_PATIENT_SECONDS
@@ -105,7 +113,7 @@ class OpenedStores:
             await self._vectors.suspend()
 
     async def _probe_state(self) -> None:
-        if self._valkey is not None:
+        if self._valkey is not None and (self._state_breaker.in_doubt or not self._valkey.runs):
             # One start for all probes: a probe that runs out of time does not end the thread of its start.
             if self._starting is None or self._starting.done():
                 self._starting = asyncio.ensure_future(asyncio.to_thread(self._valkey.start))

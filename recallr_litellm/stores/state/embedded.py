@@ -88,6 +88,12 @@ class EmbeddedValkey:
                 raise
         return _url(socket)
 
+    @property
+    def runs(self) -> bool:
+        """Whether the server has not ended, whether or not it answers."""
+        process = self._process
+        return process is not None and process.exit_code is None
+
     def stop(self) -> None:
         """End the server and wait until all it was told is on the disk. Blocks. Does nothing without a server."""
         with self._one_at_a_time:
