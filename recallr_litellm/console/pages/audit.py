@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from recallr_litellm.console.access import project_for
-from recallr_litellm.console.pages.base import PAGE, PageOfAll, page_router
+from recallr_litellm.console.pages.base import PAGE, Offset, PageOfAll, Rows, page_router
 
 router = page_router()
 
 
 @router.get("/audit")
-async def audit(
-    page: PageOfAll,
-    who: str = "",
-    action: str = "",
-    target: str = "",
-    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
-) -> Response:
+async def audit(page: PageOfAll, who: str = "", action: str = "", target: str = "", offset: Offset = 0) -> Response:
     """Changes, newest first: of a project; without one, of all projects for whoever has the master key."""
     if page.project is None and page.visit.is_admin:
         projects = [one.id for one in await page.services.project_admin.list()]
@@ -29,13 +21,4 @@ async def audit(
     entries, total = await page.services.audit.page(
         projects, offset=offset, limit=PAGE, who=who.strip(), action=action.strip(), target=target.strip()
     )
-    return page.show(
-        "audit.html",
-        entries=entries,
-        total=total,
-        offset=offset,
-        page_size=PAGE,
-        who=who,
-        action=action,
-        target=target,
-    )
+    return page.show("audit.html", entries=Rows(entries, total, offset), who=who, action=action, target=target)

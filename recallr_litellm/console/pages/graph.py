@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import Query, Response
+from fastapi import Response
 
 from recallr_litellm.console.drawing import NodeKind, drawing_of
 from recallr_litellm.console.islands import places
-from recallr_litellm.console.pages.base import PAGE, Page, PageOfProject, page_router
+from recallr_litellm.console.pages.base import PAGE, Offset, Page, PageOfProject, Rows, page_router
 from recallr_litellm.console.paths import address
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.services.graph import GraphView
@@ -56,7 +56,7 @@ async def as_list(
     past: bool = False,
     kind: NodeKind | None = None,
     find: str = "",
-    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+    offset: Offset = 0,
 ) -> Response:
     """The same without a picture, what is connected with most first.
 
@@ -77,10 +77,7 @@ async def as_list(
         kind=kind,
         find=find,
         drawing=drawing,
-        found=found[offset : offset + PAGE],
-        total=len(found),
-        offset=offset,
-        page_size=PAGE,
+        found=Rows(found[offset : offset + PAGE], len(found), offset),
         shown_near=_NEAR,
     )
 

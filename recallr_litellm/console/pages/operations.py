@@ -39,7 +39,7 @@ async def retry_session(change: Change) -> Response:
 @router.post("/operations/retry-learning")
 async def retry_learning(change: Change) -> Response:
     """Learn again of a user of whom it failed, or of all."""
-    user = change.field("user") or None
+    user = change.value("user") or None
     await change.note("retry learning", user=user or "all")
     await change.services.operations.retry_learning(change.of_project, user)
     return change.done("operations", "retried")
