@@ -8,6 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from qdrant_client import AsyncQdrantClient
+from qdrant_client.embed import type_inspector
 
 from recallr_litellm.stores.embedding import bundled
 from recallr_litellm.stores.vectors import edge_collections
@@ -18,6 +19,9 @@ hypothesis.settings.register_profile(
     "dependable", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("dependable")
+
+# Each client makes one, of schemas that are always the same: a hundredth of a second, a thousand times.
+type_inspector.ModelSchemaParser = cache(type_inspector.ModelSchemaParser)  # type: ignore[misc,assignment]
 
 _load_once = cache(bundled.load)
 

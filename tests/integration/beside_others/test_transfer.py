@@ -117,7 +117,7 @@ def test_a_user_goes_to_another_gateway_with_another_model(
 
 
 def test_an_import_that_is_killed_goes_on_where_it_stopped(proxy: Proxy, user: str, tmp_path: Path) -> None:
-    file = lines(tmp_path, conversations=60)
+    file = lines(tmp_path, conversations=30)
     sdk(proxy).create_user(user)
     with Running("import", str(file), "--user", user, folder=tmp_path, environment=environment(proxy)) as command:
         eventually(
@@ -127,9 +127,9 @@ def test_an_import_that_is_killed_goes_on_where_it_stopped(proxy: Proxy, user: s
         command.signal(signal.SIGKILL)
         command.wait()
     recallr(proxy, "import", str(file), "--user", user)
-    wait_processed(proxy, user, 60)
+    wait_processed(proxy, user, 30)
     texts = [message["text"] for session in exported(proxy, user)["sessions"] for message in session["messages"]]
-    assert texts == [f"Conversation {number}, message {place}." for number in range(60) for place in range(2)]
+    assert texts == [f"Conversation {number}, message {place}." for number in range(30) for place in range(2)]
     recallr(proxy, "import", str(file), "--user", user, says="Imported: 0 sessions with 0 new messages")
 
 
