@@ -17,6 +17,7 @@ from recallr_litellm.errors import ModelBusy, ModelRefused, ModelSlow, ModelUnav
 from recallr_litellm.learning.model import Written
 from recallr_litellm.litellm_host.models import router, tokens_of
 from recallr_litellm.litellm_host.spend import own_call
+from recallr_litellm.stores.embedding.gateway import retry_after
 
 _SECONDS = 180.0
 """Timeout of one call: a small model on a CPU writes ten tokens a second."""
@@ -120,17 +121,9 @@ def _read(model: str, error: Exception) -> Exception:
     status = getattr(error, "status_code", None)
     problem = f"the model {model} failed: {type(error).__name__}, status {status}"
     if status == 429:
-        return ModelBusy(problem, retry_after=_retry_after(error))
+        return ModelBusy(problem, retry_after=retry_after(error))
     if status in (400, 413, 422):
         return ModelRefused(problem)
     if status == 408:
         return ModelSlow(problem)
     return _Broke(problem) if status == 500 else ModelUnavailable(problem)
-
-
-def _retry_after(error: Exception) -> float | None:
-    headers = getattr(error, "litellm_response_headers", None) or {}
-    try:
-        return float(headers.get("retry-after") or getattr(error, "cooldown_time", None) or "")
-    except (TypeError, ValueError):  # none, or a date
-        return None

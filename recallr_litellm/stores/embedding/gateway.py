@@ -97,14 +97,14 @@ class GatewayEmbedder:
             # Not the message: it may quote the text.
             problem = f"the embedding model {self.name} failed: {type(error).__name__}, status {status}"
             if status == _BUSY:
-                raise EmbeddingBusy(problem, retry_after=_retry_after(error)) from error
+                raise EmbeddingBusy(problem, retry_after=retry_after(error)) from error
             raise kind(problem) from error
         if len(vectors) != len(texts):
             raise EmbeddingUnavailable(f"{self.name} returned {len(vectors)} vectors for {len(texts)} texts")
         return vectors
 
 
-def _retry_after(error: Exception) -> float | None:
+def retry_after(error: Exception) -> float | None:
     """Seconds that the provider's answer, or LiteLLM's router, asks to wait."""
     headers = getattr(error, "litellm_response_headers", None) or {}
     try:

@@ -119,25 +119,9 @@ class LearningQueue(LeasedQueue):
 
     async def set_aside(self) -> list[SetAside]:
         """Every user that was set aside, with all that is to be learned of it."""
+        found = await self._set_aside()
         async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
-            for bucket in range(keys.BUCKETS):
-                pipeline.zrange(self.queue.failed(bucket), 0, -1)
-            queues = await pipeline.execute()
-        members = [(bucket, member) for bucket, queue in enumerate(queues) for member in queue]
-        if not members:
-            return []
-        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
-            for bucket, member in members:
-                pipeline.hmget(self.queue.states(bucket) + member, ["owner", "reason"])
-            states = await pipeline.execute(raise_on_error=False)
-        found = [
-            (codec.load_owner(state[0], member), state[1] or "")
-            for (_, member), state in zip(members, states, strict=True)
-            # An error: the value is damaged. No owner: it was taken up again, or forgotten, between the two reads.
-            if not isinstance(state, Exception) and state[0] is not None
-        ]
-        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
-            for owner, _ in found:
+            for owner, *_ in found:
                 pipeline.zcard(keys.to_learn(owner))
             sessions = await pipeline.execute() if found else []
-        return [SetAside(owner, int(n), reason) for (owner, reason), n in zip(found, sessions, strict=True)]
+        return [SetAside(owner, int(n), reason) for (owner, _, reason), n in zip(found, sessions, strict=True)]

@@ -19,9 +19,10 @@ from typing import Any, Final, NamedTuple
 
 from redis.commands.core import AsyncScript
 
+from recallr_litellm.core.owner import Owner
 from recallr_litellm.errors import StateRefused
 from recallr_litellm.logs import Once
-from recallr_litellm.stores.state import keys
+from recallr_litellm.stores.state import codec, keys
 from recallr_litellm.stores.state.calls import RedisCaller, is_outage
 from recallr_litellm.stores.state.connection import Link
 from recallr_litellm.stores.state.lua import QueueScripts
@@ -139,6 +140,26 @@ class LeasedQueue(RedisCaller):
                     else:
                         counts[project][3] += sum(lengths)
         return {project: QueueLength(*lengths) for project, lengths in counts.items()}
+
+    async def _set_aside(self) -> list[tuple[Owner, str, str]]:
+        """Every failed member with its owner and its reason."""
+        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
+            for bucket in range(keys.BUCKETS):
+                pipeline.zrange(self.queue.failed(bucket), 0, -1)
+            queues = await pipeline.execute()
+        members = [(bucket, member) for bucket, queue in enumerate(queues) for member in queue]
+        if not members:
+            return []
+        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
+            for bucket, member in members:
+                pipeline.hmget(self.queue.states(bucket) + member, ["owner", "reason"])
+            states = await pipeline.execute(raise_on_error=False)
+        return [
+            (codec.load_owner(state[0], member), member, state[1] or "")
+            for (_, member), state in zip(members, states, strict=True)
+            # An error: the value is damaged. No owner: it was taken up again, or forgotten, between the two reads.
+            if not isinstance(state, Exception) and state[0] is not None
+        ]
 
     async def _lease_due(
         self,

@@ -68,20 +68,4 @@ class SessionQueue(LeasedQueue):
 
     async def failed(self) -> list[tuple[Owner, str, str]]:
         """Owner, session id and reason of every session set aside."""
-        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
-            for bucket in range(keys.BUCKETS):
-                pipeline.zrange(keys.failed(bucket), 0, -1)
-            queues = await pipeline.execute()
-        members = [(bucket, member) for bucket, queue in enumerate(queues) for member in queue]
-        if not members:
-            return []
-        async with self._reaching(), self._client.pipeline(transaction=False) as pipeline:
-            for bucket, member in members:
-                pipeline.hmget(keys.sessions(bucket) + member, ["owner", "reason"])
-            replies = await pipeline.execute(raise_on_error=False)
-        return [
-            (codec.load_owner(reply[0], member), keys.session_id_of(member), reply[1] or "")
-            for (_, member), reply in zip(members, replies, strict=True)
-            # An error: the value is damaged. No owner: it was taken up again between the two reads.
-            if not isinstance(reply, Exception) and reply[0] is not None
-        ]
+        return [(owner, keys.session_id_of(member), reason) for owner, member, reason in await self._set_aside()]
