@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from recallr_litellm.console.drawing import Drawing, Node, NodeKind
 
-_MOST_ISLANDS: Final = 250
+_MOST_ISLANDS: Final = 160
 """What would stand on smaller ones stands on one together."""
 _OTHERS: Final = -1
 """The island without a middle: of what stands around nothing."""
@@ -28,7 +28,7 @@ _MIDDLE: Final = 3
 """Nodes that would have room where the one in the middle stands."""
 _SHORE: Final = 1.5
 """Free around an island."""
-_TRIED: Final = 700
+_TRIED: Final = 500
 """Places looked at for an island."""
 
 Floats = NDArray[np.float64]

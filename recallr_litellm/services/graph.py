@@ -64,6 +64,13 @@ class Graph:
         found = [one for one in every if wanted in name_key(one.name)]
         return found[offset : offset + limit], len(found)
 
+    async def spoken_of(self, owner: Owner) -> tuple[list[Entity], list[str]]:
+        """All entities, those that most memories speak of first; and all categories of memories, by the alphabet. In
+        one reading of them."""
+        known = await self._memories(owner)
+        categories = {name for memory in known if not memory.chain for name in memory.categories}
+        return await asyncio.to_thread(entities_of, known), sorted(categories)
+
     async def view(
         self, owner: Owner, *, offset: int, limit: int, entity: str | None = None, past: bool = False
     ) -> GraphView:

@@ -110,10 +110,6 @@ class Memories:
         found = await self._vectors.newest_memories(owner, limit, offset=offset, sessions=sessions)
         return await self._details(owner, found), total
 
-    async def categories(self, owner: Owner) -> list[str]:
-        """All that memories of the owner are of, by the alphabet."""
-        return sorted({name for memory in await self._vectors.memories_ever(owner) for name in memory.categories})
-
     async def get(self, owner: Owner, memory_id: str) -> MemoryDetails:
         """One memory, in this version.
 

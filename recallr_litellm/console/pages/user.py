@@ -61,10 +61,9 @@ async def user(
         services.sessions.page(owner, offset=sessions, limit=_SESSIONS),
         services.conflicts.page(owner, offset=0, limit=PAGE, status=ConflictStatus.PENDING),
     )
-    profile, (entities, total), categories, of_memories = await asyncio.gather(
+    profile, (entities, categories), of_memories = await asyncio.gather(
         services.profiles.lines(owner, now=datetime.now(UTC)),
-        services.graph.entities(owner, offset=0, limit=_ENTITIES),
-        services.memories.categories(owner),
+        services.graph.spoken_of(owner),
         chosen(),
     )
     return page.show(
@@ -72,7 +71,7 @@ async def user(
         details=details,
         user=details.user,
         profile=profile,
-        entities=Rows(entities, total, 0),
+        entities=Rows(entities[:_ENTITIES], len(entities), 0),
         categories=categories,
         memories=of_memories,
         filtered=bool(category or search or state is not MemoryState.CURRENT),
