@@ -15,7 +15,6 @@ async def delete(change: Change) -> Response:
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,8 +34,6 @@ from recallr_litellm.console.rendering import rendered, texts
 from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.errors import RequestError, Unavailable, UserNotFound
 from recallr_litellm.services import Services
-
-_log = logging.getLogger(__name__)
 
 PAGE: Final = 50
 """Rows of a page."""
