@@ -12,12 +12,16 @@ RELATION: Final = (
 )
 _PETS: Final = r"dogs?|cats?|puppy|kitten|horse|parrot|hund|katze|chien|chat|perr[oa]|gat[oa]|cane|hond|kat"
 _OTHER_LANGUAGES: Final = (
-    r"schwester|bruder|mutter|vater|mama|papa|frau|mann|sohn|tochter|freund(?:in)?|kolleg(?:e|in)|eltern|oma|opa|chefin?"
+    r"schwester|bruder|mutter|vater|mama|papa|frau|mann|sohn|tochter|freund(?:in)?|kolleg(?:e|in)|eltern|oma|opa|chef(?:in)?"
+    r"|nachbar(?:in)?|onkel|tante|neffe|nichte|cousine?|kind(?:er)?|geschwister|enkel(?:in)?|mitbewohner(?:in)?|verlobter?"
     r"|s[œo]e?ur|fr[èe]re|m[èe]re|p[èe]re|femme|mari|fils|fille|amie?|coll[èe]gue|copine?|voisine?"
-    r"|herman[oa]|madre|padre|mujer|espos[oa]|hij[oa]|amig[oa]|compañer[oa]|jefe|jefa"
-    r"|irmão|irmã|mãe|pai|mulher|marido|filh[oa]|coleg[ao]"
-    r"|sorella|fratello|moglie|marito|figli[oa]|amic[oa]"
-    r"|zus|broer|moeder|vader|vrouw|zoon|dochter|vriend(?:in)?"
+    r"|oncle|tante|neveu|ni[èe]ce|enfants?|copain|patronne?|belle-\w+|beau-\w+"
+    r"|herman[oa]s?|madre|padres?|mujer|espos[oa]|hij[oa]s?|amig[oa]s?|compañer[oa]|jefe|jefa"
+    r"|tí[oa]|prim[oa]s?|sobrin[oa]|vecin[oa]s?|novi[oa]|abuel[oa]s?"
+    r"|irmão|irmã|mãe|pais?|mulher|marido|filh[oa]s?|coleg[ao]|vizinh[oa]s?|namorad[oa]|av[óô]s?|chefe"
+    r"|sorella|fratello|moglie|marito|figli[oa]?|amic[oa]|vicin[oa]|zi[oa]|cugin[oa]|nonn[oai]|genitori|capo"
+    r"|zus|broer|moeder|vader|vrouw|zoon|dochter|vriend(?:in)?|buurman|buurvrouw|buren|oom|neef|nicht|baas|collega"
+    r"|kinderen|ouders"
 )
 _OWN: Final = (
     r"my|our|mein[er]?|unser[e]?|ma|mon|mes|notre|nos|mi|mis|nuestr[oa]|minha|meu|mia|mio|il\smio|la\smia|mijn|onze"

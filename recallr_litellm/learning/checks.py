@@ -25,9 +25,10 @@ from recallr_litellm.core.times import NamedTime, Unit, named_times
 from recallr_litellm.learning.details import numbers
 from recallr_litellm.learning.extraction import LEARNED, Draft
 from recallr_litellm.learning.orders import is_order
+from recallr_litellm.learning.prompts import extract
 from recallr_litellm.learning.secrets import REDACTED, redact
-from recallr_litellm.learning.windows import Window
-from recallr_litellm.learning.wording import fault, sentences
+from recallr_litellm.learning.windows import Window, readable
+from recallr_litellm.learning.wording import fault, sentences, shared, telling
 
 NAMESPACE = uuid.UUID("0c7a2f5e-5e6c-5b0f-8d5e-3f0b8d0b7d11")
 """Of the ids of facts (uuid5). Changing it learns everything anew."""
@@ -35,6 +36,8 @@ NAMESPACE = uuid.UUID("0c7a2f5e-5e6c-5b0f-8d5e-3f0b8d0b7d11")
 _NO_FACT = re.compile(
     r"\b(?:the\suser|user)\s(?:asked|asks|wants\sto\sknow|wonders|inquired|is\sasking)\b", re.IGNORECASE
 )
+_MOST = 2_000
+"""Characters of a message that are looked at."""
 _YEARS = timedelta(days=366 * 130)
 
 
@@ -55,10 +58,11 @@ def check(
     """The facts that pass, and how often each rule has rejected one."""
     facts: list[Fact] = []
     rejected: Counter[str] = Counter()
+    of_window = telling(" ".join(f"{one.message.name} {readable(one)}" for one in window.messages))
     for number, draft in enumerate(drafts):
         id = uuid.uuid5(NAMESPACE, f"{owner.key} {window.id} {number}").hex
         try:
-            fact = _fact(draft, window, id, timezone)
+            fact = _fact(draft, window, of_window, id, timezone)
         except Rejected as reason:
             rejected[str(reason)] += 1
             continue
@@ -66,7 +70,13 @@ def check(
     return facts, rejected
 
 
-def _fact(draft: Draft, window: Window, id: str, timezone: ZoneInfo) -> Fact:
+def _is_said(text: str, said: frozenset[str]) -> bool:
+    """Whether a text has anything in common with what was said: what has not is invented, whatever it cites."""
+    words = telling(text)
+    return not words or not words.isdisjoint(said) or mostly_not_latin(text) or shared(words, said) > 0
+
+
+def _fact(draft: Draft, window: Window, of_window: frozenset[str], id: str, timezone: ZoneInfo) -> Fact:
     evidence = _evidence(draft, window)
     if draft.modality not in LEARNED:
         raise Rejected("modality")
@@ -74,12 +84,14 @@ def _fact(draft: Draft, window: Window, id: str, timezone: ZoneInfo) -> Fact:
         raise Rejected("secret")
     if _NO_FACT.search(draft.text) or draft.text.endswith(("?", "？")):
         raise Rejected("question")
-    texts = [stored.message.text[:2_000] for stored in evidence]
+    texts = [stored.message.text[:_MOST] for stored in evidence]
     if is_order(draft.text) or any(map(is_order, sentences(draft.text, texts) or texts)):
         raise Rejected("instruction")
     said = " ".join(texts)
     if mostly_not_latin(said) != mostly_not_latin(draft.text) or in_another_language(draft.text, said):
         raise Rejected(LANGUAGE)
+    if draft.text in extract.EXAMPLES or not _is_said(draft.text, of_window):
+        raise Rejected("evidence")
     kind = _kind(draft, evidence)
     subject = _subject(draft)
     if kind not in OF_THE_ASSISTANT and (rule := _fault(draft, kind, subject, evidence, window)):
@@ -167,7 +179,7 @@ def _times(
     if span is not None and span[0] == span[1]:
         # One day is written or told ("tomorrow"): models count it from their own day, or from UTC's.
         days = {one.day for one in told if one.unit is Unit.DAY}
-        written = numbers(" ".join(stored.message.text[:2_000] for stored in evidence))
+        written = numbers(" ".join(stored.message.text[:_MOST] for stored in evidence))
         if len(days) == 1 and span[0] not in days and str(span[0].day) not in written:
             span = (only := days.pop(), only)
     if span is None and len(told) == 1 and not draft.start and not draft.end:
@@ -192,7 +204,7 @@ def _told(draft: Draft, evidence: Sequence[StoredMessage], timezone: ZoneInfo) -
     """The times in what a draft rests on: those of the sentence that says it, else of the message."""
     found: dict[NamedTime, None] = {}
     for stored in evidence:
-        text = stored.message.text[:2_000]
+        text = stored.message.text[:_MOST]
         today = datetime.fromtimestamp(stored.at / 1000, timezone).date()
         times = [named_times(part, today, nearest=True) for part in (*sentences(draft.text, [text]), text)]
         found.update(dict.fromkeys(next(filter(None, times), [])))

@@ -98,6 +98,9 @@ _EXAMPLE = {
     ]
 }
 
+EXAMPLES = frozenset(str(fact["text"]) for fact in _EXAMPLE["facts"])
+"""Texts of the example: a small model gives them as facts of anybody."""
+
 _RULES = """
 This installation wants {wanted}."""
 

@@ -176,7 +176,7 @@ def test_an_order_in_the_evidence_is_no_fact_however_the_model_words_it() -> Non
     ],
 )
 def test_dates_are_those_of_the_users_clock(said: str, day: str, zone: str, written: str, expected: str | None) -> None:
-    item = {**GOOD, "start": written, "end": written}
+    item = {**GOOD, "text": said, "start": written, "end": written}
     [learned], _ = checked(item, lines=(f"user: {said}",), day=day, zone=zone)
     local = None if learned.start is None else str(datetime.fromtimestamp(learned.start / 1000, ZoneInfo(zone)).date())
     assert local == expected
@@ -186,7 +186,7 @@ def test_dates_are_those_of_the_users_clock(said: str, day: str, zone: str, writ
     ("written", "last"), [("2024", "2024-12-31"), ("2024-02", "2024-02-29"), ("2024-12", "2024-12-31")]
 )
 def test_a_month_and_a_year_last_to_their_end(written: str, last: str) -> None:
-    [learned], _ = checked({**GOOD, "start": written}, lines=("user: I lived abroad then.",))
+    [learned], _ = checked({**GOOD, "start": written}, lines=("user: I had a dog then.",))
     assert learned.end is not None
     assert str(datetime.fromtimestamp(learned.end / 1000, UTC_ZONE).date()) == last
 
