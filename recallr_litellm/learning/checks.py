@@ -134,8 +134,20 @@ def _kind(draft: Draft, evidence: Iterable[StoredMessage]) -> Kind:
     by_user = any(stored.message.role == "user" for stored in evidence)
     if not by_user and draft.kind not in OF_THE_ASSISTANT:
         raise Rejected("assistant")
+    if draft.kind in OF_THE_ASSISTANT and _OF_THE_USER.match(draft.text) and not _GIVES.search(draft.text):
+        raise Rejected("assistant")  # "User loves Dickens" is no answer, whatever the model calls it
     by_assistant = any(stored.message.role == "assistant" for stored in evidence)
     return draft.kind if by_assistant or draft.kind not in OF_THE_ASSISTANT else Kind.FACT
+
+
+_OF_THE_USER = re.compile(r"(?:the\s)?user\b", re.IGNORECASE)
+_GIVES = re.compile(
+    r"""assist|recommend|suggest|advi[sc]e|propos|\b(?:told|taught|shown|given|offered|answer\w*|explain\w*|tips?|should|could
+    |received|got|learn\w*)\b|empf|vorgeschlag|vorschlag|\b(?:rat|riet|geraten|erklär\w*|sollte)\b|conseil|expliqu|recomend|sugir|suger
+    |aconsej|aconselh|explic|consigli|raccomand|spieg|aanbev|aanger|uitgelegd""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Says that something was given."""
 
 
 def _subject(draft: Draft) -> str:

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from recallr_litellm.core.facts import Decision, Fact, Outcome
-from recallr_litellm.core.knowledge import SINGLE, USER, ClarifyingQuestion, EntityName, Kind
+from recallr_litellm.core.knowledge import OF_THE_ASSISTANT, SINGLE, USER, ClarifyingQuestion, EntityName, Kind
 from recallr_litellm.core.people import relations
 from recallr_litellm.core.records import Memory
 from recallr_litellm.learning.details import details, keeps, names, negates
+from recallr_litellm.learning.duplicates import another_time
 from recallr_litellm.learning.measures import counted, disagree, tells_more
 from recallr_litellm.learning.orders import is_order
 from recallr_litellm.learning.secrets import redact
@@ -140,6 +141,8 @@ def believed(outcome: Outcome, fact: Fact, memory: Memory) -> Outcome:
     """
     if outcome is Outcome.NEW or not _about_one(fact, memory):
         return Outcome.NEW
+    if (fact.kind in OF_THE_ASSISTANT) != (memory.kind in OF_THE_ASSISTANT):
+        return Outcome.NEW  # what the assistant says ends nothing that the user has said, nor is it evidence of it
     if not _in_common(fact, memory) and (outcome is not Outcome.ADDITION or fact.attribute != memory.attribute):
         return Outcome.NEW
     if outcome in (Outcome.SAME, Outcome.ADDITION) and memory.negated != fact.negated:
@@ -180,7 +183,7 @@ def _same(fact: Fact, memory: Memory) -> Outcome:
     """Of what a model takes for the same: whether it says other things, more, or no more."""
     if (fact.kind is Kind.PLAN) != (memory.kind is Kind.PLAN) or negates(fact.text) != negates(memory.content):
         return Outcome.NEW
-    if disagree(fact.text, memory.content):
+    if disagree(fact.text, memory.content) or another_time(fact, memory):
         return Outcome.NEW
     here, there = _named(fact.entities, fact.text), _named(memory.entities, memory.content)
     more = [name for name in here if not shared([name], there | telling(memory.content))]

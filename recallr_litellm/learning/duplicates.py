@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from recallr_litellm.core.facts import Fact
+from recallr_litellm.core.knowledge import OF_THE_ASSISTANT, Kind
 from recallr_litellm.core.records import Memory
 from recallr_litellm.core.traits import gist
 from recallr_litellm.learning.details import details, negates
@@ -29,12 +30,21 @@ def same_as(fact: Fact, known: Sequence[Known]) -> Memory | None:
     for memory, cosine in sorted(known, key=lambda one: -one.cosine):
         if memory.subject.casefold() != fact.subject.casefold() or memory.negated != fact.negated:
             continue
+        if another_time(fact, memory) or (memory.kind in OF_THE_ASSISTANT) != (fact.kind in OF_THE_ASSISTANT):
+            continue
         if gist(memory.content) == gist(fact.text):
             return memory
         alike = details(memory.content) == details(fact.text) and negates(memory.content) == negates(fact.text)
         if cosine >= SAME and alike and memory.kind == fact.kind and _same_time(fact, memory):
             return memory
     return None
+
+
+def another_time(fact: Fact, memory: Memory) -> bool:
+    """Whether both tell of events of different times: a second marathon is not the first one told again."""
+    if fact.kind is not Kind.EVENT or memory.kind is not Kind.EVENT:
+        return False
+    return fact.start is not None and memory.event_start is not None and fact.start != memory.event_start
 
 
 def candidates(fact: Fact, known: Sequence[Known]) -> list[Memory]:

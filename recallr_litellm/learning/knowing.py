@@ -16,7 +16,7 @@ import numpy as np
 from recallr_litellm.core.facts import Fact
 from recallr_litellm.core.knowledge import ConflictStatus
 from recallr_litellm.core.owner import Owner
-from recallr_litellm.core.records import Memory, Passage
+from recallr_litellm.core.records import Memory, Passage, Vector
 from recallr_litellm.learning.duplicates import Known
 from recallr_litellm.learning.links import MOST, connections, other_ends
 from recallr_litellm.learning.sentences import Sentences
@@ -52,7 +52,16 @@ class Knowing:
         [dense] = await self.sentences.vectors(owner, [fact.text])
         if dense is None:
             return []
-        memories = await self.vectors.memories_near(owner, fact, dense)
+        return await self._compared(owner, dense, await self.vectors.memories_near(owner, fact, dense))
+
+    async def ended(self, owner: Owner, fact: Fact) -> list[Known]:
+        """Memories that a person has ended after a fact was said, with the cosine of the sentences."""
+        [dense] = await self.sentences.vectors(owner, [fact.text])
+        memories = await self.vectors.ended_near(owner, dense) if dense is not None else []
+        later = [memory for memory in memories if (memory.expired_at or 0) > fact.said_at]
+        return await self._compared(owner, dense, later) if dense is not None and later else []
+
+    async def _compared(self, owner: Owner, dense: Vector, memories: Sequence[Memory]) -> list[Known]:
         others = await self.sentences.vectors(owner, [memory.content for memory in memories])
         return [
             Known(memory, float(np.dot(dense, other)) if other is not None else 0.0)

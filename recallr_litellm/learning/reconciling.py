@@ -90,7 +90,7 @@ class Reconciliation:
             if asked and len(asked) == self._batch:
                 return await self._ask(asked, [*left[number:]])
             known = await self._knowing.near(self._owner, fact)
-            same = same_as(fact, known)
+            same = same_as(fact, known) or same_as(fact, await self._knowing.ended(self._owner, fact))
             if same is not None:
                 await self._settle([Decision(fact=fact.id, outcome=Outcome.SAME, memory=same.id)])
             elif self._batch and (compared := candidates(fact, known)):

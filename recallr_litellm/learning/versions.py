@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 from recallr_litellm.core.facts import Decision, Fact, Outcome, Unlearned
 from recallr_litellm.core.knowledge import ClarifyingQuestion, Conflict, Origin, Reason
 from recallr_litellm.core.records import Memory
+from recallr_litellm.core.traits import gist
 from recallr_litellm.learning.checks import NAMESPACE
 
 _T = TypeVar("_T")
@@ -77,7 +78,9 @@ def changes(
     same = decision.outcome is Outcome.SAME
     if same and {id for one in (*earlier, memory) for id in one.sources}.issuperset(fact.sources):
         return Changes()
-    if memory.expired_at is not None:
+    if not same and (said_before := next((one for one in earlier if _says_then(one, fact)), None)) is not None:
+        return Changes((_with_evidence(said_before, fact),))  # heard late: what became of it since is known
+    if memory.expired_at is not None and not (same and _ended_after(memory, fact)):
         return None
     if same:
         return Changes((_with_evidence(memory, fact),))
@@ -94,6 +97,16 @@ def changes(
     if fact.said_at < memory.created_at:  # of a late session: what was said after it stands
         return Changes(_past_versions(new, memory, earlier, Reason.CONTRADICTION))
     return _next_version(memory, new, Reason.CONTRADICTION, fact.said_at)
+
+
+def _says_then(version: Memory, fact: Fact) -> bool:
+    """Whether a version says what a fact says, of a time in which the fact was told."""
+    alike = gist(version.content) == gist(fact.text) and version.negated == fact.negated
+    return alike and _ended_after(version, fact)
+
+
+def _ended_after(memory: Memory, fact: Fact) -> bool:
+    return memory.expired_at is not None and fact.said_at < memory.expired_at
 
 
 def edited(memory: Memory, content: str, now: int) -> Changes:

@@ -15,6 +15,7 @@ from recallr_litellm.stores.vectors.schema import Kind
 
 _NEAREST = 12
 """Memories near a fact that are looked at."""
+_ENDED = 4
 _ABOUT = 24
 """Memories about each thing that a fact speaks of: hubs such as the user's home town have hundreds."""
 
@@ -54,6 +55,12 @@ class Knowledge(OpenedCollection):
             some, _ = await self._engine.scroll(where, _ABOUT, fields=[schema.RECORD])
             found |= {one.id: points.record_of(one.payload, Memory) for one in some}
         return list({memory.id: memory for memory in found.values()}.values())
+
+    async def ended_near(self, owner: Owner, dense: Vector) -> list[Memory]:
+        """The memories nearest by meaning of those that a person has declared to be no longer true."""
+        ended = Where(owner, Kind.MEMORY, having=(schema.PAST,), lacking=(schema.CHAIN,))
+        [near] = await self._engine.query([Nearest(dense, ended, _ENDED, fields=(schema.RECORD,))])
+        return [points.record_of(one.payload, Memory) for one in near]
 
     async def memories_of_user(
         self,

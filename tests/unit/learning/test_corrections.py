@@ -345,6 +345,30 @@ async def test_what_is_invalid_is_not_revived_when_its_sessions_are_learned_agai
     assert await world.history() == ["User lives in Porto.", "User lives in Rome."]
 
 
+@pytest.mark.parametrize(("day", "current"), [("2025-06-15", []), ("2100-01-01", ["User lives in Rome."])])
+async def test_what_was_said_before_a_person_ended_it_does_not_revive_it(
+    world: World, memories: Memories, day: str, current: list[str]
+) -> None:
+    """A session that waited to be learned; one that was held later may say that it is so again."""
+    id = await moved(world)
+    await memories.invalidate(OWNER, id)
+    await world.learned("s3", "user: As I said, I moved to Rome.", day=day)
+    assert await world.current() == current
+
+
+async def test_what_was_said_before_a_person_corrected_it_is_no_question(world: World, memories: Memories) -> None:
+    world.rules = Rules(conflicts=True)
+    world.model.decides({"Rome": ("change", "lives in")})
+    id = await moved(world)
+    await memories.edit(OWNER, id, "User lives in Faro.")
+    world.model.decides({"Rome": ("change", "Faro")})
+    await world.learned("s3", "user: I moved to Rome, as you know.", day="2025-06-15")
+    assert await world.current() == ["User lives in Faro."]
+    assert await world.vectors.conflicts(OWNER) == []
+    told = {one.content: one.sources for one in await world.memories()}
+    assert told["User lives in Rome."] == ("s2-0", "s3-0")
+
+
 @pytest.mark.parametrize("number", [1, 2, 3])
 async def test_one_version_is_deleted_and_learning_does_not_bring_it_back(
     world: World, memories: Memories, number: int

@@ -66,7 +66,7 @@ async def test_the_graph_follows_versions_and_deletions(world: World) -> None:
     world.model.says({"Porto": [lives("Porto")], "moved": [lives("Rome")], "Rex": [rex]})
     world.model.decides({"lives in Rome": ("change", "Porto")})
     await world.learned("s1", "user: I live in Porto.", day="2025-05-01")
-    await world.learned("s2", "user: I moved to the south.", "user: Rex loves it.", day="2025-06-01")
+    await world.learned("s2", "user: I moved to Rome.", "user: Rex loves it.", day="2025-06-01")
     graph = Graph(world.vectors)
 
     entities, total = await graph.entities(OWNER, offset=0, limit=10)

@@ -86,8 +86,28 @@ def test_the_assistants_words_are_not_the_users(kind: Kind) -> None:
     one = window("user: What should I read?", "assistant: You love Dickens, so read Bleak House.", "user: thanks!")
     for evidence in ((2,), (2, 3), (3,)):
         assert rejected(Draft(text="User loves Dickens.", kind=kind, evidence=evidence), one) == ["assistant"]
+    for called in (Kind.RECOMMENDATION, Kind.ANSWER):
+        assert rejected(Draft(text="User loves Dickens.", kind=called, evidence=(2,)), one) == ["assistant"]
     gave = Draft(text="The assistant recommended Bleak House.", kind=Kind.RECOMMENDATION, evidence=(2,))
     assert rejected(gave, one) == []
+
+
+@pytest.mark.parametrize("outcome", [one for one in Outcome if one is not Outcome.NEW])
+def test_what_the_assistant_said_ends_nothing_and_is_no_evidence(outcome: Outcome) -> None:
+    memory = known("User lives in Ghent.", attribute=Attribute.HOME)
+    said = {"told": "The assistant was told that User lives in Rome.", "kind": Kind.ANSWER, "attribute": Attribute.HOME}
+    assert decision(memory, outcome.value, **said).outcome is Outcome.NEW
+    assert same_as(fact("User lives in Ghent.", kind=Kind.ANSWER), [Known(memory, 1.0)]) is None
+
+
+@pytest.mark.parametrize("second", ["User ran a marathon.", "User has run a marathon."])
+def test_what_happened_twice_is_two_events(second: str) -> None:
+    first = known("User ran a marathon.", kind=Kind.EVENT, start=at("2024-04-07"), end=at("2024-04-08"))
+    told = {"kind": Kind.EVENT, "start": at("2025-04-06"), "end": at("2025-04-07")}
+    assert same_as(fact(second, **told), [Known(first, 0.99)]) is None
+    assert decision(first, "same", told=second, **told).outcome is Outcome.NEW
+    undated = fact("User ran a marathon.", kind=Kind.EVENT)
+    assert same_as(undated, [Known(first, 1.0)]) is first
 
 
 def test_every_message_of_a_prompt_says_who_spoke_however_a_session_is_cut() -> None:

@@ -418,7 +418,7 @@ async def test_what_a_session_took_and_what_came_of_it_is_one_line_without_its_w
     world.model.decides({"Rome": ("change", "Porto")})
     with caplog.at_level("INFO", logger="recallr_litellm.learning"):
         await world.learned("s1", "user: I live in Porto.", day="2025-05-01")
-        await world.learned("s2", "user: Rome now.", day="2025-06-01")
+        await world.learned("s2", "user: Rome now, with my cat.", day="2025-06-01")
     lines = [re.sub(r"[0-9.]+ s:", "… s:", record.getMessage()) for record in caplog.records]
     assert lines == [
         "Session s1 of project p learned in … s: 1 facts, 1 calls, 100 tokens; 1 new",

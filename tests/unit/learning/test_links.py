@@ -103,7 +103,7 @@ async def settled_in_porto(world: World) -> None:
         }
     )
     world.model.decides({"lives in Rome": ("change", HOME)})
-    await world.learned("s1", "user: I live there.", day="2025-05-01")
+    await world.learned("s1", "user: I live in Porto.", day="2025-05-01")
     await world.learned("s2", "user: The club is early.", day="2025-05-02")
     await world.learned("s3", "user: The tram is cheap.", day="2025-05-03")
 
@@ -112,7 +112,7 @@ async def test_a_change_takes_connections_that_no_longer_hold_from_both_ends(wor
     await settled_in_porto(world)
     found = await by_text(world)
     assert (found[HOME].connected, found[CLUB].connected) == ((found[CLUB].id,), (found[HOME].id,))
-    await world.learned("s4", "user: I moved.", day="2025-06-01")
+    await world.learned("s4", "user: I moved to Rome.", day="2025-06-01")
     found = await by_text(world)
     home = found["User lives in Rome."]
     assert (home.connected, found[TRAM].connected) == ((found[TRAM].id,), (home.id,))

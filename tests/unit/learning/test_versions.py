@@ -58,6 +58,16 @@ def test_what_is_heard_late_becomes_a_past_version() -> None:
     assert [(v.content, v.expired_at) for v in late] == [(v.content, v.expired_at) for v in in_order]
 
 
+def test_what_is_heard_late_and_known_of_that_time_is_evidence_of_it() -> None:
+    porto, rome = chain(("Porto", "2025-01-01"), ("Rome", "2025-03-01"))
+    late = fact("Porto", "2025-02-01", attribute=Attribute.HOME, sources=("late",))
+    [again] = carried_out(Outcome.CHANGE, late, rome, porto).memories
+    assert again == porto.model_copy(update={"sources": (*porto.sources, "late")})
+    assert carried_out(Outcome.CHANGE, late, rome, again) == Changes((again,)), "the same once more"
+    back = fact("Porto", "2025-05-01", attribute=Attribute.HOME)
+    assert [one.content for one in carried_out(Outcome.CHANGE, back, rome, porto).memories] == ["Rome", "Porto"]
+
+
 def test_a_former_job_does_not_end_the_present_one() -> None:
     now = known("User works at Siemens.", attribute=Attribute.JOB)
     then = fact("User was at Bosch in 2024.", "2025-05-01", start=at("2024-01-01"), end=at("2024-12-31"))
