@@ -54,8 +54,14 @@ def check(
     window: Window,
     owner: Owner,
     timezone: ZoneInfo,
+    categories: Sequence[str] = (),
 ) -> tuple[list[Fact], Counter[str]]:
-    """The facts that pass, and how often each rule has rejected one."""
+    """The facts that pass, and how often each rule has rejected one.
+
+    Args:
+        categories: those that a project has; any where there are none.
+    """
+    wanted = {name.casefold(): name for name in categories}
     facts: list[Fact] = []
     rejected: Counter[str] = Counter()
     of_window = telling(" ".join(f"{one.message.name} {readable(one)}" for one in window.messages))
@@ -63,6 +69,9 @@ def check(
         id = uuid.uuid5(NAMESPACE, f"{owner.key} {window.id} {number}").hex
         try:
             fact = _fact(draft, window, of_window, id, timezone)
+            if wanted:
+                named = (wanted.get(name.casefold()) for name in fact.categories)
+                fact = fact.model_copy(update={"categories": tuple(dict.fromkeys(filter(None, named)))})
         except Rejected as reason:
             rejected[str(reason)] += 1
             continue

@@ -78,10 +78,10 @@ class Extractor:
         for window in windows(messages, known=known):
             async for one, answer in self._read(window, timezone, rules):
                 read = answer.drafts
-                facts, rejected = check(read or (), one, owner, timezone)
+                facts, rejected = check(read or (), one, owner, timezone, rules.categories)
                 if rejected[LANGUAGE]:
                     again = await self._in_their_language(answer)
-                    repaired, of_these = check(again, one, owner, timezone)
+                    repaired, of_these = check(again, one, owner, timezone, rules.categories)
                     if len(repaired) > len(facts):
                         facts, rejected = repaired, of_these
                 count_facts(Counter(extracted=len(facts), **rejected))

@@ -238,3 +238,10 @@ def test_rules_of_a_project_stand_in_the_prompt() -> None:
     assert "only these categories: travel" in system
     assert "places" in system
     assert "health" in system
+
+
+def test_categories_are_those_of_the_project_however_a_model_writes_them() -> None:
+    item = {**GOOD, "categories": ["PETS", "animals", "Pets"]}
+    one = window("user: My dog is called Rex.")
+    [learned], _ = check(drafts(json.dumps({"facts": [item]})) or [], one, OWNER, UTC_ZONE, ["Pets", "Travel"])
+    assert learned.categories == ("Pets",)
