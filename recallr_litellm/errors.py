@@ -15,6 +15,7 @@
      │   │   ├─ LearningOff             400, nothing is learned here
      │   │   ├─ AdminRefused            401 or 403, not LiteLLM's master key
      │   │   ├─ MemoryNotFound          404
+     │   │   ├─ MemoryChanged           409, another version is the current one by now
      │   │   ├─ ConflictNotFound        404
      │   │   ├─ ProjectNotFound         404
      │   │   ├─ KeyNotFound             404
@@ -258,6 +259,13 @@ class MemoryNotFound(ApiError):
     """No such memory of this user. Another user's memory is answered the same."""
 
     status = 404
+
+
+class MemoryChanged(ApiError):
+    """The change was meant for a version of the memory that is no longer the current one."""
+
+    status = 409
+    code = "memory_changed"
 
 
 class ConflictNotFound(ApiError):

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from recallr_litellm.core.facts import Unlearned
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory
-from recallr_litellm.errors import InvalidCategories, MemoryNotFound
+from recallr_litellm.errors import InvalidCategories, MemoryChanged, MemoryNotFound
 from recallr_litellm.learning.knowing import Knowing
 from recallr_litellm.learning.versions import Changes, edited, invalidated, reverted, without_versions
 from recallr_litellm.services.sessions import SessionService
@@ -48,6 +48,9 @@ class MemoryDetails:
 
 class Memories:
     """Lists, reads, corrects and deletes memories. To a user, those of all others are unknown: `MemoryNotFound`.
+
+    Whoever changes one may say which version is `seen` as the current one, by its number: where another is by now,
+    nothing is changed, and `MemoryChanged` raised.
 
     Args:
         forget_explained: deletes what is kept to explain a user's requests, what is about to be kept too.
@@ -121,7 +124,7 @@ class Memories:
             raise MemoryNotFound(f"Memory {memory_id} not found")
         return (await self._details(owner, memories))[0]
 
-    async def delete(self, owner: Owner, memory_id: str, *, previous: bool) -> None:
+    async def delete(self, owner: Owner, memory_id: str, *, previous: bool, seen: int | None = None) -> None:
         """Delete a version of a memory. Of the current one the version before it becomes the current one again.
 
         What was extracted for it goes too, so that learning the session again does not bring it back.
@@ -130,6 +133,7 @@ class Memories:
             previous: what it said before this version goes too.
 
         Raises:
+            MemoryChanged: see the class.
             MemoryNotFound: the owner has none of this id.
             Unavailable: a store does not answer: to be deleted again.
         """
@@ -141,6 +145,7 @@ class Memories:
         def change(memory: Memory | None, earlier: Sequence[Memory]) -> Changes:
             nonlocal gone, whole
             versions = [*earlier, *([memory] if memory is not None else [])]
+            _check_seen(memory_id, len(versions), seen)
             place = next((n for n, one in enumerate(versions) if _same_version(one, version)), None)
             if place is None:
                 raise MemoryNotFound(f"Memory {memory_id} not found")
@@ -170,18 +175,20 @@ class Memories:
             async with self._knowing.alone(owner):
                 await self._vectors.delete_extracted(owner, Unlearned("", proposed))
 
-    async def edit(self, owner: Owner, memory_id: str, content: str) -> MemoryDetails:
+    async def edit(self, owner: Owner, memory_id: str, content: str, *, seen: int | None = None) -> MemoryDetails:
         """Say a memory in other words: a version by hand, which learning does not overwrite.
 
         Raises:
+            MemoryChanged: see the class.
             MemoryNotFound: the owner has no current memory of this id.
         """
-        return await self._correct(owner, memory_id, lambda memory, _: edited(memory, content, _now()))
+        return await self._correct(owner, memory_id, lambda memory, _: edited(memory, content, _now()), seen)
 
-    async def revert(self, owner: Owner, memory_id: str, version_id: str) -> MemoryDetails:
+    async def revert(self, owner: Owner, memory_id: str, version_id: str, *, seen: int | None = None) -> MemoryDetails:
         """Make a memory say again what it said in an earlier version.
 
         Raises:
+            MemoryChanged: see the class.
             MemoryNotFound: the owner has no current memory of this id, or that has no such version.
         """
 
@@ -191,27 +198,31 @@ class Memories:
                 raise MemoryNotFound(f"Memory {version_id} not found")
             return reverted(memory, version, _now())
 
-        return await self._correct(owner, memory_id, change)
+        return await self._correct(owner, memory_id, change, seen)
 
-    async def invalidate(self, owner: Owner, memory_id: str) -> MemoryDetails:
+    async def invalidate(self, owner: Owner, memory_id: str, *, seen: int | None = None) -> MemoryDetails:
         """Note that a memory is no longer true. It is found by questions about the past only.
 
         Raises:
+            MemoryChanged: see the class.
             MemoryNotFound: the owner has no current memory of this id.
         """
-        return await self._correct(owner, memory_id, lambda memory, _: Changes((invalidated(memory, _now()),)))
+        return await self._correct(owner, memory_id, lambda memory, _: Changes((invalidated(memory, _now()),)), seen)
 
-    async def pin(self, owner: Owner, memory_id: str, *, pinned: bool) -> MemoryDetails:
+    async def pin(self, owner: Owner, memory_id: str, *, pinned: bool, seen: int | None = None) -> MemoryDetails:
         """Keep a memory as it is, and in the profile, whatever else is learned; or no longer.
 
         Raises:
+            MemoryChanged: see the class.
             MemoryNotFound: the owner has no current memory of this id.
         """
         update = {"pinned": pinned}
-        return await self._correct(owner, memory_id, lambda memory, _: Changes((memory.model_copy(update=update),)))
+        return await self._correct(
+            owner, memory_id, lambda memory, _: Changes((memory.model_copy(update=update),)), seen
+        )
 
     async def _correct(
-        self, owner: Owner, memory_id: str, make: Callable[[Memory, Sequence[Memory]], Changes]
+        self, owner: Owner, memory_id: str, make: Callable[[Memory, Sequence[Memory]], Changes], seen: int | None
     ) -> MemoryDetails:
         def change(memory: Memory | None, earlier: Sequence[Memory]) -> Changes:
             if memory is None or memory.chain or memory.expired_at is not None:
@@ -220,6 +231,7 @@ class Memories:
                     if memory is None
                     else f"Memory {memory_id} not found: it is an earlier version, or no longer true"
                 )
+            _check_seen(memory_id, len(earlier) + 1, seen)
             return make(memory, earlier)
 
         await self._knowing.change(owner, memory_id, change)
@@ -230,6 +242,11 @@ class Memories:
         wanted = list({id for memory in memories for id in memory.connected})
         connected = {memory.id: memory for memory in await self._vectors.get_memories(owner, wanted)}
         return [_details_of(memory, chains[memory.chain or memory.id], connected) for memory in memories]
+
+
+def _check_seen(memory_id: str, current: int, seen: int | None) -> None:
+    if seen not in (None, current):
+        raise MemoryChanged(f"Memory {memory_id} has changed: version {current} is the current one by now, not {seen}")
 
 
 def _same_version(one: Memory, other: Memory) -> bool:

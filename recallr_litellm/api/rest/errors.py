@@ -43,7 +43,11 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may answer with these statuses too."""
-    descriptions = {400: "Not possible in the state it is in.", 404: "Not found.", 409: "It exists already."}
+    descriptions = {
+        400: "Not possible in the state it is in.",
+        404: "Not found.",
+        409: "It exists already, or has changed meanwhile.",
+    }
     return {status: {"model": ErrorDetail, "description": descriptions[status]} for status in statuses}
 
 

@@ -95,6 +95,11 @@ class MemoryResponse(BaseModel):
         )
 
 
+IfVersion = Annotated[
+    int | None, Query(ge=1, description="Only if the current version of the memory has this number; 409 otherwise.")
+]
+
+
 class MemoryList(BaseModel):
     """Some memories of a user."""
 
@@ -172,29 +177,37 @@ async def get_memory(
     return MemoryResponse.of(found, versions=include_previous_versions, connected=include_connected_memories)
 
 
-@router.delete("/users/{user_id}/memory/{memory_id}", status_code=204, responses=documented(404))
+@router.delete("/users/{user_id}/memory/{memory_id}", status_code=204, responses=documented(404, 409))
 async def delete_memory(
-    owner: OwnerOfPath, memory_id: IdInPath, services: TheServices, delete_previous_versions: bool = False
+    owner: OwnerOfPath,
+    memory_id: IdInPath,
+    services: TheServices,
+    delete_previous_versions: bool = False,
+    if_version: IfVersion = None,
 ) -> None:
     """Delete a version of a memory. Of the current one, the version before it is the current one again, unless the
     previous versions go too."""
-    await services.memories.delete(owner, memory_id, previous=delete_previous_versions)
+    await services.memories.delete(owner, memory_id, previous=delete_previous_versions, seen=if_version)
 
 
-@router.patch("/users/{user_id}/memory/{memory_id}", responses=documented(404))
+@router.patch("/users/{user_id}/memory/{memory_id}", responses=documented(404, 409))
 async def correct_memory(
-    owner: OwnerOfPath, memory_id: IdInPath, correction: Correction, services: TheServices
+    owner: OwnerOfPath,
+    memory_id: IdInPath,
+    correction: Correction,
+    services: TheServices,
+    if_version: IfVersion = None,
 ) -> MemoryResponse:
     """Correct a memory by hand."""
     memories = services.memories
     if correction.content is not None:
-        found = await memories.edit(owner, memory_id, correction.content)
+        found = await memories.edit(owner, memory_id, correction.content, seen=if_version)
     elif correction.version is not None:
-        found = await memories.revert(owner, memory_id, correction.version)
+        found = await memories.revert(owner, memory_id, correction.version, seen=if_version)
     elif correction.pinned is not None:
-        found = await memories.pin(owner, memory_id, pinned=correction.pinned)
+        found = await memories.pin(owner, memory_id, pinned=correction.pinned, seen=if_version)
     else:
-        found = await memories.invalidate(owner, memory_id)
+        found = await memories.invalidate(owner, memory_id, seen=if_version)
     return MemoryResponse.of(found, versions=True, connected=True)
 
 

@@ -9,9 +9,9 @@ from typing import Final, Literal, NamedTuple
 
 from fastapi import Response
 
-from recallr_litellm.console.pages.base import Change, PageOfProject, page_router
+from recallr_litellm.console.pages.base import Change, FormPage, PageOfProject, page_router
 from recallr_litellm.core.scripts import SPACELESS
-from recallr_litellm.errors import InvalidValue
+from recallr_litellm.errors import InvalidValue, MemoryNotFound
 
 router = page_router()
 
@@ -42,7 +42,7 @@ async def edit(change: Change) -> Response:
         raise InvalidValue("content: must not be empty")
     owner, memory = await change.owner(change.value("user")), change.value("memory")
     await change.note("edit memory", user=owner.user, memory=memory)
-    await change.services.memories.edit(owner, memory, content)
+    await change.services.memories.edit(owner, memory, content, seen=_seen(change))
     return change.done("memory", "edited", user=owner.user, memory=memory)
 
 
@@ -51,7 +51,7 @@ async def revert(change: Change) -> Response:
     """Make it say again what it said before."""
     owner, memory = await change.owner(change.value("user")), change.value("memory")
     await change.note("revert memory", user=owner.user, memory=memory, version=change.value("version"))
-    await change.services.memories.revert(owner, memory, change.value("version"))
+    await change.services.memories.revert(owner, memory, change.value("version"), seen=_seen(change))
     return change.done("memory", "reverted", user=owner.user, memory=memory)
 
 
@@ -60,7 +60,7 @@ async def invalidate(change: Change) -> Response:
     """Note that it is no longer true."""
     owner, memory = await change.owner(change.value("user")), change.value("memory")
     await change.note("invalidate memory", user=owner.user, memory=memory)
-    await change.services.memories.invalidate(owner, memory)
+    await change.services.memories.invalidate(owner, memory, seen=_seen(change))
     return change.done("memory", "invalidated", user=owner.user, memory=memory)
 
 
@@ -70,17 +70,34 @@ async def pin(change: Change) -> Response:
     owner, memory = await change.owner(change.value("user")), change.value("memory")
     pinned = change.value("pinned") == "true"
     await change.note("pin memory" if pinned else "unpin memory", user=owner.user, memory=memory)
-    await change.services.memories.pin(owner, memory, pinned=pinned)
+    await change.services.memories.pin(owner, memory, pinned=pinned, seen=_seen(change))
     return change.done("memory", "pinned" if pinned else "unpinned", user=owner.user, memory=memory)
 
 
 @router.post("/memory/delete")
 async def delete(change: Change) -> Response:
-    """Delete it with all that it said before."""
+    """Delete it with all that it said before, or one of its versions."""
     owner, memory = await change.owner(change.value("user")), change.value("memory")
-    await change.note("delete memory", user=owner.user, memory=memory)
-    await change.services.memories.delete(owner, memory, previous=True)
-    return change.done("user", "deleted", user=owner.user)
+    version = change.value("version")
+    if not version:
+        await change.note("delete memory", user=owner.user, memory=memory)
+        await change.services.memories.delete(owner, memory, previous=True, seen=_seen(change))
+        return change.done("user", "deleted", user=owner.user)
+    await change.note("delete version", user=owner.user, memory=memory, version=version)
+    await change.services.memories.delete(owner, version, previous=False, seen=_seen(change))
+    try:  # the last one may be gone
+        await change.services.memories.get(owner, memory)
+    except MemoryNotFound:
+        return change.done("user", "deleted", user=owner.user)
+    return change.done("memory", "deleted", user=owner.user, memory=memory)
+
+
+def _seen(change: FormPage) -> int | None:
+    """Number of the version that the page showed as the current one."""
+    seen = change.field("seen")
+    if seen and not seen.isdecimal():
+        raise InvalidValue("seen: must be the number of a version")
+    return int(seen) if seen else None
 
 
 _WORD: Final = re.compile(rf"(?:[{SPACELESS}]|[^\s{SPACELESS}]+)\s*")

@@ -30,7 +30,7 @@ async def operations(page: PageOfProject) -> Response:
 @router.post("/operations/retry-session")
 async def retry_session(change: Change) -> Response:
     """Process a failed session again, or all."""
-    session = change.field("session") or None
+    session = change.value("session") or None
     await change.note("retry session", session=session or "all")
     await change.services.operations.retry_sessions(change.of_project, session)
     return change.done("operations", "retried")
@@ -48,7 +48,7 @@ async def retry_learning(change: Change) -> Response:
 @router.post("/operations/retry-letter")
 async def retry_letter(change: Change) -> Response:
     """Send again what was refused, one or all."""
-    message, receiver = change.field("message") or None, _receiver(change)
+    message, receiver = change.value("message") or None, _receiver(change)
     await change.note(f"send to {receiver} again", message=message or "all")
     await change.services.operations.retry_dead_letters(change.of_project, message, receiver)
     return change.done("operations", "retried")
@@ -57,7 +57,7 @@ async def retry_letter(change: Change) -> Response:
 @router.post("/operations/delete-letter")
 async def delete_letter(change: Change) -> Response:
     """Delete what was refused, one or all."""
-    message, receiver = change.field("message") or None, _receiver(change)
+    message, receiver = change.value("message") or None, _receiver(change)
     await change.note(f"delete what {receiver} refused", message=message or "all")
     await change.services.operations.delete_dead_letters(change.of_project, message, receiver)
     return change.done("operations", "deleted")

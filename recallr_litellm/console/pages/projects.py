@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastapi import Response
 
 from recallr_litellm.console.pages.base import Change, FormPage, Page, PageOfAll, page_router
-from recallr_litellm.core.owner import Project
 from recallr_litellm.errors import Unauthorized
 
 router = page_router()
@@ -50,10 +49,9 @@ async def revoke_key(change: Change) -> Response:
 async def create(change: Change) -> Response:
     """Make a project."""
     _check_admin(change)
-    name = change.field("project")
-    made = await change.services.project_admin.create(name)
-    change.project = Project(made.id)
-    await change.note("create project", project=made.id)
+    name = change.of_project.id
+    await change.note("create project", project=name)
+    await change.services.project_admin.create(name)
     return change.done("projects", "created")
 
 
