@@ -37,7 +37,7 @@ from recallr_litellm.services.explanation import (
     Summary,
 )
 
-MOST: Mapping[Kind, int] = {"passage": 100, "memory": 50, "summary": 20}
+MOST: Mapping[Kind, int] = {"passage": 60, "memory": 50, "summary": 20}
 """Candidates of each kind that are listed: the best, and all that became anything."""
 EXCERPT = 240
 """Characters of a candidate's text that are kept."""
@@ -173,7 +173,7 @@ def _passages(search: SearchTrace, became: set[str]) -> Columns:
     rows |= np.array([key in became or key.partition("#")[0] in became for key in keys], bool)
     hits, keys = [*compress(search.passages, rows.tolist())], [*compress(keys, rows.tolist())]
     scores = {_place(hit): score for score, hit in search.passage_scores}
-    relevance = {passage_key(passage): passage.relevance for passage in search.ranked_passages}
+    relevance = {passage_key(passage): round(passage.relevance, 6) for passage in search.ranked_passages}
     return Columns(
         keys=keys,
         ids=[hit.message for hit in hits],
