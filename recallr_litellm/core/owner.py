@@ -64,9 +64,11 @@ class Gateway:
         object.__setattr__(self, "key", _digest([]))
 
 
+_JSON: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+
+
 def _digest(names: list[str]) -> str:
-    text = json.dumps(names, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(_JSON(names).encode()).hexdigest()[:32]
 
 
 GATEWAY: Final = Gateway()

@@ -51,15 +51,16 @@ class Candidates:
     def union(self, answers: Sequence[list[Found]]) -> Iterator[tuple[Found, float]]:
         """Each point once, with its cosine as score, and its BM25."""
         best, *known = answers
-        bm25 = {found.id: found.score for found in self.words}
+        words = {found.id: found for found in self.words}
         for found in best:
-            yield found, bm25.get(found.id, 0.0)
+            by_words = words.pop(found.id, None)
+            yield found, 0.0 if by_words is None else by_words.score
+        if not words:
+            return
         cosines = {found.id: found.score for answer in known for found in answer}
-        for found in best:
-            cosines.pop(found.id, None)
-        for found in self.words:
-            if found.id in cosines:  # else it is among the best, or was deleted meanwhile
-                yield Found(found.id, cosines[found.id], found.payload), found.score
+        for id, found in words.items():
+            if id in cosines:  # else it was deleted meanwhile
+                yield found._replace(score=cosines[id]), found.score
 
 
 def searched_fields(*, names_times: bool) -> tuple[str, ...]:

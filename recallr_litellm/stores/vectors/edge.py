@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -188,7 +188,7 @@ class EdgeEngine:
         return self._translated("search", lambda: self._query(self._opened, queries))
 
     def _query(self, shard: q.EdgeShard, queries: Sequence[Nearest]) -> list[list[Found]]:
-        answers = shard.query_batch(q.QueryBatchRequest(requests_of(queries)))
+        answers: Any = shard.query_batch(q.QueryBatchRequest(requests_of(queries)))
         get, missing = self._kept.get, _Missing()
         found = [
             [Found(id := point.id, point.score, get(id) or missing[id]) for point in answer]
@@ -198,7 +198,8 @@ class EdgeEngine:
         ]
         if missing:
             changes = self._kept.changes
-            for record in shard.retrieve(list(missing), list(KEPT), False):
+            records: Any = shard.retrieve(list(missing), list(KEPT), False)
+            for record in records:
                 missing[record.id].update(record.payload or {})
             read = {id: payload for id, payload in missing.items() if payload}
             self._kept.keep(read, as_of=changes)
@@ -298,9 +299,9 @@ def _read_ahead(folder: Path) -> None:
                 left -= read
 
 
-class _Missing(dict[PointId, KeptPayload]):
+class _Missing(dict[UUID, KeptPayload]):
     """Payloads yet to be read."""
 
-    def __missing__(self, id: PointId) -> KeptPayload:
+    def __missing__(self, id: UUID) -> KeptPayload:
         payload = self[id] = KeptPayload()
         return payload

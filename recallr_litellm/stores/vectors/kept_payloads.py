@@ -6,8 +6,9 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
+from uuid import UUID
 
-from recallr_litellm.stores.vectors.engine import KeptPayload, PointId
+from recallr_litellm.stores.vectors.engine import KeptPayload
 
 MOST_KEPT: Final = 10_000
 """Payloads: some 20 MB. A question looks at about two hundred."""
@@ -21,18 +22,19 @@ class KeptPayloads:
     """
 
     def __init__(self) -> None:
-        self._newer: dict[PointId, KeptPayload] = {}
-        self._older: dict[PointId, KeptPayload] = {}
+        self._newer: dict[int, KeptPayload] = {}
+        self._older: dict[int, KeptPayload] = {}
         """Goes when `_newer` is half of what may be kept."""
         self._lock = threading.Lock()
         self.changes = 0
         """How often the folder has been written to."""
 
-    def get(self, id: PointId) -> KeptPayload | None:
+    def get(self, id: UUID) -> KeptPayload | None:
         """The payload of a point, None where it is not kept."""
-        return self._newer.get(id) or self._older.get(id)
+        key = id.int  # a UUID computes its hash in Python
+        return self._newer.get(key) or self._older.get(key)
 
-    def keep(self, payloads: Mapping[PointId, KeptPayload], *, as_of: int) -> None:
+    def keep(self, payloads: Mapping[UUID, KeptPayload], *, as_of: int) -> None:
         """Keep what was read, unless something was written meanwhile.
 
         Args:
@@ -43,10 +45,10 @@ class KeptPayloads:
                 return
             if len(self._newer) + len(payloads) > MOST_KEPT // 2:
                 self._older, self._newer = self._newer, {}
-            self._newer.update(payloads)
+            self._newer.update((id.int, payload) for id, payload in payloads.items())
 
     @contextmanager
-    def changing(self, ids: Iterable[PointId] | None = None) -> Iterator[None]:
+    def changing(self, ids: Iterable[UUID] | None = None) -> Iterator[None]:
         """While points are written or deleted.
 
         Args:
@@ -62,4 +64,4 @@ class KeptPayloads:
                         generation.clear()
                     else:
                         for id in ids:
-                            generation.pop(id, None)
+                            generation.pop(id.int, None)

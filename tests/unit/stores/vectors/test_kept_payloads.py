@@ -1,5 +1,7 @@
 """What queries have found is kept in memory, and is never anything but what is stored."""
 
+from uuid import UUID
+
 from recallr_litellm.stores.vectors import VectorStore
 from recallr_litellm.stores.vectors.engine import KeptPayload
 from recallr_litellm.stores.vectors.kept_payloads import MOST_KEPT, KeptPayloads
@@ -30,28 +32,29 @@ async def test_what_is_deleted_is_found_no_more_and_not_kept(store: VectorStore)
 
 
 def test_nothing_is_kept_that_was_read_before_a_change() -> None:
-    kept = KeptPayloads()
+    kept, point, another = KeptPayloads(), UUID(int=1), UUID(int=2)
     before = kept.changes
-    with kept.changing(["another point"]):
+    with kept.changing([another]):
         pass
 
-    kept.keep({"point": payload()}, as_of=before)
-    assert kept.get("point") is None, "it may be what was there before"
+    kept.keep({point: payload()}, as_of=before)
+    assert kept.get(point) is None, "it may be what was there before"
 
-    kept.keep({"point": payload()}, as_of=kept.changes)
-    assert kept.get("point") == payload()
-    with kept.changing(["point"]):
+    kept.keep({point: payload()}, as_of=kept.changes)
+    assert kept.get(point) == payload()
+    with kept.changing([point]):
         pass
-    assert kept.get("point") is None
+    assert kept.get(point) is None
 
 
 def test_no_more_is_kept_than_its_bound() -> None:
     kept = KeptPayloads()
-    for number in range(3 * MOST_KEPT):
-        kept.keep({number: payload()}, as_of=kept.changes)
+    points = [UUID(int=number) for number in range(3 * MOST_KEPT)]
+    for point in points:
+        kept.keep({point: payload()}, as_of=kept.changes)
 
-    assert kept.get(3 * MOST_KEPT - 1) == payload()
-    assert sum(kept.get(number) is not None for number in range(3 * MOST_KEPT)) <= MOST_KEPT
+    assert kept.get(points[-1]) == payload()
+    assert sum(kept.get(point) is not None for point in points) <= MOST_KEPT
 
 
 def payload() -> KeptPayload:
