@@ -61,13 +61,13 @@ class Api:
         headers: the credentials.
     """
 
-    def __init__(self, gateway: str, headers: Mapping[str, str], *, timeout: httpx.Timeout = _TIMEOUT) -> None:
+    def __init__(self, gateway: str, headers: Mapping[str, str]) -> None:
         parts = urlsplit(gateway)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError(f"--gateway {gateway} is not a URL such as {DEFAULT_GATEWAY}")
         self._gateway = gateway.rstrip("/")
         # No proxy is on the way to this machine.
-        self._http = httpx.Client(headers=headers, timeout=timeout, trust_env=not is_loopback(parts.hostname))
+        self._http = httpx.Client(headers=headers, timeout=_TIMEOUT, trust_env=not is_loopback(parts.hostname))
 
     def get(self, *path: str, **params: Any) -> Any:
         """The JSON of an answer. Parameters that are None are left out."""
@@ -76,10 +76,6 @@ class Api:
     def post(self, *path: str, body: Any = None, **params: Any) -> Any:
         """Post a body as JSON. The JSON of the answer; None where it has none."""
         return self._json("POST", path, params, json=body)
-
-    def put(self, *path: str, body: Any = None, **params: Any) -> Any:
-        """Put a body as JSON. The JSON of the answer; None where it has none."""
-        return self._json("PUT", path, params, json=body)
 
     def patch(self, *path: str, body: Any = None, **params: Any) -> Any:
         """Patch with a body as JSON. The JSON of the answer; None where it has none."""

@@ -74,9 +74,7 @@ class Outbox(LeasedQueue):
         """
         return cls(connect(url, timeout_seconds=timeout_seconds), names, limits, timeout_seconds=timeout_seconds)
 
-    async def add(
-        self, owner: Owner | None, session: str, message_id: str, payload: bytes, *, now_ms: int | None = None
-    ) -> Added:
+    async def add(self, owner: Owner | None, session: str, message_id: str, payload: bytes) -> Added:
         """Put a payload at the end of its session's queue. Once it is there, it stays until it was sent.
 
         Args:
@@ -96,7 +94,7 @@ class Outbox(LeasedQueue):
         ]
         project = owner.project if owner else None
         arguments = (member, message_id, payload, self._most, await self.room(), MARKER_SECONDS, project)
-        added = Added(await self._run(self._outbox_scripts.outbox_add, names, now_ms, *arguments))
+        added = Added(await self._run(self._outbox_scripts.outbox_add, names, None, *arguments))
         if added is Added.ADDED:
             self._touched.add(bucket)
         return added

@@ -56,17 +56,15 @@ class WebhookClient:
 
     Args:
         secret: `whsec_` and the key in base64.
-        now: seconds since the epoch.
     """
 
-    def __init__(self, url: str, secret: str, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, url: str, secret: str) -> None:
         self._key = webhook_key(secret)
-        self._now = now
-        self._poster = Poster(url, timeout_seconds=LIMITS.timeout_seconds, secrets=(secret,), now=now)
+        self._poster = Poster(url, timeout_seconds=LIMITS.timeout_seconds, secrets=(secret,))
 
     async def send(self, payload: str, message_id: str) -> Outcome:
         """Post an event, signed with the time at which it is sent."""
-        body, timestamp = payload.encode(), int(self._now())
+        body, timestamp = payload.encode(), int(time.time())
         headers = {
             "webhook-id": message_id,
             "webhook-timestamp": str(timestamp),

@@ -25,9 +25,9 @@ class QueryCache:
     answer would tell one project what another has just asked. Failures are not kept.
     """
 
-    def __init__(self, embed: Callable[[str], Awaitable[Vector]], *, size: int = MAX_QUERIES) -> None:
+    def __init__(self, embed: Callable[[str], Awaitable[Vector]]) -> None:
         self._embed = embed
-        self._vectors: LRUCache[_Key, Vector] = LRUCache(size)
+        self._vectors: LRUCache[_Key, Vector] = LRUCache(MAX_QUERIES)
         self._running: dict[_Key, asyncio.Task[Vector]] = {}
 
     async def get(self, text: str, project: str) -> Vector:

@@ -59,7 +59,7 @@ class LearningQueue(LeasedQueue):
         super().__init__(link, timeout_seconds=timeout_seconds)
         self._learning_scripts = LearningScripts.of(link.client)
 
-    async def add(self, owner: Owner, session_id: str, at: int, *, now_ms: int | None = None) -> None:
+    async def add(self, owner: Owner, session_id: str, at: int) -> None:
         """Have a processed session learned. One that waits already is not put there twice, and one
         that is forgotten not at all.
 
@@ -76,7 +76,7 @@ class LearningQueue(LeasedQueue):
             keys.gone(owner, session_id),
         ]
         arguments = (owner.key, codec.dump_owner(owner), session_id, at)
-        await self._run(self._learning_scripts.learning_add, names, now_ms, *arguments)
+        await self._run(self._learning_scripts.learning_add, names, None, *arguments)
 
     async def claim(self, limit: int, *, lease_seconds: float, now_ms: int | None = None) -> list[LearningClaim]:
         """Lease up to `limit` users who are due, whoever has waited longest first."""

@@ -99,12 +99,12 @@ class LeasedQueue(RedisCaller):
             requeued += await self._run(self._queue_scripts.requeue, names, now_ms, self.queue.states(bucket))
         return requeued
 
-    async def requeue(self, members: Collection[tuple[int, str]], *, now_ms: int | None = None) -> int:
+    async def requeue(self, members: Collection[tuple[int, str]]) -> int:
         """Make these failed members, each with its bucket, due now, their attempts forgotten. Returns how many."""
         requeued = 0
         for bucket, member in members:
             names = [self.queue.due(bucket), self.queue.failed(bucket)]
-            requeued += await self._run(self._queue_scripts.requeue, names, now_ms, self.queue.states(bucket), member)
+            requeued += await self._run(self._queue_scripts.requeue, names, None, self.queue.states(bucket), member)
         return requeued
 
     async def depth(self, *, now_ms: int | None = None) -> dict[str, int]:
@@ -117,7 +117,7 @@ class LeasedQueue(RedisCaller):
         )
         return dict(zip(("due", "waiting", "failed"), map(sum, zip(*counts, strict=True)), strict=True))
 
-    async def lengths_by_project(self, *, now_ms: int | None = None) -> dict[str, QueueLength]:
+    async def lengths_by_project(self) -> dict[str, QueueLength]:
         """How much each project has in the queue; of those whose members' states say whose they are."""
         queues = [
             (of_kind(bucket), bucket)
@@ -134,7 +134,7 @@ class LeasedQueue(RedisCaller):
                 continue  # damaged, which is reported by those who work on it
             for first in range(0, size, _COUNTED_AT_ONCE):
                 arguments = (self.queue.states(bucket), first, first + _COUNTED_AT_ONCE - 1)
-                for project, *lengths in await self._run(self._queue_scripts.by_project, [name], now_ms, *arguments):
+                for project, *lengths in await self._run(self._queue_scripts.by_project, [name], None, *arguments):
                     if number < keys.BUCKETS:
                         counts[project][:3] = map(add, counts[project], lengths)
                     else:

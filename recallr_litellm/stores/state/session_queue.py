@@ -61,10 +61,9 @@ class SessionQueue(LeasedQueue):
             )
         )
 
-    async def retry_failed(self, sessions: Iterable[tuple[Owner, str]], *, now_ms: int | None = None) -> int:
+    async def retry_failed(self, sessions: Iterable[tuple[Owner, str]]) -> int:
         """Make these sessions due now, if they are set aside; their attempts are forgotten. Returns how many were."""
-        members = [(keys.bucket_of(owner), keys.member(owner, session_id)) for owner, session_id in sessions]
-        return await self.requeue(members, now_ms=now_ms)
+        return await self.requeue([(keys.bucket_of(owner), keys.member(owner, id)) for owner, id in sessions])
 
     async def failed(self) -> list[tuple[Owner, str, str]]:
         """Owner, session id and reason of every session set aside."""

@@ -98,7 +98,7 @@ class Records(OpenedCollection):
         May be repeated, and interrupted anywhere and then repeated, with the same outcome. What was
         stored before is deleted last, so a reader never sees less than the old or the new session.
         The session itself is written after its turns: where `get_session` finds it, they are there.
-        Its memories stay as they are, until `save_memories` replaces them.
+        Its memories stay as they are.
         """
         written: list[str] = []
         for batch in points.batches(point for turn in turns for point in points.turn_points(owner, session.id, turn)):
@@ -118,22 +118,12 @@ class Records(OpenedCollection):
             for point in batch:
                 await self._write([point])
 
-    async def save_memories(
-        self, owner: Owner, memories: Sequence[tuple[Memory, Passage | None]], *, replacing: str | None = None
-    ) -> None:
+    async def save_memories(self, owner: Owner, memories: Sequence[tuple[Memory, Passage | None]]) -> None:
         """Write memories, each with the embeddings of `Memory.indexed_text`, or with none. One that is there by its
         id is replaced.
-
-        Args:
-            replacing: id of a session that was processed (again): of its memories only these remain. What is no
-                longer among them is deleted last, so a reader never sees less than the old or the new ones.
         """
-        written: list[str] = []
         for batch in points.batches(points.memory_point(owner, memory, indexed) for memory, indexed in memories):
             await self._engine.upsert(batch)
-            written.extend(point.id for point in batch)
-        if replacing is not None:
-            await self._delete(Where(owner, Kind.MEMORY, {schema.SESSION: replacing}, exclude_ids=written))
 
     async def get_memories(
         self, owner: Owner, ids: Sequence[str], *, exclude_sessions: Collection[str] = ()

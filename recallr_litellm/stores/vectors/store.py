@@ -17,7 +17,7 @@ class VectorStore(Searching, Records, Knowledge, Users, Forgetting, ProjectRecor
     >>> store = VectorStore(open_collections(settings), embedder)
     >>> await store.open()
     >>> await store.save_session(owner, session, turns, summary)
-    >>> await store.save_memories(owner, [(memory, passage)], replacing=session.id)
+    >>> await store.save_memories(owner, [(memory, passage)])
     >>> passages, summaries, memories = await store.search(owner, dense, sparse, exclude_sessions={session.id})
 
     Times are milliseconds since the epoch, UTC. Every method raises `VectorsUnavailable` in an

@@ -64,7 +64,7 @@ async def _never_meet(store: VectorStore, pair: list[Owner], session_id: str, me
             found,
         )
         known = Memory(id=MEMORY, content="the same words", created_at=mark, session=session_id, connected=(MEMORY,))
-        await store.save_memories(owner, [(known, found)], replacing=session_id)
+        await store.save_memories(owner, [(known, found)])
 
     for mark, owner in enumerate(pair):
         user, saved = await store.get_user(owner), await store.get_session(owner, session_id)

@@ -6,7 +6,6 @@ import pytest
 
 from recallr_litellm.core.knowledge import Attribute
 from recallr_litellm.core.records import Memory, Passage
-from recallr_litellm.errors import VectorsUnavailable
 from recallr_litellm.stores.vectors import Engine, VectorStore
 from recallr_litellm.stores.vectors.schema import Kind
 from tests.unit.stores.vectors.vector_samples import (
@@ -91,46 +90,13 @@ async def test_memories_are_found_with_passages_and_summaries_by_meaning_and_wor
     assert memories[1].bm25 > 0
 
 
-async def test_a_session_processed_anew_has_only_its_new_memories(store: VectorStore, engine: Engine) -> None:
-    await store.save_memories(ADA, indexed(memory(1), memory(2), memory(3, of="s2")))
-    await store.save_memories(BOB, indexed(memory(2)))
-
-    await store.save_memories(ADA, indexed(memory(1), memory(4)), replacing="s1")
-
-    kept = await store.get_memories(ADA, [name(n) for n in range(1, 5)])
-    assert [one.id for one in kept] == [name(1), name(3), name(4)], "the second is no longer told, the third is of s2"
-    assert await count(engine, BOB, Kind.MEMORY) == 1, "another user's memory with the same id and session was deleted"
-    await store.save_memories(ADA, [], replacing="s1")
-    assert await count(engine, ADA, Kind.MEMORY) == 1
-
-
 async def test_memories_are_no_messages_of_their_session(store: VectorStore, engine: Engine) -> None:
     await store.save_session(ADA, session(), [turn(stored(0), passage("said"))], None)
-    await store.save_memories(ADA, indexed(memory(1)), replacing="s1")
+    await store.save_memories(ADA, indexed(memory(1)))
     assert len(await store.read_messages(ADA, "s1")) == 1
     assert await count(engine, ADA, Kind.TURN) == 1
     found = (await store.search_sessions(ADA, towards(0), NO_TERMS, sessions=["s1"], limit=9)).passages
     assert [hit.text for hit in found] == ["said"]
-
-
-async def test_replacing_that_is_interrupted_loses_nothing_and_can_be_repeated(
-    store: VectorStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old, new = range(40), range(20, 60)
-    await store.save_memories(ADA, indexed(*map(memory, old)), replacing="s1")
-
-    async def pulled(*_: object) -> None:
-        raise VectorsUnavailable("pulled the plug")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(engine, "delete", pulled)
-        with pytest.raises(VectorsUnavailable):
-            await store.save_memories(ADA, indexed(*map(memory, new)), replacing="s1")
-    every = [name(n) for n in range(60)]
-    assert len(await store.get_memories(ADA, every)) == 60, "the old and the new"
-
-    await store.save_memories(ADA, indexed(*map(memory, new)), replacing="s1")
-    assert [one.id for one in await store.get_memories(ADA, every)] == every[20:]
 
 
 async def test_what_is_said_of_the_user_is_read_by_what_it_is_about_with_what_is_pinned(store: VectorStore) -> None:

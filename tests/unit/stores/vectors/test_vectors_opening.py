@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException
 
-from recallr_litellm.core.records import User
+from recallr_litellm.core.records import Memory, User
 from recallr_litellm.errors import (
     ConfigurationError,
     EmbeddingMismatch,
@@ -206,7 +206,9 @@ CALLS: dict[str, Call] = {
     "get_session": lambda store: store.get_session(ADA, "s1"),
     "read_messages": lambda store: store.read_messages(ADA, "s1"),
     "save_session": lambda store: store.save_session(ADA, session(), [], None),
-    "save_memories": lambda store: store.save_memories(ADA, [], replacing="s1"),
+    "save_memories": lambda store: store.save_memories(
+        ADA, [(Memory(id="a" * 32, content="x", created_at=0, session="s1"), None)]
+    ),
     "get_memories": lambda store: store.get_memories(ADA, ["a" * 32]),
     "search": lambda store: store.search(ADA, towards(0), NO_TERMS, exclude_sessions=()),
     "last_user_messages": lambda store: store.last_user_messages(ADA, 1, exclude_sessions=()),
