@@ -20,9 +20,10 @@ def sparse() -> SparseEncoder:
     return SparseEncoder()
 
 
-@pytest.fixture(params=["edge", "server"])
+@pytest.fixture(params=[pytest.param("edge", marks=pytest.mark.slow), "server"])
 async def make_collections(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Callable[[], Collections]]:
-    """The collections of one store. Embedded, those made before have to be closed first."""
+    """The collections of one store. Embedded, those made before have to be closed first; `integration/test_reindex_cli`
+    has them too."""
     if request.param == "edge":
         yield lambda: EdgeCollections(tmp_path / "recallr")
         return
