@@ -52,6 +52,9 @@ def test_what_a_project_has_is_counted(proxy: Proxy, user: str) -> None:
     eventually(totals, "a session is processed", until=lambda found: found == (users + 1, processed + 1, sessions + 1))
     proxy.ask(user, "And my dog is called Rex.", **of_project)
     eventually(totals, "another one waits", until=lambda found: found == (users + 1, processed + 1, sessions + 2))
+    found = get(proxy, "users", search=user[2:].upper(), order="last_seen")
+    assert [one["custom_user_id"] for one in found["users"]] == [user]
+    assert found["total"] == 1
 
 
 def test_where_nothing_failed_there_is_nothing_to_retry(proxy: Proxy) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from tests.support.api import call
 from tests.support.console import Browser, addresses, send
+from tests.support.proxy import Proxy
 
 
 def test_a_memory_shows_its_versions_and_is_corrected(browser: Browser, learned: str) -> None:
@@ -23,6 +25,23 @@ def test_a_memory_shows_its_versions_and_is_corrected(browser: Browser, learned:
     assert "no longer held to be true" in send(client, "/memory/invalidate", page, **fields).text
     assert send(client, "/memory/delete", page, **fields).status_code == 200
     assert client.get(page).status_code == 404
+
+
+def test_the_api_lists_what_the_page_lists(proxy: Proxy, browser: Browser, learned: str) -> None:
+    expire = call(proxy, "PATCH", f"/users/{learned}/memory/{'b' * 32}", body={"invalid": True})
+    assert expire.status_code == 200, expire.text
+    for query, ids in {
+        "state=current": {"a"},
+        "state=expired": {"b"},
+        "state=all": {"a", "b"},
+        "state=all&search=SISTER": {"b"},
+        "state=current&search=sister": set(),
+    }.items():
+        listed = call(proxy, "GET", f"/users/{learned}/memories?{query}").json()
+        shown = addresses(browser(), f"/user?user={learned}&{query}", "memory")
+        assert {one["memory_id"][0] for one in listed["items"]} == ids, query
+        assert {one.rpartition("=")[2][0] for one in shown if "#" not in one} >= ids, query
+        assert listed["total"] == len(ids)
 
 
 def test_a_conflict_is_answered(browser: Browser, learned: str) -> None:

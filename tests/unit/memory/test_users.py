@@ -14,11 +14,13 @@ from recallr_litellm.core.records import User
 from recallr_litellm.errors import UserExists, UserForgotten, UserNotFound
 from recallr_litellm.memory.users import UserDirectory
 from recallr_litellm.services.forgetting import Forgetting
+from recallr_litellm.services.sessions import SessionService
 from recallr_litellm.services.users import Users
 from recallr_litellm.stores.state import keys
 from recallr_litellm.stores.vectors import schema
 from recallr_litellm.stores.vectors.engine import Point
 from recallr_litellm.stores.vectors.points import point_id
+from recallr_litellm.stores.vectors.users import UserOrder
 from tests.unit.memory.conftest import ANA, Plugin
 
 ACME = Project("acme")
@@ -142,6 +144,25 @@ async def test_users_are_listed_by_project_and_metadata(plugin: Plugin) -> None:
     assert await listed(0, 9, plan="paid") == (["user 3", "user 1"], 2)
     assert await listed(0, 9, plan="paid", tags=["a", {"b": 3}]) == (["user 3"], 1)
     assert await listed(0, 9, plan="none") == ([], 0)
+
+
+async def test_who_is_there_now_is_listed_first_before_any_session_is_processed(plugin: Plugin) -> None:
+    directory = plugin.sessions.users
+    sessions = SessionService(plugin.state, plugin.vectors, min_timeout_seconds=600, heard_of=directory.heard_of)
+    for n, name in enumerate(("ana", "ben", "zoe")):
+        await directory.create(ACME, name, metadata={}, at=PASSED - 1000 + n)
+
+    async def listed() -> list[str]:
+        await directory.note_seen()
+        users, _ = await plugin.vectors.list_users(ACME, offset=0, limit=9, order=UserOrder.LAST_SEEN)
+        return [one.user.user for one in users]
+
+    assert await listed() == ["zoe", "ben", "ana"]
+    await plugin.sessions.open(plugin.request(Owner("acme", "ana")))
+    assert await listed() == ["ana", "zoe", "ben"]
+    await asyncio.sleep(0.002)
+    await sessions.create(Owner("acme", "ben"), timeout_seconds=600, metadata={})
+    assert await listed() == ["ben", "ana", "zoe"]
 
 
 async def test_users_of_an_earlier_version_are_known_and_become_listed(plugin: Plugin) -> None:
