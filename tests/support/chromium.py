@@ -144,6 +144,19 @@ class Chromium:
         found[0].click()
         self.wait_drawn()
 
+    def press_keys(self, *keys: str) -> None:
+        """Type, wherever the focus is."""
+        ActionChains(self.driver, duration=0).send_keys(*keys).perform()
+        self.wait_drawn()
+
+    def tab_to(self, label: str) -> None:
+        """Press Tab until the focus is on what says this."""
+        for _ in range(300):
+            self.press_keys(Keys.TAB)
+            if self.driver.switch_to.active_element.text.strip() == label:
+                return
+        raise AssertionError(f"Tab does not come to {label!r} on {self.address}")
+
     def visible(self, selector: str) -> WebElement:
         """The first element of this CSS selector that is shown. Fails the test if there is none."""
         found = [one for one in self.driver.find_elements(By.CSS_SELECTOR, selector) if one.is_displayed()]

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import pytest
 import yaml
 from fastapi.routing import APIRoute
+from selenium.webdriver import Keys
 
 from recallr_litellm.console.pages import ROUTERS
 from recallr_litellm.console.paths import address
@@ -99,9 +100,9 @@ def test_a_visitor_finds_a_user_understands_a_request_and_sets_memory_right(
     assert "Maria lives in Graça, Lisbon." in visitor.text
 
     visitor.open(f"{proxy.url}{address('user', {'project': store.project, 'user': 'li_wei'})}")
-    visitor.press("Forget this user")
-    visitor.fill("confirmed", "li_wei")
-    visitor.press("Forget for good")
+    visitor.tab_to("Forget this user")
+    visitor.press_keys(Keys.ENTER)
+    visitor.press_keys(Keys.TAB, "li_wei", Keys.ENTER)
     assert "The user was forgotten." in visitor.text
     visitor.press("Audit list")
     assert "forget user" in visitor.text
