@@ -56,6 +56,8 @@ for (const box of document.querySelectorAll(".wide, .text, pre")) {
 const style = getComputedStyle(document.documentElement);
 const colour = (name) => style.getPropertyValue(name).trim();
 
+const ofStatus = { ok: "--good", empty: "--accent", degraded: "--warn", off: "--quiet" };
+
 for (const plot of document.querySelectorAll("[data-plot]")) {
   const traces = JSON.parse(plot.dataset.plot);
   const layout = {
@@ -70,6 +72,7 @@ for (const plot of document.querySelectorAll("[data-plot]")) {
     legend: { orientation: "h", y: 1.15 },
   };
   for (const trace of traces) {
+    if (ofStatus[trace.name]) trace.marker = { color: colour(ofStatus[trace.name]) };
     // plotly shows times as they are written: those of the viewer
     trace.x = trace.x.map((at) => new Date(new Date(at) - new Date(at).getTimezoneOffset() * 60000).toISOString().slice(0, 19));
   }
