@@ -205,13 +205,13 @@ class Recall:
         told = support(memories, scores, of_memory)
         scored = score_and_fold(passages, model, weights, asked, told, noted=noted.passage_signs if noted else None)
         newest = await self._newest(owner, scored, changes, options.max_top_k, asked)
-        # As many as could take a place, should each memory stand in for all that it rests on. A trace shows more.
+        # As many as could take a place, should each memory stand in for all that it rests on.
         at_least = options.min_top_k + sum(len(memory.sources) for memory in ranked_memories)
         best = recalled(
             scored,
             newest,
             relevance.passages,
-            at_least=at_least if noted is None else 2 * options.max_top_k,
+            at_least=at_least,
             at_most=2 * options.max_top_k,
             threshold=options.memories_threshold,
         )
@@ -236,7 +236,7 @@ class Recall:
                 told=frozenset(passage.message for passage in of_passages if passage.parts == 1),
             )
         if noted is not None:
-            noted.passage_scores, noted.newest = scored, newest
+            noted.passage_scores, noted.relevance, noted.newest = scored, relevance.passages, newest
             noted.ranked_passages, noted.ranked_memories, noted.ranked_summaries = best, ranked_memories, related
         return Recalled(
             tuple(with_neighbours(of_passages, passages)),

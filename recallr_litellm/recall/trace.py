@@ -12,6 +12,7 @@ from recallr_litellm.core.messages import StoredMessage
 from recallr_litellm.core.options import RecallOptions
 from recallr_litellm.core.recalled import OngoingSession, Recalled, RecalledMemory, RecalledPassage, RecalledSummary
 from recallr_litellm.core.records import MemoryHit, PassageHit, SummaryHit
+from recallr_litellm.recall.calibration import Logistic
 from recallr_litellm.recall.recipes import Recipe
 from recallr_litellm.recall.scoring import Asked, Signs
 from recallr_litellm.recall.selection import Place
@@ -43,6 +44,8 @@ class SearchTrace:
     summaries: Sequence[SummaryHit]
     passage_scores: Sequence[tuple[float, PassageHit]] = ()
     """Best first, the same words once."""
+    relevance: Logistic | None = None
+    """Of these scores."""
     passage_signs: Signs = field(default_factory=dict)
     """Of `passages`, in their order; so the next two."""
     memory_signs: Signs = field(default_factory=dict)
@@ -50,7 +53,7 @@ class SearchTrace:
     newest: Mapping[Place, PassageHit] = field(default_factory=dict)
     """Message and part of what is out of date → what was said last in its place."""
     ranked_passages: Sequence[RecalledPassage] = ()
-    """Most relevant first, before some are chosen; so the next two."""
+    """Most relevant first, as far as they may be chosen; so the next two, all of them."""
     ranked_memories: Sequence[RecalledMemory] = ()
     ranked_summaries: Sequence[RecalledSummary] = ()
 

@@ -172,8 +172,10 @@ def _passages(search: SearchTrace, became: set[str]) -> Columns:
     keys = [*map(_place, search.passages)]
     rows |= np.array([key in became or key.partition("#")[0] in became for key in keys], bool)
     hits, keys = [*compress(search.passages, rows.tolist())], [*compress(keys, rows.tolist())]
-    scores = {_place(hit): score for score, hit in search.passage_scores}
-    relevance = {passage_key(passage): round(passage.relevance, 6) for passage in search.ranked_passages}
+    standing = {_place(hit): score for score, hit in search.passage_scores}
+    scores = {key: round(standing[key], 6) for key in keys if key in standing}
+    relevance = search.relevance
+    likely = {passage_key(passage): round(passage.relevance, 6) for passage in search.ranked_passages}
     return Columns(
         keys=keys,
         ids=[hit.message for hit in hits],
@@ -185,12 +187,16 @@ def _passages(search: SearchTrace, became: set[str]) -> Columns:
         parts=[hit.part for hit in hits],
         roles=[hit.role for hit in hits],
         signs={name: points[rows] for name, points in signs.items()},
-        scores={key: round(scores[key], 6) for key in keys if key in scores},
-        relevance=relevance,
+        scores=scores,
+        relevance={key: round(relevance(score), 6) for key, score in scores.items()} | likely if relevance else {},
         same_as=_same(
-            search.passages, scores, _place, lambda hit: (hit.role, hit.traits.gist or hit.id), lambda hit: hit.message
+            search.passages,
+            standing,
+            _place,
+            lambda hit: (hit.role, hit.traits.gist or hit.id),
+            lambda hit: hit.message,
         ),
-        told=_told(search, relevance),
+        told=_told(search, likely),
         replaced_by={f"{message}#{part}": hit.message for (message, part), hit in search.newest.items()},
         threshold=search.options.memories_threshold,
     )
