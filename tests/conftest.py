@@ -52,8 +52,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _all_wanted(config: pytest.Config) -> bool:
-    """Who names a file wants all of it."""
-    return config.getoption("--all") or any(Path(name.partition("::")[0]).suffix == ".py" for name in config.args)
+    """Who names a file, or what is slow, wants all of it."""
+    named = [Path(argument.partition("::")[0]) for argument in config.args]
+    return config.getoption("--all") or any(path.suffix == ".py" or path.name in SLOW for path in named)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
