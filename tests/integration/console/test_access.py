@@ -118,6 +118,9 @@ def test_the_master_key_opens_all_projects_and_makes_and_revokes_keys(proxy: Pro
     eventually(
         lambda: visitor.get("/overview").url.path == "/recallr/console/login", "the visit with the revoked key is over"
     )
+    of_all = admin.get("/audit?action=Create+key").text
+    assert project in of_all
+    assert "revoke key" not in of_all
     audit = admin.get(f"/audit?project={project}").text
     assert all(one in audit for one in ("create project", "create key", "revoke key", "LiteLLM master key"))
     assert found[1] not in audit

@@ -70,6 +70,9 @@ async def test_what_was_changed_meanwhile_is_not_changed_again(place: tuple[Runt
     assert all(entry.refused for _, entry in entries)
     await visitor.send("/memory/pin", page, **which, pinned="true", seen=shown(await visitor.page(page)))
     assert (await runtime.services.memories.get(ANA, which["memory"])).memory.pinned
+    rows = (await visitor.page("/audit", who="recallr_proj", action="PIN", target=which["memory"])).count("<tr><td>")
+    assert rows == 2, "one that was refused, one that was made"
+    assert "No change fits." in await visitor.page("/audit", who="somebody else")
 
 
 async def test_one_version_is_deleted_or_all(place: tuple[Runtime, Visitor]) -> None:
