@@ -60,7 +60,7 @@ return [...document.body.querySelectorAll("*")]
   .map((one) => `the page is ${page} px wide, by ${one.outerHTML.slice(0, 120)}`);
 """
 _NOTE_FOCUS: Final = """
-window.focused = [];
+window.seen = new Map();
 window.unfocusable = new Set(document.querySelectorAll(
   "a[href], button, input:not([type=hidden]), select, textarea, summary"));
 for (const one of window.unfocusable) {
@@ -71,7 +71,7 @@ document.addEventListener("focusin", (event) => {
   const style = getComputedStyle(event.target);
   const visible = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
   window.unfocusable.delete(event.target);
-  window.focused.push([event.target.outerHTML.slice(0, 120), visible]);
+  window.seen.set(event.target, visible || window.seen.get(event.target));
 });
 return window.unfocusable.size;
 """
@@ -175,8 +175,10 @@ class Chromium:
         left: list[str] = self.driver.execute_script(
             "return [...window.unfocusable].map((one) => one.outerHTML.slice(0, 120))"
         )
-        focused: list[tuple[str, bool]] = self.driver.execute_script("return window.focused")
-        return left, [html for html, visible in focused if not visible]
+        unseen: list[str] = self.driver.execute_script(
+            "return [...window.seen].filter(([, seen]) => !seen).map(([one]) => one.outerHTML.slice(0, 120))"
+        )
+        return left, unseen
 
     # what is seen
 
