@@ -165,7 +165,7 @@ def serve(proxy: Proxy, client: httpx.Client, where: str, times: int, measured: 
 def paint(chromium: Chromium, url: str, times: int, measured: Measured) -> None:
     """Open a page again and again, after a first time, in which the browser reads scripts that it keeps."""
     for number in range(times + 1):
-        chromium.open(url)
+        chromium.driver.get(url)
         eventually(lambda: chromium.driver.execute_script(_PAINTED), f"{url} is painted")
         if number:
             measured.painted.append(chromium.driver.execute_script(_PAINTED)[0])
