@@ -31,12 +31,8 @@ _NEAR: Final = 5
 async def graph(page: PageOfProject, user: str, entity: str = "", past: bool = False) -> Response:
     """The page of the picture: of all, or of what is around an entity."""
     await page.owner(user)
-    query = {"project": page.of_project.id, "user": user}
-    urls = {kind: address(kind, {**query, kind: "?"}) for kind in ("memory", "session")}
-    urls |= {
-        "entity": address("graph", {**query, "past": past or None, "entity": "?"}),
-        "data": address("graph/data", {**query, "past": past or None, "entity": entity}),
-    }
+    of_data = {"project": page.of_project.id, "user": user, "past": past or None, "entity": entity}
+    urls = {**_ways(page, user, "graph", past=past), "data": address("graph/data", of_data)}
     return page.show("graph.html", user=user, entity=entity, past=past, urls=urls)
 
 
@@ -79,7 +75,19 @@ async def as_list(
         drawing=drawing,
         found=Rows(found[offset : offset + PAGE], len(found), offset),
         shown_near=_NEAR,
+        ways=_ways(page, user, "graph/list", past=past),
     )
+
+
+def _ways(page: Page, user: str, around: str, *, past: bool) -> dict[str, str]:
+    """Kind of node → the address that one leads to, without its id, which comes last.
+
+    Args:
+        around: the page of what surrounds an entity.
+    """
+    of_user = {"project": page.of_project.id, "user": user}
+    ways: dict[str, str] = {kind: f"{address(kind, of_user)}&{kind}=" for kind in ("memory", "session")}
+    return {**ways, "entity": f"{address(around, {**of_user, 'past': past or None})}&entity="}
 
 
 async def _view(page: Page, owner: Owner, entity: str, past: bool) -> GraphView:

@@ -275,7 +275,7 @@ class Picture {
       heading.textContent = node.name;
       this.panel.append(element("p", { className: "hint", textContent: `${texts.one[node.kind]}, ${texts.since} ${day(node.at)}` }));
       if (node.until) this.panel.append(element("p", { className: "hint", textContent: `${texts.past} ${day(node.until)}` }));
-      const source = element("a", { href: this.urls[node.kind].replace("%3F", node.id), textContent: texts.open[node.kind] });
+      const source = element("a", { href: this.urls[node.kind] + node.id, textContent: texts.open[node.kind] });
       const back = element("button", { type: "button", textContent: texts.let_go });
       back.addEventListener("click", () => this.choose(null));
       this.panel.append(element("p", { className: "spans" }, source, back));

@@ -47,7 +47,7 @@ async def visitor(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Vis
         )
         await known(
             runtime,
-            "hostile",
+            "hos?ile",
             memory("a", "<b>" + "long " * 100, f"{HOSTILE}\u202e\x1b"),
             memory("b", "<img src=x onerror=alert(1)>", f"{HOSTILE}\u202e\x1b", connected=["a" * 32]),
         )
@@ -123,11 +123,12 @@ async def test_nothing_of_another_user_is_drawn(visitor: Visitor) -> None:
 
 
 async def test_names_are_texts(visitor: Visitor) -> None:
-    labels = set(await drawn(visitor, user="hostile"))
+    labels = set(await drawn(visitor, user="hos?ile"))
     assert HOSTILE in labels
     assert max(map(len, labels)) == 120, "a long text is cut"
-    page = (await visitor.client.get("/graph/list", params={"user": "hostile"})).text
+    page = (await visitor.client.get("/graph/list", params={"user": "hos?ile"})).text
     assert html.escape(HOSTILE) in page
+    assert f"/memory?project=acme&amp;user=hos%3File&amp;memory={'b' * 32}" in page
     for evil in ("<script>alert", "<img", "<b>", "\u202e", "\x1b"):
         assert evil not in page
 
