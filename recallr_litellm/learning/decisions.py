@@ -206,6 +206,10 @@ def _is_one_of_those(fact: Fact, memory: Memory) -> bool:
     return shared(counted(memory.content), telling(fact.text)) > 0
 
 
+_COUNTS = frozenset("two three four five six seven zwei drei vier deux trois quatre dos tres due tre".split())
+"""What a sentence that lists things may count."""
+
+
 def _joins(text: str, memory: Memory, fact: Fact) -> bool:
     """Whether a text says what both say, and nothing else."""
     both = f"{memory.content} {fact.text}"
@@ -215,6 +219,7 @@ def _joins(text: str, memory: Memory, fact: Fact) -> bool:
         and not tells_more(memory.content, text)
         and not tells_more(fact.text, text)
         and details(text) <= details(both) | {word.casefold() for word in both.split()}
+        and shared(words := telling(text) - _COUNTS, telling(both)) == len(words)
         and redact(text) == text
         and not is_order(text)
     )

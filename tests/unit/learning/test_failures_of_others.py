@@ -81,6 +81,13 @@ def test_what_is_true_of_another_is_not_the_users(said: str, text: str, rule: st
     assert rejected(Draft(text=text, evidence=(1,)), window(f"user: {said}")) == [rule]
 
 
+@pytest.mark.parametrize("question", ["What did I say about sushi?", "Do I like it?", "Weißt du noch, was ich mag?"])
+def test_of_a_question_alone_nothing_is_learned(question: str) -> None:
+    said = session("user: Raw fish is expensive.", "user: The weather is fine.", f"user: {question}")
+    [one] = windows(said)
+    assert rejected(Draft(text="User likes raw fish.", evidence=(3,)), one) == ["question"]
+
+
 @pytest.mark.parametrize("kind", [Kind.FACT, Kind.PREFERENCE, Kind.DECISION, Kind.PLAN])
 def test_the_assistants_words_are_not_the_users(kind: Kind) -> None:
     one = window("user: What should I read?", "assistant: You love Dickens, so read Bleak House.", "user: thanks!")
@@ -166,6 +173,19 @@ def test_a_no_is_never_folded_into_a_yes(memory: str, told: str, marked: bool) -
 def test_two_sentences_become_one_only_with_every_number_name_and_date(memory: str, told: str, text: str) -> None:
     joined = decision(known(memory), "addition", told=told, text=text)
     assert joined.text == f"{memory} {told}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "User has a dog named Rex and is divorced.",
+        "User has a dog named Rex and stole it.",
+        "User has a sick dog named Rex.",
+    ],
+)
+def test_what_a_model_adds_of_its_own_when_it_joins_sentences_is_left_out(text: str) -> None:
+    joined = decision(known("User has a dog."), "addition", told="User's dog is named Rex.", text=text)
+    assert joined.text == "User has a dog. User's dog is named Rex."
 
 
 @pytest.mark.parametrize("answer", ["delete", "none", "garbage", "refusal"])
