@@ -205,13 +205,11 @@ class Recall:
         told = support(memories, scores, of_memory)
         scored = score_and_fold(passages, model, weights, asked, told, noted=noted.passage_signs if noted else None)
         newest = await self._newest(owner, scored, changes, options.max_top_k, asked)
-        # As many as could take a place, should each memory stand in for all that it rests on.
-        at_least = options.min_top_k + sum(len(memory.sources) for memory in ranked_memories)
         best = recalled(
             scored,
             newest,
             relevance.passages,
-            at_least=at_least,
+            at_least=options.min_top_k,
             at_most=2 * options.max_top_k,
             threshold=options.memories_threshold,
         )
