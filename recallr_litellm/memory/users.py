@@ -135,11 +135,13 @@ class UserDirectory:
         *,
         metadata: Mapping[str, JsonValue],
         merge_conflict_enabled: bool | None = None,
+        key: str | None = None,
         at: int | None = None,
     ) -> User:
         """Make a user.
 
         Args:
+            key: of the request that makes it; see `StateStore.has_made_user`.
             at: milliseconds since the epoch; None for now.
 
         Raises:
@@ -148,7 +150,7 @@ class UserDirectory:
         owner = Owner(project.id, name)
         created_at = _now() if at is None else at
         user, made = await self._make(
-            owner, at=created_at, metadata=metadata, merge_conflict_enabled=merge_conflict_enabled
+            owner, at=created_at, metadata=metadata, merge_conflict_enabled=merge_conflict_enabled, key=key
         )
         if not made:
             raise UserExists(f"User {name} already exists")
@@ -198,6 +200,7 @@ class UserDirectory:
         at: int,
         metadata: Mapping[str, JsonValue],
         merge_conflict_enabled: bool | None = None,
+        key: str | None = None,
     ) -> tuple[User, bool]:
         """The user of this name, and whether it was made now."""
         async with self._state.changing(keys.name_lock(name)):
@@ -214,6 +217,8 @@ class UserDirectory:
                 metadata=dict(metadata),
                 merge_conflict_enabled=merge_conflict_enabled,
             )
+            if key is not None:  # before the user is there, and nobody else is within: who finds it finds this too
+                await self._state.note_making_user(name, key)
             await self._vectors.put_user(user.owner, user)
             return user, True
 

@@ -130,16 +130,14 @@ class Users:
         Raises:
             UserExists: the name is a user's.
         """
-        first = key is None or await self._state.is_first_request(Owner(project.id, name), key)
         try:
             user = await self._directory.create(
-                project, name, metadata=metadata, merge_conflict_enabled=merge_conflict_enabled, at=at
+                project, name, metadata=metadata, merge_conflict_enabled=merge_conflict_enabled, key=key, at=at
             )
         except UserExists:
-            owner = None if first else await self._directory.find(project, name)
+            repeated = key is not None and await self._state.has_made_user(Owner(project.id, name), key)
+            owner = await self._directory.find(project, name) if repeated else None
             if owner is None:
-                if key is not None:  # it has made nobody: sent again, it is to fail again
-                    await self._state.forget_request(Owner(project.id, name), key)
                 raise
             return await self.get(owner)
         return UserDetails(user, user.created_at)

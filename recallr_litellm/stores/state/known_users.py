@@ -44,15 +44,15 @@ class KnownUsers(RedisCaller):
             named: Any = await self._client.get(keys.user(owner))
         return named is not None and str(named).partition(" ")[0] == owner.name_key
 
-    async def is_first_request(self, name: Owner, key: str) -> bool:
-        """Whether no request for a user of this name has borne this key today, which is noted."""
+    async def note_making_user(self, name: Owner, key: str) -> None:
+        """Note for a day that a request with this key makes the user of this name."""
         async with self._reaching():
-            return bool(await self._client.set(_request(name, key), 1, nx=True, ex=MARKER_SECONDS))
+            await self._client.set(_request(name, key), 1, ex=MARKER_SECONDS)
 
-    async def forget_request(self, name: Owner, key: str) -> None:
-        """Take back what `is_first_request` has noted."""
+    async def has_made_user(self, name: Owner, key: str) -> bool:
+        """Whether a request with this key has made the user of this name today."""
         async with self._reaching():
-            await self._client.delete(_request(name, key))
+            return bool(await self._client.exists(_request(name, key)))
 
     async def has_name(self, owner: Owner) -> bool:
         """Whether it was noted that the user exists and has this name."""
