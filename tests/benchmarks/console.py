@@ -182,7 +182,9 @@ async def walk(proxy: Proxy, all_pages: list[str], until: float, chance: random.
         await asyncio.sleep(chance.uniform(0, THINK_SECONDS[1]))
         while perf_counter() < until:
             where = chance.choice(usual if chance.random() < 0.9 else large)
-            (await client.get(where)).raise_for_status()
+            answer = await client.get(where)
+            if not (where.startswith("/request?") and answer.status_code == httpx.codes.NOT_FOUND):
+                answer.raise_for_status()  # of requests the last ones are kept: the one in the address goes meanwhile
             if where.startswith("/graph?"):  # which asks for what it draws
                 await client.get(where.replace("/graph?", "/graph/data?"))
             seen += 1
