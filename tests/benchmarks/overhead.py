@@ -198,7 +198,7 @@ async def fill(data_dir: Path, texts: Sequence[str], total: int) -> None:
             await filler.user(Owner(PROJECT, user), size)
             progress.advance(task, size)
     # What a gateway does once with a store that no gateway has made: four seconds of a quarter of a core for 100,000.
-    await vectors.list_earlier_users()
+    await vectors.list_earlier()
     await vectors.close()
     await embedder.close()
 
