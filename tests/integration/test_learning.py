@@ -379,6 +379,9 @@ def test_people_correct_what_was_learned_by_commands(learning: Proxy, provider: 
     assert "version 2 of 2" in shown
     assert "it changed User lives in Gent." in shown
 
+    for method, body in (("PATCH", {"content": "User lives in Rome."}), ("DELETE", None)):
+        assert call(learning, method, f"/users/{user}/memory/{id}?if_version=1", body=body).status_code == 409
+    assert person.get_memory(id).content == "User lives in Lille.", "another version is current than was seen"
     assert "version 3 of 3, by hand" in recallr(learning, "memories", "edit", user, id, "User lives near Lille.")
     assert "pinned yes" in recallr(learning, "memories", "pin", user, id)
     assert "[pinned] User lives near Lille." in recallr(learning, "memories", "list", user)
