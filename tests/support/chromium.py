@@ -16,15 +16,18 @@ import base64
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
 from selenium_axe_python import Axe
 
 from tests.support.waiting import eventually
@@ -46,6 +49,7 @@ _FLAGS: Final = (
     "--no-proxy-server",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
+_LEFT_SECONDS: Final = 120
 _SERIOUS: Final = ("serious", "critical")
 _IS_DRAWN: Final = """
 const drawn = [...document.querySelectorAll("[data-plot], .graph")];
@@ -141,13 +145,17 @@ class Chromium:
             if one.is_displayed()
         ]
         assert found, f"{self.address} shows nothing to press that says {label!r}"
-        found[0].click()
-        self.wait_drawn()
+        with self._leaving(found[0].tag_name == "a" or found[0].get_attribute("type") == "submit"):
+            found[0].click()
 
-    def press_keys(self, *keys: str) -> None:
-        """Type, wherever the focus is."""
-        ActionChains(self.driver, duration=0).send_keys(*keys).perform()
-        self.wait_drawn()
+    def press_keys(self, *keys: str, leads: bool = False) -> None:
+        """Type, wherever the focus is.
+
+        Args:
+            leads: to another page, as Enter in a form does.
+        """
+        with self._leaving(leads):
+            ActionChains(self.driver, duration=0).send_keys(*keys).perform()
 
     def tab_to(self, label: str) -> None:
         """Press Tab until the focus is on what says this."""
@@ -236,6 +244,19 @@ class Chromium:
         clip = {"x": 0, "y": 0, "width": size[0], "height": min(size[1], height), "scale": 1}
         shot = self._command("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         file.write_bytes(base64.b64decode(shot["data"]))
+
+    @contextmanager
+    def _leaving(self, leads: bool) -> Iterator[None]:
+        """What is done here is done when its page is drawn: another one, if it leads there.
+
+        The browser may still show the old page for a while, and go to the new one in the middle of what comes next.
+        """
+        self.driver.execute_script("window.stays = true")
+        yield
+        if leads:  # the driver's commands may fail while the page changes
+            waiting = WebDriverWait(self.driver, _LEFT_SECONDS, ignored_exceptions=[WebDriverException])
+            waiting.until(lambda driver: driver.execute_script("return !window.stays"), "it leads nowhere")
+        self.wait_drawn()
 
     def _requested(self) -> list[str]:
         messages = [json.loads(entry["message"])["message"] for entry in self._log("performance")]
