@@ -137,7 +137,7 @@ def install(proxy_server: ModuleType, runtime: Runtime) -> None:
     if settings.console:
         from recallr_litellm.console import serve_console
 
-        serve_console(app, runtime.services)
+        serve_console(app, runtime.services, runtime.in_flight)
     if not SHUTDOWN.missing:
         _stop_with(proxy_server, runtime)
     count_own_calls()

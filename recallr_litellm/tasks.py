@@ -6,10 +6,14 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from math import inf
 from typing import Any, Final
 
 QUIET_SECONDS: Final = 0.05
 """Idle seconds before a process counts as quiet: a client that was answered often asks again."""
+_LATELY_SECONDS: Final = 1.0
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
@@ -31,6 +35,8 @@ class InFlight:
     with in_flight.one_more():          # around the serving of a request
         ...
     await in_flight.quiet(within=1.0)   # before work that can wait
+    with in_flight.first(within=0.1):   # around work that gives way between its pieces, wherever it calls `give_way`
+        ...
     """
 
     def __init__(self, quiet_seconds: float = QUIET_SECONDS) -> None:
@@ -59,6 +65,28 @@ class InFlight:
             async with asyncio.timeout(within):
                 await self._quiet()
 
+    @contextmanager
+    def first(self, *, within: float, in_all: float = inf, rest: float = 0.0) -> Iterator[None]:
+        """While work is done, and tasks begin, that requests go before.
+
+        Args:
+            within: the seconds for which each `give_way` waits at most: a request may wait for its model for long, and
+                takes no processor then.
+            in_all: the seconds for which all of them do.
+            rest: how often the time of a piece of work is waited after it, where a request was served lately: the next
+                one comes soon, and would stand behind the piece that is being done then.
+        """
+        before = _giving_way.set(_GivingWay(self, within, in_all, rest))
+        try:
+            yield
+        finally:
+            _giving_way.reset(before)
+
+    async def _first(self, rest: float) -> None:
+        if self._count or time.monotonic() - self._ended_at < _LATELY_SECONDS:
+            await asyncio.sleep(rest)
+        await self._none.wait()
+
     async def _quiet(self) -> None:
         while True:
             await self._none.wait()
@@ -66,3 +94,31 @@ class InFlight:
             if left <= 0:
                 return
             await asyncio.sleep(left)
+
+
+async def give_way() -> None:
+    """Between two pieces of work, as two calls of a store: return at once, or, where requests go first
+    (`InFlight.first`), when none is being served or the time for that is over."""
+    if (giving := _giving_way.get()) is None:
+        return
+    await asyncio.sleep(0)  # a request that has just come is seen then
+    begun = time.monotonic()
+    rest = giving.rest * (begun - giving.resumed)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(min(giving.within, giving.left)):
+            await giving.in_flight._first(rest)
+    giving.resumed = time.monotonic()
+    giving.left -= giving.resumed - begun
+
+
+@dataclass(slots=True)
+class _GivingWay:
+    in_flight: InFlight
+    within: float
+    left: float
+    rest: float
+    resumed: float = 0.0
+    """When the work went on, by the monotonic clock."""
+
+
+_giving_way: ContextVar[_GivingWay | None] = ContextVar("recallr_giving_way", default=None)

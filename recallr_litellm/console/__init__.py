@@ -14,13 +14,19 @@ from recallr_litellm.console.pages import ROUTERS
 from recallr_litellm.console.paths import PREFIX
 from recallr_litellm.console.static_files import router as static_files
 from recallr_litellm.services import Services
+from recallr_litellm.tasks import InFlight
 
 __all__ = ["serve_console"]
 
 
-def serve_console(app: FastAPI, services: Services) -> None:
-    """Put the console on an application."""
+def serve_console(app: FastAPI, services: Services, in_flight: InFlight) -> None:
+    """Put the console on an application.
+
+    Args:
+        in_flight: the requests that pages give way to.
+    """
     app.state.recallr_services = services
+    app.state.recallr_in_flight = in_flight
     app.state.recallr_doorkeeper = Doorkeeper(services)
     pages = APIRouter(prefix=PREFIX, include_in_schema=False)
     for router in (*ROUTERS, static_files):

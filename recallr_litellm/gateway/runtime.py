@@ -49,8 +49,9 @@ _log = logging.getLogger(__name__)
 _LATE_SECONDS = 10.0
 """Longest wait for storing an exchange that no client waits for."""
 
-_YIELD_SECONDS = 2.0
-"""Longest time for which a call of the learning model waits because there are requests to serve."""
+_GIVES_WAY_SECONDS = 0.1
+_REST = 5.0
+"""How work in the background gives way to requests: see `InFlight.first`."""
 
 _NOTE_INTERVALS = 10
 """After how many process intervals it is noted who was heard of."""
@@ -226,7 +227,6 @@ class Runtime(OfferedServices):
             budget=budget,
             interval=settings.process_interval_seconds,
             lease_seconds=settings.lease_seconds,
-            quiet=lambda: self.in_flight.quiet(within=_YIELD_SECONDS),
             on_conflict=self._webhooks.conflict_raised if self._webhooks is not None else None,
         )
 
@@ -290,23 +290,24 @@ class Runtime(OfferedServices):
 
     def _work(self) -> None:
         """Start what runs in the background."""
-        for work in (
-            *(breaker.watch for breaker in self._breakers),
-            self._processor.run,
-            self._known_projects.keep,
-            self._keep_flushing_held,
-            self._keep_counting,
-            self.services.explain.run,
-            self.services.series.run,
-            self.services.forgetting.run,
-            self._retention.run,
-            self._list_earlier,
-            self._keep_noting_users,
-            *(self._reconify.background if self._reconify is not None else ()),
-            *(self._webhooks.background if self._webhooks is not None else ()),
-            *((self._learner.run,) if self._learner is not None else ()),
-        ):
-            self._spawn(for_ever(work), self._tasks)
+        with self.in_flight.first(within=_GIVES_WAY_SECONDS, rest=_REST):
+            for work in (
+                *(breaker.watch for breaker in self._breakers),
+                self._processor.run,
+                self._known_projects.keep,
+                self._keep_flushing_held,
+                self._keep_counting,
+                self.services.explain.run,
+                self.services.series.run,
+                self.services.forgetting.run,
+                self._retention.run,
+                self._list_earlier,
+                self._keep_noting_users,
+                *(self._reconify.background if self._reconify is not None else ()),
+                *(self._webhooks.background if self._webhooks is not None else ()),
+                *((self._learner.run,) if self._learner is not None else ()),
+            ):
+                self._spawn(for_ever(work), self._tasks)
 
     async def store(self, exchange: Exchange, within: float) -> bool:
         """Store an exchange within so many seconds; held, and False, when that fails."""

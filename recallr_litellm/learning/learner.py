@@ -26,7 +26,7 @@ from recallr_litellm.memory.gone import undo_if_gone
 from recallr_litellm.metrics import FAULTS, LEARNING, LEARNING_CALLS, LEARNING_TOKENS
 from recallr_litellm.stores.circuit_breaker import CircuitBreaker
 from recallr_litellm.stores.state.learning_queue import LearningClaim, LearningQueue, Waiting
-from recallr_litellm.tasks import end
+from recallr_litellm.tasks import end, give_way
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +48,6 @@ class Learner:
         budget: of the model; past it sessions wait.
         interval: seconds between looks for users who are due.
         lease_seconds: how long a claim lasts without a sign of life.
-        quiet: returns when no request is being served, or after a while: learning yields to requests.
         on_conflict: told of each conflict that is raised, perhaps twice.
     """
 
@@ -64,7 +63,6 @@ class Learner:
         budget: TokenBudget,
         interval: float,
         lease_seconds: float,
-        quiet: Callable[[], Awaitable[None]],
         on_conflict: OnConflict | None = None,
     ) -> None:
         self._queue = queue
@@ -80,7 +78,6 @@ class Learner:
         self._interval = interval
         self._lease_seconds = lease_seconds
         self._pause = ModelPause()
-        self._quiet = quiet
         self._jobs: dict[asyncio.Task[None], LearningClaim] = {}
 
     async def run(self) -> None:
@@ -187,7 +184,7 @@ class Learner:
         ) -> Written:
             nonlocal calls, tokens
             await self._budget.require(owner.project)
-            await self._quiet()
+            await give_way()
             LEARNING_CALLS.labels(name).inc()
             calls += 1
             written = await self._write(messages, schema, name=name, max_tokens=max_tokens)

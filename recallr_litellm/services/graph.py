@@ -11,6 +11,7 @@ from recallr_litellm.core.entities import Entity, entities_of, name_key
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.core.records import Memory, Session
 from recallr_litellm.stores.vectors import VectorStore
+from recallr_litellm.tasks import give_way
 
 
 class EdgeKind(StrEnum):
@@ -81,9 +82,11 @@ class Graph:
             past: with what is no longer true, and earlier versions.
         """
         known = await self._memories(owner)
+        await give_way()
         chosen, entities = await asyncio.to_thread(_chosen, known, entity, past=past)
         shown = chosen[offset : offset + limit]
         sessions = await self._vectors.get_sessions(owner, {memory.session for memory in shown})
+        await give_way()
         led_to, edges = await asyncio.to_thread(_led_to, shown, entities, sessions)
         return GraphView(shown, led_to, sessions, edges, len(chosen))
 

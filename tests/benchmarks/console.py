@@ -171,24 +171,29 @@ def paint(chromium: Chromium, url: str, times: int, measured: Measured) -> None:
             measured.painted.append(chromium.driver.execute_script(_PAINTED)[0])
 
 
-async def walk(proxy: Proxy, all_pages: list[str], until: float, chance: random.Random) -> int:
+async def viewer(proxy: Proxy) -> httpx.AsyncClient:
+    """A client that has come in."""
+    client = httpx.AsyncClient(
+        base_url=f"{proxy.url}/recallr/console", follow_redirects=True, trust_env=False, timeout=60.0
+    )
+    (await client.post("/login", data={"project": PROJECT, "key": API_KEY})).raise_for_status()
+    return client
+
+
+async def walk(client: httpx.AsyncClient, all_pages: list[str], until: float, chance: random.Random) -> int:
     """Look at one page after another, as a viewer does: nine times in ten of a usual user. Returns how many."""
     usual, large = ([one for one in all_pages if (LARGE in one) is it] for it in (False, True))
     seen = 0
-    async with httpx.AsyncClient(
-        base_url=f"{proxy.url}/recallr/console", follow_redirects=True, trust_env=False, timeout=60.0
-    ) as client:
-        await client.post("/login", data={"project": PROJECT, "key": API_KEY})
-        await asyncio.sleep(chance.uniform(0, THINK_SECONDS[1]))
-        while perf_counter() < until:
-            where = chance.choice(usual if chance.random() < 0.9 else large)
-            answer = await client.get(where)
-            if not (where.startswith("/request?") and answer.status_code == httpx.codes.NOT_FOUND):
-                answer.raise_for_status()  # of requests the last ones are kept: the one in the address goes meanwhile
-            if where.startswith("/graph?"):  # which asks for what it draws
-                await client.get(where.replace("/graph?", "/graph/data?"))
-            seen += 1
-            await asyncio.sleep(chance.uniform(*THINK_SECONDS))
+    await asyncio.sleep(chance.uniform(0, THINK_SECONDS[1]))
+    while perf_counter() < until:
+        where = chance.choice(usual if chance.random() < 0.9 else large)
+        answer = await client.get(where)
+        if not (where.startswith("/request?") and answer.status_code == httpx.codes.NOT_FOUND):
+            answer.raise_for_status()  # of requests the last ones are kept: the one in the address goes meanwhile
+        if where.startswith("/graph?"):  # which asks for what it draws
+            await client.get(where.replace("/graph?", "/graph/data?"))
+        seen += 1
+        await asyncio.sleep(chance.uniform(*THINK_SECONDS))
     return seen
 
 
@@ -224,15 +229,20 @@ class Side:
 async def beside(proxy: Proxy, all_pages: list[str], viewers: int, rounds: int, seconds: float) -> tuple[Side, Side]:
     """Chat requests without viewers and with them, in turns."""
     questions, chance, sides = Material.load(None).ask(), random.Random(7), (Side(), Side())
+    come = [
+        await viewer(proxy) for _ in range(viewers)
+    ]  # each makes an SSL context, which would delay what is measured
     await chat(proxy, questions, perf_counter() + 5)
     for number in range(2 * rounds):
         side, busy = sides[number % 2], number % 2
         begun, cpu = perf_counter(), cpu_seconds_exactly(proxy.pid)
-        walks = [walk(proxy, all_pages, begun + seconds, chance) for _ in range(viewers * busy)]
+        walks = [walk(client, all_pages, begun + seconds, chance) for client in come * busy]
         found, *seen = await asyncio.gather(chat(proxy, questions, begun + seconds), *walks)
         side.requests += found  # type: ignore[arg-type]
         side.pages += sum(seen)  # type: ignore[arg-type]
         side.cpu.append((cpu_seconds_exactly(proxy.pid) - cpu) / (perf_counter() - begun))
+    for client in come:
+        await client.aclose()
     return sides
 
 

@@ -188,7 +188,6 @@ async def learner(
             budget=TokenBudget(state, lambda _: None),
             interval=1.0,
             lease_seconds=60,
-            quiet=_at_once,
         )
         await queue.close()
         valkey.stop()
@@ -246,7 +245,3 @@ async def account(vectors: VectorStore, owner: Owner, sessions: Iterable[str], t
         sum(sum(extraction.rejected.values()) for extraction in extractions),
         tuple(one.content for one in memories if not one.sources or not said.issuperset(one.sources)),
     )
-
-
-async def _at_once() -> None:
-    return

@@ -1,20 +1,21 @@
 """How many sessions are learned in a second, and what that costs the requests beside it.
 
-    python -m tests.benchmarks.learning --users 40 --sessions 5
+    python -m tests.benchmarks.learning --users 20 --sessions 5
 
 One gateway with embedded stores, before a provider that answers at once, its memory model too: each session tells of a
 move and of four things bought, which is one call to extract them and, from a second session on, one to reconcile them.
-Requests of another user
-are sent one at a time, before anything is queued, while it is learned, and after; so all times are of one run. What it
-costs is CPU time of the gateway, as the machine may be busy, less that of the requests.
+First the sessions of some users are learned while nothing is asked. Then another user asks, one request at a time with
+pauses of chance between them: while nothing is learned, while the sessions of as many other users are, and after.
+CPU is that of the gateway.
 """
 
 from __future__ import annotations
 
 import json
+import random
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
@@ -33,6 +34,9 @@ from tests.support.provider import Answer, Provider, ProviderProcess
 from tests.support.proxy import MEMORY_MODEL, Proxy
 
 BOUGHT = ("lamp", "bicycle", "kettle", "piano")
+PAUSE_SECONDS = 0.1
+"""Between two requests, at the mean."""
+_CHANCE = random.Random(7)
 TOWNS = ("Porto", "Rome", "Graz", "Lyon", "Cork", "Turin", "Bergen", "Gdansk")
 
 
@@ -45,38 +49,34 @@ def main(
 ) -> None:
     """Measure, and print a table."""
     console = Console()
-    console.print(f"before: {load()}")
     settings = {**SETTINGS, "RECALLR_MEMORY_MODEL": MEMORY_MODEL}
     with tempfile.TemporaryDirectory() as name, ProviderProcess(Path(name) / "provider") as process:
         script(process.provider)
         with Proxy(Path(name) / "proxy", process.provider, settings=settings, config=CONFIG) as proxy:
             ask(proxy, 10)
-            spent = cpu_seconds_exactly(proxy.pid)
-            idle = ask(proxy, requests)
-            of_request = (cpu_seconds_exactly(proxy.pid) - spent) / requests
+            console.print(f"before: {load()}")
             began, spent = perf_counter(), cpu_seconds_exactly(proxy.pid)
-            queue(proxy, users, sessions)
-            busy: list[float] = []
-            while learned(proxy) < users * sessions:
-                busy += ask(proxy, 1)
-            seconds = perf_counter() - began
-            spent = cpu_seconds_exactly(proxy.pid) - spent - of_request * len(busy)
+            queue(proxy, range(users), sessions)
+            wait(proxy, users * sessions)
+            seconds, cpu = perf_counter() - began, cpu_seconds_exactly(proxy.pid) - spent
+            idle, busy = [*ask(proxy, requests)], list[float]()
+            began, others = perf_counter(), range(users, 2 * users)
+            queue(proxy, others, sessions)
+            while learned(proxy) < 2 * users * sessions and len(busy) < 10 * requests:
+                busy += ask(proxy, 20)
+            beside, done = perf_counter() - began, learned(proxy) - users * sessions
+            wait(proxy, 2 * users * sessions)
             idle += ask(proxy, requests)
-    table = Table(title=f"{users * sessions} sessions of {users} users")
-    for column in ("", "requests", "p50 ms", "p95 ms"):
-        table.add_column(column)
-    for what, times in (("nothing is learned", idle), ("learning", busy)):
-        p50, p95 = np.percentile(np.array(times) * 1000, (50, 95))
-        table.add_row(what, str(len(times)), f"{p50:.1f}", f"{p95:.1f}")
+    table = Table("requests", "number", "p50 ms", "p95 ms", title=load())
+    figures = [np.percentile(np.array(times) * 1000, (50, 95)) for times in (idle, busy)]
+    for what, times, of_times in zip(("nothing is learned", "learning"), (idle, busy), figures, strict=True):
+        table.add_row(what, str(len(times)), *(f"{one:.1f}" for one in of_times))
+    table.add_row("ratio", "", *(f"{one:.2f}" for one in figures[1] / figures[0]))
     console.print(table)
     console.print(
-        f"{users * sessions / seconds:.1f} sessions learned a second, from the moment that the first is queued"
+        f"learned a second: {users * sessions / seconds:.1f} sessions alone, {done / beside:.1f} beside requests; "
+        f"{1000 * cpu / users / sessions:.0f} ms of CPU each, processing included"
     )
-    console.print(f"{1000 * spent / users / sessions:.0f} ms of CPU a session, {1000 * of_request:.0f} ms a request")
-    console.print(
-        f"a request while it learns takes {np.median(busy) / np.median(idle):.2f} times as long at the median"
-    )
-    console.print(f"after: {load()}")
 
 
 def script(provider: Provider) -> None:
@@ -110,7 +110,7 @@ def script(provider: Provider) -> None:
     provider.answer(Answer(model=MEMORY_MODEL, when="FACT 1", text=json.dumps({"decisions": [change]})))
 
 
-def queue(proxy: Proxy, users: int, sessions: int) -> None:
+def queue(proxy: Proxy, users: Iterable[int], sessions: int) -> None:
     """Have so many sessions processed, and so learned."""
 
     def live(user: int) -> None:
@@ -125,7 +125,7 @@ def queue(proxy: Proxy, users: int, sessions: int) -> None:
             call(proxy, "POST", f"{path}/process", body={})
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(live, range(users)))
+        list(pool.map(live, users))
 
 
 def learned(proxy: Proxy) -> float:
@@ -133,14 +133,20 @@ def learned(proxy: Proxy) -> float:
     return metric(proxy, "recallr_learning_sessions_total", outcome="learned")
 
 
+def wait(proxy: Proxy, sessions: int) -> None:
+    """Until so many were learned."""
+    while learned(proxy) < sessions:
+        time.sleep(0.5)
+
+
 def ask(proxy: Proxy, number: int) -> Sequence[float]:
-    """Seconds of so many requests of a user who is not learned of meanwhile."""
+    """Seconds of so many requests of a user who is not learned of."""
     times = []
     for _ in range(number):
         began = perf_counter()
         proxy.ask("asks", "Which town did I say I live in?", conversation_id="one")
         times.append(perf_counter() - began)
-        time.sleep(0.05)
+        time.sleep(_CHANCE.uniform(0, 2 * PAUSE_SECONDS))
     return times
 
 

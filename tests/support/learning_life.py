@@ -289,7 +289,6 @@ async def _child(request: Request) -> None:
         budget=TokenBudget(state, lambda _: 10_000_000),
         interval=0.005,
         lease_seconds=_LEASE_SECONDS,
-        quiet=_at_once,
     )
     note = folder / "phase"
     begun = int(note.read_text()) if note.exists() else -1
@@ -312,10 +311,6 @@ async def _child(request: Request) -> None:
     (folder / "dump.json").write_text(json.dumps(await _dump(vectors), sort_keys=True))
     await queue.close()
     await vectors.close()
-
-
-async def _at_once() -> None:
-    return
 
 
 async def _processed(

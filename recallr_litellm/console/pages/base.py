@@ -34,6 +34,7 @@ from recallr_litellm.console.rendering import rendered, texts
 from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.errors import RequestError, Unavailable, UserNotFound
 from recallr_litellm.services import Services
+from recallr_litellm.tasks import InFlight
 
 PAGE: Final = 50
 """Rows of a page."""
@@ -44,6 +45,9 @@ _TIMEZONE_COOKIE: Final = "recallr_console_timezone"
 _MOST_BYTES: Final = 200_000
 """Of a form."""
 _SEE_OTHER: Final = 303
+_GIVES_WAY_SECONDS: Final = 0.02
+_GIVES_WAY_IN_ALL_SECONDS: Final = 0.2
+"""Longest time for which a page waits because there are requests to serve: each of its pieces, and the page."""
 
 
 class PageRoute(APIRoute):
@@ -56,7 +60,8 @@ class PageRoute(APIRoute):
         async def handle(request: Request) -> Response:
             request = Request(request.scope, bounded(request, _MOST_BYTES))
             try:
-                response = await handler(request)
+                with in_flight(request).first(within=_GIVES_WAY_SECONDS, in_all=_GIVES_WAY_IN_ALL_SECONDS):
+                    response = await handler(request)
             except NotLetIn:
                 response = _to_login(request)
             except Forged:
@@ -199,6 +204,12 @@ class FormPage(Page):
 def doorkeeper(request: Request) -> Doorkeeper:
     """Who lets visitors in."""
     found: Doorkeeper = request.app.state.recallr_doorkeeper
+    return found
+
+
+def in_flight(request: Request) -> InFlight:
+    """The requests that pages give way to."""
+    found: InFlight = request.app.state.recallr_in_flight
     return found
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 from typing import Final
 
+import orjson
 from fastapi import Response
 
 from recallr_litellm.console.drawing import NodeKind, drawing_of
@@ -18,6 +18,7 @@ from recallr_litellm.console.pages.base import PAGE, Offset, Page, PageOfProject
 from recallr_litellm.console.paths import address
 from recallr_litellm.core.owner import Owner
 from recallr_litellm.services.graph import GraphView
+from recallr_litellm.tasks import give_way
 
 router = page_router()
 
@@ -40,6 +41,7 @@ async def graph(page: PageOfProject, user: str, entity: str = "", past: bool = F
 async def data(page: PageOfProject, user: str, entity: str = "", past: bool = False) -> Response:
     """What the page's script draws."""
     view = await _view(page, await page.owner(user), entity, past)
+    await give_way()
     packed = await asyncio.to_thread(_packed, view)
     return Response(packed, media_type="application/json", headers={"Content-Encoding": "gzip"})
 
@@ -61,6 +63,7 @@ async def as_list(
         find: only those with this in their text, in any case.
     """
     view = await _view(page, await page.owner(user), entity, past)
+    await give_way()
     drawing = await asyncio.to_thread(drawing_of, view)
     wanted = find.casefold()
     found = [node for node in drawing.nodes if kind in (None, node.kind) and wanted in node.label.casefold()]
@@ -102,4 +105,4 @@ def _packed(view: GraphView) -> bytes:
         for node, place in zip(drawing.nodes, places(drawing), strict=True)
     ]
     content = {"nodes": nodes, "edges": drawing.edges, "memories": drawing.memories, "total": drawing.total}
-    return gzip.compress(json.dumps(content).encode(), 5)
+    return gzip.compress(orjson.dumps(content), 5)

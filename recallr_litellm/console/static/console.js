@@ -53,12 +53,25 @@ for (const box of document.querySelectorAll(".wide, .text, pre")) {
   if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
 }
 
-const style = getComputedStyle(document.documentElement);
-const colour = (name) => style.getPropertyValue(name).trim();
+/** Once the page is painted: the script that draws is of megabytes. */
+const painted = new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 0)));
+
+function library(address) {
+  return new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    Object.assign(script, { src: address, onload: resolve, onerror: () => reject(new Error(`no ${address}`)) });
+    document.head.append(script);
+  });
+}
+
+const plots = document.querySelectorAll("[data-plot]");
+if (plots.length) painted.then(() => library(plots[0].dataset.plotly)).then(() => plots.forEach(draw));
 
 const ofStatus = { ok: "--good", empty: "--accent", degraded: "--warn", off: "--quiet" };
 
-for (const plot of document.querySelectorAll("[data-plot]")) {
+function draw(plot) {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
   const traces = JSON.parse(plot.dataset.plot);
   const layout = {
     barmode: "stack",

@@ -3,10 +3,7 @@
 "use strict";
 
 const map = document.querySelector(".map");
-if (map) {
-  // once the page is painted: the script that draws is of megabytes
-  requestAnimationFrame(() => setTimeout(() => open(map), 0));
-}
+if (map) painted.then(() => open(map));
 
 async function open(map) {
   const urls = JSON.parse(map.dataset.urls), texts = JSON.parse(map.dataset.texts);
@@ -24,14 +21,6 @@ async function open(map) {
     status.textContent = texts.failed;
     throw error;
   }
-}
-
-function library(address) {
-  return new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    Object.assign(script, { src: address, onload: resolve, onerror: () => reject(new Error(`no ${address}`)) });
-    document.head.append(script);
-  });
 }
 
 const filled = (text, ...values) => values.reduce((so_far, value) => so_far.replace("%s", value), text);

@@ -15,7 +15,7 @@ from recallr_litellm.core.records import Vector
 from recallr_litellm.errors import EmbeddingRefused, EmbeddingUnavailable, RecallrError
 from recallr_litellm.stores.embedding.base import TextModel, bounded, unit
 from recallr_litellm.stores.embedding.queries import QueryCache
-from recallr_litellm.tasks import InFlight
+from recallr_litellm.tasks import InFlight, give_way
 
 _GIVES_WAY_SECONDS = 0.25
 """Longest time for which a batch of passages waits for queries, so that it has its turn on a busy gateway too."""
@@ -80,6 +80,7 @@ class LocalEmbedder:
         vectors: dict[int, Vector] = {}
         for start in range(0, len(by_length), self._batch):
             batch = by_length[start : start + self._batch]
+            await give_way()
             await self._querying.quiet(within=_GIVES_WAY_SECONDS)
             embedded = await self._run(self._passage_thread, self._embed_passages, [prefixes[index] for index in batch])
             vectors.update(zip(batch, embedded, strict=True))

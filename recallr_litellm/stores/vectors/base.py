@@ -132,14 +132,16 @@ class OpenedCollection:
     async def _newest_ids(self, where: Where, n: int) -> list[str]:
         """The newest `n` points by `where.time`, and of the same instant by their ids: the first of them whatever `n`
         is."""
-        newest, _ = await self._engine.scroll(where, n, fields=[where.time], newest_first=True)
-        if not newest:
-            return []
-        last = min(point.payload[where.time] for point in newest)
-        found = {point.id: point.payload[where.time] for point in newest}
-        if len(newest) == n:  # maybe cut through an instant, see `_newest`
+        found: dict[str, int] = {}
+        while (wanted := min(n - len(found), _READ_PAGE)) > 0:
+            newest, _ = await self._engine.scroll(where, wanted, fields=[where.time], newest_first=True)
+            found |= {point.id: point.payload[where.time] for point in newest}
+            if len(newest) < wanted:
+                break
+            last = min(point.payload[where.time] for point in newest)  # maybe cut through an instant, see `_newest`
             same = await self._all_points(replace(where, since=last, until=last), [])
             found |= {point.id: last for point in same}
+            where = replace(where, until=last - 1)
         return sorted(found, key=lambda id: (-found[id], id))[:n]
 
     async def _all(self, where: Where, fields: Sequence[str]) -> list[Payload]:

@@ -30,6 +30,7 @@ from recallr_litellm.stores.vectors.edge_terms import INDEX_PARAMS, KEPT, filter
 from recallr_litellm.stores.vectors.engine import Found, KeptPayload, Nearest, Payload, Point, PointId, Stored, Where
 from recallr_litellm.stores.vectors.kept_payloads import KeptPayloads
 from recallr_litellm.stores.vectors.schema import DENSE, INDEXES
+from recallr_litellm.tasks import give_way
 
 _THREADS = 2
 _COPY_PAGE = 256
@@ -185,6 +186,7 @@ class EdgeEngine:
         return {id: np.array(vector, np.float32) for id, vector in found if vector is not None}
 
     async def query(self, queries: Sequence[Nearest]) -> list[list[Found]]:
+        await give_way()
         return self._translated("search", lambda: self._query(self._opened, queries))
 
     def _query(self, shard: q.EdgeShard, queries: Sequence[Nearest]) -> list[list[Found]]:
@@ -248,6 +250,7 @@ class EdgeEngine:
         return self._shard
 
     async def _call(self, what: str, call: Callable[[q.EdgeShard], T]) -> T:
+        await give_way()
         shard = self._opened
         return await self._on_thread(what, lambda: call(shard))
 

@@ -27,6 +27,7 @@ from recallr_litellm.stores.vectors.schema import (
     TIMES,
     Index,
 )
+from recallr_litellm.tasks import give_way
 
 _TIMEOUT_SECONDS = 10
 """For one call. Requests have deadlines of their own, much shorter; this one is for the writes."""
@@ -216,7 +217,9 @@ def require_supported(version: str) -> None:
 
 @asynccontextmanager
 async def translated(what: str) -> AsyncIterator[None]:
-    """Failures of the client as `VectorsUnavailable` or `VectorsRefused`: "The Qdrant server could not <what>"."""
+    """A call of the client, whose failures are `VectorsUnavailable` or `VectorsRefused`: "The Qdrant server could not
+    <what>"."""
+    await give_way()
     try:
         yield
     except (ApiException, QdrantException) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -87,7 +86,12 @@ class World:
     """What the tests work with."""
 
     def __init__(
-        self, state: StateStore, vectors: VectorStore, queue: LearningQueue, learner: Learner, model: ScriptedModel
+        self,
+        state: StateStore,
+        vectors: VectorStore,
+        queue: LearningQueue,
+        learner: Learner,
+        model: ScriptedModel,
     ) -> None:
         self.state = state
         self.vectors = vectors
@@ -96,12 +100,6 @@ class World:
         self.model = model
         self.rules = Rules()
         self.budget: int | None = None
-        self.quiet = asyncio.Event()
-        """No request is being served."""
-        self.quiet.set()
-
-    async def wait_for_quiet(self) -> None:
-        await self.quiet.wait()
 
     async def remember(
         self, id: str, *lines: str, day: str, owner: Owner = OWNER, timezone: str = ""
@@ -167,7 +165,6 @@ async def a_world(tmp_path: Path) -> AsyncIterator[World]:
         budget=TokenBudget(state, lambda _: made.budget),
         interval=0.05,
         lease_seconds=60,
-        quiet=lambda: made.wait_for_quiet(),
     )
     made = World(state, vectors, queue, learner, model)
     yield made

@@ -21,7 +21,7 @@ from recallr_litellm.learning.model_pause import ModelPause
 from recallr_litellm.memory.budget import BudgetSpent
 from recallr_litellm.metrics import REGISTRY
 from recallr_litellm.stores.state import keys
-from recallr_litellm.tasks import end
+from recallr_litellm.tasks import InFlight, end
 from tests.unit.learning.conftest import World
 from tests.unit.learning.kit import OWNER, at
 
@@ -429,14 +429,22 @@ async def test_what_a_session_took_and_what_came_of_it_is_one_line_without_its_w
 
 
 async def test_learning_yields_to_requests(world: World) -> None:
-    world.quiet.clear()
+    in_flight = InFlight()
+    world.model.says({"Porto": [lives("Porto")]})
     await world.remember("s", "user: I live in Porto.", day="2025-05-01")
-    learning = asyncio.create_task(world.learner.learn(OWNER, "s"))
-    await asyncio.sleep(0.3)
-    assert not world.model.asked, "as long as requests are served"
-    world.quiet.set()
-    await learning
-    assert len(world.model.asked) == 1
+    await world.queue.add(OWNER, "s", at("2025-05-01"))
+    with in_flight.one_more(), in_flight.first(within=3600.0):
+        running = asyncio.create_task(world.learner.run())
+        await asyncio.sleep(0.5)
+        assert not world.model.asked, "as long as a request is served"
+    while not world.model.asked:
+        await asyncio.sleep(0)
+    with in_flight.one_more():
+        await asyncio.sleep(0.5)
+        assert not await world.vectors.count_memories(OWNER), "what was extracted waits too"
+    while not await world.vectors.count_memories(OWNER):
+        await asyncio.sleep(0.05)
+    await end([running])
 
 
 async def test_the_queue_gives_a_users_sessions_in_order_of_time_to_one_worker(world: World) -> None:

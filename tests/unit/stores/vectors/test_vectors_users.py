@@ -6,7 +6,7 @@ import pytest
 
 from recallr_litellm.core.owner import Owner, Project
 from recallr_litellm.core.records import Memory, User
-from recallr_litellm.stores.vectors import Engine, VectorStore, schema
+from recallr_litellm.stores.vectors import Engine, VectorStore, base, schema
 from recallr_litellm.stores.vectors.engine import Point, Where
 from recallr_litellm.stores.vectors.schema import Kind
 from recallr_litellm.stores.vectors.users import UserOrder
@@ -61,7 +61,11 @@ async def listed(store: VectorStore, order: UserOrder, *, part: str = "", limit:
         names += [one.user.user for one in page]
 
 
-async def test_users_are_listed_page_by_page_in_every_order(store: VectorStore) -> None:
+@pytest.mark.parametrize("at_once", [2, 256])
+async def test_users_are_listed_page_by_page_in_every_order(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(base, "_READ_PAGE", at_once)
     await people(store)
     by_name = ["anna@example.com", "anna@example.org", "Annabel/7?", "ben 100%_\u202e", "Zoë"]
     assert await listed(store, UserOrder.NAME) == by_name
