@@ -43,7 +43,7 @@ async def visited(folder: Path, **settings: Any) -> AsyncIterator[tuple[Runtime,
     """A worker, and a visitor of its console with the key of project `acme`."""
     async for runtime in running(folder, **settings):
         app = FastAPI()
-        serve_console(app, runtime.services)
+        serve_console(app, runtime.services, runtime.in_flight)
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url=ADDRESS, follow_redirects=True
         ) as client:

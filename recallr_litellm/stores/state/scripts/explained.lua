@@ -4,10 +4,12 @@ local order, places = unpack(KEYS)
 local given_now, most, most_bytes, keep_ms = unpack(ARGV, 1, 4)
 
 local now = clock(given_now)
+local newest = redis.call('ZRANGE', order, -1, -1, 'WITHSCORES')
+local at = math.max(now, tonumber(newest[2] or 0))
 for i = 5, #ARGV, 3 do
   local id, owner, bytes = unpack(ARGV, i, i + 2)
-  -- Those that came together keep their order.
-  if redis.call('ZADD', order, now + i / 4096, id) == 1 then
+  at = at + 1 / 4096 -- those of one millisecond keep their order too
+  if redis.call('ZADD', order, at, id) == 1 then
     redis.call('HSET', places, id, owner .. ' ' .. bytes)
     redis.call('HINCRBY', places, 'bytes', bytes)
   end
@@ -15,8 +17,8 @@ end
 local gone = {}
 local count, bytes = redis.call('ZCARD', order), tonumber(redis.call('HGET', places, 'bytes') or 0)
 while count > 0 do
-  local id, at = unpack(redis.call('ZRANGE', order, 0, 0, 'WITHSCORES'))
-  if count <= tonumber(most) and bytes <= tonumber(most_bytes) and tonumber(at) > now - keep_ms then break end
+  local id, since = unpack(redis.call('ZRANGE', order, 0, 0, 'WITHSCORES'))
+  if count <= tonumber(most) and bytes <= tonumber(most_bytes) and tonumber(since) > now - keep_ms then break end
   local place = redis.call('HGET', places, id)
   if place then
     gone[#gone + 1] = id
