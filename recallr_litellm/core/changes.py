@@ -16,8 +16,10 @@ _CHANGE = re.compile(
     | dropped | took\sup | my\snotice | new\s(?:best|record)
     | these\sdays | nowadays | now(?=[.!,;]) | let\sme\sgo | laid\soff | fired | started\s(?:as|at|with)
     | migrated | replaced | renamed | rescheduled | postponed | pushed\s(?:back|to|out)
-    | brought\sforward | cancel(?:l?ed|l?ing)? | called\soff | fell\sthrough | fallen\sthrough | didn['’]t\swork\sout
+    | brought\sforward | cancel(?:l?ed|l?ing)? | called\soff | is\soff(?=[.,;!]) | f(?:e|a)ll(?:en)?\sthrough
+    | didn['’]t\swork\sout
     | sold | got\srid | gave\saway | broken?\sup | divorced | separated | engaged | got\smarried | retired | resigned
+    | died | passed\saway
     | promoted | got\s(?:a|the)\snew | started\s(?:a|my)\snew | instead
     | new\s(?:\w+\s)?(?:job|number|address|phone|flat|apartment|house|car|e-?mail|password|boss|name)
     | correction | i\s(?:was|had\sit)\swrong | told\syou\swrong | i\smeant | turn(?:s|ed)\sout\sthat
@@ -26,9 +28,9 @@ _CHANGE = re.compile(
     | (?:neue[nrs]?|nouvel(?:le)?|nueva|nuova|nova|nieuwe?)\s
         (?:\w+)?(?:nummer|adresse|wohnung|stelle|numéro|dirección|indirizzo|casa|adres)
     | jetzt | geändert | ne\s\w+\splus | n['’]\w+\splus | déménagé | changé | désormais | reporté | annulé
-    | ya\sno | mudado | mudé | cambi(?:é|ado|ó) | ahora | aplazad[oa] | cancelad[oa]
+    | ya\sno | dejad[oa]\sde | mudado | mudé | cambi(?:é|ado|ó) | ahora | aplazad[oa] | cancelad[oa]
     | non\s\w+\spiù | trasferit[oa] | cambiat[oa] | adesso | rinviat[oa] | já\snão | mudei | mudou | agora | adiad[oa]
-    | niet\smeer | verhuisd | veranderd | voortaan | geannuleerd
+    | niet\smeer | geen\s\w+\smeer | verhuisd | veranderd | voortaan | geannuleerd
     )\b | 不再 | 改成 | 改为 | 搬到 | もう.{1,12}ない | に変え | 引っ越""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -65,19 +65,40 @@ _WANTS_TO_KNOW = re.compile(
       (?:can\syou\s|could\syou\s)?(?:tell|remind)\sme\s(?:again\s)?(?:what|who|where|when|which|why|how|whose|about|if
         |whether|my|of|the\s(?!truth\b)\w+)\b
     | (?:i(?:['’]ve|\shave|\s)?\s?(?:forgot(?:ten)?|(?:always\s|keep\s)?forget(?:ting)?)
-        |i\s(?:can['’]?t|cannot|can\snever|don['’]?t|do\snot)\s(?:remember
-        |recall|know)|i(?:['’]m|\sam|\swas)?\swonder(?:ing)?|i(?:['’]d|\swould)\slike\sto\sknow|i\s(?:need|want)\sto\sknow)
-      \s(?:again\s)?(?:what|who|where|when|which|why|how|whose|if|whether|the\s(?:[^\s'’]+['’]s\s)?name|the\s\w+\sof|my)\b
+        |(?:i\s)?(?:can['’]?t|cannot|can\snever|don['’]?t|do\snot)\s(?:remember|recall|know)
+        |(?:i(?:['’]m|\sam|\swas)?\s)?(?:just\s)?(?:wonder(?:ing)?|curious|trying\sto\s(?:remember|recall|find\sout))
+        |i(?:\swas|\sam|['’]m)\shoping\syou(?:['’]d|\s\w+)?\s(?:know|remember|tell\sme)|(?:got|have)\sany\s(?:idea|clue)
+        |(?:can\syou\s|please\s)?help\sme\s(?:remember|recall|find\sout)
+        |i(?:['’]d|\swould)\slike\sto\sknow|(?:i\s)?(?:need|want)\sto\s(?:know|remember|find\sout))
+      \s(?:again\s)?(?:what|who|where|when|which|why|how|whose|if|whether|the\s(?:[^\s'’]+['’]s\s)?name|the\s\w+\sof
+        |my(?:\s(?!(?:at|in|on|to|about)\b)\S+){1,4}\W*$)\b
     | (?:i\sneed\s)?(?!.*\b(?:is|are|was)\b).{0,40}\b(?:password|number|code|pin|name|address|link)(?:\sof\s.{1,40})?
         \W{1,2}(?:again|please|quick)\W*$
+    | (?:i\s)?need\s(?:the|my)\s(?:\w+\s)?(?:password|number|code|pin|name|address|link|date)
+        (?:\s(?:of|for)\s.{1,40})?\W*$
     | (?:sag|erzähl|nenn)\smir\b | (?:dis|rappelle|rappelez|dites)[-\s]moi\b | (?:dime|recuérdame)\b
     | (?:dimmi|ricordami)\b | (?:diz-me|diga-me|lembra-me)\b
+    | ich\s(?:frage?\smich|(?:möchte|will|muss)\s(?:gerne?\s)?wissen|wüsste\sgerne?|hab(?:e)?\svergessen
+        |wei(?:ß|ss)\snicht(?:\smehr)?)\W{1,2}(?:was|wer|wo|wann|wie|welche[rsnm]?|warum|ob|wohin|woher|wessen)\b
+    | (?:je\sme\sdemande|je\s(?:voudrais|veux|dois)\ssavoir|j['’]ai\soublié|je\sne\s(?:sais|me\ssouviens)\splus)\s
+        (?:où|quand|comment|quel(?:le)?s?|qui|pourquoi|combien|si|ce\squ|le\s(?:nom|numéro|code)|la\sdate|l['’]adresse)\b
+    | (?:me\spregunto|(?:quiero|quisiera|necesito)\ssaber|(?:se\sme\s)?olvid[éó]|he\solvidado|no\s(?:me\sacuerdo
+        |recuerdo))\s(?:dónde|cuándo|cómo|cuál(?:es)?|qué|quién|cuánt[oa]s?|si|el\s(?:nombre|número|código)|la\s(?:fecha|dirección))\b
+    | (?:mi\schiedo|(?:vorrei|voglio|devo)\ssapere|ho\sdimenticato|non\s(?:mi\s)?ricordo)\s
+        (?:dove|quando|come|quale?|chi|perché|quant[oaie]|se|cosa|il\s(?:nome|numero|codice)|la\sdata|l['’]indirizzo)\b
+    | (?:pergunto-me|(?:queria|quero|preciso)\s(?:de\s)?saber|(?:me\s)?esqueci(?:-me\sde|\sde)?|não\s(?:me\s)?lembro
+        (?:\sde)?)\s(?:onde|quando|como|qual|quais|quem|quant[oa]s?|se|o\s(?:nome|número|código|endereço)|a\s(?:data|morada))\b
+    | ik\s(?:vraag\sme\saf|(?:wil|moet)\s(?:graag\s)?weten|ben\svergeten|weet\sniet\smeer)\W{1,2}
+        (?:waar|wanneer|hoe|wat|wie|welke?|waarom|of|de\snaam)\b
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
 """A question in the form of a request."""
-_GOES_ON = re.compile(r"[,;:]\s+\w+\s+\w+\s+\w+")
-_ASKING_ENDS = ("吗", "嗎", "呢", "么", "ですか", "ますか")
+_GOES_ON = re.compile(r"[,;:]\s+\w+\s+\w+\s+\w+|\b(?:because|since)\s", re.IGNORECASE)
+_ASKING_ENDS = (
+    *("吗", "嗎", "呢", "么", "哪里", "哪儿", "什么", "谁", "多少", "几点"),
+    *("ですか", "ますか", "何", "どこ", "誰", "いつ", "인가요", "나요", "까요", "뭐야", "어디야"),
+)
 
 _DOES_NOT_KNOW = re.compile(
     r"""\b(?:
@@ -88,15 +109,29 @@ _DOES_NOT_KNOW = re.compile(
     | you\s(?:have\snot|haven['’]?t|did\snot|didn['’]?t|never)\s(?:\w+\s){0,2}(?:told|mention|shared?|said|tell|given?)
     | (?:there\sis|there['’]s|there\swas)\sno\s(?:\w+\s)?(?:information|record|mention|memory|note)
     | no\s(?:idea|information|record|memory|memories)\b
+    | (?:i(?:['’]m|\sam)\s)?(?:\w+\s)?unable\sto\s(?:recall|remember|find|say|tell|see|access|determine|verify)
+    | (?:can['’]?t|cannot)\s(?:determine|verify|be\sdetermined) | drawing\sa\sblank | not\ssomething\si\s(?:know|have)
+    | (?:hasn['’]t|has\snot|never)\scome\sup
+    | nothing\sin\s(?:our|the|your|this)\s(?:\w+\s)?(?:conversations?|chats?|messages|history)
+    | (?:don|doesn)['’]t\s(?:believe|think|(?:look|seem)\s(?:like|that))\s(?:that\s)?(?:you|we)(?:['’]ve|\shave)?\b
+    | we\s(?:have\snot|haven['’]?t|never)\s(?:\w+\s)?(?:talked|discussed|spoken|covered)
+    | (?:isn['’]t|is\snot|not)\s(?:currently\s)?available\sto\sme
     | (?:was|is|has)\s?n['’]?o?t\s(?:been\s)?(?:mentioned|told|stated|shared)
     | (?:das\s)?wei(?:ß|ss)\sich\s(?:\w+\s)?nicht|ich\swei(?:ß|ss)\s(?:\w+\s){0,2}nicht|nicht\ssicher
+    | (?:hast\sdu|haben\ssie)\s(?:\w+\s){0,3}(?:nicht|nie)\s(?:gesagt|erzählt|erwähnt|genannt)
     | (?:keine|keinen)\s(?:\w+\s)?(?:information|informationen|ahnung|angaben|erinnerung|hinweis)
     | je\sne\s(?:sais|connais|me\ssouviens)\spas|je\sn['’]ai\s(?:pas|aucune)|pas\ssûre?
+    | (?:vous\sne\sm['’]avez|tu\sne\sm['’]as)\s(?:pas|jamais) | aucune\sinformation
+    | no\sme\s(?:lo\s)?(?:has|ha)\s(?:dicho|contado)
+    | non\sme\s(?:lo\s|l['’])?ha(?:i)?\s(?:\w+\s)?dett[oa] | não\sme\s(?:\w+\s)?(?:disse|contou)(?:ste)?
+    | heb\sje\sme\s(?:\w+\s){0,3}niet
     | no\s(?:lo\s)?(?:sé|recuerdo)|no\stengo|no\sestoy\segur[oa]
     | non\s(?:lo\s)?(?:so|ricordo)|non\sho|non\ssono\ssicur[oa]
     | não\s(?:o\s)?(?:sei|lembro|me\slembro|tenho)
     | (?:dat\s)?weet\sik\s(?:\w+\s)?niet|ik\sweet\s(?:\w+\s)?niet|geen\s(?:informatie|idee)
-    )""",
+    )
+    | 不知道 | 不清楚 | 没有.{0,8}(?:信息|记录) | 没有告诉 | (?:わか|分か|知)りません | 存じません
+    | 모르겠 | 정보가\s?없""",
     re.IGNORECASE | re.VERBOSE,
 )
 _OFFERS = re.compile(
@@ -104,11 +139,11 @@ _OFFERS = re.compile(
       if\syou|let\sme\sknow|feel\sfree|would\syou|could\syou|can\syou|please|tell\sme|just|once\syou|you\s(?:can|could)
     | i(?:['’]d|\swould|['’]ll|\swill|\scan|['’]m|\sam)\s(?:be\s)?(?:happy|glad|help|able|remember|sorry)|happy\sto
     | (?:i['’]m\s|i\sam\s|so\s)?sorry|i\sapologi[sz]e|unfortunately|as\san\sai|hm+|good\squestion|great\squestion
-    | leider|tut\smir\sleid|désolée?|lo\ssiento|mi\sdispiace|desculpe?|sorry
+    | leider|tut\smir\sleid|désolée?|entschuldigung|lo\ssiento|mi\sdispiace|desculpe?|sorry
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
-_BUT = re.compile(r",?\s+but\s+|[:;]\s")
+_BUT = re.compile(r",?\s+(?:but|aber|mais|pero|ma|mas|maar)\s+|[:;]\s|,\s+(?=(?:the|it|they)\s)", re.IGNORECASE)
 _WORDS = re.compile(r"\w+")
 
 
@@ -136,8 +171,8 @@ def only_asks(text: str) -> bool:
         return all(len(sentence.split()) < _FEWEST_STATED or _REACTS.match(sentence) for sentence in told)
     if len(text) > 400 or len(text.split()) > _LONGEST_WITHOUT_MARK:
         return False
-    if _WANTS_TO_KNOW.match(text):
-        return len(_SENTENCE.findall(text)) == 1 and not _GOES_ON.search(text)
+    if wish := _WANTS_TO_KNOW.match(text):
+        return len(_SENTENCE.findall(text)) == 1 and not _GOES_ON.search(text, wish.end())
     end = text.rstrip(_AFTER_MARK)
     return not end.endswith((".", "!", "…", "。")) and bool(_ASKED.match(text) or end.endswith(_ASKING_ENDS))
 

@@ -1,8 +1,8 @@
 """What can be told of a passage by its words alone, whatever is asked.
 
 Read once, when a passage is written, and kept beside it: a recall looks at a hundred passages, and reading them all
-again took longer than the search. Whoever changes a rule here raises `schema.SCHEMA_VERSION`: what is stored was read
-by the old one.
+again took longer than the search. Whoever changes what is kept raises `schema.SCHEMA_VERSION`. A rule that knows more
+words needs no new one: what is stored stays as the old rule read it.
 """
 
 from __future__ import annotations

@@ -66,23 +66,27 @@ _NAME = re.compile(r"(?<![.!?:]\s)(?<!^)\b[A-Z]\w*")
 _OTHERWISE = (
     (
         re.compile(
-            r"\b(?:i|we)(?:['’](?:m|re))?\s(?:still\s|also\s)?(?:live|living)\b|\bich\swohne|\bj['’]habite|\bvivo\sen",
+            r"\b(?:i|we)(?:['’](?:m|re))?\s(?:still\s|also\s)?(?:live|living)\b|\bich\swohne|\bj['’]habite|\bvivo\s(?:en|a|em)\b"
+            r"|\babito\sa\b|\bmoro\sem\b|\b(?:ik|we|wij)\swo(?:on|nen)\b",
             re.I,
         ),
         re.compile(
             r"\b(?:i|we)(?:['’]ve|\shave)?\s(?:just\s)?(?:moved|relocated)\s(?:(?:again|out|away|over|house)\s)?(?:to|into|back)\b"
-            r"|\bgezogen\b|\bdéménagé|\bme\smudé",
+            r"|\b(?:um)?gezogen\b|\bdéménagé|\b(?:me\smudé|nos\smudamos)|\btrasferit[oai]\b|\bmud(?:ei|ámos)\b|\bverhuisd\b",
             re.I,
         ),
     ),
     (
         re.compile(
-            r"\b(?:i|we)(?:['’](?:m|re))?\s(?:still\s|also\s)?(?:work|working)\b|\bich\sarbeite|\bje\stravaille|\btrabajo\s",
+            r"\b(?:i|we)(?:['’](?:m|re))?\s(?:still\s|also\s)?(?:work|working)\b|\bich\sarbeite|\bje\stravaille|\btrabajo\s"
+            r"|\blavoro\s(?:come|in|per|a)\b|\btrabalho\s(?:como|n[oa]|em)\b|\bik\swerk\b",
             re.I,
         ),
         re.compile(
             r"\bstarted\s(?:as|at|with|a\snew\sjob|my\snew\sjob)\b|\bnew\s(?:\w+\s)?job\b|\blet\sme\sgo\b|\blaid\soff\b|\bfired\b"
-            r"|\b(?:quit|left|lost)\smy\sjob\b|\bretired\b|\bresigned\b|\bgekündigt\b",
+            r"|\b(?:quit|left|lost)\smy\sjob\b|\bretired\b|\bresigned\b|\bgekündigt\b"
+            r"|\bneue[nr]?\s(?:job|stelle)\b|\bnouve(?:l|au)\s(?:emploi|travail)\b|\bdémissionné|\bnuevo\strabajo\b"
+            r"|\bnuovo\slavoro\b|\blicenziat[oa]\b|\bnovo\s(?:emprego|trabalho)\b|\bnieuwe\sbaan\b|\bontslagen\b",
             re.I,
         ),
     ),
