@@ -28,13 +28,17 @@ _OWN: Final = (
 )
 _RELATION: Final = re.compile(rf"\b(?:{RELATION}|{_OTHER_LANGUAGES}|{_PETS})\b", re.IGNORECASE)
 _IS_SUBJECT: Final = re.compile(
-    rf"^\W*(?:\w+[,:]\s*|(?:and|but|also|so|und|aber|et|mais|y|pero|e|ma|en|maar)\s)?(?:{_OWN})\s(?:\w+\s)?"
+    rf"^\W*(?:\w+[,:]\s*|(?:and|both|all|but|also|so|und|aber|et|mais|y|pero|e|ma|en|maar)\s)?(?:{_OWN})\s(?:\w+\s)?"
     rf"(?:{RELATION}|{_OTHER_LANGUAGES}|{_PETS})\b(?!['’]s?\s)",
     re.IGNORECASE,
 )
 _INCLUDES_ME: Final = re.compile(
     r"\b(?:i|me|we|us|our|myself|ich|mich|mir|wir|uns|je|moi|nous|yo|nosotr[oa]s|eu|nós|io|noi|ik|wij|we)\b"
     r"|\bj['’]|\bm['’]",
+    re.IGNORECASE,
+)
+_VERB: Final = re.compile(
+    r"\b(?:is|are|was|were|has|have|had|will|can|could|expects?|wants?|likes?|loves?|got|went|moved|lives?|works?|says?|said)\b",
     re.IGNORECASE,
 )
 _OF_THE_USER: Final = re.compile(
@@ -47,9 +51,19 @@ def relations(text: str) -> frozenset[str]:
     return frozenset(word.casefold() for word in _RELATION.findall(text))
 
 
+def subject(clause: str) -> str:
+    """What stands before the verb of an English clause; all of it, where none is found."""
+    return _VERB.split(clause, maxsplit=1)[0]
+
+
+def includes_user(clause: str) -> bool:
+    """Whether a clause of the user's speaks of the user."""
+    return _INCLUDES_ME.search(clause) is not None
+
+
 def is_about_another(clause: str) -> bool:
     """Whether a clause of the user's says something of somebody close to the user, and of the user nothing."""
-    return _IS_SUBJECT.search(clause) is not None and not _INCLUDES_ME.search(clause)
+    return _IS_SUBJECT.search(clause) is not None and not includes_user(clause)
 
 
 def another(text: str) -> str:

@@ -11,11 +11,11 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from recallr_litellm.core.people import is_about_another, relations
+from recallr_litellm.core.people import includes_user, is_about_another, relations, subject
 from recallr_litellm.core.scripts import as_words
 from recallr_litellm.core.statements import ends_asking, only_asks
 from recallr_litellm.core.stopwords import ENGLISH
-from recallr_litellm.learning.details import names, numbers
+from recallr_litellm.learning.details import names, negates, numbers
 
 _CLAUSE: Final = re.compile(
     r"[.!?…;\n。！？；]+|[,:—–(),]\s*|\s(?:but|aber|sondern|mais|pero|sino|però|mas|maar)\s"
@@ -75,6 +75,47 @@ _ENDED: Final = re.compile(
     |n['’e]\s?\w+\s(?:\w+\s)?plus|plus\sde|arrêté|ya\sno|dejé\sde|já\snão|deixei\sde|não\s.{0,30}\smais|nunca\smais|nunca\smás
     |non\s.{0,30}\spiù|smesso|niet\smeer|geen\s.{0,30}meer|gestopt)\b|不再|もう.{1,12}ない""",
     re.IGNORECASE | re.VERBOSE,
+)
+_NEGATED: Final = re.compile(
+    r"""\b(?:i|we)(?:\s\w+n['’]t|['’](?:m|re|ve|d|ll)\s(?:not|never)|\s(?:\w+\s)?(?:not|never)|\s(?:\w+\s)?cannot)\s
+        (?!(?:only|just|merely|sure|think|know|remember|mind|forget|even|wait|stop|live\swithout|do\swithout)\b)
+        (\w+(?:\s\w+){0,2})
+    | \b(?:kein(?:e[nrm]?)?|geen)\s(\w+)
+    | \b(?:ich|wir|ik)\s(\w+)\s(?:\w+\s){0,2}(?:nicht|nie|niet|nooit)\b(?!\s(?:nur|alleen))
+    | \b(?:je|nous)\s(?:ne\s|n['’])(\w+(?:\s\w+)?)\s(?:pas|jamais)\b
+    | ^(?:(?:yo|eu|io)\s)?(?:no|não|nunca|non)\s(?!(?:s[oó]lo|s[oó]|solo|sé|sei|so)\b)(\w+(?:\s\w+){0,2})""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What one says is not so: the words after, or within, the denial."""
+_WAS_ONCE: Final = re.compile(r"\b(?:i|we)\sused\sto\s(?!be\sable\b)", re.IGNORECASE)
+_OF_THE_PAST: Final = re.compile(
+    r"\b(?:was|were|had|did|once|\w+ed|went|drove|ate|drank|ran|grew|taught|wrote)\b", re.IGNORECASE
+)
+_NOT_QUITE: Final = re.compile(r"\b(?:almost|nearly|beinahe|presque|casi|quase|quasi|bijna)\s(\w+)", re.IGNORECASE)
+_WISHED: Final = re.compile(
+    r"\b(?:i|we)\s(?:\w+\s)?wish\s(?:that\s)?(?:i|we|it|there)\s(?:had|were|was|could|lived|owned|knew|didn['’]t)\b",
+    re.IGNORECASE,
+)
+_OTHERS_SAY: Final = re.compile(
+    r"""^\W*(?:according\sto|laut|selon|según|segundo|secondo|volgens)\s
+        (?:(?:my|our|mein\w*|mon|ma|mi|meu|minha|mio|mia|mijn)\s)?(\w+)
+    |^\W*(?!(?:i|we|ich|wir|je|nous|yo|eu|io|ik|you|it)\b)(?:(?:my|our)\s)?(\w+)\s(?:thinks|says|said|believes|claims|told\s\w+)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_TO_WORK_ON: Final = re.compile(
+    r"""\b(?:translate|proof-?read|rewrite|re-?phrase|paraphrase|summari[sz]e|shorten|(?:fix|correct|check|improve)\s(?:the|my|this|that)
+    |übersetze?n?|korrigiere?|traduis|traduisez|corrige[zr]?|traduce|traducir|traduz\w*|traduci|vertaal|verbeter)\b
+    [^.!?\n]{0,60}?(?::\s*|\n\s*|(?<=\s)(?=["'“‘«„]))(.+)""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+"""A text that one gives for work, of whom ever it tells."""
+_QUOTES: Final = "\"'“”‘’«»„"
+_QUOTED: Final = re.compile(rf"(?<!\w)[{_QUOTES}](.+?)(?:[{_QUOTES}](?!\w)|$)")
+_NUMBERED: Final = re.compile(
+    r"\b(\d+(?:[.,]\d+)*|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\s([^\W\d_]{3,})"
+)
+_NUMERALS: Final = dict(
+    zip("one two three four five six seven eight nine ten eleven twelve".split(), map(str, range(1, 13)), strict=True)
 )
 _DENIES: Final = re.compile(
     r"""\b(?:no|not|never|without|none|cannot|quit|stopp?ed|gave|given|former(?:ly)?|used\sto|avoids?|until|ex|past|previously|ended|dropped
@@ -162,6 +203,10 @@ def fault(
     if any(_PLAYED.search(one) or (_INVENTED.search(one) and not _FOR_SOMEBODY.search(one)) for one in said):
         return "modality"
     denies = negated or _DENIES.search(text) is not None
+    if any(_given(words, one) for one in said):
+        return "modality"
+    if _changes_a_number(text, said):
+        return "number"
     if not denies and any(_keeps_wrong(text, found) for one in said for found in _CORRECTED.finditer(one)):
         return "corrected"
 
@@ -170,9 +215,11 @@ def fault(
             return "question"
         if _is_imagined(clause, sentence):
             return "modality"
-        if _ENDED.search(clause) and not denies:
+        if _WISHED.search(clause) and not denies and not _WISHES.search(text):
+            return "modality"
+        if not denies and not negates(text) and _is_denied(words, text, clause):
             return "negation"
-        if about_user and is_about_another(clause) and not _mentions(words, text, clause):
+        if about_user and _is_of_another(words, text, clause, sentence):
             return "subject"
         return ""
 
@@ -223,9 +270,47 @@ def _is_imagined(clause: str, sentence: str) -> bool:
     return _PERHAPS.search(looked_at) is not None and not _WISHES.search(looked_at)
 
 
+def _is_denied(words: Iterable[str], text: str, clause: str) -> bool:
+    """Whether a clause says of what a fact holds that it is not so, not any more, or not quite."""
+    if _ENDED.search(clause) or (_WAS_ONCE.search(clause) and not _OF_THE_PAST.search(text)):
+        return True
+    found = [part for match in _NEGATED.finditer(clause) for part in match.groups() if part]
+    return any(shared(words, telling(part)) for part in (*found, *_NOT_QUITE.findall(clause)))
+
+
+def _given(words: Iterable[str], message: str) -> bool:
+    """Whether a fact is of a text that a message gives to be worked on, as "Translate: I live in Rome." does."""
+    found = _TO_WORK_ON.search(message)
+    if found is None:
+        return False
+    return shared(words, telling(found[1])) > shared(words, telling(message[: found.start(1)]))
+
+
+def _changes_a_number(text: str, said: Sequence[str]) -> bool:
+    """Whether a fact counts what messages count, and comes to another number."""
+    told = [pair for one in said for pair in _numbered(one)]
+    written = {_NUMERALS[word] for one in said for word in _WORDS.findall(one.casefold()) if word in _NUMERALS}
+    known = written.union(*map(numbers, said))
+    return any(number not in known and any(alike(what, other) for _, other in told) for number, what in _numbered(text))
+
+
+def _numbered(text: str) -> list[tuple[str, str]]:
+    """Each number of a text in digits, with the word behind it."""
+    return [(_NUMERALS.get(number, number), what) for number, what in _NUMBERED.findall(text.casefold())]
+
+
+def _is_of_another(words: Iterable[str], text: str, clause: str, sentence: str) -> bool:
+    """Whether a clause is of somebody else, whom the fact does not name."""
+    if (saying := _OTHERS_SAY.search(sentence)) and not shared(telling(saying[1] or saying[2]), telling(text)):
+        return not includes_user(clause) or any(clause.strip(_QUOTES) in quoted for quoted in _QUOTED.findall(sentence))
+    if includes_user(clause):
+        return False
+    return any(is_about_another(one) and not _mentions(words, text, one) for one in (clause, sentence))
+
+
 def _mentions(words: Iterable[str], text: str, clause: str) -> bool:
     """Whether a fact names the person that a clause is about."""
-    of_clause = relations(clause)
+    of_clause = relations(subject(clause)) or relations(clause)
     if shared(of_clause, relations(text)) or shared(of_clause, words):
         return True
     named = re.search(rf"\b(?i:{'|'.join(map(re.escape, of_clause))})\s([A-Z]\w+)", clause)

@@ -79,4 +79,4 @@ def is_pleasantry(message: str) -> bool:
 
 def says_go_on(message: str) -> bool:
     """Whether a message only asks to go on with what was said before: "continue", "weiter bitte", "and then?" """
-    return _GO_ON.fullmatch(message) is not None
+    return len(message) <= _LONGEST and _GO_ON.fullmatch(message) is not None

@@ -4,8 +4,8 @@
 
 One gateway with embedded stores, before a provider that answers at once, its memory model too: each session tells of a
 move and of four things bought, which is one call to extract them and, from a second session on, one to reconcile them.
-First the sessions of some users are learned while nothing is asked. Then another user asks, one request at a time with
-pauses of chance between them: while nothing is learned, while the sessions of as many other users are, and after.
+First the sessions of some users are learned while nothing is asked. Then others ask, one request at a time with pauses
+of chance between them: while nothing is learned, while the sessions of as many other users are, and after.
 CPU is that of the gateway.
 """
 
@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
@@ -37,6 +38,7 @@ BOUGHT = ("lamp", "bicycle", "kettle", "piano")
 PAUSE_SECONDS = 0.1
 """Between two requests, at the mean."""
 _CHANCE = random.Random(7)
+_NUMBERS = count()
 TOWNS = ("Porto", "Rome", "Graz", "Lyon", "Cork", "Turin", "Bergen", "Gdansk")
 
 
@@ -140,11 +142,11 @@ def wait(proxy: Proxy, sessions: int) -> None:
 
 
 def ask(proxy: Proxy, number: int) -> Sequence[float]:
-    """Seconds of so many requests of a user who is not learned of."""
+    """Seconds of so many requests, each of a new user, so that none has more to look through than another."""
     times = []
     for _ in range(number):
         began = perf_counter()
-        proxy.ask("asks", "Which town did I say I live in?", conversation_id="one")
+        proxy.ask(f"asks-{next(_NUMBERS)}", "Which town did I say I live in?")
         times.append(perf_counter() - began)
         time.sleep(_CHANCE.uniform(0, 2 * PAUSE_SECONDS))
     return times
