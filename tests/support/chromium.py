@@ -126,6 +126,16 @@ class Chromium:
         self.driver.get(address)
         self.wait_drawn()
 
+    @contextmanager
+    def without(self, pattern: str) -> Iterator[None]:
+        """While what has an address of this pattern, as `*.js`, cannot be loaded."""
+        self._command("Network.enable")
+        self._command("Network.setBlockedURLs", urls=[pattern])
+        try:
+            yield
+        finally:
+            self._command("Network.setBlockedURLs", urls=[])
+
     def wait_drawn(self) -> None:
         """Wait until the page and its plots are there."""
         eventually(lambda: self.driver.execute_script(_IS_DRAWN), f"{self.address} is drawn")

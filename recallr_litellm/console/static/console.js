@@ -65,7 +65,12 @@ function library(address) {
 }
 
 const plots = document.querySelectorAll("[data-plot]");
-if (plots.length) painted.then(() => library(plots[0].dataset.plotly)).then(() => plots.forEach(draw));
+if (plots.length) {
+  painted.then(() => library(plots[0].dataset.plotly)).then(() => Promise.all([...plots].map(draw))).catch((error) => {
+    for (const plot of plots) plot.textContent = plot.dataset.failed;
+    throw error;
+  });
+}
 
 const ofStatus = { ok: "--good", empty: "--accent", degraded: "--warn", off: "--quiet" };
 
@@ -89,5 +94,5 @@ function draw(plot) {
     // plotly shows times as they are written: those of the viewer
     trace.x = trace.x.map((at) => new Date(new Date(at) - new Date(at).getTimezoneOffset() * 60000).toISOString().slice(0, 19));
   }
-  Plotly.newPlot(plot, traces, layout, { responsive: true, displayModeBar: false });
+  return Plotly.newPlot(plot, traces, layout, { responsive: true, displayModeBar: false });
 }

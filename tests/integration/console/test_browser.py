@@ -19,6 +19,7 @@ from tests.support.chromium import Chromium
 from tests.support.console import come_in
 from tests.support.populated import USER, Populated, populate
 from tests.support.proxy import Proxy
+from tests.support.waiting import eventually
 
 WIDTHS = (360, 1600)
 NO_PAGES = {"/", "/user/export", "/graph/data"}
@@ -117,6 +118,13 @@ def test_times_are_those_of_the_viewer(visitor: Chromium, proxy: Proxy, store: P
     shown = visitor.visible("main time")
     assert "1:05" in shown.text, "of 18:05 in UTC, which is five hours later than New York's"
     assert shown.get_attribute("title") == "2026-03-02 18:05 UTC"
+
+
+def test_a_plot_that_cannot_be_drawn_says_so(visitor: Chromium, proxy: Proxy, store: Populated) -> None:
+    with visitor.without("*plotly*"):
+        visitor.driver.get(f"{proxy.url}{address('overview', {'project': store.project})}")
+        eventually(lambda: "It could not be drawn." in visitor.visible(".plot").text, "the plot says so")
+    visitor.complaints()
 
 
 @pytest.mark.slow
