@@ -50,7 +50,7 @@ _LATE_SECONDS = 10.0
 """Longest wait for storing an exchange that no client waits for."""
 
 _GIVES_WAY_SECONDS = 0.1
-_REST = 10.0
+_REST = 5.0
 """How work in the background gives way to requests: see `InFlight.first`."""
 
 _NOTE_INTERVALS = 10

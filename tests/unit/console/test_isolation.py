@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -84,7 +84,8 @@ class Place:
         exported.pop("exported_at", None)
         return [
             exported,
-            await services.project_admin.list_keys("globex"),
+            # without when they were used last, which is noted in the background
+            [replace(key, last_used_at=None) for key in await services.project_admin.list_keys("globex")],
             await services.operations.failed_sessions(globex),
             await services.operations.failed_learning(globex),
             [await services.operations.dead_letters(globex, receiver) for receiver in ("reconify", "webhook")],
