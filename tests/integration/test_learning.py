@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def asked(provider: Provider, containing: str = "") -> list[Recorded]:
 
 
 def block_for(proxy: Proxy, provider: Provider, user: str, question: str) -> str:
-    proxy.ask(user, question)
+    proxy.ask(user, question, conversation_id=uuid.uuid4().hex)  # else what is told next may belong to this session
     return provider.chats(model=CHAT_MODEL)[-1].user_text
 
 

@@ -17,8 +17,8 @@ from tests.support.process import ServerProcess
 class RedisServer(ServerProcess):
     """Valkey's own server with an append-only file in `folder`, as an operator would run it beside the gateway.
 
-    A killed server that is restarted has every acknowledged write (`everysec` loses at most a
-    second on power loss, nothing on SIGKILL).
+    A killed server that is restarted has every acknowledged write. With `everysec`, what is written while the file is
+    being synced waits in the server, for two seconds at most, and goes with it.
 
         with RedisServer(tmp_path) as server:
             client = redis.Redis.from_url(server.url)
@@ -42,7 +42,7 @@ class RedisServer(ServerProcess):
             "port": str(self.port),
             "dir": str(self.folder),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "always",
             "save": "",
         }
         if self._password:

@@ -249,8 +249,11 @@ def test_auto_asks_the_model_for_a_broad_question_only(extended: Proxy, provider
     assert reply.memory_status == "ok"
     assert len(searches(provider)) == 1
     assert "> Has a cat.\n" in block(provider)
-    chosen = re.findall(r" strategy=auto:(\w+) ", extended.log)
-    assert chosen[-2:] == ["low_latency", "agentic"], "the log says what was chosen"
+
+    def chosen() -> list[str]:
+        return re.findall(r" strategy=auto:(\w+) ", extended.log)[-2:]
+
+    eventually(chosen, "the log says what was chosen", until=["low_latency", "agentic"].__eq__)
 
 
 def test_the_api_tells_of_each_step_of_a_model(extended: Proxy, provider: Provider, user: str) -> None:
