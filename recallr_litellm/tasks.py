@@ -14,6 +14,7 @@ from typing import Any, Final
 QUIET_SECONDS: Final = 0.05
 """Idle seconds before a process counts as quiet: a client that was answered often asks again."""
 _LATELY_SECONDS: Final = 1.0
+"""For so long after a request the next one is expected soon."""
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
@@ -70,11 +71,11 @@ class InFlight:
         """While work is done, and tasks begin, that requests go before.
 
         Args:
-            within: the seconds for which each `give_way` waits at most: a request may wait for its model for long, and
-                takes no processor then.
-            in_all: the seconds for which all of them do.
-            rest: how often the time of a piece of work is waited after it, where a request was served lately: the next
-                one comes soon, and would stand behind the piece that is being done then.
+            within: the longest wait of each `give_way`, in seconds. It is bounded since a request may wait a long time
+                for its model, which takes no processor.
+            in_all: the longest wait of all of them together, in seconds.
+            rest: where a request was served in the last second, each `give_way` waits this many times as long as the
+                piece of work before it took, so that the next request seldom comes while a piece is being done.
         """
         before = _giving_way.set(_GivingWay(self, within, in_all, rest))
         try:

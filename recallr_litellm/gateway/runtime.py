@@ -291,7 +291,7 @@ class Runtime(OfferedServices):
     def _work(self) -> None:
         """Start what runs in the background."""
         for needed in (*(breaker.watch for breaker in self._breakers), self._known_projects.keep):
-            self._spawn(for_ever(needed), self._tasks)  # requests wait for what these find out
+            self._spawn(for_ever(needed), self._tasks)  # give way to nobody: requests depend on what these find out
         with self.in_flight.first(within=_GIVES_WAY_SECONDS, rest=_REST):
             for work in (
                 self._processor.run,
